@@ -1,0 +1,13 @@
+noinst_LIBRARIES += common/libcommon.a
+common_libcommon_a_SOURCES = \
+  common/base/attr.h \
+  common/base/err.c common/base/err.h \
+  common/base/list.h \
+  common/base/wire.c common/base/wire.h \
+  common/base/wire_errors.c common/base/wire_errors.def common/base/wire_errors.h \
+  common/sys/buf.c common/sys/buf.h \
+  common/sys/clock.c common/sys/clock.h \
+  common/sys/fd.c common/sys/fd.h \
+  common/sys/log.c common/sys/log.h \
+  common/sys/loop.c common/sys/loop.h \
+  common/sys/mem.h

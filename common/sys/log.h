@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* log.h: one line per event to standard error, with the program's name; levels by -v and -q.
+ * Must not know: what is reported. Libraries return errors in words instead of logging them. */
+#ifndef COMMON_SYS_LOG_H
+#define COMMON_SYS_LOG_H
+
+#include "common/base/attr.h"
+
+enum log_level {
+    LOG_QUIET = -1,
+    LOG_NORMAL = 0,
+    LOG_VERBOSE = 1,
+    LOG_DEBUG = 2,
+    LOG_TRACE = 3
+};
+
+/* name: kept, must live as long as the program. Lines end in \r\n while is_raw_terminal, see
+ * log_set_raw. */
+void log_init(const char *name, enum log_level level);
+enum log_level log_level(void);
+void log_set_raw(int is_raw_terminal);
+
+/* Always shown. */
+void log_error(const char *fmt, ...) PRINTF(1, 2);
+/* Shown unless quiet. */
+void log_warn(const char *fmt, ...) PRINTF(1, 2);
+/* Shown from the given level on. */
+void log_at(enum log_level level, const char *fmt, ...) PRINTF(2, 3);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* transport.h: a two-way byte stream to a POSIX shell command on another machine.
+ * Must not know: the session protocol, the agent.
+ * Every transport is a child process that is joined to us by one stream socket: the child holds
+ * keys and passwords, we don't. */
+#ifndef MRC_TRANSPORT_H
+#define MRC_TRANSPORT_H
+
+#include "common/base/attr.h"
+#include "common/base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+enum mrc_transport_kind {
+    MRC_TRANSPORT_AUTO, /* ssh2, or openssh when the resolved configuration needs what libssh2
+                           lacks */
+    MRC_TRANSPORT_SSH2, /* libssh2 in the child */
+    MRC_TRANSPORT_OPENSSH, /* the user's own ssh program */
+    MRC_TRANSPORT_VIA,   /* a command of the user's that gives a stream to a shell over there */
+    MRC_TRANSPORT_LOCAL, /* sh on this computer */
+};
+
+/* What the user asked for; every text is borrowed for the call. */
+struct mrc_transport_opts {
+    enum mrc_transport_kind kind;
+    const char *host; /* as typed, without user and port; may be an alias of ssh_config */
+    const char *user; /* NULL: from the configuration */
+    const char *port; /* NULL: from the configuration */
+    const char *config_file;       /* -F */
+    const char *jump;              /* -J */
+    const char *const *identities; /* -i */
+    size_t identity_count;
+    const char *const *ssh_options; /* -o name=value, passed to ssh -G and ssh */
+    size_t ssh_option_count;
+    const char *via;     /* MRC_TRANSPORT_VIA */
+    const char *command; /* run there by the user's login shell, as ssh does: must be valid for
+                            any POSIX shell */
+    bool forward_agent;
+    bool is_batch; /* never ask on the terminal */
+    int verbosity; /* log level of the child */
+};
+
+struct mrc_stream {
+    int fd;    /* stream socket: standard input and output of the command there */
+    pid_t pid; /* the child; exits 0 after a clean end of the command, 255 after a failure that
+                  it has reported on stderr */
+    const char *transport; /* which kind it became, for -v; static */
+};
+
+/* Starts the child and returns at once; connecting, authentication and questions on the
+ * terminal happen in the child, which prints its own errors, one sentence each ("mrc: …"), to
+ * stderr. End of file on out->fd before any byte means that it failed. The command's own stderr
+ * there comes out on our stderr. The child ends when out->fd is closed by us or when we die. */
+MUST int mrc_transport_start(const struct mrc_transport_opts *o, struct mrc_stream *out,
+                             struct err *e);
+
+#endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* mrcfs.h: front door: serve directories on two byte streams; mount what such streams serve.
+ * Must not know: how the streams reach the other side.
+ * Source: mrcfs/ops.def. */
+#ifndef MRCFS_MRCFS_H
+#define MRCFS_MRCFS_H
+
+#include "common/base/attr.h"
+#include "common/base/err.h"
+#include "common/sys/loop.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum { MFS_EXPORTS_MAX = 64, MFS_HIDE_MAX = 256 };
+
+/* One tree that is served. */
+struct mfs_export {
+    const char *path; /* absolute, as the client will name it */
+    bool is_read_only;
+};
+
+struct mfs_serve_opts {
+    const struct mfs_export *exports;
+    size_t export_count;
+    /* Names that are answered as absent (ENOENT) and can't be created (EACCES), whichever way
+     * they are reached: absolute paths ("/home/ann/.ssh"), or glob patterns of one name without
+     * a slash ("id_rsa*") that hold in every directory. show wins over hide. */
+    const char *const *hide;
+    size_t hide_count;
+    const char *const *show;
+    size_t show_count;
+    int meta_fd; /* connected stream sockets, blocking or not; taken */
+    int bulk_fd;
+};
+
+/* Serves until the client hangs up; then releases everything (locks, files). Blocks; starts
+ * threads. Meant for a process of its own: changes the umask, confines the process to the
+ * exports where the kernel can. Returns 0 after a clean hang-up, -EPROTO after malformed input,
+ * or another -errno, with words in e. */
+MUST int mfs_serve(const struct mfs_serve_opts *o, struct err *e);
+
+struct mfs_client;
+
+/* What is known after hello, valid as long as the client. */
+struct mfs_export_info {
+    char *path;
+    bool is_read_only;
+    uint64_t node;
+};
+
+struct mfs_client_opts {
+    struct loop *loop;
+    int meta_fd; /* non-blocking from now on; taken */
+    int bulk_fd;
+    /* The identity that the server's own user is shown as here; everybody else is mapped by
+     * name (see mrcfs/ids.h). */
+    uid_t own_uid;
+    gid_t own_gid;
+    /* Only own_uid exists on this side (a user namespace with one identity): others are shown
+     * as nobody. */
+    bool is_single_user;
+    /* Called once when the server is gone or broke the protocol; every request then fails with
+     * EIO (ENOTCONN after it). */
+    void (*on_lost)(void *ctx, const struct err *why);
+    void *ctx;
+};
+
+/* Sends hello and waits (at most 30 s, without running the loop) for its answer. Returns 0 or
+ * -errno with words. */
+MUST int mfs_client_new(const struct mfs_client_opts *o, struct mfs_client **out,
+                        struct err *e);
+void mfs_client_free(struct mfs_client *c);
+size_t mfs_client_exports(const struct mfs_client *c, const struct mfs_export_info **out);
+
+/* Serves FUSE requests of one export (number from 0) read from fuse_fd, an open /dev/fuse that
+ * is mounted already or will be at once by the caller, with options from mfs_client_mount_opts.
+ * fuse_fd is taken. */
+MUST int mfs_client_attach(struct mfs_client *c, size_t export_number, int fuse_fd,
+                           struct err *e);
+
+/* The data argument of mount(2) for an export served by mfs_client_attach, for a mount whose
+ * owner is uid and gid as seen by the mounting user namespace. Returns 0 or -ENOSPC. */
+MUST int mfs_client_mount_opts(const struct mfs_client *c, int fuse_fd, uid_t uid, gid_t gid,
+                               bool allow_other, char *text, size_t size_bytes);
+
+/* Counters for --stats. */
+struct mfs_stats {
+    uint64_t requests[64]; /* by op id */
+    uint64_t round_trips_waited;
+    uint64_t bytes_out;
+    uint64_t bytes_in;
+    uint64_t cache_hits; /* kernel requests answered without asking the server */
+};
+void mfs_client_stats(const struct mfs_client *c, struct mfs_stats *out);
+const char *mfs_op_name(unsigned op); /* NULL when there is none */
+
+#endif
