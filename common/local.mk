@@ -10,4 +10,5 @@ common_libcommon_a_SOURCES = \
   common/sys/fd.c common/sys/fd.h \
   common/sys/log.c common/sys/log.h \
   common/sys/loop.c common/sys/loop.h \
-  common/sys/mem.h
+  common/sys/mem.h \
+  common/sys/opt.c common/sys/opt.h common/sys/opt_begin.h common/sys/opt_end.h

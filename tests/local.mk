@@ -1,1 +1,14 @@
 AM_TESTS_ENVIRONMENT = top_srcdir='$(abs_top_srcdir)' top_builddir='$(abs_top_builddir)'; export top_srcdir top_builddir;
+
+EXTRA_DIST += tests/lib/unit.h
+
+# Unit tests: one program per file of the code; those of common need no flags of their own.
+LDADD = common/libcommon.a $(CMOCKA_LIBS)
+UNIT_TESTS = \
+  tests/unit/common/test_opt
+EXTRA_DIST += tests/unit/common/test_opt.def
+
+if HAVE_CMOCKA
+check_PROGRAMS += $(UNIT_TESTS)
+TESTS += $(UNIT_TESTS)
+endif
