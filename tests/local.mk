@@ -7,6 +7,8 @@ LDADD = common/libcommon.a $(CMOCKA_LIBS)
 UNIT_TESTS = \
   tests/unit/common/test_opt
 EXTRA_DIST += tests/unit/common/test_opt.def
+UNIT_TESTS += tests/unit/mrcfs/test_ops
+tests_unit_mrcfs_test_ops_LDADD = mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_LIBS)
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS)
