@@ -5,7 +5,15 @@ EXTRA_DIST += tests/lib/unit.h
 # Unit tests: one program per file of the code; those of common need no flags of their own.
 LDADD = common/libcommon.a $(CMOCKA_LIBS)
 UNIT_TESTS = \
-  tests/unit/common/test_opt
+  tests/unit/common/test_buf \
+  tests/unit/common/test_err \
+  tests/unit/common/test_fd \
+  tests/unit/common/test_list \
+  tests/unit/common/test_log \
+  tests/unit/common/test_loop \
+  tests/unit/common/test_opt \
+  tests/unit/common/test_wire \
+  tests/unit/common/test_wire_errors
 EXTRA_DIST += tests/unit/common/test_opt.def
 UNIT_TESTS += tests/unit/mrcfs/test_ops
 tests_unit_mrcfs_test_ops_LDADD = mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_LIBS)
@@ -13,4 +21,7 @@ tests_unit_mrcfs_test_ops_LDADD = mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_L
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
+else
+TESTS += tests/unit/without-cmocka
 endif
+EXTRA_DIST += tests/unit/without-cmocka
