@@ -25,3 +25,5 @@ else
 TESTS += tests/unit/without-cmocka
 endif
 EXTRA_DIST += tests/unit/without-cmocka
+
+include tests/tidy/local.mk
