@@ -65,6 +65,8 @@ struct mfs_client_opts {
     /* Called once when the server is gone or broke the protocol; every request then fails with
      * EIO (ENOTCONN after it). */
     void (*on_lost)(void *ctx, const struct err *why);
+    /* Called once per attached export when its file system was unmounted. May be NULL. */
+    void (*on_detached)(void *ctx, size_t export_number);
     void *ctx;
 };
 
@@ -89,6 +91,9 @@ MUST int mfs_client_mount_opts(const struct mfs_client *c, int fuse_fd, uid_t ui
 /* Counters for --stats. */
 struct mfs_stats {
     uint64_t requests[64]; /* by op id */
+    /* Length of the longest chain of calls of which each was sent after the one before it was
+     * answered: a call's depth is 1 + that of the deepest one answered before it was sent. It
+     * depends on what is asked, not on how long answers take. */
     uint64_t round_trips_waited;
     uint64_t bytes_out;
     uint64_t bytes_in;

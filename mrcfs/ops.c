@@ -18,7 +18,7 @@
 #define ATTR_FIELDS \
     F(u64, ino) F(u32, mode) F(u32, nlink) F(u32, uid) F(u32, gid) F(u32, rdev_major) F(u32, rdev_minor) \
     F(u64, size) F(u64, blocks) F(u32, blksize) F(i64, atime_sec) F(u32, atime_nsec) F(i64, mtime_sec) \
-    F(u32, mtime_nsec) F(i64, ctime_sec) F(u32, ctime_nsec) F(u32, valid_ms)
+    F(u32, mtime_nsec) F(i64, ctime_sec) F(u32, ctime_nsec) F(u32, valid_ms) F(u32, flags)
 #define ENTRY_FIELDS F(u64, node) F(u64, generation) F(attr, attr) F(u32, valid_ms)
 #define RECORDS \
     RECORD(attr, ATTR_FIELDS) \

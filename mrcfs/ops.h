@@ -34,7 +34,7 @@ enum {
     MFS_TARGET_MAX = 4095, /* symbolic link's target */
     MFS_XATTR_NAME_MAX = 255,
     MFS_XATTR_SIZE_MAX = 65536, /* value, and list of names */
-    MFS_ATTR_BYTES = 92,        /* coded struct mfs_attr */
+    MFS_ATTR_BYTES = 96,        /* coded struct mfs_attr */
     MFS_ENTRY_BYTES = 16 + MFS_ATTR_BYTES + 4,
     MFS_DIRENT_BYTES = 8 + 4 + 1 + 8 + 1,  /* coded struct mfs_dirent without name and entry */
     MFS_HEAD_BYTES = 4 + 9 + 2 + 4 + 4 + 4 /* length and head of a request, the longest head */
@@ -52,7 +52,22 @@ enum {
     MFS_FEATURE_PRIVILEGED = 1 << 1,
 };
 
+/* hello, from the client, too: owners travel as the server's numbers, not mapped by name; only
+ * the server's own user is the client's own (the client maps the rest itself, or not). */
+enum { MFS_FEATURE_NUMBERS = 1 << 2 };
+
 enum { MFS_NOBODY = 65534 };
+
+/* Attributes' flags. */
+enum {
+    /* Not owned by the server's own user, who may write it all the same (group, others or ACL
+     * allow it). Set only for clients with MFS_FEATURE_SINGLE_USER, whose kernel refuses to
+     * write what belongs to nobody: they show it as their own. */
+    MFS_ATTR_WRITABLE = 1 << 0,
+    /* mtime or ctime is so near to the server's present (or after it) that another change need
+     * not show in them: no base for keeping what is cached. */
+    MFS_ATTR_RECENT = 1 << 1,
+};
 
 /* Flags of an export in hello's reply. */
 enum { MFS_EXPORT_RO = 1 << 0 };
@@ -140,6 +155,7 @@ struct mfs_attr {
     uint32_t ctime_nsec;
     uint32_t valid_ms; /* how long it may be believed without asking; 0 until there are leases
                         */
+    uint32_t flags; /* MFS_ATTR_* */
 };
 
 /* A name's meaning: the node was looked up once more. node 0 (with valid_ms) is reserved for

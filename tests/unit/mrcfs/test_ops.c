@@ -49,6 +49,7 @@ static void fill_attr(struct mfs_attr *a)
         .ctime_sec = (int64_t)next(),
         .ctime_nsec = (uint32_t)next(),
         .valid_ms = (uint32_t)next(),
+        .flags = (uint32_t)next(),
     };
 }
 
@@ -79,6 +80,7 @@ static void same_attr(const struct mfs_attr *a, const struct mfs_attr *b)
     assert_int_equal(a->ctime_sec, b->ctime_sec);
     assert_int_equal(a->ctime_nsec, b->ctime_nsec);
     assert_int_equal(a->valid_ms, b->valid_ms);
+    assert_int_equal(a->flags, b->flags);
 }
 
 static void same_entry(const struct mfs_entry *a, const struct mfs_entry *b)
