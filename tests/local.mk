@@ -1,6 +1,7 @@
 AM_TESTS_ENVIRONMENT = top_srcdir='$(abs_top_srcdir)' top_builddir='$(abs_top_builddir)'; export top_srcdir top_builddir;
 
-EXTRA_DIST += tests/lib/unit.h
+EXTRA_DIST += tests/lib/unit.h tests/lib/functions.sh tests/lib/results tests/lib/self-test
+TESTS += tests/lib/self-test
 
 # Unit tests: one program per file of the code; those of common need no flags of their own.
 LDADD = common/libcommon.a $(CMOCKA_LIBS)
@@ -25,5 +26,19 @@ else
 TESTS += tests/unit/without-cmocka
 endif
 EXTRA_DIST += tests/unit/without-cmocka
+
+include tests/fuzz/local.mk
+check_PROGRAMS += $(FUZZ_TESTS)
+TESTS += $(FUZZ_TESTS)
+
+# The tests that need no privilege, no network and no program of ours: what a sanitizer build runs.
+CORE_TESTS = $(FUZZ_TESTS)
+if HAVE_CMOCKA
+CORE_TESTS += $(UNIT_TESTS)
+endif
+check-core: $(BUILT_SOURCES)
+	$(MAKE) $(AM_MAKEFLAGS) $(CORE_TESTS)
+	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(CORE_TESTS)'
+.PHONY: check-core
 
 include tests/tidy/local.mk

@@ -1,0 +1,25 @@
+# Fuzz targets: X_fuzz.c holds LLVMFuzzerTestOneInput, tests/fuzz/corpus/X its seeds. In the usual build replay_main.c
+# feeds the corpus in "make check"; with CC=clang --enable-fuzz, "make fuzz" builds the same programs to hunt with:
+# tests/fuzz/X_fuzz DIRECTORY. To add one:
+#   FUZZ_TESTS += tests/fuzz/X_fuzz
+#   tests_fuzz_X_fuzz_SOURCES = tests/fuzz/X_fuzz.c $(FUZZ_MAIN)
+#   tests_fuzz_X_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+#   tests_fuzz_X_fuzz_LDADD = the library under test, common/libcommon.a
+if FUZZ
+FUZZ_MAIN =
+FUZZ_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+else
+FUZZ_MAIN = tests/fuzz/replay_main.c
+FUZZ_LDFLAGS = $(AM_LDFLAGS)
+endif
+
+FUZZ_TESTS = tests/fuzz/ops_fuzz
+tests_fuzz_ops_fuzz_SOURCES = tests/fuzz/ops_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_ops_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_ops_fuzz_LDADD = mrcfs/libmrcfs.a common/libcommon.a
+
+fuzz:
+	$(MAKE) $(AM_MAKEFLAGS) $(FUZZ_TESTS)
+.PHONY: fuzz
+
+EXTRA_DIST += tests/fuzz/replay_main.c tests/fuzz/corpus
