@@ -9,6 +9,24 @@ examples/lab/mrc-lab: examples/lab/lab Makefile
 	sed "s|^libexecdir=''.*|libexecdir='$(pkglibexecdir)'|" $(srcdir)/examples/lab/lab >$@.tmp && \
 	chmod 755 $@.tmp && mv $@.tmp $@
 
-lab_tests = tests/net/lab-basic.sh tests/net/lab-killed.sh
+# The core apart, for its unit test.
+noinst_LIBRARIES += examples/lab/liblabcore.a
+examples_lab_liblabcore_a_SOURCES = \
+  examples/lab/delayline.c examples/lab/delayline.h \
+  examples/lab/linkspec.c examples/lab/linkspec.h \
+  examples/lab/packet.c examples/lab/packet.h
+
+pkglibexec_PROGRAMS += mrc-lab-relay
+mrc_lab_relay_SOURCES = examples/lab/relay.c examples/lab/pair.c examples/lab/pair.h
+mrc_lab_relay_LDADD = examples/lab/liblabcore.a common/libcommon.a
+
+lab_tests = tests/net/lab-basic.sh tests/net/lab-killed.sh tests/net/lab-link.sh
 TESTS += $(lab_tests)
 EXTRA_DIST += $(lab_tests)
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/lab/test_delayline tests/unit/lab/test_linkspec
+TESTS += tests/unit/lab/test_delayline tests/unit/lab/test_linkspec
+endif
+tests_unit_lab_test_delayline_LDADD = examples/lab/liblabcore.a common/libcommon.a $(CMOCKA_LIBS)
+tests_unit_lab_test_linkspec_LDADD = examples/lab/liblabcore.a common/libcommon.a $(CMOCKA_LIBS)

@@ -42,6 +42,16 @@ if L run n1 -- true 2>/dev/null; then fail "a dead cluster runs commands"; fi
 L up 2 --for $$
 [ "$(L ssh n1 hostname)" = n1 ] || fail "the cluster after a killed one"
 
+# The switch is killed: status and link say so.
+read -r switch _ <"/run/mrc-lab-$one/switch.pid"
+kill -9 "$switch"
+wait_for 10 gone "$switch"
+L status | grep -q '^switch dead' || fail "status does not say that the switch is dead"
+if L link n1 n2 --delay 1ms 2>/dev/null; then fail "a link without a switch"; fi
+L down
+no_state || fail "state is left"
+L up 2 --for $$
+
 # A node is killed: the rest goes on and says so.
 read -r node _ <"/run/mrc-lab-$one/n2/pid"
 kill -9 "$node"
