@@ -1,0 +1,548 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* client.c: the connection to a file server: calls out, answers in, in any order.
+ * Must not know: FUSE.
+ * Threads: the loop's only.
+ * Invariant: a call that was sent is answered exactly once, by the server or by
+ * mfs_client_lose. */
+#include "mrcfs/client/client.h"
+
+#include "common/base/wire_errors.h"
+#include "common/sys/clock.h"
+#include "common/sys/fd.h"
+#include "mrcfs/client/hello.h"
+#include "mrcfs/client/notify.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { READ_BYTES = 256 << 10, SHRINK_BYTES = 4 << 20 };
+
+/* ---- calls ---- */
+
+struct mfs_call *mfs_call_new(struct mfs_client *c, mfs_reply_fn fn)
+{
+    struct mfs_call *call = calloc(1, sizeof *call);
+    if (!call)
+        return NULL;
+    call->client = c;
+    call->fn = fn;
+    return call;
+}
+
+void mfs_call_drop(struct mfs_call *call)
+{
+    free(call);
+}
+
+static struct link *bucket_of(struct mfs_client *c, uint64_t id)
+{
+    return &c->calls[id % MFS_CALL_BUCKETS];
+}
+
+static struct mfs_call *call_find(struct mfs_client *c, uint64_t id)
+{
+    LIST_EACH(bucket_of(c, id), it, nx)
+    {
+        struct mfs_call *call = LIST_ENTRY(it, struct mfs_call, link);
+        if (call->id == id)
+            return call;
+    }
+    return NULL;
+}
+
+static void call_enter(struct mfs_call *call)
+{
+    struct mfs_client *c = call->client;
+    list_push_back(bucket_of(c, call->id), &call->link);
+    if (call->is_lock_wait)
+        c->lock_wait_count++;
+    else
+        c->call_count++;
+}
+
+static void call_leave(struct mfs_call *call)
+{
+    struct mfs_client *c = call->client;
+    list_remove(&call->link);
+    if (call->is_lock_wait)
+        c->lock_wait_count--;
+    else
+        c->call_count--;
+}
+
+static void queue_commit(struct mfs_stream *s, const struct wr *w)
+{
+    buf_commit(&s->out, wr_len(w));
+    s->client->stats.bytes_out += wr_len(w);
+}
+
+int mfs_call_send(struct mfs_call *call, enum mfs_op op, const struct mfs_caller *who,
+                  mfs_put_fn put, const void *fields, size_t var_bytes)
+{
+    struct mfs_client *c = call->client;
+    if (c->is_lost)
+        return -ENOTCONN;
+    if (call->is_lock_wait && c->lock_wait_count >= MFS_LOCK_WAITS_MAX)
+        return -ENOLCK;
+    bool is_bulk = op == MFS_OP_write && var_bytes > MFS_BULK_FROM;
+    struct mfs_stream *s = is_bulk ? &c->bulk : &c->meta;
+    /* The longest fixed part is that of setattr; 256 covers every operation. */
+    size_t size_bytes = MFS_HEAD_BYTES + 256 + var_bytes;
+    uint8_t *spot;
+    if (buf_reserve(&s->out, size_bytes, &spot) < 0)
+        return -ENOMEM;
+    struct wr w = wr_of(spot, size_bytes);
+    struct mfs_head h = { .kind = MFS_REQUEST,
+                          .id = ++c->last_id,
+                          .op = (uint16_t)op,
+                          .uid = who->uid,
+                          .gid = who->gid,
+                          .pid = who->pid };
+    mfs_message_begin(&w, &h);
+    put(&w, fields);
+    if (w.is_full)
+        return -ENOMEM;
+    mfs_message_end(&w, 0);
+    queue_commit(s, &w);
+    call->id = h.id;
+    call->op = h.op;
+    call->depth = c->depth_seen + 1;
+    call_enter(call);
+    if (op < ARRAY_LEN(c->stats.requests))
+        c->stats.requests[op]++;
+    return 0;
+}
+
+#define OP(number, name, req, rep)                                                             \
+    static void put_##name(struct wr *w, const void *m)                                        \
+    {                                                                                          \
+        mfs_##name##_req_put(w, m);                                                            \
+    }                                                                                          \
+    int mfs_send_##name(struct mfs_call *call, const struct mfs_caller *who,                   \
+                        const struct mfs_##name##_req *m, size_t var_bytes)                    \
+    {                                                                                          \
+        return mfs_call_send(call, MFS_OP_##name, who, put_##name, m, var_bytes);              \
+    }
+#include "mrcfs/ops.def"
+#undef OP
+
+/* Queues a message without answer on the meta stream. A full queue loses it: what these
+ * messages say (cancel, forget) is only a help to the server. */
+static void send_short(struct mfs_client *c, const struct mfs_head *h, const void *body,
+                       size_t body_bytes)
+{
+    uint8_t *spot;
+    if (c->is_lost || buf_reserve(&c->meta.out, MFS_HEAD_BYTES + body_bytes, &spot) < 0)
+        return;
+    struct wr w = wr_of(spot, MFS_HEAD_BYTES + body_bytes);
+    mfs_message_begin(&w, h);
+    put_raw(&w, body, body_bytes);
+    if (w.is_full)
+        return;
+    mfs_message_end(&w, 0);
+    queue_commit(&c->meta, &w);
+}
+
+void mfs_call_cancel(struct mfs_call *call)
+{
+    struct mfs_head h = { .kind = MFS_CANCEL, .id = call->id };
+    send_short(call->client, &h, NULL, 0);
+}
+
+static void send_forgets(struct mfs_client *c)
+{
+    struct mfs_head h = { .kind = MFS_FORGET };
+    if (c->forget_bytes)
+        send_short(c, &h, c->forgets, c->forget_bytes);
+    c->forget_bytes = 0;
+}
+
+void mfs_client_forget(struct mfs_client *c, uint64_t node, uint64_t nlookup)
+{
+    struct wr w = wr_of(c->forgets + c->forget_bytes, sizeof c->forgets - c->forget_bytes);
+    mfs_forget_rec_put(&w, &(struct mfs_forget_rec){ node, nlookup });
+    c->forget_bytes += wr_len(&w);
+    if (c->forget_bytes == sizeof c->forgets)
+        send_forgets(c);
+}
+
+/* ---- losing the server ---- */
+
+void mfs_client_lose(struct mfs_client *c, const struct err *why)
+{
+    if (c->is_lost)
+        return;
+    c->is_lost = true;
+    struct err kept = *why;
+    loop_fd_del(&c->meta.watch);
+    loop_fd_del(&c->bulk.watch);
+    fd_close(&c->meta.fd);
+    fd_close(&c->bulk.fd);
+    buf_fini(&c->meta.out);
+    buf_fini(&c->bulk.out);
+    for (size_t i = 0; i < MFS_CALL_BUCKETS; i++) {
+        while (!list_is_empty(&c->calls[i])) {
+            struct mfs_call *call = LIST_ENTRY(c->calls[i].next, struct mfs_call, link);
+            call_leave(call);
+            int rc = call->fn(call, -EIO, NULL);
+            (void)rc; /* only decoding fails */
+            free(call);
+        }
+    }
+    mfs_client_flush(c); /* sessions that were held must hear ENOTCONN */
+    if (c->opts.on_lost)
+        c->opts.on_lost(c->opts.ctx, &kept);
+}
+
+/* ---- messages in ---- */
+
+static int on_reply(struct mfs_client *c, const struct mfs_head *h, struct rd *body,
+                    struct err *e)
+{
+    struct mfs_call *call = call_find(c, h->id);
+    if (!call)
+        return err_set(e, EPROTO, "file server answered request %llu, which is not waiting",
+                       (unsigned long long)h->id);
+    call_leave(call);
+    if (call->depth > c->depth_seen)
+        c->depth_seen = call->depth;
+    int rc = wire_error_to(h->error);
+    if (rc < 0 && rd_left(body) > 0)
+        rc = -EPROTO;
+    else
+        rc = call->fn(call, rc, rc < 0 ? NULL : body);
+    if (rc == -EPROTO) {
+        err_set(e, EPROTO, "file server sent a malformed answer to %s", mfs_op_name(call->op));
+        int ignored = call->fn(call, -EIO, NULL);
+        (void)ignored;
+    }
+    free(call);
+    return rc;
+}
+
+static int on_inval_node(struct mfs_client *c, struct rd *body)
+{
+    struct mfs_inval_node_notice n;
+    int rc = mfs_inval_node_notice_get(body, &n);
+    if (rc < 0)
+        return rc;
+    if (n.offset > INT64_MAX || n.length > INT64_MAX)
+        return -EPROTO;
+    LIST_EACH(&c->sessions, it, nx)
+    mfs_session_inval_node(mfs_session_of(it), &n);
+    return 0;
+}
+
+static int on_inval_entry(struct mfs_client *c, struct rd *body)
+{
+    struct mfs_inval_entry_notice n;
+    int rc = mfs_inval_entry_notice_get(body, &n);
+    if (rc < 0)
+        return rc;
+    if (!mfs_name_is_valid(n.name))
+        return -EPROTO;
+    LIST_EACH(&c->sessions, it, nx)
+    mfs_session_inval_entry(mfs_session_of(it), &n);
+    return 0;
+}
+
+static int on_notice(struct mfs_client *c, const struct mfs_head *h, struct rd *body,
+                     struct err *e)
+{
+    int rc = 0;
+    if (h->notice == MFS_NOTICE_inval_node)
+        rc = on_inval_node(c, body);
+    else if (h->notice == MFS_NOTICE_inval_entry)
+        rc = on_inval_entry(c, body);
+    /* An unknown notice is a newer server's; there is nothing to answer. */
+    if (rc < 0)
+        return err_set(e, EPROTO, "file server sent a malformed notice %u", h->notice);
+    if (mfs_notifier_is_full(c->notifier))
+        return err_set(e, ENOSPC, "file server sends notices faster than the kernel takes");
+    return 0;
+}
+
+int mfs_client_message(struct mfs_client *c, struct bytes message, struct err *e)
+{
+    struct rd r = rd_of(message.ptr, message.len);
+    struct mfs_head h;
+    int rc = mfs_head_get(&r, &h);
+    if (rc < 0)
+        return err_set(e, EPROTO, "file server sent a malformed message");
+    if (h.kind == MFS_REPLY)
+        return on_reply(c, &h, &r, e);
+    if (h.kind == MFS_NOTIFY)
+        return on_notice(c, &h, &r, e);
+    return err_set(e, EPROTO, "file server sent a message of kind %u", h.kind);
+}
+
+/* Handles whole messages at the front of s->in. */
+static int stream_parse(struct mfs_stream *s, struct err *e)
+{
+    while (buf_len(&s->in) >= 4) {
+        struct rd r = rd_of(buf_at(&s->in), buf_len(&s->in));
+        uint32_t len;
+        int rc = get_u32(&r, &len);
+        if (rc < 0 || len < MFS_MESSAGE_MIN || len > MFS_MESSAGE_MAX)
+            return err_set(e, EPROTO, "file server sent a message of %u bytes", len);
+        if (rd_left(&r) < len)
+            return 0;
+        rc = mfs_client_message(s->client, (struct bytes){ r.at, len }, e);
+        if (rc < 0)
+            return rc;
+        if (s->client->is_lost)
+            return 0;
+        s->client->stats.bytes_in += 4 + (uint64_t)len;
+        buf_consume(&s->in, 4 + (size_t)len);
+    }
+    return 0;
+}
+
+/* How much to read: the rest of a long message that has begun, or a good deal. */
+static size_t stream_wanted(const struct mfs_stream *s)
+{
+    uint32_t len;
+    struct rd r = rd_of(buf_at(&s->in), buf_len(&s->in));
+    if (get_u32(&r, &len) < 0 || len > MFS_MESSAGE_MAX || len + 4 <= buf_len(&s->in))
+        return READ_BYTES;
+    size_t left = len + 4 - buf_len(&s->in);
+    return left > READ_BYTES ? left : READ_BYTES;
+}
+
+/* One read. Returns 1 if something came, 0 when there is nothing now, or -errno. */
+static int stream_read(struct mfs_stream *s, struct err *e)
+{
+    uint8_t *spot;
+    size_t want = stream_wanted(s);
+    if (want > buf_room(&s->in))
+        want = buf_room(&s->in);
+    int rc = buf_reserve(&s->in, want, &spot);
+    if (rc < 0)
+        return err_set(e, -rc, "read from the file server");
+    ssize_t n = fd_read(s->fd, spot, want);
+    if (n == -EAGAIN)
+        return 0;
+    if (n < 0)
+        return err_set(e, (int)-n, "read from the file server");
+    if (n == 0)
+        return err_set(e, ECONNRESET, "the file server has gone");
+    buf_commit(&s->in, (size_t)n);
+    rc = stream_parse(s, e);
+    return rc < 0 ? rc : 1;
+}
+
+static int stream_write(struct mfs_stream *s, struct err *e)
+{
+    while (buf_len(&s->out)) {
+        ssize_t n = fd_write(s->fd, buf_at(&s->out), buf_len(&s->out));
+        if (n == -EAGAIN)
+            break;
+        if (n < 0)
+            return err_set(e, (int)-n, "write to the file server");
+        buf_consume(&s->out, (size_t)n);
+    }
+    if (!buf_len(&s->out) && s->out.size > SHRINK_BYTES) {
+        size_t max_bytes = s->out.max_bytes;
+        buf_fini(&s->out);
+        buf_init(&s->out, max_bytes);
+    }
+    loop_fd_set(&s->watch, buf_len(&s->out) ? EPOLLIN | EPOLLOUT : EPOLLIN);
+    return 0;
+}
+
+bool mfs_client_is_crowded(const struct mfs_client *c)
+{
+    size_t limit = c->is_held ? MFS_OUT_LOW_BYTES : MFS_OUT_HIGH_BYTES;
+    size_t calls = c->is_held ? MFS_CALLS_MAX / 2 : MFS_CALLS_MAX;
+    return !c->is_lost && (buf_len(&c->meta.out) > limit || buf_len(&c->bulk.out) > limit ||
+                           c->call_count > calls);
+}
+
+void mfs_client_flush(struct mfs_client *c)
+{
+    if (!c->is_lost) {
+        struct err e = { "" };
+        send_forgets(c);
+        if (stream_write(&c->meta, &e) < 0 || stream_write(&c->bulk, &e) < 0) {
+            mfs_client_lose(c, &e);
+            return;
+        }
+    }
+    bool is_held = mfs_client_is_crowded(c);
+    if (is_held == c->is_held)
+        return;
+    c->is_held = is_held;
+    LIST_EACH(&c->sessions, it, nx)
+    mfs_session_hold(mfs_session_of(it), is_held);
+}
+
+static void on_stream(void *ctx, uint32_t events)
+{
+    struct mfs_stream *s = ctx;
+    struct mfs_client *c = s->client;
+    struct err e = { "" };
+    int rc = 0;
+    if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+        rc = stream_read(s, &e);
+    if (rc < 0)
+        mfs_client_lose(c, &e);
+    else
+        mfs_client_flush(c);
+}
+
+/* ---- beginning and end ---- */
+
+static int stream_init(struct mfs_stream *s, struct mfs_client *c, const char *name, int fd)
+{
+    s->client = c;
+    s->name = name;
+    s->fd = fd;
+    buf_init(&s->in, 2 * (MFS_MESSAGE_MAX + 4) + READ_BYTES);
+    buf_init(&s->out, MFS_OUT_MAX_BYTES);
+    return fd_set_nonblock(fd, true);
+}
+
+/* Waits until fd can be read or written. Returns 0, -ETIMEDOUT, -errno. */
+static int wait_for(int fd, short events, uint64_t until_ms)
+{
+    for (;;) {
+        uint64_t now = clock_mono_ms();
+        if (now >= until_ms)
+            return -ETIMEDOUT;
+        struct pollfd p = { .fd = fd, .events = events };
+        int n = poll(&p, 1, (int)(until_ms - now));
+        if (n > 0)
+            return 0;
+        if (n < 0 && errno != EINTR)
+            return -errno;
+    }
+}
+
+struct hello_result {
+    bool is_done;
+    int rc;
+    struct err err;
+};
+
+static int on_hello(struct mfs_call *call, int rc, struct rd *body)
+{
+    struct hello_result *result = call->file;
+    result->is_done = true;
+    result->rc = rc < 0 ? err_set(&result->err, -rc, "file server refused the connection")
+                        : mfs_hello_take(call->client, body, &result->err);
+    return 0; /* the words are better than "malformed" */
+}
+
+/* Sends hello and handles what comes on the meta stream until it is answered. */
+static int greet(struct mfs_client *c, struct err *e)
+{
+    struct hello_result result = { 0 };
+    struct mfs_call *call = mfs_call_new(c, on_hello);
+    if (!call)
+        return -ENOMEM;
+    call->file = &result;
+    int rc = mfs_hello_send(call, e);
+    if (rc < 0) {
+        mfs_call_drop(call);
+        return rc;
+    }
+    uint64_t until_ms = clock_mono_ms() + MFS_HELLO_WAIT_MS;
+    struct mfs_stream *out = &c->meta;
+    while (rc == 0 && buf_len(&out->out)) {
+        ssize_t n = fd_write(out->fd, buf_at(&out->out), buf_len(&out->out));
+        if (n >= 0)
+            buf_consume(&out->out, (size_t)n);
+        else if (n == -EAGAIN)
+            rc = wait_for(out->fd, POLLOUT, until_ms);
+        else
+            rc = (int)n;
+    }
+    while (rc == 0 && !result.is_done) {
+        rc = wait_for(c->meta.fd, POLLIN, until_ms);
+        if (rc == 0)
+            rc = stream_read(&c->meta, e);
+        if (rc > 0)
+            rc = 0;
+    }
+    if (result.is_done) {
+        if (result.rc < 0 && e)
+            *e = result.err;
+        return result.rc;
+    }
+    call_leave(call);
+    mfs_call_drop(call);
+    return e && e->text[0] ? rc : err_set(e, -rc, "greet the file server");
+}
+
+int mfs_client_new(const struct mfs_client_opts *o, struct mfs_client **out, struct err *e)
+{
+    struct mfs_client *c = calloc(1, sizeof *c);
+    AUTO_FD meta_fd = o->meta_fd;
+    AUTO_FD bulk_fd = o->bulk_fd;
+    if (!c)
+        return err_set(e, ENOMEM, "file client");
+    c->loop = o->loop;
+    c->opts = *o;
+    list_init(&c->sessions);
+    for (size_t i = 0; i < MFS_CALL_BUCKETS; i++)
+        list_init(&c->calls[i]);
+    int rc = stream_init(&c->meta, c, "meta", take_fd(&meta_fd));
+    int rc_bulk = stream_init(&c->bulk, c, "bulk", take_fd(&bulk_fd));
+    if (rc >= 0)
+        rc = rc_bulk;
+    if (rc < 0)
+        err_set(e, -rc, "file server's streams");
+    else
+        rc = greet(c, e);
+    if (rc >= 0 && (rc = mfs_notifier_new(&c->notifier)) < 0)
+        err_set(e, -rc, "file client's notifier");
+    if (rc >= 0) {
+        rc = loop_fd_add(c->loop, &c->meta.watch, c->meta.fd, EPOLLIN, on_stream, &c->meta);
+        if (rc >= 0)
+            rc = loop_fd_add(c->loop, &c->bulk.watch, c->bulk.fd, EPOLLIN, on_stream, &c->bulk);
+        if (rc < 0)
+            err_set(e, -rc, "watch the file server");
+    }
+    if (rc < 0) {
+        mfs_client_free(c);
+        return rc;
+    }
+    *out = c;
+    return 0;
+}
+
+void mfs_client_free(struct mfs_client *c)
+{
+    if (!c)
+        return;
+    c->opts.on_lost = NULL;
+    c->opts.on_detached = NULL;
+    mfs_client_lose(c, &(struct err){ "closed" });
+    /* A notice may be waiting in the kernel for the answer to a request that is still to be
+     * read: the sessions answer (with an error) until the notifier has come back. */
+    while (!mfs_notifier_stop(c->notifier))
+        if (loop_turn(c->loop, 20) < 0)
+            break;
+    LIST_EACH(&c->sessions, it, nx)
+    mfs_session_free(mfs_session_of(it));
+    mfs_notifier_free(c->notifier);
+    buf_fini(&c->meta.in);
+    buf_fini(&c->bulk.in);
+    mfs_hello_fini(c);
+    free(c->request);
+    free(c);
+}
+
+size_t mfs_client_exports(const struct mfs_client *c, const struct mfs_export_info **out)
+{
+    *out = c->exports;
+    return c->export_count;
+}
+
+void mfs_client_stats(const struct mfs_client *c, struct mfs_stats *out)
+{
+    *out = c->stats;
+    out->round_trips_waited = c->depth_seen;
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* client.h: inside of the file client: the connection to the server and the calls in flight.
+ * Must not know: FUSE (that is fuse.c, which fills in struct mfs_call and gets the answers).
+ * Threads: everything belongs to the loop's thread but for the notifier (notify.c). */
+#ifndef MRCFS_CLIENT_CLIENT_H
+#define MRCFS_CLIENT_CLIENT_H
+
+#include "common/base/attr.h"
+#include "common/base/err.h"
+#include "common/base/list.h"
+#include "common/base/wire.h"
+#include "common/sys/buf.h"
+#include "common/sys/loop.h"
+#include "mrcfs/client/names.h"
+#include "mrcfs/mrcfs.h"
+#include "mrcfs/ops.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    /* Bytes queued on one stream above which the kernel is not asked for more requests, and
+     * below which it is again. The server always reads on, so the queue always drains. */
+    MFS_OUT_HIGH_BYTES = 16 << 20,
+    MFS_OUT_LOW_BYTES = 4 << 20,
+    /* The hard maximum: what one turn may add above MFS_OUT_HIGH_BYTES. */
+    MFS_OUT_MAX_BYTES = MFS_OUT_HIGH_BYTES + (16 << 20),
+    /* Calls in flight above which the kernel is not asked for more. Waits for locks don't
+     * count: their ends depend on requests still to be read (an unlock). */
+    MFS_CALLS_MAX = 8192,
+    MFS_LOCK_WAITS_MAX = 16384, /* ENOLCK above */
+    MFS_CALL_BUCKETS = 1024,
+    MFS_HELLO_WAIT_MS = 30000,
+    MFS_FORGETS_MAX = 1024, /* pairs gathered before they are sent */
+};
+
+struct mfs_call;
+struct mfs_session;
+
+/* The answer of one call. rc is 0 and body holds the reply's fields, or -errno and body is
+ * NULL. Returns 0, or -EPROTO (only when rc was 0) if the fields make no sense: nothing was
+ * done then, and it is called again with rc -EIO when the connection has been given up. */
+typedef int (*mfs_reply_fn)(struct mfs_call *call, int rc, struct rd *body);
+
+/* One call in flight. Made by mfs_call_new, gone after fn. The lower part is fn's. */
+struct mfs_call {
+    struct link link;
+    struct mfs_client *client;
+    uint64_t id;
+    uint64_t depth; /* round trips that were waited for before and with this one */
+    uint16_t op;
+    bool is_lock_wait;
+    mfs_reply_fn fn;
+
+    struct mfs_session *session;
+    void *req;       /* the kernel's request, as libfuse has it */
+    uint64_t unique; /* … or its number, for those that libfuse doesn't know */
+    void *file;
+    uint64_t node;
+    uint64_t size;
+    uint32_t flags;
+};
+
+struct mfs_stream {
+    struct mfs_client *client;
+    const char *name;
+    int fd;
+    struct loop_fd watch;
+    struct buf in;
+    struct buf out;
+};
+
+struct mfs_client {
+    struct loop *loop;
+    struct mfs_client_opts opts;
+    struct mfs_stream meta;
+    struct mfs_stream bulk;
+    struct mfs_export_info *exports;
+    size_t export_count;
+    uint32_t features; /* of the server */
+    uint32_t server_uid;
+    uint32_t server_gid;
+
+    uint64_t last_id;
+    struct link calls[MFS_CALL_BUCKETS];
+    size_t call_count; /* without lock waits */
+    size_t lock_wait_count;
+
+    uint64_t depth_seen; /* deepest call that has been answered */
+    struct mfs_stats stats;
+
+    uint8_t forgets[MFS_FORGETS_MAX * 16];
+    size_t forget_bytes;
+
+    bool is_lost;
+    bool is_held;         /* the sessions don't read: too much in flight */
+    struct link sessions; /* struct mfs_session */
+    struct mfs_notifier *notifier;
+    uint8_t *request; /* room for one request of the kernel */
+};
+
+/* Who asks, in this side's numbers. */
+struct mfs_caller {
+    uint32_t uid;
+    uint32_t gid;
+    uint32_t pid;
+};
+
+/* New call of client, not sent. NULL when there is no memory. */
+struct mfs_call *mfs_call_new(struct mfs_client *c, mfs_reply_fn fn);
+/* Only for a call that was not sent. */
+void mfs_call_drop(struct mfs_call *call);
+/* Asks the server to end the wait of a sent call early; the answer comes as usual. */
+void mfs_call_cancel(struct mfs_call *call);
+
+typedef void (*mfs_put_fn)(struct wr *w, const void *fields);
+/* Sends call as operation op; from now on it is answered through its fn, later than this
+ * returns. var_bytes: how long the text fields are together. On failure (-ENOTCONN, -ENOMEM,
+ * -ENOLCK) nothing was sent and the call is still the caller's. */
+MUST int mfs_call_send(struct mfs_call *call, enum mfs_op op, const struct mfs_caller *who,
+                       mfs_put_fn put, const void *fields, size_t var_bytes);
+
+/* mfs_send_<op>(call, who, &request, var_bytes) */
+#define OP(number, name, req, rep)                                                             \
+    MUST int mfs_send_##name(struct mfs_call *call, const struct mfs_caller *who,              \
+                             const struct mfs_##name##_req *m, size_t var_bytes);
+#include "mrcfs/ops.def"
+#undef OP
+
+/* node was forgotten nlookup times; sent in batches. */
+void mfs_client_forget(struct mfs_client *c, uint64_t node, uint64_t nlookup);
+/* Gives all that is queued to the sockets, and holds or resumes the sessions: at the end of
+ * everything that may have sent. */
+void mfs_client_flush(struct mfs_client *c);
+bool mfs_client_is_crowded(const struct mfs_client *c);
+/* Gives the connection up: answers everything in flight. why is copied. */
+void mfs_client_lose(struct mfs_client *c, const struct err *why);
+/* For the decoder's fuzz target: handles one message without its length. -EPROTO: malformed. */
+MUST int mfs_client_message(struct mfs_client *c, struct bytes message, struct err *e);
+
+/* Implemented by fuse.c. */
+void mfs_session_hold(struct mfs_session *s, bool is_held);
+void mfs_session_free(struct mfs_session *s);
+void mfs_session_inval_node(struct mfs_session *s, const struct mfs_inval_node_notice *n);
+void mfs_session_inval_entry(struct mfs_session *s, const struct mfs_inval_entry_notice *n);
+struct mfs_session *mfs_session_of(struct link *l);
+
+#endif

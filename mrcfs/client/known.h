@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* known.h: what one session knows of the nodes that its kernel knows: how often they were
+ * looked up, and as of when the kernel's page cache is. Must not know: FUSE, the connection. No
+ * I/O. */
+#ifndef MRCFS_CLIENT_KNOWN_H
+#define MRCFS_CLIENT_KNOWN_H
+
+#include "common/base/attr.h"
+#include "common/base/list.h"
+#include "mrcfs/ops.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct mfs_known {
+    struct link link;
+    uint64_t number;
+    uint64_t nlookup;
+    /* Shown as the only user's own although it is not: he may write it, or take it out of its
+     * directory. */
+    bool is_ours;
+    bool is_in_ours;        /* found in a directory that our user may take it out of */
+    bool is_removable_from; /* a directory whose entries our user may remove */
+    bool had_locks;         /* record locks were taken: every close must be told */
+    bool had_mapped_writes; /* written by the kernel on its own account: likewise */
+    /* The attributes at the open that last emptied the page cache: all that is in it was read
+     * later. */
+    bool has_stamp;
+    int64_t mtime_sec;
+    int64_t ctime_sec;
+    uint32_t mtime_nsec;
+    uint32_t ctime_nsec;
+    uint64_t size;
+};
+
+/* A hash table that grows; the kernel bounds the number of nodes (it forgets under pressure).
+ */
+struct mfs_known_table {
+    struct link *buckets;
+    size_t bucket_count; /* a power of two, or 0 */
+    size_t count;
+};
+
+MUST int mfs_known_table_init(struct mfs_known_table *t);
+void mfs_known_table_fini(struct mfs_known_table *t);
+struct mfs_known *mfs_known_find(const struct mfs_known_table *t, uint64_t number);
+/* The kernel is being told of number once more. NULL without memory. */
+struct mfs_known *mfs_known_look_up(struct mfs_known_table *t, uint64_t number);
+void mfs_known_forget(struct mfs_known_table *t, uint64_t number, uint64_t nlookup);
+
+/* The file is being opened and has attributes a: may the kernel keep its pages? If not, they
+ * are taken to be emptied now. */
+bool mfs_known_may_keep_pages(struct mfs_known *n, const struct mfs_attr *a);
+
+#endif

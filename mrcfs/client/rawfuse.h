@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* rawfuse.h: the pieces of the kernel's FUSE protocol that libfuse 3.14 doesn't know:
+ * FUSE_TMPFILE and FUSE_SYNCFS, and flags of FUSE_INIT.
+ * Must not know: libfuse, the server.
+ * Source: linux/fuse.h, protocol 7.38; our own declarations, because older headers lack them.
+ */
+#ifndef MRCFS_CLIENT_RAWFUSE_H
+#define MRCFS_CLIENT_RAWFUSE_H
+
+#include "common/base/attr.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+enum { MFS_RAW_INIT = 26, MFS_RAW_SYNCFS = 50, MFS_RAW_TMPFILE = 51 };
+
+/* The head of any request, and the body of a TMPFILE. */
+struct mfs_raw_request {
+    uint32_t op;
+    uint64_t unique;
+    uint64_t node;
+    uint32_t uid;
+    uint32_t gid;
+    uint32_t pid;
+    uint32_t flags; /* of open */
+    uint32_t mode;
+    uint32_t umask;
+};
+
+/* -EPROTO: too short. */
+MUST int mfs_raw_request_get(struct mfs_raw_request *in, const void *ptr, size_t len_bytes);
+
+/* What an O_TMPFILE became. */
+struct mfs_raw_entry {
+    uint64_t node;
+    uint64_t generation;
+    uint32_t entry_ms;
+    uint32_t attr_ms;
+    struct stat st;
+    uint64_t fh;
+    bool is_direct;
+    bool may_keep;
+};
+struct mfs_raw_created {
+    uint64_t words[18]; /* fuse_entry_out and fuse_open_out */
+};
+/* Returns the length. */
+size_t mfs_raw_created(struct mfs_raw_created *out, const struct mfs_raw_entry *e);
+
+/* Writes an answer; error is a positive errno or 0. Returns 0 or -errno. */
+MUST int mfs_raw_reply(int fd, uint64_t unique, int error, const void *body, size_t body_bytes);
+
+/* Flags of INIT that are wanted from a kernel that offers them:
+ * HANDLE_KILLPRIV_V2: set-id bits are dropped on write and truncate by the server's kernel;
+ * saves a getxattr per write. DIRECT_IO_ALLOW_MMAP: files opened for appending can be mapped
+ * shared. */
+struct mfs_raw_init {
+    bool is_asked; /* INIT was read and is not yet answered */
+    uint64_t offered;
+};
+void mfs_raw_init_request(struct mfs_raw_init *x, const void *ptr, size_t len_bytes);
+/* Sees every answer, changes the one to INIT. */
+void mfs_raw_init_answer(struct mfs_raw_init *x, struct iovec *iov, int count);
+
+#endif
