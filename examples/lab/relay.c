@@ -4,6 +4,7 @@
  *
  *   mrc-lab-relay serve SOCKET            until SIGTERM
  *   mrc-lab-relay ctl SOCKET WORD...      one request; prints the answer
+ *   mrc-lab-relay dial ADDRESS PORT       joins standard input and output to a TCP connection
  *
  * A request is one datagram of words, the answer one datagram: "error ..." or text.
  *   open A B NS_A NS_B      "new" or "old"; the namespaces are files
@@ -17,6 +18,7 @@
 #include "common/base/list.h"
 #include "common/sys/fd.h"
 #include "common/sys/loop.h"
+#include "examples/lab/dial.h"
 #include "examples/lab/pair.h"
 
 #include <errno.h>
@@ -452,6 +454,14 @@ int main(int argc, char **argv)
         return serve(argv[2]);
     if (argc >= 4 && strcmp(argv[1], "ctl") == 0)
         return control(argv[2], argc - 3, argv + 3);
-    fprintf(stderr, "usage: mrc-lab-relay serve SOCKET | ctl SOCKET WORD...\n");
+    if (argc == 4 && strcmp(argv[1], "dial") == 0) {
+        struct err e = { "" };
+        if (dial(argv[2], argv[3], &e) == 0)
+            return 0;
+        fprintf(stderr, "mrc-lab-relay: %s\n", e.text);
+        return 1;
+    }
+    fprintf(stderr,
+            "usage: mrc-lab-relay serve SOCKET | ctl SOCKET WORD... | dial ADDRESS PORT\n");
     return 2;
 }
