@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* opt_begin.h: macros that turn the lines of an options.def into struct opt, until opt_end.h.
- * Must not know: any program. Included inside an initialiser, after OPT_STRUCT was defined; no
- * guard, on purpose. A field whose type does not fit its kind fails to compile. */
+ * Must not know: any program. Included inside an initialiser, after OPT_STRUCT was defined. A
+ * field whose type does not fit its kind fails to compile. No guard, on purpose. */
 #include "common/sys/opt.h"
 /* clang-format off */
 #define OPT_AS_FLAG                    .kind = OPT_KIND_FLAG

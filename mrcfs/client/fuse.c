@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* fuse.c: the kernel's side of the file client: its requests become calls of the server, the
- * answers its replies. The only file that knows libfuse.
+ * answers its replies. Long because it is the only file that knows libfuse.
  * Must not know: sockets, how calls travel.
  * Threads: the loop's only; the notifier's thread runs send_inval_*, which touch nothing but
  * the session's libfuse handle.

@@ -13,6 +13,14 @@ complain()
     bad=$((bad + 1))
 }
 
+# complain_all LINES: complaints that a program has already written; none if empty
+complain_all()
+{
+    [ -n "$1" ] || return 0
+    printf '%s\n' "$1"
+    bad=$((bad + $(printf '%s\n' "$1" | wc -l)))
+}
+
 # sources PATTERN...: our files with these names, one a line; nothing that a build made
 sources()
 {
