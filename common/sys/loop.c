@@ -148,8 +148,11 @@ int loop_fd_add(struct loop *l, struct loop_fd *w, int fd, uint32_t events, loop
 {
     *w = (struct loop_fd){ .loop = l, .fd = fd, .events = events, .fn = fn, .ctx = ctx };
     struct epoll_event ev = { .events = events, .data.ptr = w };
-    if (epoll_ctl(l->epfd, EPOLL_CTL_ADD, fd, &ev) == 0)
+    if (epoll_ctl(l->epfd, EPOLL_CTL_ADD, fd, &ev) == 0) {
+        if (!events)
+            epoll_ctl(l->epfd, EPOLL_CTL_DEL, fd, NULL); /* it was only to learn whether epoll can hold it */
         return 0;
+    }
     if (errno == EPERM) { /* a regular file */
         w->is_always_ready = true;
         list_push_back(&l->ready, &w->link);
@@ -164,11 +167,12 @@ void loop_fd_set(struct loop_fd *w, uint32_t events)
 {
     if (!w->loop || w->events == events)
         return;
+    int op = !w->events ? EPOLL_CTL_ADD : events ? EPOLL_CTL_MOD : EPOLL_CTL_DEL;
     w->events = events;
     if (w->is_always_ready)
         return;
     struct epoll_event ev = { .events = events, .data.ptr = w };
-    epoll_ctl(w->loop->epfd, EPOLL_CTL_MOD, w->fd, &ev);
+    epoll_ctl(w->loop->epfd, op, w->fd, &ev);
 }
 
 void loop_fd_del(struct loop_fd *w)
@@ -177,7 +181,7 @@ void loop_fd_del(struct loop_fd *w)
         return;
     if (w->is_always_ready)
         list_remove(&w->link);
-    else
+    else if (w->events)
         epoll_ctl(w->loop->epfd, EPOLL_CTL_DEL, w->fd, NULL);
     /* Forget events of this turn that are still to be delivered to it. */
     for (int i = 0; i < w->loop->batch_len; i++)

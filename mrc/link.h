@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* link.h: drives one session over a byte stream on a loop; ports are its channels.
+ * Must not know: SSH, jobs, files. */
+#ifndef MRC_LINK_H
+#define MRC_LINK_H
+
+#include "common/base/attr.h"
+#include "common/base/err.h"
+#include "common/sys/buf.h"
+#include "common/sys/loop.h"
+#include "mrc/session/session.h"
+
+enum {
+    MRC_PORT_QUEUE_MAX = 1024 * 1024, /* bytes that wait to be sent on one channel */
+};
+
+struct mrc_link;
+struct mrc_port;
+
+/* What the owner of a port is told. on_data must take all bytes and report them with
+ * mrc_port_consumed when it used them; at most the window is outstanding. After on_closed the
+ * port is gone (both directions ended, reset, or the link ended). Any may be NULL but
+ * on_closed. */
+struct mrc_port_ops {
+    void (*on_data)(void *ctx, struct bytes body);
+    void (*on_eof)(void *ctx);
+    void (*on_stop)(void *ctx);
+    void (*on_room)(void *ctx); /* the queue got below half */
+    void (*on_closed)(void *ctx, int code, struct bytes text);
+};
+
+struct mrc_port {
+    struct mrc_link *link;
+    uint32_t chan;
+    struct buf queue;
+    bool is_ended;
+    const struct mrc_port_ops *ops;
+    void *ctx;
+    struct mrc_port *next;
+};
+
+struct mrc_link_opts {
+    struct loop *loop;
+    int fd_in; /* may be the same as fd_out; taken, made non-blocking */
+    int fd_out;
+    bool is_head;
+    const char *software;
+    /* The other end opened a channel: return the port's owner in *ops and *ctx with 0, or
+     * -errno to refuse. NULL: refuse all. */
+    int (*on_open)(void *ctx, struct mrc_port *port, struct bytes service,
+                   struct bytes request);
+    void (*on_hello)(void *ctx, const struct mrc_hello *hello);
+    /* Last call: the session is over. code 0: bye without error. The link must be freed later,
+     * not here. */
+    void (*on_end)(void *ctx, int code, const char *text);
+    void *ctx;
+};
+
+MUST int mrc_link_new(const struct mrc_link_opts *o, struct mrc_link **out, struct err *e);
+void mrc_link_free(struct mrc_link *l);
+
+/* Opens a channel; window_bytes: how far the other end may run ahead. */
+MUST int mrc_link_open(struct mrc_link *l, const char *service, struct bytes request,
+                       uint8_t weight, uint64_t window_bytes, const struct mrc_port_ops *ops,
+                       void *ctx, struct mrc_port **out);
+void mrc_link_bye(struct mrc_link *l, int code, const char *text);
+/* True when nothing is left to be sent. */
+bool mrc_link_is_flushed(const struct mrc_link *l);
+/* Gives input bytes that were read before the link existed. */
+void mrc_link_feed(struct mrc_link *l, struct bytes input);
+
+/* Room left in the port's queue; port->queue may be filled by hand (buf_reserve, buf_commit),
+ * then told with mrc_port_queued. */
+size_t mrc_port_room(const struct mrc_port *p);
+MUST int mrc_port_send(struct mrc_port *p, const void *ptr, size_t len_bytes);
+void mrc_port_queued(struct mrc_port *p, size_t len_bytes);
+void mrc_port_end(struct mrc_port *p);
+void mrc_port_consumed(struct mrc_port *p, size_t len_bytes);
+void mrc_port_stop(struct mrc_port *p);
+void mrc_port_reset(struct mrc_port *p, int code, const char *text);
+MUST int mrc_port_window(struct mrc_port *p, uint64_t window_bytes);
+
+struct mrc_link_stats {
+    uint64_t bytes_out, bytes_in, frames_out, frames_in;
+};
+void mrc_link_stats(const struct mrc_link *l, struct mrc_link_stats *out);
+
+#endif

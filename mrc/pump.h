@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* pump.h: joins file descriptors to a port: what is readable is sent, what comes is written;
+ * with back-pressure, half-close, and word to the other side when a reader has gone. Must not
+ * know: what the bytes mean. */
+#ifndef MRC_PUMP_H
+#define MRC_PUMP_H
+
+#include "mrc/link.h"
+
+enum { MRC_PUMP_READ_MAX = 256 * 1024 };
+
+struct mrc_pump;
+
+struct mrc_pump_opts {
+    struct loop *loop;
+    int fd_in;  /* read and sent until end of file; -1 = nothing is sent and the sending ends at
+                   once; taken */
+    int fd_out; /* receives; -1 = the other side is told to stop; may be the same socket as
+                   fd_in; taken */
+    bool keeps_in_open; /* fd_in = -1, but the owner sends through the port itself */
+    /* The pump is over and was freed: both directions ended. code: 0, or why the channel was
+     * reset. */
+    void (*on_done)(void *ctx, int code);
+    /* fd_in ended or fd_out was closed for want of readers; may be NULL. */
+    void (*on_in_end)(void *ctx);
+    void *ctx;
+};
+
+/* Makes the pump; then its port is given by mrc_pump_ops/_attach (a channel that the other end
+ * opened) or mrc_pump_open. */
+MUST int mrc_pump_new(const struct mrc_pump_opts *o, struct mrc_pump **out);
+void mrc_pump_attach(struct mrc_pump *p,
+                     struct mrc_port *port); /* sets port->ops and port->ctx */
+MUST int mrc_pump_open(struct mrc_pump *p, struct mrc_link *l, const char *service,
+                       struct bytes request, uint8_t weight, uint64_t window_bytes);
+struct mrc_port *mrc_pump_port(struct mrc_pump *p);
+
+/* Stops reading fd_in, sends what was read, and ends the sending direction. */
+void mrc_pump_end_in(struct mrc_pump *p);
+/* Pauses or resumes reading fd_in. */
+void mrc_pump_pause(struct mrc_pump *p, bool is_paused);
+/* True when all that came was written and no more will come. */
+bool mrc_pump_out_done(const struct mrc_pump *p);
+
+#endif
