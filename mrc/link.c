@@ -109,10 +109,9 @@ static int append_written(struct mrc_link *l)
         if (!p || buf_len(&p->queue) < a->body_len)
             return -EINVAL;
         rc = buf_append(&l->out, buf_at(&p->queue), a->body_len);
-        size_t before = buf_room(&p->queue);
+        size_t before = buf_len(&p->queue);
         buf_consume(&p->queue, a->body_len);
-        if (before < MRC_PORT_QUEUE_MAX / 2 && buf_room(&p->queue) >= MRC_PORT_QUEUE_MAX / 2 &&
-            p->ops && p->ops->on_room)
+        if (before >= MRC_PORT_LOW && buf_len(&p->queue) < MRC_PORT_LOW && p->ops && p->ops->on_room)
             p->ops->on_room(p->ctx);
     }
     return rc;

@@ -11,7 +11,8 @@
 #include "mrc/session/session.h"
 
 enum {
-    MRC_PORT_QUEUE_MAX = 1024 * 1024, /* bytes that wait to be sent on one channel */
+    MRC_PORT_QUEUE_MAX = 4 * 1024 * 1024 + 4096, /* bytes that wait to be sent on one channel: one whole job message */
+    MRC_PORT_LOW = 256 * 1024, /* below this a port asks for more */
 };
 
 struct mrc_link;
@@ -25,7 +26,7 @@ struct mrc_port_ops {
     void (*on_data)(void *ctx, struct bytes body);
     void (*on_eof)(void *ctx);
     void (*on_stop)(void *ctx);
-    void (*on_room)(void *ctx); /* the queue got below half */
+    void (*on_room)(void *ctx); /* the queue got below MRC_PORT_LOW */
     void (*on_closed)(void *ctx, int code, struct bytes text);
 };
 

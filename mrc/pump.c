@@ -17,6 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { PUMP_QUEUE = 512 * 1024 }; /* read ahead of the link: more than MRC_PORT_LOW */
+
 struct mrc_pump {
     struct mrc_pump_opts o;
     struct mrc_port *port;
@@ -35,7 +37,7 @@ static void close_out(struct mrc_pump *p);
 
 static void watch_in(struct mrc_pump *p)
 {
-    bool wants = p->port && !p->in_ended && !p->in_paused && mrc_port_room(p->port) > 0;
+    bool wants = p->port && !p->in_ended && !p->in_paused && buf_len(&p->port->queue) < PUMP_QUEUE;
     uint32_t events = wants ? EPOLLIN : 0;
     if (p->is_same && buf_len(&p->pending))
         events |= EPOLLOUT;
@@ -44,7 +46,8 @@ static void watch_in(struct mrc_pump *p)
 
 static void read_in(struct mrc_pump *p)
 {
-    size_t room = mrc_port_room(p->port);
+    size_t queued = buf_len(&p->port->queue);
+    size_t room = queued < PUMP_QUEUE ? PUMP_QUEUE - queued : 0;
     if (room > MRC_PUMP_READ_MAX)
         room = MRC_PUMP_READ_MAX;
     uint8_t *spot;

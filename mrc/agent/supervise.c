@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* supervise.c: process 1 of a job.
+ * Must not know: the session, how the view was built.
+ * Invariant: exactly one last word (exited or failed) is sent, after the job's tree is dead and its files are home. */
+#include "mrc/agent/supervise.h"
+
+#include "common/sys/buf.h"
+#include "common/sys/clock.h"
+#include "common/sys/fd.h"
+#include "mrc/agent/command.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct supervisor {
+    const struct supervise_opts *o;
+    struct buf in;
+    int sigfd;
+    pid_t job;
+    bool is_over;
+    int status;
+    bool head_gone;
+};
+
+static void say(struct supervisor *s, const struct job_msg *m)
+{
+    uint8_t space[1024];
+    struct wr w = wr_of(space, sizeof space);
+    job_msg_put(&w, m);
+    if (w.is_full || s->head_gone)
+        return;
+    if (fd_write_full(s->o->sock, space, wr_len(&w)) < 0)
+        s->head_gone = true;
+}
+
+static void say_failed(struct supervisor *s, enum job_stage stage, int rc, const char *text)
+{
+    struct job_msg m = { .id = JOB_MSG_failed };
+    m.failed.stage = (uint8_t)stage;
+    m.failed.code = (uint32_t)-rc;
+    m.failed.text = bytes_of(text);
+    say(s, &m);
+}
+
+/* The process group that a terminal's keys would reach. */
+static pid_t foreground(struct supervisor *s)
+{
+    pid_t group = s->o->tty_fd >= 0 ? tcgetpgrp(s->o->tty_fd) : -1;
+    return group > 1 ? group : s->job;
+}
+
+static void pass_signal(struct supervisor *s, const struct job_signal *m)
+{
+    int number = (int)m->number;
+    if (number < 1 || number >= NSIG || s->job <= 0)
+        return;
+    if (m->is_group)
+        kill(-foreground(s), number);
+    else
+        kill(s->job, number);
+    if (number == SIGCONT)
+        kill(-s->job, SIGCONT);
+}
+
+static void set_winsize(struct supervisor *s, const struct job_winsize *m)
+{
+    struct winsize ws = { m->rows, m->columns, m->xpixels, m->ypixels };
+    if (s->o->tty_fd >= 0)
+        ioctl(s->o->tty_fd, TIOCSWINSZ, &ws); /* the kernel sends SIGWINCH */
+}
+
+static void take_messages(struct supervisor *s)
+{
+    uint8_t *spot;
+    if (buf_reserve(&s->in, 4096, &spot) < 0) {
+        s->head_gone = true;
+        return;
+    }
+    ssize_t n = fd_read(s->o->sock, spot, 4096);
+    if (n <= 0) {
+        s->head_gone = true;
+        return;
+    }
+    buf_commit(&s->in, (size_t)n);
+    for (;;) {
+        struct job_msg m;
+        size_t used;
+        if (job_msg_get((struct bytes){ buf_at(&s->in), (uint32_t)buf_len(&s->in) }, &m, &used) < 0) {
+            s->head_gone = true;
+            return;
+        }
+        if (!used)
+            return;
+        if (m.id == JOB_MSG_signal)
+            pass_signal(s, &m.signal);
+        else if (m.id == JOB_MSG_winsize)
+            set_winsize(s, &m.winsize);
+        buf_consume(&s->in, used);
+    }
+}
+
+static void reap(struct supervisor *s)
+{
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
+        if (pid != s->job)
+            continue;
+        if (WIFSTOPPED(status)) {
+            say(s, &(struct job_msg){ .id = JOB_MSG_stopped, .stopped = { (uint32_t)WSTOPSIG(status) } });
+        } else if (WIFCONTINUED(status)) {
+            say(s, &(struct job_msg){ .id = JOB_MSG_continued });
+        } else {
+            s->is_over = true;
+            s->status = status;
+        }
+    }
+}
+
+/* One turn of waiting; false when the time is over. */
+static bool wait_turn(struct supervisor *s, int timeout_ms)
+{
+    struct pollfd pf[2] = { { .fd = s->sigfd, .events = POLLIN },
+                            { .fd = s->head_gone ? -1 : s->o->sock, .events = POLLIN } };
+    int n = poll(pf, 2, timeout_ms);
+    if (n <= 0)
+        return n < 0 && errno == EINTR;
+    struct signalfd_siginfo si;
+    if (pf[0].revents && read(s->sigfd, &si, sizeof si) > 0)
+        reap(s);
+    if (pf[1].revents)
+        take_messages(s);
+    return true;
+}
+
+/* Without a pid namespace: every process below us gets the signal; we are their subreaper. Returns how many. */
+static int kill_below(pid_t parent, int number, int depth)
+{
+    char path[64], list[65536];
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", parent, parent);
+    AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    ssize_t n = fd_read_full(fd, list, sizeof list - 1);
+    if (n <= 0)
+        return 0;
+    list[n] = 0;
+    int count = 0;
+    char *save = NULL;
+    for (char *word = strtok_r(list, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+        pid_t pid = (pid_t)strtol(word, NULL, 10);
+        if (pid <= 1)
+            continue;
+        if (depth < 64)
+            count += kill_below(pid, number, depth + 1);
+        if (number)
+            kill(pid, number);
+        count++;
+    }
+    return count;
+}
+
+static bool anybody_left(struct supervisor *s)
+{
+    if (!s->o->view->has_pid_ns)
+        return kill_below(getpid(), 0, 0) > 0;
+    return kill(-1, 0) == 0;
+}
+
+static void kill_all(struct supervisor *s, int number)
+{
+    if (s->o->view->has_pid_ns)
+        kill(-1, number);
+    else
+        kill_below(getpid(), number, 0);
+}
+
+/* Ends what the job left running: asked first, then not. */
+static void end_tree(struct supervisor *s)
+{
+    if (anybody_left(s)) {
+        kill_all(s, SIGHUP);
+        kill_all(s, SIGCONT);
+    }
+    uint64_t until = clock_mono_ms() + SUPERVISE_GRACE_MS;
+    while (anybody_left(s) && clock_mono_ms() < until)
+        wait_turn(s, 20);
+    for (int i = 0; i < 100 && anybody_left(s); i++) {
+        kill_all(s, SIGKILL);
+        wait_turn(s, 20);
+    }
+    reap(s);
+}
+
+/* What programs wrote through shared mappings may still be in this kernel only. */
+static int bring_home(struct supervisor *s, struct err *e)
+{
+    int rc = 0;
+    for (size_t i = 0; i < s->o->head_path_count; i++) {
+        AUTO_FD fd = open(s->o->head_paths[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0 || syncfs(fd) < 0) {
+            int why = errno;
+            if (why != ENOENT && why != EACCES && why != ENOTCONN)
+                rc = err_set(e, why, "bring %s home", s->o->head_paths[i]);
+        }
+    }
+    return rc;
+}
+
+static void report_end(struct supervisor *s)
+{
+    struct err e = { "" };
+    int rc = bring_home(s, &e);
+    if (rc < 0) {
+        say_failed(s, JOB_STAGE_END, rc, e.text);
+        return;
+    }
+    struct job_msg m = { .id = JOB_MSG_exited };
+    m.exited.by_signal = WIFSIGNALED(s->status) != 0;
+    m.exited.code = (uint32_t)(WIFSIGNALED(s->status) ? WTERMSIG(s->status) : WEXITSTATUS(s->status));
+    m.exited.has_core = WIFSIGNALED(s->status) && WCOREDUMP(s->status);
+    say(s, &m);
+}
+
+int supervise(const struct supervise_opts *o)
+{
+    struct supervisor s = { .o = o };
+    buf_init(&s.in, JOB_MSG_MAX + 8192);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL); /* a first process gets no signal that it did not ask for; make sure */
+    sigset_t child;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    s.sigfd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+    setsid();
+    if (o->tty_fd >= 0)
+        ioctl(o->tty_fd, TIOCSCTTY, 0);
+    struct err e = { "" };
+    enum job_stage stage = JOB_STAGE_EXEC;
+    int rc = s.sigfd < 0 ? err_set(&e, errno, "signalfd") : command_start(o, &s.job, &stage, &e);
+    for (int i = 0; i < 3; i++) {
+        int fd = o->fds[i];
+        fd_close(&fd); /* so that the end of the job's output is the end of the pipe */
+    }
+    if (rc < 0) {
+        say_failed(&s, stage, rc, e.text);
+        return 1;
+    }
+    say(&s, &(struct job_msg){ .id = JOB_MSG_started, .started = { (uint32_t)s.job } });
+    while (!s.is_over && !s.head_gone)
+        wait_turn(&s, -1);
+    end_tree(&s);
+    report_end(&s);
+    return 0;
+}

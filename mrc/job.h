@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* job.h: the messages between mrc and the supervisor of its job.
+ * Must not know: how they travel. Source: mrc/job.def. */
+#ifndef MRC_JOB_H
+#define MRC_JOB_H
+
+#include "common/base/wire.h"
+
+enum { JOB_MSG_MAX = 4 * 1024 * 1024, JOB_ARGS_MAX = 65536 };
+
+enum job_fd {
+    JOB_FD_CLOSED, /* closed on the head, so closed there */
+    JOB_FD_STREAM, /* a pipe, or for standard input a file that asks the head when it is read */
+    JOB_FD_TTY,    /* the pseudo-terminal */
+    JOB_FD_NULL,   /* /dev/null */
+};
+
+enum job_stage {
+    JOB_STAGE_SPEC,  /* the request made no sense */
+    JOB_STAGE_FILES, /* the head's files could not be reached */
+    JOB_STAGE_VIEW,  /* the view could not be built */
+    JOB_STAGE_CWD,   /* the working directory is not there */
+    JOB_STAGE_EXEC,  /* the command could not be executed */
+    JOB_STAGE_END,   /* the job ended, but what it wrote could not all be brought home */
+};
+
+enum job_limit {
+    JOB_LIMIT_CPU,
+    JOB_LIMIT_FSIZE,
+    JOB_LIMIT_DATA,
+    JOB_LIMIT_STACK,
+    JOB_LIMIT_CORE,
+    JOB_LIMIT_NOFILE,
+    JOB_LIMIT_AS,
+    JOB_LIMIT_MEMLOCK,
+};
+
+enum job_flag {
+    JOB_NO_PID_NS = 1,       /* no pid namespace even if it works */
+    JOB_TARGET_RESOLVER = 2, /* root view: the target's resolv.conf */
+    JOB_DEMAND_STDIN = 4,    /* standard input is read only when the job reads it */
+};
+
+#define F(kind, field) wire_##kind field;
+#define JOBMSG(id, name, fields)                                                                 \
+    struct job_##name {                                                                          \
+        fields                                                                                   \
+    };
+#include "mrc/job.def"
+#undef JOBMSG
+#undef F
+
+enum job_msg_id {
+#define JOBMSG(id, name, fields) JOB_MSG_##name = id,
+#include "mrc/job.def"
+#undef JOBMSG
+};
+
+struct job_msg {
+    uint8_t id;
+    union {
+#define JOBMSG(id, name, fields) struct job_##name name;
+#include "mrc/job.def"
+#undef JOBMSG
+    };
+};
+
+/* Decodes the first message in a queue of bytes. *used_out: bytes it took (0 = not whole yet). Byte fields point into the input. An unknown
+ * id gives m->id = 0. Returns 0, -EPROTO when malformed or too long. */
+MUST int job_msg_get(struct bytes queue, struct job_msg *m, size_t *used_out);
+/* Writes one message; w->is_full tells that it does not fit. */
+void job_msg_put(struct wr *w, const struct job_msg *m);
+
+/* Points list[0..] to the NUL-terminated texts in v, list[n] = NULL. Returns n, -EPROTO when the last has no NUL, -E2BIG over max. */
+MUST int job_texts(struct bytes v, char **list, size_t max);
+
+#endif
