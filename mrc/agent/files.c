@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* files.c: a thread with a loop for the file client.
+ * Must not know: the view, the job.
+ * Threads: commands cross to the thread through a pipe, one fixed-size record each; all else is the thread's own. */
+#include "mrc/agent/files.h"
+
+#include "common/sys/fd.h"
+#include "common/sys/loop.h"
+#include "mrcfs/mrcfs.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+struct command {
+    size_t export_number;
+    int fuse_fd; /* -1: finish */
+};
+
+struct files {
+    struct files_opts o;
+    pthread_t thread;
+    int command_in, command_out;
+    /* The thread's own. */
+    struct loop *loop;
+    struct loop_fd watch;
+    struct mfs_client *client;
+    size_t mounted;
+    bool is_finishing;
+    int rc;
+    struct err err;
+};
+
+static void maybe_stop(struct files *f)
+{
+    if (f->is_finishing && !f->mounted)
+        loop_stop(f->loop, 0);
+}
+
+static void on_lost(void *ctx, const struct err *why)
+{
+    struct files *f = ctx;
+    f->err = *why;
+    f->rc = -EIO;
+}
+
+static void on_unmounted(void *ctx, size_t export_number)
+{
+    struct files *f = ctx;
+    (void)export_number;
+    f->mounted--;
+    maybe_stop(f);
+}
+
+static void on_command(void *ctx, uint32_t events)
+{
+    struct files *f = ctx;
+    (void)events;
+    struct command c;
+    if (fd_read_full(f->command_in, &c, sizeof c) != sizeof c) {
+        f->is_finishing = true;
+        loop_fd_del(&f->watch);
+    } else if (c.fuse_fd < 0) {
+        f->is_finishing = true;
+    } else {
+        struct err e = { "" };
+        int rc = mfs_client_attach(f->client, c.export_number, c.fuse_fd, &e);
+        if (rc < 0) { /* the mount sees its device closed and fails */
+            f->rc = rc;
+            f->err = e;
+        } else {
+            f->mounted++;
+        }
+    }
+    maybe_stop(f);
+}
+
+static int run(struct files *f, struct err *e)
+{
+    int rc = loop_new(&f->loop);
+    if (rc < 0)
+        return err_set(e, -rc, "event loop for files");
+    struct mfs_client_opts co = { .loop = f->loop,
+                                  .meta_fd = take_fd(&f->o.meta_fd),
+                                  .bulk_fd = take_fd(&f->o.bulk_fd),
+                                  .own_uid = f->o.own_uid,
+                                  .own_gid = f->o.own_gid,
+                                  .is_single_user = f->o.is_single_user,
+                                  .on_lost = on_lost,
+                                  .on_unmounted = on_unmounted,
+                                  .ctx = f };
+    rc = mfs_client_new(&co, &f->client, e);
+    if (rc < 0)
+        return rc;
+    rc = loop_fd_add(f->loop, &f->watch, f->command_in, EPOLLIN, on_command, f);
+    if (rc < 0)
+        return err_set(e, -rc, "watch commands for files");
+    rc = loop_run(f->loop);
+    return rc < 0 ? err_set(e, -rc, "event loop for files") : 0;
+}
+
+static void *thread_main(void *arg)
+{
+    struct files *f = arg;
+    struct err e = { "" };
+    int rc = run(f, &e);
+    if (rc < 0) {
+        f->rc = rc;
+        f->err = e;
+    }
+    /* Descriptors that were sent to us but not attached: closing them ends their mounts. */
+    struct command c;
+    if (fd_set_nonblock(f->command_in, true) == 0)
+        while (read(f->command_in, &c, sizeof c) == sizeof c)
+            if (c.fuse_fd >= 0)
+                close(c.fuse_fd);
+    if (f->loop)
+        loop_fd_del(&f->watch);
+    mfs_client_free(f->client);
+    loop_free(f->loop);
+    fd_close(&f->o.meta_fd);
+    fd_close(&f->o.bulk_fd);
+    return NULL;
+}
+
+int files_start(const struct files_opts *o, struct files **out, struct err *e)
+{
+    struct files *f = calloc(1, sizeof *f);
+    if (!f)
+        return err_set(e, ENOMEM, "files");
+    f->o = *o;
+    int pair[2];
+    int rc = fd_pipe(pair);
+    if (rc < 0) {
+        free(f);
+        return err_set(e, -rc, "pipe");
+    }
+    f->command_in = pair[0];
+    f->command_out = pair[1];
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are the main thread's */
+    rc = pthread_create(&f->thread, NULL, thread_main, f);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (rc) {
+        fd_close(&f->command_in);
+        fd_close(&f->command_out);
+        free(f);
+        return err_set(e, rc, "thread for files");
+    }
+    *out = f;
+    return 0;
+}
+
+int files_attach(struct files *f, size_t export_number, int fuse_fd)
+{
+    struct command c;
+    memset(&c, 0, sizeof c);
+    c.export_number = export_number;
+    c.fuse_fd = fuse_fd;
+    int rc = fd_write_full(f->command_out, &c, sizeof c);
+    if (rc < 0)
+        close(fuse_fd);
+    return rc;
+}
+
+void files_finish(struct files *f)
+{
+    struct command c;
+    memset(&c, 0, sizeof c);
+    c.fuse_fd = -1;
+    int rc = fd_write_full(f->command_out, &c, sizeof c);
+    (void)rc; /* a pipe whose other end we hold takes 16 bytes */
+}
+
+int files_join(struct files *f, struct err *e)
+{
+    pthread_join(f->thread, NULL);
+    int rc = f->rc;
+    if (e)
+        *e = f->err;
+    fd_close(&f->command_in);
+    fd_close(&f->command_out);
+    free(f);
+    return rc;
+}
