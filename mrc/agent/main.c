@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* main.c: mrc-agent: our program on the target: speaks the session protocol on its standard input and output.
+ * Must not know: how it got here (mrc/push.c).
+ * Privilege: none needed; real root builds the view without a user namespace. */
+#include "config.h"
+
+#include "common/sys/fd.h"
+#include "common/sys/log.h"
+#include "mrc/agent/job.h"
+#include "mrc/agent/view.h"
+#include "mrc/magic.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct agent {
+    struct loop *loop;
+    struct mrc_link *link;
+    struct agent_job *job;
+    bool link_over, job_done;
+    char cache_dir[4096];
+};
+
+static void maybe_stop(struct agent *a)
+{
+    if (a->link_over && a->job_done)
+        loop_stop(a->loop, 0);
+}
+
+static void on_job_done(void *ctx)
+{
+    struct agent *a = ctx;
+    a->job_done = true;
+    maybe_stop(a);
+}
+
+static int on_open(void *ctx, struct mrc_port *port, struct bytes service, struct bytes request)
+{
+    struct agent *a = ctx;
+    (void)request;
+    return agent_job_open(a->job, port, service);
+}
+
+static void on_end(void *ctx, int code, const char *text)
+{
+    struct agent *a = ctx;
+    if (code)
+        log_at(LOG_VERBOSE, "%s", text);
+    a->link_over = true;
+    agent_job_abandon(a->job);
+    maybe_stop(a);
+}
+
+static int make_dirs(char *path)
+{
+    for (char *at = path + 1; *at; at++)
+        if (*at == '/') {
+            *at = 0;
+            int rc = mkdir(path, 0700);
+            *at = '/';
+            if (rc < 0 && errno != EEXIST)
+                return -errno;
+        }
+    return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+/* Where views keep their records: beside the agent's own file, which push chose to be writable and ours. */
+static int find_cache_dir(struct agent *a, struct err *e)
+{
+    const char *given = getenv("MRC_AGENT_CACHE"); /* for an agent that was not pushed but installed */
+    if (given && given[0] == '/') {
+        snprintf(a->cache_dir, sizeof a->cache_dir, "%s", given);
+    } else {
+        ssize_t n = readlink("/proc/self/exe", a->cache_dir, sizeof a->cache_dir - 1);
+        if (n < 0)
+            return err_set(e, errno, "read /proc/self/exe");
+        a->cache_dir[n] = 0;
+        char *slash = strrchr(a->cache_dir, '/');
+        if (slash)
+            *slash = 0;
+    }
+    if (make_dirs(a->cache_dir) < 0 || access(a->cache_dir, W_OK) < 0)
+        return err_set(e, errno, "cache directory %s", a->cache_dir);
+    return 0;
+}
+
+/* Standard input and output become the link's; a job must never inherit them. */
+static int take_stdio(int *in, int *out)
+{
+    *in = fcntl(0, F_DUPFD_CLOEXEC, 3);
+    *out = fcntl(1, F_DUPFD_CLOEXEC, 3);
+    int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (*in < 0 || *out < 0 || null_fd < 0)
+        return -errno;
+    if (dup2(null_fd, 0) < 0 || dup2(null_fd, 1) < 0)
+        return -errno;
+    return 0;
+}
+
+static int run(struct agent *a, struct err *e)
+{
+    int rc = find_cache_dir(a, e);
+    if (rc < 0)
+        return rc;
+    view_cleanup(a->cache_dir);
+    int in, out;
+    rc = take_stdio(&in, &out);
+    if (rc == 0)
+        rc = fd_write_full(out, MRC_AGENT_MAGIC, strlen(MRC_AGENT_MAGIC));
+    if (rc == 0)
+        rc = loop_new(&a->loop);
+    if (rc < 0)
+        return err_set(e, -rc, "standard input and output");
+    struct agent_job_opts jo = { .loop = a->loop, .cache_dir = a->cache_dir, .on_done = on_job_done, .ctx = a };
+    rc = agent_job_new(&jo, &a->job);
+    if (rc < 0)
+        return err_set(e, -rc, "job");
+    struct mrc_link_opts lo = { .loop = a->loop,
+                                .fd_in = in,
+                                .fd_out = out,
+                                .software = "mrc-agent " PACKAGE_VERSION,
+                                .on_open = on_open,
+                                .on_end = on_end,
+                                .ctx = a };
+    rc = mrc_link_new(&lo, &a->link, e);
+    if (rc < 0)
+        return rc;
+    rc = loop_run(a->loop);
+    agent_job_free(a->job);
+    mrc_link_free(a->link);
+    loop_free(a->loop);
+    return rc < 0 ? err_set(e, -rc, "event loop") : 0;
+}
+
+int main(int argc, char **argv)
+{
+    log_init("mrc-agent", LOG_NORMAL);
+    if (argc == 2 && !strcmp(argv[1], "--version")) {
+        printf("mrc-agent %s\n", PACKAGE_VERSION);
+        return 0;
+    }
+    if (argc != 1 || isatty(0)) {
+        fprintf(stderr, "mrc-agent is started by mrc on the target; see mrc(1)\n");
+        return 2;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN); /* the end of the link is what ends us */
+    umask(077);
+    struct agent a = { 0 };
+    struct err e = { "" };
+    if (run(&a, &e) < 0) {
+        log_error("%s", e.text);
+        return 1;
+    }
+    return 0;
+}

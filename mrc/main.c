@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* main.c: the mrc command: options, connection, one job, and its exit status as our own.
+ * Must not know: protocols.
+ * Privilege: none. Processes: mrc, a file server, a transport. */
+#include "config.h"
+
+#include "common/sys/fd.h"
+#include "common/sys/log.h"
+#include "mrc/connect.h"
+#include "mrc/options.h"
+#include "mrc/run.h"
+#include "mrc/serve.h"
+#include "mrc/trees.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { EXIT_MRC = 255, SERVER_WAIT_MS = 5000 };
+
+/* Dies as the job died, so that whoever waits for us sees the same. */
+static int die_by(int number)
+{
+    struct rlimit none = { 0, 0 };
+    setrlimit(RLIMIT_CORE, &none); /* the core belongs to the job, not to us */
+    signal(number, SIG_DFL);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, number);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    kill(getpid(), number);
+    return 128 + number;
+}
+
+/* -f: the caller's process ends with 0 when the job has started, the job goes on in the one that returns. */
+static int go_background(int *started_fd, struct err *e)
+{
+    int pair[2];
+    int rc = fd_pipe(pair);
+    if (rc < 0)
+        return err_set(e, -rc, "pipe");
+    pid_t pid = fork();
+    if (pid < 0)
+        return err_set(e, errno, "fork");
+    if (pid == 0) {
+        close(pair[0]);
+        setsid();
+        *started_fd = pair[1];
+        return 0;
+    }
+    close(pair[1]);
+    char byte;
+    if (fd_read_full(pair[0], &byte, 1) == 1)
+        _exit(0);
+    int status = 0;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    _exit(WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_MRC);
+}
+
+static void on_started(void *ctx)
+{
+    int *started_fd = ctx;
+    if (*started_fd >= 0 && write(*started_fd, "", 1) < 0)
+        log_at(LOG_VERBOSE, "nobody waits for the start any more");
+    fd_close(started_fd);
+}
+
+static int serve_trees(const struct mrc_trees *t, struct mrc_server *server, struct err *e)
+{
+    struct mfs_serve_opts so = { .exports = t->exports,
+                                 .export_count = t->export_count,
+                                 .hide = (const char *const *)t->hide,
+                                 .hide_count = t->hide_count,
+                                 .show = (const char *const *)t->show,
+                                 .show_count = t->show_count };
+    return mrc_serve_start(&so, server, e);
+}
+
+static int run_job(const struct mrc_options *o, const struct mrc_trees *t, struct mrc_outcome *out, struct err *e)
+{
+    int started_fd = -1;
+    int rc = o->background ? go_background(&started_fd, e) : 0;
+    if (rc < 0)
+        return rc;
+    struct mrc_server server = { 0, -1, -1 };
+    struct mrc_connection connection = { .fd = -1 };
+    rc = serve_trees(t, &server, e);
+    if (rc == 0)
+        rc = mrc_connect(o, &connection, e);
+    if (rc == 0) {
+        struct mrc_run_opts ro = { .options = o,
+                                   .trees = t,
+                                   .server = &server,
+                                   .link_fd = take_fd(&connection.fd),
+                                   .early = { connection.early, (uint32_t)connection.early_len },
+                                   .on_started = on_started,
+                                   .ctx = &started_fd };
+        rc = mrc_run(&ro, out, e);
+    }
+    mrc_disconnect(&connection);
+    if (mrc_serve_end(&server, SERVER_WAIT_MS) < 0 && rc == 0)
+        rc = err_set(e, EIO, "the file server failed: what the job wrote may not all be here");
+    fd_close(&started_fd);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    static struct mrc_options o;
+    struct err e = { "" };
+    log_init("mrc", LOG_NORMAL);
+    int rc = mrc_options_parse(&o, argc, argv, &e);
+    if (rc == OPT_DONE)
+        return 0;
+    if (rc < 0) {
+        log_error("%s", e.text);
+        return EXIT_MRC;
+    }
+    log_init("mrc", o.quiet ? LOG_QUIET : (enum log_level)(o.verbose > LOG_TRACE ? LOG_TRACE : o.verbose));
+    signal(SIGPIPE, SIG_IGN);
+    static struct mrc_trees trees;
+    struct mrc_outcome out = { false, EXIT_MRC };
+    rc = mrc_trees_make(&o, &trees, &e);
+    if (rc == 0)
+        rc = run_job(&o, &trees, &out, &e);
+    mrc_trees_fini(&trees);
+    if (rc < 0) {
+        log_error("%s", e.text);
+        return out.code ? out.code : EXIT_MRC;
+    }
+    return out.by_signal ? die_by(out.code) : out.code;
+}

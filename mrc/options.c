@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* options.c: mrc's command line.
+ * Must not know: what is made of it. */
+#include "mrc/options.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct opt table[] = {
+#define OPT_STRUCT struct mrc_options
+#include "common/sys/opt_begin.h"
+#include "mrc/options.def"
+#include "common/sys/opt_end.h"
+};
+
+static const struct opt_program program = {
+    .name = "mrc",
+    .usage = "[options] [user@]host[:port] [--] [command [argument]...]\n"
+             "[options] local: [--] [command [argument]...]",
+    .about = "Runs a command on another computer as if it ran here: this computer's files at their own paths,\n"
+             "terminal, pipes, signals and exit status stay here. Without a command: a login shell.",
+    .options = table,
+    .option_count = sizeof table / sizeof table[0],
+};
+
+/* [user@]host[:port], ssh://[user@]host[:port], [v6]:port, local: */
+static int parse_host(struct mrc_options *o, const char *text, struct err *e)
+{
+    if (!strcmp(text, "local:") || !strcmp(text, "local")) {
+        o->is_local = !strcmp(text, "local:");
+        strcpy(o->host, "local");
+        if (o->is_local)
+            return 0;
+    }
+    if (!strncmp(text, "ssh://", 6))
+        text += 6;
+    const char *at = strrchr(text, '@');
+    if (at) {
+        if (at == text || (size_t)(at - text) >= sizeof o->user)
+            return err_set(e, EINVAL, "user name in \"%s\"", text);
+        memcpy(o->user, text, (size_t)(at - text));
+        text = at + 1;
+    }
+    const char *end = text + strlen(text), *port = NULL;
+    if (*text == '[') {
+        const char *close = strchr(text, ']');
+        if (!close || (close[1] && close[1] != ':'))
+            return err_set(e, EINVAL, "host \"%s\"", text);
+        port = close[1] ? close + 2 : NULL;
+        text++;
+        end = close;
+    } else {
+        const char *colon = strchr(text, ':');
+        if (colon && !strchr(colon + 1, ':')) { /* two colons: an IPv6 address */
+            port = colon + 1;
+            end = colon;
+        }
+    }
+    if (end == text || (size_t)(end - text) >= sizeof o->host || *text == '-')
+        return err_set(e, EINVAL, "host name \"%s\"", text);
+    memcpy(o->host, text, (size_t)(end - text));
+    o->host[end - text] = 0;
+    if (port) {
+        char *tail;
+        unsigned long number = strtoul(port, &tail, 10);
+        if (!*port || *tail || number < 1 || number > 65535)
+            return err_set(e, EINVAL, "port \"%s\" (host:port takes 1 to 65535)", port);
+        if (!o->port) {
+            strncpy(o->port_text, port, sizeof o->port_text - 1);
+            o->port = o->port_text;
+        }
+    }
+    return 0;
+}
+
+int mrc_options_parse(struct mrc_options *o, int argc, char **argv, struct err *e)
+{
+    static char *none[] = { NULL };
+    int first;
+    int rc = opt_parse(&program, argc, argv, o, &first, e);
+    if (rc)
+        return rc;
+    o->command = none;
+    if (first >= argc)
+        return err_set(e, EINVAL, "no host given; try mrc --help");
+    if ((rc = parse_host(o, argv[first], e)) < 0)
+        return rc;
+    if (o->login) {
+        if (strlen(o->login) >= sizeof o->user)
+            return err_set(e, EINVAL, "user name \"%s\"", o->login);
+        strcpy(o->user, o->login);
+    }
+    first++;
+    if (first < argc && !strcmp(argv[first], "--"))
+        first++;
+    if (first < argc)
+        o->command = argv + first;
+    if (o->background && !o->command[0])
+        return err_set(e, EINVAL, "-f needs a command");
+    return 0;
+}

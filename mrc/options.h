@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* options.h: what the user of mrc asked for.
+ * Must not know: what is made of it. Source: mrc/options.def. */
+#ifndef MRC_OPTIONS_H
+#define MRC_OPTIONS_H
+
+#include "common/base/err.h"
+#include "common/sys/opt.h"
+
+enum { TREE_HEAD, TREE_TARGET, TREE_SCRATCH, TREE_READ_ONLY };
+enum { HIDING_HIDE, HIDING_SHOW };
+enum { ENV_ADD, ENV_DROP };
+enum { VIEW_CHOICE_HOME, VIEW_CHOICE_ROOT };
+
+struct mrc_options {
+    const char *port, *login, *config_file, *jump, *via, *directory;
+    struct opt_list identities, ssh_options, trees, hiding, env;
+    bool forward_agent, no_tty, no_input, background, no_command, no_pid_ns, quiet, stats;
+    int transport, view, tty, verbose;
+    /* From the arguments behind the options. */
+    char host[512], user[256], port_text[16];
+    bool is_local;
+    char **command; /* into argv, NULL-terminated; empty = login shell */
+};
+
+/* Returns 0, OPT_DONE when the program has nothing more to do, -EINVAL with words. */
+MUST int mrc_options_parse(struct mrc_options *o, int argc, char **argv, struct err *e);
+
+#endif

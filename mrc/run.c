@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* run.c: one job over one link.
+ * Must not know: how the link was made.
+ * Invariant: the outcome is reported only after all output was written here and the file channels are closed, which the agent does when
+ * the job's file systems are unmounted: what the job wrote is here then. */
+#include "mrc/run.h"
+
+#include "config.h"
+
+#include "common/sys/fd.h"
+#include "common/sys/log.h"
+#include "mrc/pump.h"
+#include "mrc/spec.h"
+#include "mrc/tty.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum {
+    WINDOW_OUTPUT = 4 * 1024 * 1024,
+    WINDOW_FILES = 16 * 1024 * 1024,
+    WEIGHT_JOB = 255, /* shares of the link: control before keys before metadata before bulk */
+    WEIGHT_TTY = 128,
+    WEIGHT_STREAM = 16,
+    WEIGHT_META = 64,
+    WEIGHT_BULK = 8,
+    END_WAIT_MS = 60 * 1000, /* for the last files after the job's end */
+    BYE_WAIT_MS = 2000,
+};
+
+struct run {
+    const struct mrc_run_opts *o;
+    struct err *e;
+    struct mrc_stdio stdio;
+    struct loop *loop;
+    struct mrc_link *link;
+    struct mrc_port *job;
+    struct buf in;
+    struct mrc_pump *tty_in;
+    int output_pumps, file_pumps;
+    int sigfd;
+    struct loop_fd sig_watch;
+    struct loop_timer end_timer;
+    sigset_t old_mask;
+    bool has_outcome, is_ending, is_over, is_lost, is_done;
+    struct mrc_outcome outcome;
+    int rc;
+    struct mrc_port *stats;
+    bool stats_done;
+};
+
+static const int passed_signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF,
+                                      SIGIO,  SIGTSTP, SIGCONT, SIGWINCH };
+
+static void maybe_end(struct run *r);
+
+static void send_msg(struct run *r, const struct job_msg *m)
+{
+    uint8_t space[64];
+    struct wr w = wr_of(space, sizeof space);
+    job_msg_put(&w, m);
+    if (r->job && mrc_port_send(r->job, space, wr_len(&w)) < 0)
+        log_at(LOG_VERBOSE, "a message to the job was lost: its queue is full");
+}
+
+static void send_signal(struct run *r, int number, bool is_group)
+{
+    send_msg(r, &(struct job_msg){ .id = JOB_MSG_signal, .signal = { (uint32_t)number, is_group } });
+}
+
+/* Terminal */
+
+static void go_raw(struct run *r)
+{
+    if (r->stdio.has_tty && isatty(0) == 1 && mrc_tty_raw(0) < 0)
+        log_warn("the terminal can't be made raw: %s", strerror(errno));
+}
+
+static void send_size(struct run *r)
+{
+    struct job_msg m = { .id = JOB_MSG_winsize };
+    if (r->stdio.has_tty && mrc_tty_size(&m.winsize) == 0)
+        send_msg(r, &m);
+}
+
+/* The job stopped: so do we, the shell is to notice. What we are continued by continues the job. */
+static void stop_self(struct run *r)
+{
+    mrc_tty_restore();
+    kill(getpid(), SIGSTOP);
+    go_raw(r);
+    send_size(r);
+    send_signal(r, SIGCONT, true);
+}
+
+/* Signals that came to us */
+
+static void on_signal(void *ctx, uint32_t events)
+{
+    struct run *r = ctx;
+    (void)events;
+    struct signalfd_siginfo si;
+    while (read(r->sigfd, &si, sizeof si) == sizeof si) {
+        int n = (int)si.ssi_signo;
+        if (n == SIGWINCH)
+            send_size(r);
+        else if (n == SIGCONT)
+            send_signal(r, n, true);
+        else if (r->has_outcome && (n == SIGINT || n == SIGTERM || n == SIGHUP || n == SIGQUIT))
+            r->is_done = true; /* only the last files are waited for: the user need not */
+        else
+            send_signal(r, n, si.ssi_code == SI_KERNEL);
+    }
+}
+
+static int watch_signals(struct run *r)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < ARRAY_LEN(passed_signals); i++) {
+        struct sigaction sa;
+        if (sigaction(passed_signals[i], NULL, &sa) == 0 && sa.sa_handler != SIG_IGN)
+            sigaddset(&set, passed_signals[i]);
+    }
+    sigprocmask(SIG_BLOCK, &set, &r->old_mask);
+    r->sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (r->sigfd < 0)
+        return -errno;
+    return loop_fd_add(r->loop, &r->sig_watch, r->sigfd, EPOLLIN, on_signal, r);
+}
+
+/* Words of the agent */
+
+static void clean(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            *text = '?';
+}
+
+static void got_failed(struct run *r, const struct job_failed *m)
+{
+    char text[400];
+    if (bytes_to_text(m->text, text, sizeof text) < 0)
+        strcpy(text, "failed without words");
+    clean(text);
+    int rc = m->code && m->code < 4096 ? -(int)m->code : -EIO;
+    r->has_outcome = true;
+    r->rc = rc;
+    r->outcome.code = 255;
+    if (m->stage == JOB_STAGE_EXEC)
+        r->outcome.code = rc == -ENOENT ? 127 : 126;
+    snprintf(r->e->text, sizeof r->e->text, "%.60s: %s", r->o->options->host, text);
+}
+
+static void got_message(struct run *r, const struct job_msg *m)
+{
+    switch (m->id) {
+    case JOB_MSG_started:
+        log_at(LOG_VERBOSE, "%s: started, process %u there", r->o->options->host, m->started.pid);
+        if (r->o->on_started)
+            r->o->on_started(r->o->ctx);
+        break;
+    case JOB_MSG_stopped: stop_self(r); break;
+    case JOB_MSG_exited:
+        r->has_outcome = true;
+        r->outcome.by_signal = m->exited.by_signal != 0;
+        r->outcome.code = (int)(m->exited.code & 0xff);
+        break;
+    case JOB_MSG_failed: got_failed(r, &m->failed); break;
+    case JOB_MSG_notice: {
+        char text[1100];
+        if (bytes_to_text(m->notice.text, text, sizeof text) == 0) {
+            clean(text);
+            log_at((enum log_level)m->notice.level, "%s: %s", r->o->options->host, text);
+        }
+        break;
+    }
+    default: break;
+    }
+    maybe_end(r);
+}
+
+static void on_job_data(void *ctx, struct bytes body)
+{
+    struct run *r = ctx;
+    mrc_port_consumed(r->job, body.len);
+    int rc = buf_append(&r->in, body.ptr, body.len);
+    while (rc == 0) {
+        struct job_msg m;
+        size_t used;
+        rc = job_msg_get((struct bytes){ buf_at(&r->in), (uint32_t)buf_len(&r->in) }, &m, &used);
+        if (rc < 0 || !used)
+            break;
+        got_message(r, &m);
+        buf_consume(&r->in, used);
+    }
+    if (rc < 0)
+        mrc_link_bye(r->link, -EPROTO, "job message makes no sense");
+}
+
+static void on_job_closed(void *ctx, int code, struct bytes text)
+{
+    struct run *r = ctx;
+    (void)text;
+    r->job = NULL;
+    if (!r->has_outcome) {
+        r->has_outcome = true;
+        r->outcome.code = 255;
+        r->rc = err_set(r->e, code ? -code : 0, "%.60s: the job was lost", r->o->options->host);
+    }
+    maybe_end(r);
+}
+
+static void on_job_eof(void *ctx)
+{
+    struct run *r = ctx;
+    if (r->job)
+        mrc_port_end(r->job);
+}
+
+static const struct mrc_port_ops job_ops = { .on_data = on_job_data, .on_eof = on_job_eof, .on_closed = on_job_closed };
+
+/* Statistics, asked for at the end */
+
+static void on_stats_data(void *ctx, struct bytes body)
+{
+    struct run *r = ctx;
+    mrc_port_consumed(r->stats, body.len);
+    ssize_t n = write(STDERR_FILENO, body.ptr, body.len);
+    (void)n; /* it was only for reading */
+}
+
+static void on_stats_closed(void *ctx, int code, struct bytes text)
+{
+    struct run *r = ctx;
+    (void)code;
+    (void)text;
+    r->stats = NULL;
+    r->stats_done = true;
+    maybe_end(r);
+}
+
+static const struct mrc_port_ops stats_ops = { .on_data = on_stats_data, .on_closed = on_stats_closed };
+
+static void print_link_stats(struct run *r)
+{
+    struct mrc_link_stats s;
+    mrc_link_stats(r->link, &s);
+    fprintf(stderr, "mrc: link: %llu bytes sent, %llu bytes received, %llu frames sent, %llu frames received\n",
+            (unsigned long long)s.bytes_out, (unsigned long long)s.bytes_in, (unsigned long long)s.frames_out,
+            (unsigned long long)s.frames_in);
+}
+
+/* The end */
+
+static void on_bye_timeout(void *ctx)
+{
+    struct run *r = ctx;
+    r->is_done = true;
+}
+
+static void finish(struct run *r)
+{
+    if (r->is_over)
+        return;
+    r->is_over = true;
+    if (r->o->options->stats)
+        print_link_stats(r);
+    mrc_link_bye(r->link, 0, "");
+    loop_timer_set(r->loop, &r->end_timer, BYE_WAIT_MS, on_bye_timeout, r);
+}
+
+static void on_end_timeout(void *ctx)
+{
+    struct run *r = ctx;
+    if (!r->rc) {
+        r->rc = err_set(r->e, ETIMEDOUT, "%.60s: the job ended, but its files were not released", r->o->options->host);
+        r->outcome = (struct mrc_outcome){ false, 255 };
+    }
+    finish(r);
+}
+
+static void maybe_end(struct run *r)
+{
+    if (!r->has_outcome || r->is_over)
+        return;
+    if (!r->is_ending) {
+        r->is_ending = true;
+        loop_timer_set(r->loop, &r->end_timer, END_WAIT_MS, on_end_timeout, r);
+        if (r->tty_in)
+            mrc_pump_end_in(r->tty_in);
+        if (r->job)
+            mrc_port_end(r->job);
+    }
+    if (r->output_pumps || r->file_pumps)
+        return;
+    if (r->o->options->stats && !r->stats && !r->stats_done && !r->is_lost &&
+        mrc_link_open(r->link, "stats", (struct bytes){ NULL, 0 }, WEIGHT_JOB, MRC_WINDOW_FIRST, &stats_ops, r, &r->stats) == 0) {
+        mrc_port_end(r->stats);
+        return;
+    }
+    if (!r->stats)
+        finish(r);
+}
+
+static void on_link_end(void *ctx, int code, const char *text)
+{
+    struct run *r = ctx;
+    r->is_lost = true;
+    if (!r->has_outcome || !r->is_over) {
+        if (!r->rc) {
+            r->rc = code ? code : -ECONNRESET;
+            snprintf(r->e->text, sizeof r->e->text, "%.60s: %s", r->o->options->host,
+                     *text ? text : "the other side ended the session");
+        }
+        r->outcome = (struct mrc_outcome){ false, 255 };
+    }
+    r->is_done = true;
+}
+
+/* Channels */
+
+static void on_output_done(void *ctx, int code)
+{
+    struct run *r = ctx;
+    (void)code;
+    r->output_pumps--;
+    maybe_end(r);
+}
+
+static void on_input_done(void *ctx, int code)
+{
+    (void)ctx;
+    (void)code;
+}
+
+static void on_tty_done(void *ctx, int code)
+{
+    struct run *r = ctx;
+    r->tty_in = NULL;
+    on_output_done(ctx, code);
+}
+
+static void on_files_done(void *ctx, int code)
+{
+    struct run *r = ctx;
+    (void)code;
+    r->file_pumps--;
+    maybe_end(r);
+}
+
+static int own(int fd)
+{
+    return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+}
+
+struct channel {
+    const char *service;
+    int fd_in, fd_out; /* taken */
+    uint8_t weight;
+    uint64_t window;
+    void (*on_done)(void *ctx, int code);
+    int *counter;
+};
+
+static int open_channel(struct run *r, const struct channel *c, struct mrc_pump **out)
+{
+    struct mrc_pump_opts po = { .loop = r->loop, .fd_in = c->fd_in, .fd_out = c->fd_out, .on_done = c->on_done, .ctx = r };
+    struct mrc_pump *p;
+    int rc = mrc_pump_new(&po, &p);
+    if (rc < 0)
+        return rc;
+    rc = mrc_pump_open(p, r->link, c->service, (struct bytes){ NULL, 0 }, c->weight, c->window);
+    if (rc == 0 && c->counter)
+        ++*c->counter;
+    if (out)
+        *out = p;
+    return rc;
+}
+
+static int open_channels(struct run *r)
+{
+    static const char *const names[] = { "stdin", "stdout", "stderr" };
+    int rc = mrc_link_open(r->link, "job", (struct bytes){ NULL, 0 }, WEIGHT_JOB, MRC_WINDOW_FIRST, &job_ops, r, &r->job);
+    struct channel meta = { "fs-meta", r->o->server->meta_fd, r->o->server->meta_fd, WEIGHT_META, WINDOW_FILES, on_files_done,
+                            &r->file_pumps };
+    struct channel bulk = { "fs-bulk", r->o->server->bulk_fd, r->o->server->bulk_fd, WEIGHT_BULK, WINDOW_FILES, on_files_done,
+                            &r->file_pumps };
+    r->o->server->meta_fd = r->o->server->bulk_fd = -1;
+    if (rc == 0)
+        rc = open_channel(r, &meta, NULL);
+    if (rc == 0)
+        rc = open_channel(r, &bulk, NULL);
+    if (rc == 0 && r->stdio.has_tty) {
+        int out = isatty(1) == 1 ? 1 : isatty(2) == 1 ? 2 : isatty(0) == 1 ? 0 : 1;
+        struct channel tty = { "tty", own(r->stdio.kinds[0] == JOB_FD_TTY ? 0 : -1), own(out), WEIGHT_TTY, WINDOW_OUTPUT, on_tty_done,
+                               &r->output_pumps };
+        rc = open_channel(r, &tty, &r->tty_in);
+    }
+    for (int i = 0; rc == 0 && i < 3; i++) {
+        if (r->stdio.kinds[i] != JOB_FD_STREAM)
+            continue;
+        struct channel c = { names[i], i == 0 ? own(0) : -1, i == 0 ? -1 : own(i), WEIGHT_STREAM, WINDOW_OUTPUT,
+                             i == 0 ? on_input_done : on_output_done, i == 0 ? NULL : &r->output_pumps };
+        rc = open_channel(r, &c, NULL);
+    }
+    return rc;
+}
+
+static int send_spec(struct run *r)
+{
+    int rc = mrc_spec_put(r->o->options, r->o->trees, &r->stdio, &r->job->queue, r->e);
+    if (rc == 0)
+        mrc_port_queued(r->job, buf_len(&r->job->queue));
+    return rc;
+}
+
+static int start(struct run *r)
+{
+    int rc = loop_new(&r->loop);
+    if (rc < 0)
+        return err_set(r->e, -rc, "event loop");
+    struct mrc_link_opts lo = { .loop = r->loop,
+                                .fd_in = r->o->link_fd,
+                                .fd_out = r->o->link_fd,
+                                .is_head = true,
+                                .software = "mrc " PACKAGE_VERSION,
+                                .on_end = on_link_end,
+                                .ctx = r };
+    rc = mrc_link_new(&lo, &r->link, r->e);
+    if (rc < 0)
+        return rc;
+    rc = open_channels(r);
+    if (rc < 0)
+        return err_set(r->e, -rc, "channels of the job");
+    rc = send_spec(r);
+    if (rc < 0)
+        return rc;
+    rc = watch_signals(r);
+    if (rc < 0)
+        return err_set(r->e, -rc, "watch signals");
+    go_raw(r);
+    mrc_link_feed(r->link, r->o->early);
+    return 0;
+}
+
+int mrc_run(const struct mrc_run_opts *o, struct mrc_outcome *out, struct err *e)
+{
+    struct run r = { .o = o, .e = e, .sigfd = -1, .outcome = { false, 255 } };
+    buf_init(&r.in, JOB_MSG_MAX + 8192);
+    mrc_stdio_plan(o->options, &r.stdio);
+    int rc = start(&r);
+    while (rc == 0 && !r.is_done) {
+        rc = loop_turn(r.loop, -1);
+        if (r.is_over && mrc_link_is_flushed(r.link))
+            break; /* what follows is the other side's business */
+    }
+    mrc_tty_restore();
+    if (rc == 0)
+        rc = r.rc;
+    if (r.link)
+        mrc_link_free(r.link);
+    loop_fd_del(&r.sig_watch);
+    loop_timer_del(&r.end_timer);
+    fd_close(&r.sigfd);
+    loop_free(r.loop);
+    buf_fini(&r.in);
+    sigprocmask(SIG_SETMASK, &r.old_mask, NULL);
+    *out = r.outcome;
+    return rc;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* run.h: one job over one link, from this side: streams, signals, terminal, its end.
+ * Must not know: how the link was made. */
+#ifndef MRC_RUN_H
+#define MRC_RUN_H
+
+#include "mrc/options.h"
+#include "mrc/serve.h"
+#include "mrc/trees.h"
+
+/* How a job ended. */
+struct mrc_outcome {
+    bool by_signal;
+    int code; /* exit status, or the signal */
+};
+
+struct mrc_run_opts {
+    const struct mrc_options *options;
+    const struct mrc_trees *trees;
+    struct mrc_server *server; /* its descriptors are taken */
+    int link_fd;               /* agent at the other end, magic already read; taken */
+    struct bytes early;        /* bytes read behind the magic */
+    void (*on_started)(void *ctx); /* the command runs; may be NULL */
+    void *ctx;
+};
+
+/* Runs the job to its end. Returns 0 with the outcome, or -errno with words when the job could not be started or was lost; then *out has the
+ * exit status that fits: 127 command not found, 126 not executable, 255. */
+MUST int mrc_run(const struct mrc_run_opts *o, struct mrc_outcome *out, struct err *e);
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* serve.c: forks the file server.
+ * Must not know: who asks. */
+#include "mrc/serve.h"
+
+#include "common/sys/fd.h"
+#include "common/sys/log.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Signals of the terminal are for the job, not for its files. */
+static const int not_ours[] = { SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU };
+
+static void serve(const struct mfs_serve_opts *o, const int meta[2], const int bulk[2], pid_t parent) __attribute__((noreturn));
+
+static void serve(const struct mfs_serve_opts *o, const int meta[2], const int bulk[2], pid_t parent)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(1);
+    setpgid(0, 0);
+    for (size_t i = 0; i < ARRAY_LEN(not_ours); i++)
+        signal(not_ours[i], SIG_IGN);
+    close(meta[0]);
+    close(bulk[0]);
+    struct mfs_serve_opts so = *o;
+    so.meta_fd = meta[1];
+    so.bulk_fd = bulk[1];
+    struct err e = { "" };
+    int rc = mfs_serve(&so, &e);
+    if (rc < 0)
+        log_error("file server: %s", e.text);
+    _exit(rc < 0);
+}
+
+int mrc_serve_start(const struct mfs_serve_opts *o, struct mrc_server *out, struct err *e)
+{
+    int meta[2], bulk[2];
+    int rc = fd_socketpair(meta);
+    if (rc < 0)
+        return err_set(e, -rc, "socket pair");
+    rc = fd_socketpair(bulk);
+    if (rc < 0) {
+        close(meta[0]);
+        close(meta[1]);
+        return err_set(e, -rc, "socket pair");
+    }
+    pid_t parent = getpid(), pid = fork();
+    if (pid == 0)
+        serve(o, meta, bulk, parent);
+    rc = pid < 0 ? err_set(e, errno, "fork the file server") : 0;
+    close(meta[1]);
+    close(bulk[1]);
+    if (rc < 0) {
+        close(meta[0]);
+        close(bulk[0]);
+        return rc;
+    }
+    *out = (struct mrc_server){ pid, meta[0], bulk[0] };
+    return 0;
+}
+
+int mrc_serve_end(struct mrc_server *s, int wait_ms)
+{
+    fd_close(&s->meta_fd);
+    fd_close(&s->bulk_fd);
+    if (s->pid <= 0)
+        return 0;
+    AUTO_FD pidfd = (int)syscall(SYS_pidfd_open, s->pid, 0);
+    struct pollfd pf = { .fd = pidfd, .events = POLLIN };
+    int n;
+    do
+        n = pidfd < 0 ? 0 : poll(&pf, 1, wait_ms);
+    while (n < 0 && errno == EINTR);
+    if (n == 0)
+        kill(s->pid, SIGKILL);
+    int status = 0;
+    while (waitpid(s->pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    s->pid = 0;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
+}

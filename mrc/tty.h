@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* tty.h: the user's terminal in raw mode and back.
+ * Must not know: what is typed. */
+#ifndef MRC_TTY_H
+#define MRC_TTY_H
+
+#include "mrc/job.h"
+
+#include <stdbool.h>
+
+/* The terminal's modes are saved at the first mrc_tty_raw and restored by mrc_tty_restore, which may be called at any time and any number of
+ * times. fd must be a terminal. */
+MUST int mrc_tty_raw(int fd);
+void mrc_tty_restore(void);
+
+/* Size now. Returns 0 or -errno. */
+MUST int mrc_tty_size(struct job_winsize *out);
+
+#endif
