@@ -3,3 +3,20 @@ mrc_libsession_a_SOURCES = \
   mrc/session/fair.c mrc/session/fair.h \
   mrc/session/frames.c mrc/session/frames.def mrc/session/frames.h \
   mrc/session/session.c mrc/session/session.h
+mrc_libsession_a_SOURCES += \
+  mrc/job.c mrc/job.def mrc/job.h \
+  mrc/link.c mrc/link.h \
+  mrc/pump.c mrc/pump.h
+
+bin_PROGRAMS += mrc/mrc
+mrc_mrc_SOURCES = \
+  mrc/connect.c mrc/connect.h \
+  mrc/env.def mrc/hidden.def \
+  mrc/main.c \
+  mrc/options.c mrc/options.def mrc/options.h \
+  mrc/run.c mrc/run.h \
+  mrc/serve.c mrc/serve.h \
+  mrc/spec.c mrc/spec.h \
+  mrc/trees.c mrc/trees.h \
+  mrc/tty.c mrc/tty.h
+mrc_mrc_LDADD = mrc/libsession.a mrcfs/libmrcfs.a common/libcommon.a

@@ -4,6 +4,7 @@
 #ifndef MRC_RUN_H
 #define MRC_RUN_H
 
+#include "common/base/wire.h"
 #include "mrc/options.h"
 #include "mrc/serve.h"
 #include "mrc/trees.h"
