@@ -10,8 +10,8 @@
 #include <sys/types.h>
 
 struct mrc_connection {
-    int fd;       /* -1 = none */
-    pid_t pid;    /* the transport */
+    int fd;         /* -1 = none */
+    pid_t pid;      /* the transport */
     uint8_t *early; /* what came behind the agent's magic already; owned */
     size_t early_len;
 };

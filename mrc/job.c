@@ -6,24 +6,24 @@
 #include <errno.h>
 #include <string.h>
 
-#define F(kind, field)                                                                           \
-    if ((rc = get_##kind(r, &m->field)) < 0)                                                     \
+#define F(kind, field)                                                                         \
+    if ((rc = get_##kind(r, &m->field)) < 0)                                                   \
         return rc;
-#define JOBMSG(id, name, fields)                                                                 \
-    static int name##_get(struct rd *r, struct job_##name *m)                                    \
-    {                                                                                            \
-        int rc;                                                                                  \
-        fields return 0;                                                                         \
+#define JOBMSG(id, name, fields)                                                               \
+    static int name##_get(struct rd *r, struct job_##name *m)                                  \
+    {                                                                                          \
+        int rc;                                                                                \
+        fields return 0;                                                                       \
     }
 #include "mrc/job.def"
 #undef JOBMSG
 #undef F
 
 #define F(kind, field) put_##kind(w, m->field);
-#define JOBMSG(id, name, fields)                                                                 \
-    static void name##_put(struct wr *w, const struct job_##name *m)                             \
-    {                                                                                            \
-        fields                                                                                   \
+#define JOBMSG(id, name, fields)                                                               \
+    static void name##_put(struct wr *w, const struct job_##name *m)                           \
+    {                                                                                          \
+        fields                                                                                 \
     }
 #include "mrc/job.def"
 #undef JOBMSG
@@ -32,8 +32,9 @@
 static int fields_get(struct rd *r, struct job_msg *m)
 {
     switch (m->id) {
-#define JOBMSG(id, name, fields)                                                                 \
-    case id: return name##_get(r, &m->name);
+#define JOBMSG(id, name, fields)                                                               \
+    case id:                                                                                   \
+        return name##_get(r, &m->name);
 #include "mrc/job.def"
 #undef JOBMSG
     default:
@@ -72,8 +73,10 @@ void job_msg_put(struct wr *w, const struct job_msg *m)
     put_u32(w, 0);
     put_u8(w, m->id);
     switch (m->id) {
-#define JOBMSG(id, name, fields)                                                                 \
-    case id: name##_put(w, &m->name); break;
+#define JOBMSG(id, name, fields)                                                               \
+    case id:                                                                                   \
+        name##_put(w, &m->name);                                                               \
+        break;
 #include "mrc/job.def"
 #undef JOBMSG
     default: w->is_full = true; break;

@@ -39,13 +39,14 @@ enum job_flag {
     JOB_NO_PID_NS = 1,       /* no pid namespace even if it works */
     JOB_TARGET_RESOLVER = 2, /* root view: the target's resolv.conf */
     JOB_DEMAND_STDIN = 4,    /* standard input is read only when the job reads it */
-    JOB_HEAD_PRIVILEGED = 8, /* the file server acts as any user: permissions are checked by the kernel here */
+    JOB_HEAD_PRIVILEGED =
+        8, /* the file server acts as any user: permissions are checked by the kernel here */
 };
 
 #define F(kind, field) wire_##kind field;
-#define JOBMSG(id, name, fields)                                                                 \
-    struct job_##name {                                                                          \
-        fields                                                                                   \
+#define JOBMSG(id, name, fields)                                                               \
+    struct job_##name {                                                                        \
+        fields                                                                                 \
     };
 #include "mrc/job.def"
 #undef JOBMSG
@@ -66,13 +67,15 @@ struct job_msg {
     };
 };
 
-/* Decodes the first message in a queue of bytes. *used_out: bytes it took (0 = not whole yet). Byte fields point into the input. An unknown
- * id gives m->id = 0. Returns 0, -EPROTO when malformed or too long. */
+/* Decodes the first message in a queue of bytes. *used_out: bytes it took (0 = not whole yet).
+ * Byte fields point into the input. An unknown id gives m->id = 0. Returns 0, -EPROTO when
+ * malformed or too long. */
 MUST int job_msg_get(struct bytes queue, struct job_msg *m, size_t *used_out);
 /* Writes one message; w->is_full tells that it does not fit. */
 void job_msg_put(struct wr *w, const struct job_msg *m);
 
-/* Points list[0..] to the NUL-terminated texts in v, list[n] = NULL. Returns n, -EPROTO when the last has no NUL, -E2BIG over max. */
+/* Points list[0..] to the NUL-terminated texts in v, list[n] = NULL. Returns n, -EPROTO when
+ * the last has no NUL, -E2BIG over max. */
 MUST int job_texts(struct bytes v, char **list, size_t max);
 
 #endif

@@ -111,7 +111,8 @@ static int append_written(struct mrc_link *l)
         rc = buf_append(&l->out, buf_at(&p->queue), a->body_len);
         size_t before = buf_len(&p->queue);
         buf_consume(&p->queue, a->body_len);
-        if (before >= MRC_PORT_LOW && buf_len(&p->queue) < MRC_PORT_LOW && p->ops && p->ops->on_room)
+        if (before >= MRC_PORT_LOW && buf_len(&p->queue) < MRC_PORT_LOW && p->ops &&
+            p->ops->on_room)
             p->ops->on_room(p->ctx);
     }
     return rc;

@@ -11,7 +11,9 @@
 #include "mrc/session/session.h"
 
 enum {
-    MRC_PORT_QUEUE_MAX = 4 * 1024 * 1024 + 4096, /* bytes that wait to be sent on one channel: one whole job message */
+    MRC_PORT_QUEUE_MAX =
+        4 * 1024 * 1024 +
+        4096, /* bytes that wait to be sent on one channel: one whole job message */
     MRC_PORT_LOW = 256 * 1024, /* below this a port asks for more */
 };
 

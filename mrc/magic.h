@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* magic.h: what the agent writes before the first byte of the session, so that whatever a login script prints can be skipped.
- * Must not know: anything. */
+/* magic.h: what the agent writes before the first byte of the session, so that whatever a login
+ * script prints can be skipped. Must not know: anything. */
 #ifndef MRC_MAGIC_H
 #define MRC_MAGIC_H
 

@@ -36,7 +36,8 @@ static int die_by(int number)
     return 128 + number;
 }
 
-/* -f: the caller's process ends with 0 when the job has started, the job goes on in the one that returns. */
+/* -f: the caller's process ends with 0 when the job has started, the job goes on in the one
+ * that returns. */
 static int go_background(int *started_fd, struct err *e)
 {
     int pair[2];
@@ -81,7 +82,8 @@ static int serve_trees(const struct mrc_trees *t, struct mrc_server *server, str
     return mrc_serve_start(&so, server, e);
 }
 
-static int run_job(const struct mrc_options *o, const struct mrc_trees *t, struct mrc_outcome *out, struct err *e)
+static int run_job(const struct mrc_options *o, const struct mrc_trees *t,
+                   struct mrc_outcome *out, struct err *e)
 {
     int started_fd = -1;
     int rc = o->background ? go_background(&started_fd, e) : 0;
@@ -97,7 +99,8 @@ static int run_job(const struct mrc_options *o, const struct mrc_trees *t, struc
                                    .trees = t,
                                    .server = &server,
                                    .link_fd = take_fd(&connection.fd),
-                                   .early = { connection.early, (uint32_t)connection.early_len },
+                                   .early = { connection.early,
+                                              (uint32_t)connection.early_len },
                                    .on_started = on_started,
                                    .ctx = &started_fd };
         rc = mrc_run(&ro, out, e);
@@ -121,7 +124,8 @@ int main(int argc, char **argv)
         log_error("%s", e.text);
         return EXIT_MRC;
     }
-    log_init("mrc", o.quiet ? LOG_QUIET : (enum log_level)(o.verbose > LOG_TRACE ? LOG_TRACE : o.verbose));
+    log_init("mrc", o.quiet ? LOG_QUIET
+                            : (enum log_level)(o.verbose > LOG_TRACE ? LOG_TRACE : o.verbose));
     signal(SIGPIPE, SIG_IGN);
     static struct mrc_trees trees;
     struct mrc_outcome out = { false, EXIT_MRC };

@@ -18,8 +18,10 @@ static const struct opt_program program = {
     .name = "mrc",
     .usage = "[options] [user@]host[:port] [--] [command [argument]...]\n"
              "[options] local: [--] [command [argument]...]",
-    .about = "Runs a command on another computer as if it ran here: this computer's files at their own paths,\n"
-             "terminal, pipes, signals and exit status stay here. Without a command: a login shell.",
+    .about =
+        "Runs a command on another computer as if it ran here: this computer's files at their "
+        "own paths,\n"
+        "terminal, pipes, signals and exit status stay here. Without a command: a login shell.",
     .options = table,
     .option_count = sizeof table / sizeof table[0],
 };

@@ -37,7 +37,8 @@ static void close_out(struct mrc_pump *p);
 
 static void watch_in(struct mrc_pump *p)
 {
-    bool wants = p->port && !p->in_ended && !p->in_paused && buf_len(&p->port->queue) < PUMP_QUEUE;
+    bool wants =
+        p->port && !p->in_ended && !p->in_paused && buf_len(&p->port->queue) < PUMP_QUEUE;
     uint32_t events = wants ? EPOLLIN : 0;
     if (p->is_same && buf_len(&p->pending))
         events |= EPOLLOUT;

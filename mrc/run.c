@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* run.c: one job over one link.
  * Must not know: how the link was made.
- * Invariant: the outcome is reported only after all output was written here and the file channels are closed, which the agent does when
- * the job's file systems are unmounted: what the job wrote is here then. */
+ * Invariant: the outcome is reported only after all output was written here and the file
+ * channels are closed, which the agent does when the job's file systems are unmounted: what the
+ * job wrote is here then. */
 #include "mrc/run.h"
 
 #include "config.h"
@@ -55,8 +56,9 @@ struct run {
     bool stats_done;
 };
 
-static const int passed_signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF,
-                                      SIGIO,  SIGTSTP, SIGCONT, SIGWINCH };
+static const int passed_signals[] = { SIGHUP,  SIGINT,  SIGQUIT,   SIGTERM, SIGUSR1,
+                                      SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO,
+                                      SIGTSTP, SIGCONT, SIGWINCH };
 
 static void maybe_end(struct run *r);
 
@@ -71,7 +73,8 @@ static void send_msg(struct run *r, const struct job_msg *m)
 
 static void send_signal(struct run *r, int number, bool is_group)
 {
-    send_msg(r, &(struct job_msg){ .id = JOB_MSG_signal, .signal = { (uint32_t)number, is_group } });
+    send_msg(
+        r, &(struct job_msg){ .id = JOB_MSG_signal, .signal = { (uint32_t)number, is_group } });
 }
 
 /* Terminal */
@@ -89,7 +92,8 @@ static void send_size(struct run *r)
         send_msg(r, &m);
 }
 
-/* The job stopped: so do we, the shell is to notice. What we are continued by continues the job. */
+/* The job stopped: so do we, the shell is to notice. What we are continued by continues the
+ * job. */
 static void stop_self(struct run *r)
 {
     mrc_tty_restore();
@@ -163,7 +167,8 @@ static void got_message(struct run *r, const struct job_msg *m)
 {
     switch (m->id) {
     case JOB_MSG_started:
-        log_at(LOG_VERBOSE, "%s: started, process %u there", r->o->options->host, m->started.pid);
+        log_at(LOG_VERBOSE, "%s: started, process %u there", r->o->options->host,
+               m->started.pid);
         if (r->o->on_started)
             r->o->on_started(r->o->ctx);
         break;
@@ -195,7 +200,8 @@ static void on_job_data(void *ctx, struct bytes body)
     while (rc == 0) {
         struct job_msg m;
         size_t used;
-        rc = job_msg_get((struct bytes){ buf_at(&r->in), (uint32_t)buf_len(&r->in) }, &m, &used);
+        rc =
+            job_msg_get((struct bytes){ buf_at(&r->in), (uint32_t)buf_len(&r->in) }, &m, &used);
         if (rc < 0 || !used)
             break;
         got_message(r, &m);
@@ -225,7 +231,9 @@ static void on_job_eof(void *ctx)
         mrc_port_end(r->job);
 }
 
-static const struct mrc_port_ops job_ops = { .on_data = on_job_data, .on_eof = on_job_eof, .on_closed = on_job_closed };
+static const struct mrc_port_ops job_ops = { .on_data = on_job_data,
+                                             .on_eof = on_job_eof,
+                                             .on_closed = on_job_closed };
 
 /* Statistics, asked for at the end */
 
@@ -247,15 +255,18 @@ static void on_stats_closed(void *ctx, int code, struct bytes text)
     maybe_end(r);
 }
 
-static const struct mrc_port_ops stats_ops = { .on_data = on_stats_data, .on_closed = on_stats_closed };
+static const struct mrc_port_ops stats_ops = { .on_data = on_stats_data,
+                                               .on_closed = on_stats_closed };
 
 static void print_link_stats(struct run *r)
 {
     struct mrc_link_stats s;
     mrc_link_stats(r->link, &s);
-    fprintf(stderr, "mrc: link: %llu bytes sent, %llu bytes received, %llu frames sent, %llu frames received\n",
-            (unsigned long long)s.bytes_out, (unsigned long long)s.bytes_in, (unsigned long long)s.frames_out,
-            (unsigned long long)s.frames_in);
+    fprintf(stderr,
+            "mrc: link: %llu bytes sent, %llu bytes received, %llu frames sent, %llu frames "
+            "received\n",
+            (unsigned long long)s.bytes_out, (unsigned long long)s.bytes_in,
+            (unsigned long long)s.frames_out, (unsigned long long)s.frames_in);
 }
 
 /* The end */
@@ -281,7 +292,9 @@ static void on_end_timeout(void *ctx)
 {
     struct run *r = ctx;
     if (!r->rc) {
-        r->rc = err_set(r->e, ETIMEDOUT, "%.60s: the job ended, but its files were not released", r->o->options->host);
+        r->rc =
+            err_set(r->e, ETIMEDOUT, "%.60s: the job ended, but its files were not released",
+                    r->o->options->host);
         r->outcome = (struct mrc_outcome){ false, 255 };
     }
     finish(r);
@@ -302,7 +315,8 @@ static void maybe_end(struct run *r)
     if (r->output_pumps || r->file_pumps)
         return;
     if (r->o->options->stats && !r->stats && !r->stats_done && !r->is_lost &&
-        mrc_link_open(r->link, "stats", (struct bytes){ NULL, 0 }, WEIGHT_JOB, MRC_WINDOW_FIRST, &stats_ops, r, &r->stats) == 0) {
+        mrc_link_open(r->link, "stats", (struct bytes){ NULL, 0 }, WEIGHT_JOB, MRC_WINDOW_FIRST,
+                      &stats_ops, r, &r->stats) == 0) {
         mrc_port_end(r->stats);
         return;
     }
@@ -372,7 +386,9 @@ struct channel {
 
 static int open_channel(struct run *r, const struct channel *c, struct mrc_pump **out)
 {
-    struct mrc_pump_opts po = { .loop = r->loop, .fd_in = c->fd_in, .fd_out = c->fd_out, .on_done = c->on_done, .ctx = r };
+    struct mrc_pump_opts po = {
+        .loop = r->loop, .fd_in = c->fd_in, .fd_out = c->fd_out, .on_done = c->on_done, .ctx = r
+    };
     struct mrc_pump *p;
     int rc = mrc_pump_new(&po, &p);
     if (rc < 0)
@@ -388,10 +404,13 @@ static int open_channel(struct run *r, const struct channel *c, struct mrc_pump 
 static int open_channels(struct run *r)
 {
     static const char *const names[] = { "stdin", "stdout", "stderr" };
-    int rc = mrc_link_open(r->link, "job", (struct bytes){ NULL, 0 }, WEIGHT_JOB, MRC_WINDOW_FIRST, &job_ops, r, &r->job);
-    struct channel meta = { "fs-meta", r->o->server->meta_fd, r->o->server->meta_fd, WEIGHT_META, WINDOW_FILES, on_files_done,
+    int rc = mrc_link_open(r->link, "job", (struct bytes){ NULL, 0 }, WEIGHT_JOB,
+                           MRC_WINDOW_FIRST, &job_ops, r, &r->job);
+    struct channel meta = { "fs-meta",     r->o->server->meta_fd, r->o->server->meta_fd,
+                            WEIGHT_META,   WINDOW_FILES,          on_files_done,
                             &r->file_pumps };
-    struct channel bulk = { "fs-bulk", r->o->server->bulk_fd, r->o->server->bulk_fd, WEIGHT_BULK, WINDOW_FILES, on_files_done,
+    struct channel bulk = { "fs-bulk",     r->o->server->bulk_fd, r->o->server->bulk_fd,
+                            WEIGHT_BULK,   WINDOW_FILES,          on_files_done,
                             &r->file_pumps };
     r->o->server->meta_fd = r->o->server->bulk_fd = -1;
     if (rc == 0)
@@ -400,15 +419,22 @@ static int open_channels(struct run *r)
         rc = open_channel(r, &bulk, NULL);
     if (rc == 0 && r->stdio.has_tty) {
         int out = isatty(1) == 1 ? 1 : isatty(2) == 1 ? 2 : isatty(0) == 1 ? 0 : 1;
-        struct channel tty = { "tty", own(r->stdio.kinds[0] == JOB_FD_TTY ? 0 : -1), own(out), WEIGHT_TTY, WINDOW_OUTPUT, on_tty_done,
+        struct channel tty = { "tty",           own(r->stdio.kinds[0] == JOB_FD_TTY ? 0 : -1),
+                               own(out),        WEIGHT_TTY,
+                               WINDOW_OUTPUT,   on_tty_done,
                                &r->output_pumps };
         rc = open_channel(r, &tty, &r->tty_in);
     }
     for (int i = 0; rc == 0 && i < 3; i++) {
         if (r->stdio.kinds[i] != JOB_FD_STREAM)
             continue;
-        struct channel c = { names[i], i == 0 ? own(0) : -1, i == 0 ? -1 : own(i), WEIGHT_STREAM, WINDOW_OUTPUT,
-                             i == 0 ? on_input_done : on_output_done, i == 0 ? NULL : &r->output_pumps };
+        struct channel c = { names[i],
+                             i == 0 ? own(0) : -1,
+                             i == 0 ? -1 : own(i),
+                             WEIGHT_STREAM,
+                             WINDOW_OUTPUT,
+                             i == 0 ? on_input_done : on_output_done,
+                             i == 0 ? NULL : &r->output_pumps };
         rc = open_channel(r, &c, NULL);
     }
     return rc;

@@ -18,15 +18,16 @@ struct mrc_outcome {
 struct mrc_run_opts {
     const struct mrc_options *options;
     const struct mrc_trees *trees;
-    struct mrc_server *server; /* its descriptors are taken */
-    int link_fd;               /* agent at the other end, magic already read; taken */
-    struct bytes early;        /* bytes read behind the magic */
+    struct mrc_server *server;     /* its descriptors are taken */
+    int link_fd;                   /* agent at the other end, magic already read; taken */
+    struct bytes early;            /* bytes read behind the magic */
     void (*on_started)(void *ctx); /* the command runs; may be NULL */
     void *ctx;
 };
 
-/* Runs the job to its end. Returns 0 with the outcome, or -errno with words when the job could not be started or was lost; then *out has the
- * exit status that fits: 127 command not found, 126 not executable, 255. */
+/* Runs the job to its end. Returns 0 with the outcome, or -errno with words when the job could
+ * not be started or was lost; then *out has the exit status that fits: 127 command not found,
+ * 126 not executable, 255. */
 MUST int mrc_run(const struct mrc_run_opts *o, struct mrc_outcome *out, struct err *e);
 
 #endif

@@ -17,9 +17,11 @@
 /* Signals of the terminal are for the job, not for its files. */
 static const int not_ours[] = { SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU };
 
-static void serve(const struct mfs_serve_opts *o, const int meta[2], const int bulk[2], pid_t parent) __attribute__((noreturn));
+static void serve(const struct mfs_serve_opts *o, const int meta[2], const int bulk[2],
+                  pid_t parent) __attribute__((noreturn));
 
-static void serve(const struct mfs_serve_opts *o, const int meta[2], const int bulk[2], pid_t parent)
+static void serve(const struct mfs_serve_opts *o, const int meta[2], const int bulk[2],
+                  pid_t parent)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)

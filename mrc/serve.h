@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* serve.h: the file server as a process of its own, apart from the one that speaks with the target.
- * Must not know: who asks. */
+/* serve.h: the file server as a process of its own, apart from the one that speaks with the
+ * target. Must not know: who asks. */
 #ifndef MRC_SERVE_H
 #define MRC_SERVE_H
 
@@ -12,12 +12,12 @@ struct mrc_server {
     int bulk_fd;
 };
 
-/* Forks the server; o's descriptors are ignored. It must be called while there is one thread. The process ends when both streams are closed,
- * and when we die. */
+/* Forks the server; o's descriptors are ignored. It must be called while there is one thread.
+ * The process ends when both streams are closed, and when we die. */
 MUST int mrc_serve_start(const struct mfs_serve_opts *o, struct mrc_server *out, struct err *e);
 
-/* Waits for its end, which the closed streams cause: at most wait_ms, then kills it. Returns 0, or -EIO if it failed; its own words went to
- * standard error. */
+/* Waits for its end, which the closed streams cause: at most wait_ms, then kills it. Returns 0,
+ * or -EIO if it failed; its own words went to standard error. */
 MUST int mrc_serve_end(struct mrc_server *s, int wait_ms);
 
 #endif

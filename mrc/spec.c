@@ -28,9 +28,10 @@ static const struct {
     enum job_limit id;
     int resource;
 } limits[] = {
-    { JOB_LIMIT_CPU, RLIMIT_CPU },       { JOB_LIMIT_FSIZE, RLIMIT_FSIZE },   { JOB_LIMIT_DATA, RLIMIT_DATA },
-    { JOB_LIMIT_STACK, RLIMIT_STACK },   { JOB_LIMIT_CORE, RLIMIT_CORE },     { JOB_LIMIT_NOFILE, RLIMIT_NOFILE },
-    { JOB_LIMIT_AS, RLIMIT_AS },         { JOB_LIMIT_MEMLOCK, RLIMIT_MEMLOCK },
+    { JOB_LIMIT_CPU, RLIMIT_CPU },   { JOB_LIMIT_FSIZE, RLIMIT_FSIZE },
+    { JOB_LIMIT_DATA, RLIMIT_DATA }, { JOB_LIMIT_STACK, RLIMIT_STACK },
+    { JOB_LIMIT_CORE, RLIMIT_CORE }, { JOB_LIMIT_NOFILE, RLIMIT_NOFILE },
+    { JOB_LIMIT_AS, RLIMIT_AS },     { JOB_LIMIT_MEMLOCK, RLIMIT_MEMLOCK },
 };
 
 void mrc_stdio_plan(const struct mrc_options *o, struct mrc_stdio *s)
@@ -178,7 +179,8 @@ static void parts_fini(struct parts *p)
     buf_fini(&p->trees);
 }
 
-int mrc_spec_put(const struct mrc_options *o, const struct mrc_trees *t, const struct mrc_stdio *s, struct buf *out, struct err *e)
+int mrc_spec_put(const struct mrc_options *o, const struct mrc_trees *t,
+                 const struct mrc_stdio *s, struct buf *out, struct err *e)
 {
     AUTO(parts_fini) struct parts parts = { { 0 }, { 0 }, { 0 } };
     buf_init(&parts.argv, JOB_MSG_MAX);
@@ -193,8 +195,10 @@ int mrc_spec_put(const struct mrc_options *o, const struct mrc_trees *t, const s
         rc = gather_trees(t, &parts.trees);
     if (rc < 0)
         return err_set(e, E2BIG, "command and environment");
-    uint8_t limit_space[128], term_space[64], kinds[3] = { s->kinds[0], s->kinds[1], s->kinds[2] };
-    struct wr limit_w = wr_of(limit_space, sizeof limit_space), term_w = wr_of(term_space, sizeof term_space);
+    uint8_t limit_space[128], term_space[64],
+        kinds[3] = { s->kinds[0], s->kinds[1], s->kinds[2] };
+    struct wr limit_w = wr_of(limit_space, sizeof limit_space),
+              term_w = wr_of(term_space, sizeof term_space);
     struct winsize ws = { 24, 80, 0, 0 };
     gather_limits(&limit_w);
     gather_term(s, &term_w, &ws);
@@ -219,7 +223,8 @@ int mrc_spec_put(const struct mrc_options *o, const struct mrc_trees *t, const s
     m.spec.user = bytes_of(pw ? pw->pw_name : "");
     m.spec.shell = bytes_of(shell ? shell : pw ? pw->pw_shell : "");
     m.spec.home = bytes_of(t->home);
-    m.spec.flags = (o->no_pid_ns ? JOB_NO_PID_NS : 0) | (geteuid() == 0 ? JOB_HEAD_PRIVILEGED : 0) |
+    m.spec.flags = (o->no_pid_ns ? JOB_NO_PID_NS : 0) |
+                   (geteuid() == 0 ? JOB_HEAD_PRIVILEGED : 0) |
                    (o->view == VIEW_CHOICE_ROOT ? JOB_TARGET_RESOLVER : 0);
     size_t size = buf_len(&parts.argv) + buf_len(&parts.env) + buf_len(&parts.trees) + 16384;
     uint8_t *spot;

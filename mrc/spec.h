@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* spec.h: the request for a job, gathered from this process: command, environment, limits, signals, terminal.
- * Must not know: how it is sent. */
+/* spec.h: the request for a job, gathered from this process: command, environment, limits,
+ * signals, terminal. Must not know: how it is sent. */
 #ifndef MRC_SPEC_H
 #define MRC_SPEC_H
 
@@ -17,8 +17,9 @@ struct mrc_stdio {
 /* Which of the job's standard files are what, from ours and the options. */
 void mrc_stdio_plan(const struct mrc_options *o, struct mrc_stdio *s);
 
-/* Appends the encoded spec message to out (whose maximum must be at least JOB_MSG_MAX). Returns 0, -E2BIG when command and environment
- * are too long, -ENOMEM. */
-MUST int mrc_spec_put(const struct mrc_options *o, const struct mrc_trees *t, const struct mrc_stdio *s, struct buf *out, struct err *e);
+/* Appends the encoded spec message to out (whose maximum must be at least JOB_MSG_MAX). Returns
+ * 0, -E2BIG when command and environment are too long, -ENOMEM. */
+MUST int mrc_spec_put(const struct mrc_options *o, const struct mrc_trees *t,
+                      const struct mrc_stdio *s, struct buf *out, struct err *e);
 
 #endif

@@ -15,9 +15,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Trees of the system: where the working directory is in one of them, the target's own is meant. */
-static const char *const system_trees[] = { "/bin", "/boot", "/dev", "/etc", "/lib",  "/lib32", "/lib64",
-                                            "/proc", "/run", "/sbin", "/sys", "/usr", "/libx32" };
+/* Trees of the system: where the working directory is in one of them, the target's own is
+ * meant. */
+static const char *const system_trees[] = { "/bin",   "/boot",  "/dev",   "/etc", "/lib",
+                                            "/lib32", "/lib64", "/proc",  "/run", "/sbin",
+                                            "/sys",   "/usr",   "/libx32" };
 static const char *const not_system[] = { "/usr/src", "/usr/local/src" };
 
 static bool is_inside(const char *path, const char *tree)
@@ -48,7 +50,8 @@ static int make_absolute(const char *path, char **out, struct err *e)
     char cwd[PATH_MAX] = "";
     if (path[0] != '/' && !getcwd(cwd, sizeof cwd))
         return err_set(e, errno, "working directory");
-    if ((size_t)snprintf(full, sizeof full, "%s/%s", path[0] == '/' ? "" : cwd, path) >= sizeof full)
+    if ((size_t)snprintf(full, sizeof full, "%s/%s", path[0] == '/' ? "" : cwd, path) >=
+        sizeof full)
         return err_set(e, ENAMETOOLONG, "%.100s", path);
     size_t len = 0;
     char *save = NULL;
@@ -85,7 +88,8 @@ static struct mrc_tree *covering(struct mrc_trees *t, const char *path)
 {
     struct mrc_tree *best = NULL;
     for (size_t i = 0; i < t->count; i++)
-        if (is_inside(path, t->list[i].path) && (!best || strlen(t->list[i].path) > strlen(best->path)))
+        if (is_inside(path, t->list[i].path) &&
+            (!best || strlen(t->list[i].path) > strlen(best->path)))
             best = &t->list[i];
     return best && best->kind == VIEW_HEAD ? best : NULL;
 }
@@ -100,7 +104,8 @@ static int add(struct mrc_trees *t, int kind, char *path, bool is_read_only, str
         free(path);
         return 0;
     }
-    if (t->count == MRC_TREES_MAX || (kind == VIEW_HEAD && t->export_count == MFS_EXPORTS_MAX)) {
+    if (t->count == MRC_TREES_MAX ||
+        (kind == VIEW_HEAD && t->export_count == MFS_EXPORTS_MAX)) {
         free(path);
         return err_set(e, E2BIG, "trees of the view");
     }
@@ -108,7 +113,8 @@ static int add(struct mrc_trees *t, int kind, char *path, bool is_read_only, str
     *tree = (struct mrc_tree){ .kind = kind, .path = path, .is_read_only = is_read_only };
     if (kind == VIEW_HEAD) {
         tree->export_number = t->export_count;
-        t->exports[t->export_count++] = (struct mfs_export){ .path = path, .is_read_only = is_read_only };
+        t->exports[t->export_count++] =
+            (struct mfs_export){ .path = path, .is_read_only = is_read_only };
     }
     return 0;
 }
@@ -160,7 +166,8 @@ static int add_asked(const struct mrc_options *o, struct mrc_trees *t, struct er
 
 static int keep(char **list, size_t *count, const char *a, const char *b, struct err *e)
 {
-    if (*count == MRC_HIDING_MAX || asprintf(&list[*count], "%s%s%s", a, *a && *b ? "/" : "", b) < 0)
+    if (*count == MRC_HIDING_MAX ||
+        asprintf(&list[*count], "%s%s%s", a, *a && *b ? "/" : "", b) < 0)
         return err_set(e, E2BIG, "hidden files");
     (*count)++;
     return 0;
@@ -172,8 +179,8 @@ static int add_hiding(const struct mrc_options *o, struct mrc_trees *t, struct e
         bool is_in_home;
         const char *path;
     } hidden[] = {
-#define HOME true
-#define ROOT false
+#define HOME                true
+#define ROOT                false
 #define HIDDEN(where, path) { where, path },
 #include "mrc/hidden.def"
 #undef HIDDEN
@@ -182,11 +189,13 @@ static int add_hiding(const struct mrc_options *o, struct mrc_trees *t, struct e
     };
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < ARRAY_LEN(hidden); i++)
-        rc = keep(t->hide, &t->hide_count, hidden[i].is_in_home ? t->home : "", hidden[i].path, e);
+        rc = keep(t->hide, &t->hide_count, hidden[i].is_in_home ? t->home : "", hidden[i].path,
+                  e);
     for (size_t i = 0; rc == 0 && i < o->hiding.len; i++) {
         const char *arg = o->hiding.items[i].arg;
         AUTO_FREE char *clean = NULL;
-        if (strchr(arg, '/')) { /* a path: "~" is the shell's, relative ones are meant from here */
+        if (strchr(arg,
+                   '/')) { /* a path: "~" is the shell's, relative ones are meant from here */
             rc = make_absolute(arg, &clean, e);
             arg = clean;
         }
@@ -216,10 +225,12 @@ static int add_home_view(struct mrc_trees *t, bool wants_cwd, struct err *e)
 {
     struct stat st;
     int rc = 0;
-    if (strcmp(t->home, "/") && !is_system(t->home) && stat(t->home, &st) == 0 && S_ISDIR(st.st_mode))
+    if (strcmp(t->home, "/") && !is_system(t->home) && stat(t->home, &st) == 0 &&
+        S_ISDIR(st.st_mode))
         rc = add_head(t, t->home, false, e);
     char real[PATH_MAX];
-    if (rc == 0 && find(t, VIEW_HEAD, t->home) && realpath(t->home, real) && strcmp(real, t->home))
+    if (rc == 0 && find(t, VIEW_HEAD, t->home) && realpath(t->home, real) &&
+        strcmp(real, t->home))
         rc = add_head(t, real, false, e); /* the working directory is known by its real path */
     t->cwd_is_targets = is_system(t->cwd);
     if (rc == 0 && wants_cwd && !t->cwd_is_targets)

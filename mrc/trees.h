@@ -27,7 +27,8 @@ struct mrc_trees {
     size_t hide_count;
     char *show[MRC_HIDING_MAX];
     size_t show_count;
-    bool cwd_is_targets; /* the working directory is a system directory: the target's own is used */
+    bool cwd_is_targets; /* the working directory is a system directory: the target's own is
+                            used */
 };
 
 /* Decides from the options, $HOME and the working directory. Returns 0 or -errno with words. */

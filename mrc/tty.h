@@ -8,8 +8,8 @@
 
 #include <stdbool.h>
 
-/* The terminal's modes are saved at the first mrc_tty_raw and restored by mrc_tty_restore, which may be called at any time and any number of
- * times. fd must be a terminal. */
+/* The terminal's modes are saved at the first mrc_tty_raw and restored by mrc_tty_restore,
+ * which may be called at any time and any number of times. fd must be a terminal. */
 MUST int mrc_tty_raw(int fd);
 void mrc_tty_restore(void);
 

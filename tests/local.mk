@@ -38,8 +38,14 @@ include tests/fuzz/local.mk
 check_PROGRAMS += $(FUZZ_TESTS)
 TESTS += $(FUZZ_TESTS)
 
+# Simulations: pure cores in simulated time; an argument replays one seed.
+SIM_TESTS = tests/sim/session_sim
+tests_sim_session_sim_LDADD = mrc/libsession.a common/libcommon.a
+check_PROGRAMS += $(SIM_TESTS)
+TESTS += $(SIM_TESTS)
+
 # The tests that need no privilege, no network and no program of ours: what a sanitizer build runs.
-CORE_TESTS = $(FUZZ_TESTS)
+CORE_TESTS = $(FUZZ_TESTS) $(SIM_TESTS)
 if HAVE_CMOCKA
 CORE_TESTS += $(UNIT_TESTS)
 endif

@@ -20,16 +20,17 @@
 #include <unistd.h>
 
 /* Directories that a command is also looked for in when the head's PATH does not name them. */
-static const char *const standard_path[] = { "/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin",
-                                             "/usr/sbin",      "/sbin" };
+static const char *const standard_path[] = { "/usr/local/bin",  "/usr/bin",  "/bin",
+                                             "/usr/local/sbin", "/usr/sbin", "/sbin" };
 
 static const struct {
     enum job_limit id;
     int resource;
 } limits[] = {
-    { JOB_LIMIT_CPU, RLIMIT_CPU },       { JOB_LIMIT_FSIZE, RLIMIT_FSIZE },   { JOB_LIMIT_DATA, RLIMIT_DATA },
-    { JOB_LIMIT_STACK, RLIMIT_STACK },   { JOB_LIMIT_CORE, RLIMIT_CORE },     { JOB_LIMIT_NOFILE, RLIMIT_NOFILE },
-    { JOB_LIMIT_AS, RLIMIT_AS },         { JOB_LIMIT_MEMLOCK, RLIMIT_MEMLOCK },
+    { JOB_LIMIT_CPU, RLIMIT_CPU },   { JOB_LIMIT_FSIZE, RLIMIT_FSIZE },
+    { JOB_LIMIT_DATA, RLIMIT_DATA }, { JOB_LIMIT_STACK, RLIMIT_STACK },
+    { JOB_LIMIT_CORE, RLIMIT_CORE }, { JOB_LIMIT_NOFILE, RLIMIT_NOFILE },
+    { JOB_LIMIT_AS, RLIMIT_AS },     { JOB_LIMIT_MEMLOCK, RLIMIT_MEMLOCK },
 };
 
 /* Soft limits only, and only as far as this computer allows. */
@@ -134,7 +135,8 @@ static int complete_path(void)
     size_t used = (size_t)snprintf(text, sizeof text, "%s", path ? path : "");
     for (size_t i = 0; i < ARRAY_LEN(standard_path) && used < sizeof text; i++)
         if (!path_names(text, standard_path[i]))
-            used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", used ? ":" : "", standard_path[i]);
+            used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", used ? ":" : "",
+                                     standard_path[i]);
     if (used >= sizeof text)
         return 0; /* too long to complete: left as it is */
     return setenv("PATH", text, 1) < 0 ? -errno : 0;
@@ -182,8 +184,10 @@ static void exec_login_shell(const struct job_spec *spec)
     }
 }
 
-/* Runs in the new process and does not return. An error goes into the pipe as stage, errno and words. */
-static void run(const struct supervise_opts *o, char **argv, char **env, int report_fd) __attribute__((noreturn));
+/* Runs in the new process and does not return. An error goes into the pipe as stage, errno and
+ * words. */
+static void run(const struct supervise_opts *o, char **argv, char **env, int report_fd)
+    __attribute__((noreturn));
 
 static void run(const struct supervise_opts *o, char **argv, char **env, int report_fd)
 {
@@ -213,9 +217,11 @@ static void run(const struct supervise_opts *o, char **argv, char **env, int rep
         rc = -errno;
         struct stat st;
         if (rc == -ENOENT && argv[0] && strchr(argv[0], '/') && stat(argv[0], &st) == 0)
-            snprintf(e.text, sizeof e.text, "%.160s: its interpreter or loader is not there", argv[0]);
+            snprintf(e.text, sizeof e.text, "%.160s: its interpreter or loader is not there",
+                     argv[0]);
         else if (rc == -ENOENT)
-            snprintf(e.text, sizeof e.text, "%.200s: command not found", argv[0] ? argv[0] : "login shell");
+            snprintf(e.text, sizeof e.text, "%.200s: command not found",
+                     argv[0] ? argv[0] : "login shell");
         else
             err_set(&e, -rc, "%.200s", argv[0] ? argv[0] : "login shell");
     }
@@ -229,7 +235,8 @@ static void run(const struct supervise_opts *o, char **argv, char **env, int rep
     _exit(127);
 }
 
-int command_start(const struct supervise_opts *o, pid_t *pid_out, enum job_stage *stage_out, struct err *e)
+int command_start(const struct supervise_opts *o, pid_t *pid_out, enum job_stage *stage_out,
+                  struct err *e)
 {
     const struct job_spec *spec = o->spec;
     *stage_out = JOB_STAGE_SPEC;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* files.c: a thread with a loop for the file client.
  * Must not know: the view, the job.
- * Threads: commands cross to the thread through a pipe, one fixed-size record each; all else is the thread's own. */
+ * Threads: commands cross to the thread through a pipe, one fixed-size record each; all else is
+ * the thread's own. */
 #include "mrc/agent/files.h"
 
 #include "common/sys/fd.h"

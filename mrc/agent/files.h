@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* files.h: the head's files on this computer: a thread that runs the file client of a session.
  * Must not know: the view, the job.
- * Threads: files_start starts one, which ends by itself; all calls are for the thread that started it. */
+ * Threads: files_start starts one, which ends by itself; all calls are for the thread that
+ * started it. */
 #ifndef MRC_AGENT_FILES_H
 #define MRC_AGENT_FILES_H
 
@@ -28,11 +29,12 @@ MUST int files_start(const struct files_opts *o, struct files **out, struct err 
 /* Serves one mounted export from now on; fuse_fd is taken. */
 MUST int files_attach(struct files *f, size_t export_number, int fuse_fd);
 
-/* No more exports come: when the last one is unmounted, the streams are closed and the thread ends. */
+/* No more exports come: when the last one is unmounted, the streams are closed and the thread
+ * ends. */
 void files_finish(struct files *f);
 
-/* Waits for the thread (after files_finish and the end of the mounts, or the end of the streams) and frees. Returns 0, or the -errno with
- * which the client was lost, with words. */
+/* Waits for the thread (after files_finish and the end of the mounts, or the end of the
+ * streams) and frees. Returns 0, or the -errno with which the client was lost, with words. */
 MUST int files_join(struct files *f, struct err *e);
 
 #endif

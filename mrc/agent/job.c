@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* job.c: puts a job together: the head opens the channels first, then sends the specification; from then on its channel is joined to
- * the supervisor, who speaks with mrc directly.
- * Must not know: how the link came to be.
- * Processes: agent (this) - builder (enters the namespaces, waits) - supervisor (process 1 of the job) - the command. Each dies with the one
- * before it. */
+/* job.c: puts a job together: the head opens the channels first, then sends the specification;
+ * from then on its channel is joined to the supervisor, who speaks with mrc directly. Must not
+ * know: how the link came to be. Processes: agent (this) - builder (enters the namespaces,
+ * waits) - supervisor (process 1 of the job) - the command. Each dies with the one before it.
+ */
 #include "mrc/agent/job.h"
 
 #include "common/sys/fd.h"
@@ -71,9 +71,12 @@ static void on_pump_done(void *ctx, int code)
     maybe_done(j);
 }
 
-static int pump(struct agent_job *j, struct mrc_port *port, int fd_in, int fd_out, uint64_t window_bytes)
+static int pump(struct agent_job *j, struct mrc_port *port, int fd_in, int fd_out,
+                uint64_t window_bytes)
 {
-    struct mrc_pump_opts po = { .loop = j->o.loop, .fd_in = fd_in, .fd_out = fd_out, .on_done = on_pump_done, .ctx = j };
+    struct mrc_pump_opts po = {
+        .loop = j->o.loop, .fd_in = fd_in, .fd_out = fd_out, .on_done = on_pump_done, .ctx = j
+    };
     struct mrc_pump *p;
     int rc = mrc_pump_new(&po, &p);
     if (rc < 0)
@@ -107,15 +110,17 @@ static void fail(struct agent_job *j, enum job_stage stage, int rc, const char *
 
 /* Builder */
 
-/* Text for mount(2): what mfs_client_mount_opts would say; here because the builder must not wait for the server. */
-static int mount_text(void *ctx, size_t export_number, int fuse_fd, uid_t uid, gid_t gid, bool allow_other, char *text,
-                      size_t size)
+/* Text for mount(2): what mfs_client_mount_opts would say; here because the builder must not
+ * wait for the server. */
+static int mount_text(void *ctx, size_t export_number, int fuse_fd, uid_t uid, gid_t gid,
+                      bool allow_other, char *text, size_t size)
 {
     const struct job_spec *spec = ctx;
     (void)export_number;
-    int n = snprintf(text, size, "fd=%d,rootmode=40000,user_id=%u,group_id=%u%s%s,max_read=1048576", fuse_fd, uid, gid,
-                     allow_other ? ",allow_other" : "",
-                     spec->flags & JOB_HEAD_PRIVILEGED ? ",default_permissions" : "");
+    int n =
+        snprintf(text, size, "fd=%d,rootmode=40000,user_id=%u,group_id=%u%s%s,max_read=1048576",
+                 fuse_fd, uid, gid, allow_other ? ",allow_other" : "",
+                 spec->flags & JOB_HEAD_PRIVILEGED ? ",default_permissions" : "");
     return n < 0 || (size_t)n >= size ? -ENOSPC : 0;
 }
 
@@ -135,8 +140,9 @@ static int read_mounts(struct bytes text, struct mounts *m)
         struct bytes path;
         if (m->count == VIEW_MOUNTS_MAX)
             return -ENOSPC;
-        if (get_u8(&r, &kind) < 0 || get_u8(&r, &is_read_only) < 0 || get_u32(&r, &number) < 0 || get_bytes(&r, &path) < 0 ||
-            kind > VIEW_OVERLAY || bytes_to_text(path, m->paths[m->count], sizeof m->paths[0]) < 0)
+        if (get_u8(&r, &kind) < 0 || get_u8(&r, &is_read_only) < 0 ||
+            get_u32(&r, &number) < 0 || get_bytes(&r, &path) < 0 || kind > VIEW_OVERLAY ||
+            bytes_to_text(path, m->paths[m->count], sizeof m->paths[0]) < 0)
             return -EPROTO;
         if (kind == VIEW_HEAD)
             m->head_paths[m->head_count++] = m->paths[m->count];
@@ -150,7 +156,8 @@ static int read_mounts(struct bytes text, struct mounts *m)
 }
 
 /* Runs in the builder, which is a fork of the single-threaded agent. Does not return. */
-static void build(struct agent_job *j, const struct job_spec *spec, int view_sock, int job_sock) __attribute__((noreturn));
+static void build(struct agent_job *j, const struct job_spec *spec, int view_sock, int job_sock)
+    __attribute__((noreturn));
 
 static void build(struct agent_job *j, const struct job_spec *spec, int view_sock, int job_sock)
 {
@@ -321,7 +328,8 @@ static void on_job_data(void *ctx, struct bytes body)
         return; /* for the supervisor, later */
     struct job_msg m;
     size_t used;
-    int rc = job_msg_get((struct bytes){ buf_at(&j->in), (uint32_t)buf_len(&j->in) }, &m, &used);
+    int rc =
+        job_msg_get((struct bytes){ buf_at(&j->in), (uint32_t)buf_len(&j->in) }, &m, &used);
     if (rc == 0 && !used)
         return;
     if (rc < 0 || m.id != JOB_MSG_spec || m.spec.fd_kinds.len != 3) {
@@ -352,7 +360,9 @@ static void on_job_eof(void *ctx)
         agent_job_abandon(j);
 }
 
-static const struct mrc_port_ops job_ops = { .on_data = on_job_data, .on_eof = on_job_eof, .on_closed = on_job_closed };
+static const struct mrc_port_ops job_ops = { .on_data = on_job_data,
+                                             .on_eof = on_job_eof,
+                                             .on_closed = on_job_closed };
 
 /* Channels */
 
@@ -380,7 +390,8 @@ static int open_stream(struct agent_job *j, struct mrc_port *port, int number)
     if (rc < 0)
         return rc;
     fcntl(ours, F_SETPIPE_SZ, 1024 * 1024); /* smaller is only slower */
-    return number == 0 ? pump(j, port, -1, ours, STREAM_WINDOW) : pump(j, port, ours, -1, STREAM_WINDOW);
+    return number == 0 ? pump(j, port, -1, ours, STREAM_WINDOW)
+                       : pump(j, port, ours, -1, STREAM_WINDOW);
 }
 
 static int open_stdin(struct agent_job *j, struct mrc_port *port)
@@ -440,8 +451,9 @@ static const struct {
     const char *name;
     int (*open)(struct agent_job *j, struct mrc_port *port);
 } services[] = {
-    { "job", open_job },       { "stdin", open_stdin }, { "stdout", open_stdout },  { "stderr", open_stderr },
-    { "tty", open_tty },       { "fs-meta", open_meta }, { "fs-bulk", open_bulk },
+    { "job", open_job },       { "stdin", open_stdin }, { "stdout", open_stdout },
+    { "stderr", open_stderr }, { "tty", open_tty },     { "fs-meta", open_meta },
+    { "fs-bulk", open_bulk },
 };
 
 int agent_job_open(struct agent_job *j, struct mrc_port *port, struct bytes service)
@@ -485,7 +497,8 @@ void agent_job_abandon(struct agent_job *j)
     if (j->is_abandoned)
         return;
     j->is_abandoned = true;
-    fd_close(&j->job_sock); /* if the supervisor had it, its pump is gone and with it the socket */
+    fd_close(
+        &j->job_sock); /* if the supervisor had it, its pump is gone and with it the socket */
     if (!j->builder_done)
         loop_timer_set(j->o.loop, &j->timer, ABANDON_MS, on_abandon_timeout, j);
     maybe_done(j);

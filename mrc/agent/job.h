@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* job.h: the one job of an agent: its streams, files, view and supervisor, from the specification to the last word.
- * Must not know: how the link came to be. */
+/* job.h: the one job of an agent: its streams, files, view and supervisor, from the
+ * specification to the last word. Must not know: how the link came to be. */
 #ifndef MRC_AGENT_JOB_H
 #define MRC_AGENT_JOB_H
 
@@ -18,8 +18,9 @@ struct agent_job_opts {
 
 MUST int agent_job_new(const struct agent_job_opts *o, struct agent_job **out);
 
-/* The services of a job's channels: "job", "stdin", "stdout", "stderr", "tty", "fs-meta", "fs-bulk". Returns 0, -EOPNOTSUPP for another
- * service, -EBUSY when there is one already, or another -errno. */
+/* The services of a job's channels: "job", "stdin", "stdout", "stderr", "tty", "fs-meta",
+ * "fs-bulk". Returns 0, -EOPNOTSUPP for another service, -EBUSY when there is one already, or
+ * another -errno. */
 MUST int agent_job_open(struct agent_job *j, struct mrc_port *port, struct bytes service);
 
 /* The head is gone: ends the job; on_done comes within a bounded time. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* main.c: mrc-agent: our program on the target: speaks the session protocol on its standard input and output.
- * Must not know: how it got here (mrc/push.c).
- * Privilege: none needed; real root builds the view without a user namespace. */
+/* main.c: mrc-agent: our program on the target: speaks the session protocol on its standard
+ * input and output. Must not know: how it got here (mrc/push.c). Privilege: none needed; real
+ * root builds the view without a user namespace. */
 #include "config.h"
 
 #include "common/sys/fd.h"
@@ -71,10 +71,12 @@ static int make_dirs(char *path)
     return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
 
-/* Where views keep their records: beside the agent's own file, which push chose to be writable and ours. */
+/* Where views keep their records: beside the agent's own file, which push chose to be writable
+ * and ours. */
 static int find_cache_dir(struct agent *a, struct err *e)
 {
-    const char *given = getenv("MRC_AGENT_CACHE"); /* for an agent that was not pushed but installed */
+    const char *given =
+        getenv("MRC_AGENT_CACHE"); /* for an agent that was not pushed but installed */
     if (given && given[0] == '/') {
         snprintf(a->cache_dir, sizeof a->cache_dir, "%s", given);
     } else {
@@ -118,7 +120,9 @@ static int run(struct agent *a, struct err *e)
         rc = loop_new(&a->loop);
     if (rc < 0)
         return err_set(e, -rc, "standard input and output");
-    struct agent_job_opts jo = { .loop = a->loop, .cache_dir = a->cache_dir, .on_done = on_job_done, .ctx = a };
+    struct agent_job_opts jo = {
+        .loop = a->loop, .cache_dir = a->cache_dir, .on_done = on_job_done, .ctx = a
+    };
     rc = agent_job_new(&jo, &a->job);
     if (rc < 0)
         return err_set(e, -rc, "job");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* supervise.c: process 1 of a job.
  * Must not know: the session, how the view was built.
- * Invariant: exactly one last word (exited or failed) is sent, after the job's tree is dead and its files are home. */
+ * Invariant: exactly one last word (exited or failed) is sent, after the job's tree is dead and
+ * its files are home. */
 #include "mrc/agent/supervise.h"
 
 #include "common/sys/buf.h"
@@ -96,7 +97,8 @@ static void take_messages(struct supervisor *s)
     for (;;) {
         struct job_msg m;
         size_t used;
-        if (job_msg_get((struct bytes){ buf_at(&s->in), (uint32_t)buf_len(&s->in) }, &m, &used) < 0) {
+        if (job_msg_get((struct bytes){ buf_at(&s->in), (uint32_t)buf_len(&s->in) }, &m,
+                        &used) < 0) {
             s->head_gone = true;
             return;
         }
@@ -118,7 +120,8 @@ static void reap(struct supervisor *s)
         if (pid != s->job)
             continue;
         if (WIFSTOPPED(status)) {
-            say(s, &(struct job_msg){ .id = JOB_MSG_stopped, .stopped = { (uint32_t)WSTOPSIG(status) } });
+            say(s, &(struct job_msg){ .id = JOB_MSG_stopped,
+                                      .stopped = { (uint32_t)WSTOPSIG(status) } });
         } else if (WIFCONTINUED(status)) {
             say(s, &(struct job_msg){ .id = JOB_MSG_continued });
         } else {
@@ -144,7 +147,8 @@ static bool wait_turn(struct supervisor *s, int timeout_ms)
     return true;
 }
 
-/* Without a pid namespace: every process below us gets the signal; we are their subreaper. Returns how many. */
+/* Without a pid namespace: every process below us gets the signal; we are their subreaper.
+ * Returns how many. */
 static int kill_below(pid_t parent, int number, int depth)
 {
     char path[64], list[65536];
@@ -228,7 +232,8 @@ static void report_end(struct supervisor *s)
     }
     struct job_msg m = { .id = JOB_MSG_exited };
     m.exited.by_signal = WIFSIGNALED(s->status) != 0;
-    m.exited.code = (uint32_t)(WIFSIGNALED(s->status) ? WTERMSIG(s->status) : WEXITSTATUS(s->status));
+    m.exited.code =
+        (uint32_t)(WIFSIGNALED(s->status) ? WTERMSIG(s->status) : WEXITSTATUS(s->status));
     m.exited.has_core = WIFSIGNALED(s->status) && WCOREDUMP(s->status);
     say(s, &m);
 }
@@ -240,7 +245,8 @@ int supervise(const struct supervise_opts *o)
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     sigset_t all;
     sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, NULL); /* a first process gets no signal that it did not ask for; make sure */
+    sigprocmask(SIG_SETMASK, &all,
+                NULL); /* a first process gets no signal that it did not ask for; make sure */
     sigset_t child;
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
@@ -250,7 +256,8 @@ int supervise(const struct supervise_opts *o)
         ioctl(o->tty_fd, TIOCSCTTY, 0);
     struct err e = { "" };
     enum job_stage stage = JOB_STAGE_EXEC;
-    int rc = s.sigfd < 0 ? err_set(&e, errno, "signalfd") : command_start(o, &s.job, &stage, &e);
+    int rc =
+        s.sigfd < 0 ? err_set(&e, errno, "signalfd") : command_start(o, &s.job, &stage, &e);
     for (int i = 0; i < 3; i++) {
         int fd = o->fds[i];
         fd_close(&fd); /* so that the end of the job's output is the end of the pipe */

@@ -18,6 +18,16 @@ tests_fuzz_ops_fuzz_SOURCES = tests/fuzz/ops_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_ops_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
 tests_fuzz_ops_fuzz_LDADD = mrcfs/libmrcfs.a common/libcommon.a
 
+FUZZ_TESTS += tests/fuzz/session_fuzz
+tests_fuzz_session_fuzz_SOURCES = tests/fuzz/session_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_session_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_session_fuzz_LDADD = mrc/libsession.a common/libcommon.a
+
+FUZZ_TESTS += tests/fuzz/job_fuzz
+tests_fuzz_job_fuzz_SOURCES = tests/fuzz/job_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_job_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_job_fuzz_LDADD = mrc/libsession.a common/libcommon.a
+
 fuzz:
 	$(MAKE) $(AM_MAKEFLAGS) $(FUZZ_TESTS)
 .PHONY: fuzz
