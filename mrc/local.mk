@@ -4,6 +4,7 @@ mrc_libsession_a_SOURCES = \
   mrc/session/frames.c mrc/session/frames.def mrc/session/frames.h \
   mrc/session/session.c mrc/session/session.h
 mrc_libsession_a_SOURCES += \
+  mrc/demand.h \
   mrc/job.c mrc/job.def mrc/job.h \
   mrc/link.c mrc/link.h \
   mrc/pump.c mrc/pump.h
@@ -17,6 +18,8 @@ mrc_mrc_SOURCES = \
   mrc/run.c mrc/run.h \
   mrc/serve.c mrc/serve.h \
   mrc/spec.c mrc/spec.h \
+  mrc/supply.c \
   mrc/trees.c mrc/trees.h \
   mrc/tty.c mrc/tty.h
 mrc_mrc_LDADD = mrc/libsession.a mrcfs/libmrcfs.a common/libcommon.a
+dist_man_MANS += mrc/mrc.1

@@ -10,6 +10,7 @@
 
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
+#include "mrc/demand.h"
 #include "mrc/pump.h"
 #include "mrc/spec.h"
 #include "mrc/tty.h"
@@ -349,10 +350,15 @@ static void on_output_done(void *ctx, int code)
     maybe_end(r);
 }
 
-static void on_input_done(void *ctx, int code)
+static int open_input(struct run *r)
 {
-    (void)ctx;
-    (void)code;
+    struct mrc_supply *s;
+    int rc = mrc_supply_new(r->loop, 0, on_output_done, r, &s);
+    if (rc == 0)
+        rc = mrc_supply_open(s, r->link, WEIGHT_STREAM);
+    if (rc == 0)
+        r->output_pumps++; /* until what was not used is given back */
+    return rc;
 }
 
 static void on_tty_done(void *ctx, int code)
@@ -428,14 +434,9 @@ static int open_channels(struct run *r)
     for (int i = 0; rc == 0 && i < 3; i++) {
         if (r->stdio.kinds[i] != JOB_FD_STREAM)
             continue;
-        struct channel c = { names[i],
-                             i == 0 ? own(0) : -1,
-                             i == 0 ? -1 : own(i),
-                             WEIGHT_STREAM,
-                             WINDOW_OUTPUT,
-                             i == 0 ? on_input_done : on_output_done,
-                             i == 0 ? NULL : &r->output_pumps };
-        rc = open_channel(r, &c, NULL);
+        struct channel c = { names[i],      -1,             own(i),          WEIGHT_STREAM,
+                             WINDOW_OUTPUT, on_output_done, &r->output_pumps };
+        rc = i == 0 ? open_input(r) : open_channel(r, &c, NULL);
     }
     return rc;
 }

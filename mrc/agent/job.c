@@ -7,6 +7,7 @@
 #include "mrc/agent/job.h"
 
 #include "common/sys/fd.h"
+#include "mrc/agent/demandfile.h"
 #include "mrc/agent/files.h"
 #include "mrc/agent/supervise.h"
 #include "mrc/agent/view.h"
@@ -39,11 +40,13 @@ struct agent_job {
     struct mrc_port *port; /* the job's channel until the supervisor has it */
     struct buf in;
     bool has_spec, is_abandoned, is_failed, is_handed_over;
-    int fds[STREAM_COUNT]; /* the job's ends */
-    int tty_fd;            /* slave */
-    int files_fds[2];      /* our ends of the streams to the file server */
-    int pumps;             /* channels that are still open */
-    int tty_flush_fd;
+    int fds[STREAM_COUNT];     /* the job's ends */
+    int tty_fd;                /* slave */
+    int files_fds[2];          /* our ends of the streams to the file server */
+    int pumps;                 /* channels that are still open */
+    struct demandfile *demand; /* standard input on demand, else NULL */
+    int demand_sock;
+    struct loop_fd demand_watch;
     struct files *files;
     int view_sock, job_sock;
     struct loop_fd view_watch, pid_watch;
@@ -69,6 +72,13 @@ static void on_pump_done(void *ctx, int code)
     (void)code;
     j->pumps--;
     maybe_done(j);
+}
+
+static void on_demand_done(void *ctx, int code)
+{
+    struct agent_job *j = ctx;
+    j->demand = NULL;
+    on_pump_done(j, code);
 }
 
 static int pump(struct agent_job *j, struct mrc_port *port, int fd_in, int fd_out,
@@ -155,11 +165,15 @@ static int read_mounts(struct bytes text, struct mounts *m)
     return 0;
 }
 
+struct builder {
+    int view_sock, job_sock, demand_sock;
+};
+
 /* Runs in the builder, which is a fork of the single-threaded agent. Does not return. */
-static void build(struct agent_job *j, const struct job_spec *spec, int view_sock, int job_sock)
+static void build(struct agent_job *j, const struct job_spec *spec, const struct builder *b)
     __attribute__((noreturn));
 
-static void build(struct agent_job *j, const struct job_spec *spec, int view_sock, int job_sock)
+static void build(struct agent_job *j, const struct job_spec *spec, const struct builder *b)
 {
     struct err e = { "" };
     struct view_report report = { 0 };
@@ -179,13 +193,15 @@ static void build(struct agent_job *j, const struct job_spec *spec, int view_soc
                             .ctx = (void *)spec,
                             .no_pid_ns = (spec->flags & JOB_NO_PID_NS) != 0,
                             .wants_target_resolver = (spec->flags & JOB_TARGET_RESOLVER) != 0 };
-    if (view_enter(&vo, view_sock, &report, &e) < 0)
+    if (view_enter(&vo, b->view_sock, &report, &e) < 0)
+        _exit(1);
+    if (b->demand_sock >= 0 && demandfile_open(b->demand_sock, &j->fds[0], &e) < 0)
         _exit(1);
     pid_t init;
-    if (view_start_init(&vo, view_sock, &report, &init, &e) < 0)
+    if (view_start_init(&vo, b->view_sock, &report, &init, &e) < 0)
         _exit(1);
     if (init) {
-        close(job_sock);
+        close(b->job_sock);
         for (int i = 0; i < STREAM_COUNT; i++)
             fd_close(&j->fds[i]);
         fd_close(&j->tty_fd);
@@ -194,7 +210,7 @@ static void build(struct agent_job *j, const struct job_spec *spec, int view_soc
     }
     struct supervise_opts so = { .spec = spec,
                                  .view = &report,
-                                 .sock = job_sock,
+                                 .sock = b->job_sock,
                                  .tty_fd = j->tty_fd,
                                  .fds = { j->fds[0], j->fds[1], j->fds[2] },
                                  .head_paths = m->head_paths,
@@ -212,6 +228,8 @@ static void on_builder_end(void *ctx, uint32_t events)
         continue;
     j->builder_done = true;
     loop_timer_del(&j->timer);
+    if (j->demand)
+        demandfile_finish(j->demand);
     if (j->port && !j->is_handed_over)
         fail(j, JOB_STAGE_VIEW, -EIO, "the process that builds the view ended");
     maybe_done(j);
@@ -262,6 +280,22 @@ static void on_view_message(void *ctx, uint32_t events)
     }
 }
 
+/* The builder made the file that is the job's standard input (a second time if the first way
+ * failed). */
+static void on_demand_fd(void *ctx, uint32_t events)
+{
+    struct agent_job *j = ctx;
+    (void)events;
+    int fd;
+    int rc = fd_receive(j->demand_sock, &fd);
+    if (rc == 0 && j->demand && (rc = demandfile_serve(j->demand, fd)) == 0)
+        return;
+    if (rc == 0)
+        close(fd);
+    loop_fd_del(&j->demand_watch);
+    fd_close(&j->demand_sock);
+}
+
 static int start_files(struct agent_job *j, const struct job_spec *spec, struct err *e)
 {
     uid_t uid = spec->is_root_view ? spec->uid : getuid();
@@ -280,23 +314,29 @@ static int start(struct agent_job *j, const struct job_spec *spec, struct err *e
         view_probe_text(&j->probe, e);
         return -EPERM;
     }
-    int view_pair[2], job_pair[2];
+    int view_pair[2] = { -1, -1 }, job_pair[2] = { -1, -1 }, demand_pair[2] = { -1, -1 };
     int rc = view_socketpair(view_pair);
+    if (rc == 0)
+        rc = fd_socketpair(job_pair);
+    if (rc == 0 && j->demand)
+        rc = fd_socketpair(demand_pair);
     if (rc < 0)
-        return err_set(e, -rc, "socket pair");
-    rc = fd_socketpair(job_pair);
-    if (rc < 0)
-        return err_set(e, -rc, "socket pair");
+        return err_set(
+            e, -rc,
+            "socket pair"); /* the agent ends with its job, and with it what was opened */
     j->builder = fork();
     if (j->builder < 0)
         return err_set(e, errno, "fork");
     if (j->builder == 0) {
         close(view_pair[0]);
         close(job_pair[0]);
-        build(j, spec, view_pair[1], job_pair[1]);
+        fd_close(&demand_pair[0]);
+        build(j, spec, &(struct builder){ view_pair[1], job_pair[1], demand_pair[1] });
     }
     close(view_pair[1]);
     close(job_pair[1]);
+    fd_close(&demand_pair[1]);
+    j->demand_sock = demand_pair[0];
     for (int i = 0; i < STREAM_COUNT; i++)
         fd_close(&j->fds[i]);
     fd_close(&j->tty_fd);
@@ -309,6 +349,8 @@ static int start(struct agent_job *j, const struct job_spec *spec, struct err *e
     rc = loop_fd_add(j->o.loop, &j->pid_watch, j->pidfd, EPOLLIN, on_builder_end, j);
     if (rc == 0)
         rc = loop_fd_add(j->o.loop, &j->view_watch, j->view_sock, EPOLLIN, on_view_message, j);
+    if (rc == 0 && j->demand_sock >= 0)
+        rc = loop_fd_add(j->o.loop, &j->demand_watch, j->demand_sock, EPOLLIN, on_demand_fd, j);
     if (rc < 0)
         return err_set(e, -rc, "watch the job");
     return start_files(j, spec, e);
@@ -399,6 +441,16 @@ static int open_stdin(struct agent_job *j, struct mrc_port *port)
     return open_stream(j, port, 0);
 }
 
+static int open_demand(struct agent_job *j, struct mrc_port *port)
+{
+    if (j->demand || j->fds[0] >= 0 || j->has_spec)
+        return -EBUSY;
+    int rc = demandfile_new(j->o.loop, port, on_demand_done, j, &j->demand);
+    if (rc == 0)
+        j->pumps++;
+    return rc;
+}
+
 static int open_stdout(struct agent_job *j, struct mrc_port *port)
 {
     return open_stream(j, port, 1);
@@ -451,9 +503,9 @@ static const struct {
     const char *name;
     int (*open)(struct agent_job *j, struct mrc_port *port);
 } services[] = {
-    { "job", open_job },       { "stdin", open_stdin }, { "stdout", open_stdout },
-    { "stderr", open_stderr }, { "tty", open_tty },     { "fs-meta", open_meta },
-    { "fs-bulk", open_bulk },
+    { "job", open_job },       { "stdin", open_stdin },   { "stdin-demand", open_demand },
+    { "stdout", open_stdout }, { "stderr", open_stderr }, { "tty", open_tty },
+    { "fs-meta", open_meta },  { "fs-bulk", open_bulk },
 };
 
 int agent_job_open(struct agent_job *j, struct mrc_port *port, struct bytes service)
@@ -479,7 +531,7 @@ int agent_job_new(const struct agent_job_opts *o, struct agent_job **out)
     for (int i = 0; i < STREAM_COUNT; i++)
         j->fds[i] = -1;
     j->files_fds[0] = j->files_fds[1] = -1;
-    j->tty_fd = j->view_sock = j->job_sock = j->pidfd = -1;
+    j->tty_fd = j->view_sock = j->job_sock = j->demand_sock = j->pidfd = -1;
     j->builder_done = true;
     *out = j;
     return 0;
@@ -510,7 +562,9 @@ void agent_job_free(struct agent_job *j)
         return;
     loop_fd_del(&j->view_watch);
     loop_fd_del(&j->pid_watch);
+    loop_fd_del(&j->demand_watch);
     loop_timer_del(&j->timer);
+    fd_close(&j->demand_sock);
     fd_close(&j->view_sock);
     fd_close(&j->job_sock);
     fd_close(&j->pidfd);

@@ -13,6 +13,7 @@ agentdir = $(pkglibexecdir)/agents/$(AGENT_ARCH)
 agent_PROGRAMS = mrc-agent
 mrc_agent_SOURCES = \
   mrc/agent/command.c mrc/agent/command.h \
+  mrc/agent/demandfile.c mrc/agent/demandfile.h \
   mrc/agent/files.c mrc/agent/files.h \
   mrc/agent/job.c mrc/agent/job.h \
   mrc/agent/main.c \
