@@ -65,9 +65,6 @@ struct mfs_client_opts {
     /* Called once when the server is gone or broke the protocol; every request then fails with
      * EIO (ENOTCONN after it). */
     void (*on_lost)(void *ctx, const struct err *why);
-    /* The file system of an export was unmounted (or its connection aborted): nothing of it is in use here any more. May be NULL.
-     * Called once per mfs_client_attach, from the loop; the client may be freed after the last one, but not inside the call. */
-    void (*on_unmounted)(void *ctx, size_t export_number);
     /* Called once per attached export when its file system was unmounted. May be NULL. */
     void (*on_detached)(void *ctx, size_t export_number);
     void *ctx;

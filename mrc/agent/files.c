@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
@@ -31,9 +32,10 @@ struct files {
     struct loop_fd watch;
     struct mfs_client *client;
     size_t mounted;
-    bool is_finishing;
+    bool is_finishing, is_joined;
     int rc;
     struct err err;
+    struct mfs_stats stats;
 };
 
 static void maybe_stop(struct files *f)
@@ -92,7 +94,7 @@ static int run(struct files *f, struct err *e)
                                   .own_gid = f->o.own_gid,
                                   .is_single_user = f->o.is_single_user,
                                   .on_lost = on_lost,
-                                  .on_unmounted = on_unmounted,
+                                  .on_detached = on_unmounted,
                                   .ctx = f };
     rc = mfs_client_new(&co, &f->client, e);
     if (rc < 0)
@@ -121,6 +123,8 @@ static void *thread_main(void *arg)
                 close(c.fuse_fd);
     if (f->loop)
         loop_fd_del(&f->watch);
+    if (f->client)
+        mfs_client_stats(f->client, &f->stats);
     mfs_client_free(f->client);
     loop_free(f->loop);
     fd_close(&f->o.meta_fd);
@@ -178,9 +182,38 @@ void files_finish(struct files *f)
     (void)rc; /* a pipe whose other end we hold takes 16 bytes */
 }
 
-int files_join(struct files *f, struct err *e)
+size_t files_stats(struct files *f, char *text, size_t size)
 {
     pthread_join(f->thread, NULL);
+    f->is_joined = true;
+    const struct mfs_stats *s = &f->stats;
+    uint64_t total = 0;
+    for (size_t i = 0; i < ARRAY_LEN(s->requests); i++)
+        total += s->requests[i];
+    size_t used =
+        (size_t)snprintf(text, size,
+                         "mrc: files: %llu requests, %llu round trips waited for, %llu "
+                         "answered from what was known, %llu bytes of requests, "
+                         "%llu bytes of answers\n",
+                         (unsigned long long)total, (unsigned long long)s->round_trips_waited,
+                         (unsigned long long)s->cache_hits, (unsigned long long)s->bytes_out,
+                         (unsigned long long)s->bytes_in);
+    const char *lead = "mrc: requests: ";
+    for (unsigned i = 0; i < ARRAY_LEN(s->requests) && used < size; i++)
+        if (s->requests[i] && mfs_op_name(i)) {
+            used += (size_t)snprintf(text + used, size - used, "%s%s %llu", lead,
+                                     mfs_op_name(i), (unsigned long long)s->requests[i]);
+            lead = ", ";
+        }
+    if (used < size && lead[0] == ',')
+        used += (size_t)snprintf(text + used, size - used, "\n");
+    return used < size ? used : size - 1;
+}
+
+int files_join(struct files *f, struct err *e)
+{
+    if (!f->is_joined)
+        pthread_join(f->thread, NULL);
     int rc = f->rc;
     if (e)
         *e = f->err;

@@ -33,6 +33,10 @@ MUST int files_attach(struct files *f, size_t export_number, int fuse_fd);
  * ends. */
 void files_finish(struct files *f);
 
+/* What was asked of the head, in words, one line each. Waits for the thread's end first.
+ * Returns the length. */
+size_t files_stats(struct files *f, char *text, size_t size);
+
 /* Waits for the thread (after files_finish and the end of the mounts, or the end of the
  * streams) and frees. Returns 0, or the -errno with which the client was lost, with words. */
 MUST int files_join(struct files *f, struct err *e);

@@ -499,13 +499,36 @@ static int open_bulk(struct agent_job *j, struct mrc_port *port)
     return open_files(j, port, 1);
 }
 
+/* Asked for by the head when the files' channels are closed. */
+static void on_stats_closed(void *ctx, int code, struct bytes text)
+{
+    (void)text;
+    on_pump_done(ctx, code);
+}
+
+static const struct mrc_port_ops stats_ops = { .on_closed = on_stats_closed };
+
+static int open_stats(struct agent_job *j, struct mrc_port *port)
+{
+    char text[2048];
+    if (!j->files)
+        return -ENOENT;
+    size_t len = files_stats(j->files, text, sizeof text);
+    port->ops = &stats_ops;
+    port->ctx = j;
+    j->pumps++;
+    int rc = mrc_port_send(port, text, len);
+    mrc_port_end(port);
+    return rc;
+}
+
 static const struct {
     const char *name;
     int (*open)(struct agent_job *j, struct mrc_port *port);
 } services[] = {
     { "job", open_job },       { "stdin", open_stdin },   { "stdin-demand", open_demand },
     { "stdout", open_stdout }, { "stderr", open_stderr }, { "tty", open_tty },
-    { "fs-meta", open_meta },  { "fs-bulk", open_bulk },
+    { "fs-meta", open_meta },  { "fs-bulk", open_bulk },  { "stats", open_stats },
 };
 
 int agent_job_open(struct agent_job *j, struct mrc_port *port, struct bytes service)
