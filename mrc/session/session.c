@@ -435,7 +435,7 @@ static int step_wish(struct mrc_session *s, const struct mrc_event *ev)
 static int step_tick(struct mrc_session *s, const struct mrc_event *ev, struct mrc_action *act)
 {
     s->now_ms = ev->now_ms;
-    if (s->now_ms - s->heard_ms >= MRC_SILENCE_MAX_MS) {
+    if (s->is_head && s->now_ms - s->heard_ms >= MRC_SILENCE_MAX_MS) {
         act->kind = MRC_ACT_LOST;
         s->is_over = true;
     } else if (s->hello_received && s->now_ms - s->heard_ms >= MRC_PING_MS &&
