@@ -434,6 +434,9 @@ static int step_wish(struct mrc_session *s, const struct mrc_event *ev)
 
 static int step_tick(struct mrc_session *s, const struct mrc_event *ev, struct mrc_action *act)
 {
+    /* We ourselves were stopped or asleep: the silence says nothing about the other end. */
+    if (ev->now_ms - s->now_ms > MRC_PING_MS)
+        s->heard_ms = ev->now_ms;
     s->now_ms = ev->now_ms;
     if (s->is_head && s->now_ms - s->heard_ms >= MRC_SILENCE_MAX_MS) {
         act->kind = MRC_ACT_LOST;
