@@ -21,5 +21,17 @@ mrc_mrc_SOURCES = \
   mrc/supply.c \
   mrc/trees.c mrc/trees.h \
   mrc/tty.c mrc/tty.h
-mrc_mrc_LDADD = mrc/libsession.a mrcfs/libmrcfs.a common/libcommon.a
+mrc_mrc_LDADD = mrc/libmrc.a mrc/libsession.a mrcfs/libmrcfs.a common/libcommon.a $(SSH2_LIBS) $(SODIUM_LIBS)
 dist_man_MANS += mrc/mrc.1
+noinst_LIBRARIES += mrc/libmrc.a
+mrc_libmrc_a_CPPFLAGS = $(AM_CPPFLAGS) $(SSH2_CFLAGS)
+mrc_libmrc_a_SOURCES = \
+  mrc/ask.c mrc/ask.h \
+  mrc/dial.c mrc/dial.h \
+  mrc/hostkey.c mrc/hostkey.h \
+  mrc/keyfile.c mrc/keyfile.h \
+  mrc/openssh.c mrc/openssh.h \
+  mrc/quote.c mrc/quote.h \
+  mrc/ssh.c mrc/ssh.h \
+  mrc/sshconf.c mrc/sshconf.h \
+  mrc/transport.c mrc/transport.h
