@@ -34,6 +34,9 @@ struct mfs_serve_opts {
     size_t show_count;
     int meta_fd; /* connected stream sockets, blocking or not; taken */
     int bulk_fd;
+    /* Called once if the process could not be confined to the exports: why. May be NULL. */
+    void (*on_note)(void *ctx, const char *text);
+    void *ctx;
 };
 
 /* Serves until the client hangs up; then releases everything (locks, files). Blocks; starts
