@@ -120,15 +120,18 @@ static int append_written(struct mrc_link *l)
 
 /* Ports whose channel the session has forgotten are told so; only a port that ended its sending
  * can be. */
-static void drop_closed(struct mrc_link *l)
+static bool drop_closed(struct mrc_link *l)
 {
+    bool has_dropped = false;
     for (struct mrc_port *p = l->ports, *nx; p; p = nx) {
         nx = p->next;
         if (p->is_ended && !mrc_session_has(&l->session, p->chan)) {
             port_drop(p, 0, (struct bytes){ NULL, 0 });
             nx = l->ports; /* the owner may have changed the list */
+            has_dropped = true;
         }
     }
+    return has_dropped;
 }
 
 static int fill(struct mrc_link *l)
@@ -165,7 +168,8 @@ static void flush(void *ctx)
             end(l, rc, "internal error: session and queues disagree");
             return;
         }
-        drop_closed(l);
+        if (drop_closed(l))
+            continue; /* their owners may have had something to say */
         if (!buf_len(&l->out)) {
             want_out(l, false);
             return;

@@ -29,8 +29,7 @@ static void serve(const struct mfs_serve_opts *o, const int meta[2], const int b
     setpgid(0, 0);
     for (size_t i = 0; i < ARRAY_LEN(not_ours); i++)
         signal(not_ours[i], SIG_IGN);
-    close(meta[0]);
-    close(bulk[0]);
+    fd_close_all_but((const int[]){ meta[1], bulk[1] }, 2);
     struct mfs_serve_opts so = *o;
     so.meta_fd = meta[1];
     so.bulk_fd = bulk[1];

@@ -92,6 +92,23 @@ int fd_pipe(int pair[2])
     return pipe2(pair, O_CLOEXEC) < 0 ? -errno : 0;
 }
 
+void fd_close_all_but(const int *keep, size_t count)
+{
+    unsigned first = 3;
+    for (;;) {
+        /* The least kept descriptor that is still ahead. */
+        unsigned next = ~0u;
+        for (size_t i = 0; i < count; i++)
+            if (keep[i] >= 0 && (unsigned)keep[i] >= first && (unsigned)keep[i] < next)
+                next = (unsigned)keep[i];
+        if (next > first)
+            close_range(first, next - 1, 0);
+        if (next == ~0u)
+            return;
+        first = next + 1;
+    }
+}
+
 int fd_send(int sock, int fd_to_pass)
 {
     char byte = 0;

@@ -37,6 +37,10 @@ MUST int fd_set_cloexec(int fd, bool is_cloexec);
 MUST int fd_socketpair(int pair[2]);
 MUST int fd_pipe(int pair[2]);
 
+/* Closes every descriptor from 3 on but the given ones: for a child that goes on without exec and must not keep open
+ * what its parent relies on being closed. */
+void fd_close_all_but(const int *keep, size_t count);
+
 /* Passes one descriptor (and one byte) over a unix socket; the receiver gets it close-on-exec.
  */
 MUST int fd_send(int sock, int fd_to_pass);

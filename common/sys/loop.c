@@ -95,6 +95,8 @@ static void run_ready(struct loop *l)
 
 int loop_turn(struct loop *l, int timeout_ms)
 {
+    if (l->idle_fn)
+        l->idle_fn(l->idle_ctx); /* what was done since the last turn, or before the first */
     int n = epoll_wait(l->epfd, l->batch, BATCH, wait_ms(l, timeout_ms));
     if (n < 0 && errno != EINTR)
         return -errno;

@@ -62,8 +62,8 @@ void loop_timer_set(struct loop *l, struct loop_timer *t, uint64_t delay_ms, loo
                     void *ctx);
 void loop_timer_del(struct loop_timer *t);
 
-/* fn runs once per turn, after the events and before the next wait: the place to flush what a
- * turn produced. */
+/* fn runs before each wait and after the events of each turn: the place to flush what was
+ * produced. */
 void loop_set_idle(struct loop *l, loop_timer_fn fn, void *ctx);
 
 #endif

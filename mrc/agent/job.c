@@ -175,6 +175,11 @@ static void build(struct agent_job *j, const struct job_spec *spec, const struct
 
 static void build(struct agent_job *j, const struct job_spec *spec, const struct builder *b)
 {
+    /* The agent's ends of pipes must be the agent's alone: their closing is what the job
+     * notices. */
+    const int keep[] = { b->view_sock, b->job_sock, b->demand_sock, j->fds[0],
+                         j->fds[1],    j->fds[2],   j->tty_fd };
+    fd_close_all_but(keep, ARRAY_LEN(keep));
     struct err e = { "" };
     struct view_report report = { 0 };
     struct mounts *m = calloc(1, sizeof *m);
