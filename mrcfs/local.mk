@@ -1,8 +1,27 @@
 noinst_LIBRARIES += mrcfs/libmrcfs.a
 mrcfs_libmrcfs_a_SOURCES = \
+  mrcfs/ids.c mrcfs/ids.h \
   mrcfs/mrcfs.h \
   mrcfs/notices.def \
-  mrcfs/ops.c mrcfs/ops.def mrcfs/ops.h
+  mrcfs/ops.c mrcfs/ops.def mrcfs/ops.h \
+  mrcfs/server/caller.c mrcfs/server/caller.h \
+  mrcfs/server/confine.c mrcfs/server/confine.h \
+  mrcfs/server/do_attr.c \
+  mrcfs/server/do_data.c \
+  mrcfs/server/do_dir.c \
+  mrcfs/server/do_lock.c \
+  mrcfs/server/do_names.c \
+  mrcfs/server/files.c mrcfs/server/files.h \
+  mrcfs/server/held.c mrcfs/server/held.h \
+  mrcfs/server/hide.c mrcfs/server/hide.h \
+  mrcfs/server/locks.c mrcfs/server/locks.h \
+  mrcfs/server/nodes.c mrcfs/server/nodes.h \
+  mrcfs/server/pool.c mrcfs/server/pool.h \
+  mrcfs/server/run.c \
+  mrcfs/server/serve.c mrcfs/server/serve.h \
+  mrcfs/server/server.h \
+  mrcfs/server/stream.c mrcfs/server/stream.h \
+  mrcfs/server/table.c mrcfs/server/table.h
 
 # The file client is a library of its own: only its users need libfuse ($(FUSE_LIBS), or $(FUSE_STATIC_LIBS)).
 noinst_LIBRARIES += mrcfs/libmrcfs_client.a
@@ -12,7 +31,6 @@ mrcfs_libmrcfs_client_a_SOURCES = \
   mrcfs/client/fuse.c \
   mrcfs/client/hello.c mrcfs/client/hello.h \
   mrcfs/client/names.c mrcfs/client/names.h \
-  mrcfs/client/idmap.c mrcfs/client/idmap.h \
   mrcfs/client/known.c mrcfs/client/known.h \
   mrcfs/client/notify.c mrcfs/client/notify.h \
   mrcfs/client/rawfuse.c mrcfs/client/rawfuse.h

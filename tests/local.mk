@@ -6,7 +6,6 @@ TESTS += tests/lib/self-test
 # Unit tests: one program per file of the code; those of common need no flags of their own.
 LDADD = common/libcommon.a $(CMOCKA_LIBS)
 UNIT_TESTS = \
-  tests/unit/common/test_base64 \
   tests/unit/common/test_buf \
   tests/unit/common/test_err \
   tests/unit/common/test_fd \
@@ -14,12 +13,20 @@ UNIT_TESTS = \
   tests/unit/common/test_log \
   tests/unit/common/test_loop \
   tests/unit/common/test_opt \
-  tests/unit/common/test_sha1 \
   tests/unit/common/test_wire \
   tests/unit/common/test_wire_errors
 EXTRA_DIST += tests/unit/common/test_opt.def
 UNIT_TESTS += tests/unit/mrcfs/test_ops
 tests_unit_mrcfs_test_ops_LDADD = mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/mrcfs/test_server
+tests_unit_mrcfs_test_server_SOURCES = tests/unit/mrcfs/test_server.c \
+  tests/lib/mfs_wire_client.c tests/lib/mfs_wire_client.h
+tests_unit_mrcfs_test_server_LDADD = mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_LIBS)
+
+# Serves directories on descriptors 3 and 4.
+check_PROGRAMS += tests/lib/mfs_serve
+tests_lib_mfs_serve_SOURCES = tests/lib/mfs_serve_main.c
+tests_lib_mfs_serve_LDADD = mrcfs/libmrcfs.a common/libcommon.a
 UNIT_TESTS += tests/unit/mrc/test_plan
 tests_unit_mrc_test_plan_LDADD = mrc/agent/libview.a common/libcommon.a $(CMOCKA_LIBS)
 
@@ -27,12 +34,6 @@ tests_unit_mrc_test_plan_LDADD = mrc/agent/libview.a common/libcommon.a $(CMOCKA
 check_PROGRAMS += tests/net/view_driver
 tests_net_view_driver_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS)
 tests_net_view_driver_LDADD = mrc/agent/libview.a common/libcommon.a $(FUSE_LIBS)
-UNIT_TESTS += tests/unit/mrc/test_quote
-tests_unit_mrc_test_quote_LDADD = mrc/libmrc.a common/libcommon.a $(CMOCKA_LIBS)
-
-# A transport between standard input and output, for tests/net/mrc-ssh*.sh.
-check_PROGRAMS += tests/net/stream_driver
-tests_net_stream_driver_LDADD = mrc/libmrc.a common/libcommon.a $(SSH2_LIBS)
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS)

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* do_lock.c: operations on advisory locks.
+ * Must not know: how owners and waits are done (mrcfs/server/locks.h). */
+#include "mrcfs/server/server.h"
+
+#include <errno.h>
+
+/* A deferred request is no longer this operation's. */
+static int deferred_or(struct mfs_call *o, int rc)
+{
+    o->is_deferred = rc == MFS_LOCK_DEFERRED;
+    return o->is_deferred ? 0 : rc;
+}
+
+int mfs_do_getlk(struct mfs_call *o, const struct mfs_getlk_req *q, struct mfs_getlk_rep *p)
+{
+    struct mfs_file *f;
+    struct mfs_lock want = { q->owner, q->type, q->start, q->end, q->pid }, found;
+    int rc = mfs_op_file(o, q->fh, &f);
+    if (rc < 0 || (rc = mfs_lock_test(&o->srv->locks, f, &want, &found)) < 0)
+        return rc;
+    *p = (struct mfs_getlk_rep){
+        .type = found.type, .start = found.start, .end = found.end, .pid = found.pid
+    };
+    return 0;
+}
+
+int mfs_do_setlk(struct mfs_call *o, const struct mfs_setlk_req *q,
+                 struct mfs_setlk_rep *p UNUSED)
+{
+    struct mfs_file *f;
+    struct mfs_lock want = { q->owner, q->type, q->start, q->end, q->pid };
+    int rc = mfs_op_file(o, q->fh, &f);
+    return rc < 0
+               ? rc
+               : deferred_or(o, mfs_lock_set(&o->srv->locks, f, &want, q->is_waiting, o->rq));
+}
+
+int mfs_do_flock(struct mfs_call *o, const struct mfs_flock_req *q,
+                 struct mfs_flock_rep *p UNUSED)
+{
+    struct mfs_file *f;
+    int rc = mfs_op_file(o, q->fh, &f);
+    return rc < 0 ? rc
+                  : deferred_or(
+                        o, mfs_lock_flock(&o->srv->locks, f, q->type, q->is_waiting, o->rq));
+}

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* do_names.c: operations that find, make, move and remove names.
+ * Must not know: the wire's coding, threads.
+ * Every name is one component used relative to a directory's descriptor; a link in its place is
+ * never followed. */
+#include "mrcfs/server/server.h"
+
+#include "common/sys/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+/* A name in a directory, ready for use. */
+struct spot {
+    struct mfs_node *dir;
+    char name[MFS_NAME_MAX + 1];
+};
+
+static int spot_of(struct mfs_call *o, uint64_t node, struct bytes name, bool is_written,
+                   struct spot *s)
+{
+    int rc = mfs_op_name_text(name, s->name);
+    if (rc == 0)
+        rc = is_written ? mfs_op_node_rw(o, node, &s->dir) : mfs_op_node(o, node, &s->dir);
+    return rc;
+}
+
+/* A name that exists, or shall go: hidden ones don't exist. */
+static int spot_old(struct mfs_call *o, uint64_t node, struct bytes name, struct spot *s)
+{
+    int rc = spot_of(o, node, name, true, s);
+    return rc == 0 && mfs_op_is_hidden(o, s->dir, s->name) ? -ENOENT : rc;
+}
+
+/* A name that shall come: hidden ones can't. */
+static int spot_new(struct mfs_call *o, uint64_t node, struct bytes name, struct spot *s)
+{
+    int rc = spot_of(o, node, name, true, s);
+    return rc == 0 && mfs_op_is_hidden(o, s->dir, s->name) ? -EACCES : rc;
+}
+
+static struct mfs_place place_of(const struct spot *s)
+{
+    return (struct mfs_place){ s->dir, s->name, s->dir->export_number };
+}
+
+/* The entry of what is at s now. */
+static int enter_spot(struct mfs_call *o, const struct spot *s, struct mfs_entry *e)
+{
+    AUTO_FD fd = mfs_open_beneath(s->dir->fd, s->name);
+    if (fd < 0)
+        return fd;
+    struct statx stx;
+    struct mfs_place at = place_of(s);
+    return mfs_op_enter(o, &at, &fd, &stx, e);
+}
+
+int mfs_do_lookup(struct mfs_call *o, const struct mfs_lookup_req *q, struct mfs_lookup_rep *p)
+{
+    struct spot s;
+    int rc = spot_of(o, q->node, q->name, false, &s);
+    if (rc < 0)
+        return rc;
+    if (mfs_op_is_hidden(o, s.dir, s.name))
+        return -ENOENT;
+    return enter_spot(o, &s, &p->entry);
+}
+
+int mfs_do_mknod(struct mfs_call *o, const struct mfs_mknod_req *q, struct mfs_mknod_rep *p)
+{
+    struct spot s;
+    int rc = spot_new(o, q->node, q->name, &s);
+    if (rc < 0)
+        return rc;
+    mfs_op_set_umask(o, q->umask);
+    dev_t dev = makedev(q->rdev_major, q->rdev_minor);
+    if (mknodat(s.dir->fd, s.name, q->mode & (S_IFMT | 07777), dev) < 0)
+        return -errno;
+    return enter_spot(o, &s, &p->entry);
+}
+
+int mfs_do_mkdir(struct mfs_call *o, const struct mfs_mkdir_req *q, struct mfs_mkdir_rep *p)
+{
+    struct spot s;
+    int rc = spot_new(o, q->node, q->name, &s);
+    if (rc < 0)
+        return rc;
+    mfs_op_set_umask(o, q->umask);
+    if (mkdirat(s.dir->fd, s.name, q->mode & 07777) < 0)
+        return -errno;
+    return enter_spot(o, &s, &p->entry);
+}
+
+int mfs_do_symlink(struct mfs_call *o, const struct mfs_symlink_req *q,
+                   struct mfs_symlink_rep *p)
+{
+    struct spot s;
+    char target[MFS_TARGET_MAX + 1];
+    int rc = bytes_to_text(q->target, target, sizeof target);
+    if (rc < 0)
+        return rc == -EPROTO ? -EINVAL : rc;
+    rc = spot_new(o, q->node, q->name, &s);
+    if (rc < 0)
+        return rc;
+    if (symlinkat(target, s.dir->fd, s.name) < 0)
+        return -errno;
+    return enter_spot(o, &s, &p->entry);
+}
+
+int mfs_do_readlink(struct mfs_call *o, const struct mfs_readlink_req *q,
+                    struct mfs_readlink_rep *p)
+{
+    struct mfs_node *n;
+    int rc = mfs_op_node(o, q->node, &n);
+    if (rc < 0)
+        return rc;
+    if (n->identity.type != S_IFLNK)
+        return -EINVAL;
+    uint8_t *at;
+    rc = mfs_op_payload(o, MFS_TARGET_MAX + 1, &at);
+    if (rc < 0)
+        return rc;
+    ssize_t len = readlinkat(n->fd, "", (char *)at, MFS_TARGET_MAX + 1);
+    if (len < 0)
+        return -errno;
+    p->target = (struct bytes){ NULL, (uint32_t)len };
+    o->out->len = (size_t)len;
+    return 0;
+}
+
+/* ---- names that go ---- */
+
+/* What is about to lose its name at s, if the client knows it; kept until the op is over. */
+static int secure_spot(struct mfs_call *o, const struct spot *s, struct mfs_identity *what)
+{
+    struct statx stx;
+    int rc = mfs_statx(s->dir->fd, s->name, AT_SYMLINK_NOFOLLOW, &stx);
+    if (rc < 0)
+        return rc;
+    mfs_identity_of(&stx, what);
+    mfs_op_keep(o, mfs_node_secure(&o->srv->nodes, what, s->dir->export_number));
+    return 0;
+}
+
+static int remove_spot(struct mfs_call *o, uint64_t node, struct bytes name, int flags)
+{
+    struct spot s;
+    struct mfs_identity what;
+    int rc = spot_old(o, node, name, &s);
+    if (rc < 0)
+        return rc;
+    rc = secure_spot(o, &s, &what);
+    if (rc < 0)
+        return rc;
+    return unlinkat(s.dir->fd, s.name, flags) < 0 ? -errno : 0;
+}
+
+int mfs_do_unlink(struct mfs_call *o, const struct mfs_unlink_req *q,
+                  struct mfs_unlink_rep *p UNUSED)
+{
+    return remove_spot(o, q->node, q->name, 0);
+}
+
+int mfs_do_rmdir(struct mfs_call *o, const struct mfs_rmdir_req *q,
+                 struct mfs_rmdir_rep *p UNUSED)
+{
+    return remove_spot(o, q->node, q->name, AT_REMOVEDIR);
+}
+
+/* May from become to as far as hiding is concerned? */
+static int may_move(struct mfs_call *o, const struct spot *from, const struct spot *to,
+                    bool is_exchange)
+{
+    if (mfs_op_is_hidden(o, from->dir, from->name))
+        return -ENOENT;
+    if (mfs_op_is_hidden(o, to->dir, to->name))
+        return is_exchange ? -ENOENT : -EACCES;
+    /* What is hidden by its path would turn up elsewhere. */
+    if (mfs_op_is_above_hidden(o, from->dir, from->name) ||
+        (is_exchange && mfs_op_is_above_hidden(o, to->dir, to->name)))
+        return -EACCES;
+    return 0;
+}
+
+int mfs_do_rename(struct mfs_call *o, const struct mfs_rename_req *q,
+                  struct mfs_rename_rep *p UNUSED)
+{
+    struct spot from, to;
+    unsigned flags;
+    int rc = mfs_rename_to_host(q->rflags, &flags);
+    if (rc < 0 || (rc = spot_of(o, q->node, q->name, true, &from)) < 0 ||
+        (rc = spot_of(o, q->new_node, q->new_name, true, &to)) < 0)
+        return rc;
+    if (from.dir->export_number != to.dir->export_number)
+        return -EXDEV;
+    if ((rc = may_move(o, &from, &to, flags & RENAME_EXCHANGE)) < 0)
+        return rc;
+    struct mfs_identity moved, replaced;
+    bool has_moved = secure_spot(o, &from, &moved) == 0;
+    bool has_replaced = secure_spot(o, &to, &replaced) == 0;
+    if (renameat2(from.dir->fd, from.name, to.dir->fd, to.name, flags) < 0)
+        return -errno;
+    struct mfs_place at = place_of(&to), back = place_of(&from);
+    if (has_moved)
+        mfs_node_moved(&o->srv->nodes, &moved, &at);
+    if (has_replaced && (flags & RENAME_EXCHANGE))
+        mfs_node_moved(&o->srv->nodes, &replaced, &back);
+    return 0;
+}
+
+int mfs_do_link(struct mfs_call *o, const struct mfs_link_req *q, struct mfs_link_rep *p)
+{
+    struct mfs_node *n;
+    struct spot s;
+    int rc = mfs_op_node_rw(o, q->node, &n);
+    if (rc < 0 || (rc = spot_new(o, q->new_node, q->new_name, &s)) < 0)
+        return rc;
+    if (n->export_number != s.dir->export_number)
+        return -EXDEV;
+    /* Following "N" leads to the node itself and no further, a link too. */
+    if (linkat(o->srv->proc_fd, mfs_fd_name(n->fd).text, s.dir->fd, s.name, AT_SYMLINK_FOLLOW) <
+        0)
+        return -errno;
+    return enter_spot(o, &s, &p->entry);
+}
+
+/* ---- names that come with an open file ---- */
+
+/* The node of an open file at a place. */
+static int enter_open(struct mfs_call *o, const struct mfs_place *at, int real_fd,
+                      struct mfs_entry *e, struct mfs_node **n)
+{
+    struct statx stx;
+    AUTO_FD fd = openat(o->srv->proc_fd, mfs_fd_name(real_fd).text, O_PATH | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int rc = mfs_op_enter(o, at, &fd, &stx, e);
+    if (rc == 0 && (rc = mfs_node_pin(&o->srv->nodes, e->node, n)) < 0)
+        mfs_node_forget(&o->srv->nodes, e->node, 1);
+    return rc;
+}
+
+/* Gives the opened file its node and number. real_fd is taken. */
+static int finish_open(struct mfs_call *o, const struct mfs_place *at, int *real_fd, int flags,
+                       struct mfs_entry *e, uint64_t *fh)
+{
+    struct mfs_node *n;
+    int rc = enter_open(o, at, *real_fd, e, &n);
+    if (rc < 0)
+        return rc;
+    rc = mfs_op_add_file(o, n, real_fd, flags, fh);
+    if (rc < 0)
+        mfs_node_forget(&o->srv->nodes, e->node, 1);
+    mfs_node_unpin(&o->srv->nodes, n);
+    return rc;
+}
+
+/* Opens what is at s already; ESTALE makes the client's kernel look at the name again when it
+ * is a link. */
+static int open_existing(struct mfs_call *o, const struct spot *s, int flags)
+{
+    AUTO_FD fd = mfs_open_beneath(s->dir->fd, s->name);
+    if (fd < 0)
+        return fd;
+    struct statx stx;
+    int rc = mfs_statx(fd, "", AT_EMPTY_PATH, &stx);
+    if (rc < 0)
+        return rc;
+    if (S_ISDIR(stx.stx_mode))
+        return -EISDIR;
+    if (!S_ISREG(stx.stx_mode))
+        return S_ISLNK(stx.stx_mode) ? -ESTALE : -ENXIO;
+    int real = openat(o->srv->proc_fd, mfs_fd_name(fd).text, flags | O_CLOEXEC | O_NOCTTY);
+    return real < 0 ? -errno : real;
+}
+
+int mfs_do_create(struct mfs_call *o, const struct mfs_create_req *q, struct mfs_create_rep *p)
+{
+    /* Between finding a name taken and opening it, it may go: then once more. */
+    enum { TRIES = 8 };
+    struct spot s;
+    int flags;
+    int rc = mfs_oflags_to_host(q->oflags, &flags);
+    if (rc < 0 || (rc = spot_new(o, q->node, q->name, &s)) < 0)
+        return rc;
+    bool is_exclusive = flags & O_EXCL;
+    int kept = flags & (O_ACCMODE | O_SYNC | O_DSYNC | O_NOATIME | O_TRUNC);
+    mfs_op_set_umask(o, q->umask);
+    AUTO_FD fd = -EEXIST;
+    for (int i = 0; i < TRIES && (fd == -EEXIST || fd == -ENOENT); i++) {
+        fd = openat(s.dir->fd, s.name, kept | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                    q->mode & 07777);
+        if (fd < 0)
+            fd = -errno;
+        if (fd != -EEXIST || is_exclusive)
+            break;
+        fd = open_existing(o, &s, kept);
+    }
+    if (fd < 0)
+        return fd;
+    struct mfs_place at = place_of(&s);
+    return finish_open(o, &at, &fd, kept, &p->entry, &p->fh);
+}
+
+int mfs_do_tmpfile(struct mfs_call *o, const struct mfs_tmpfile_req *q,
+                   struct mfs_tmpfile_rep *p)
+{
+    struct mfs_node *dir;
+    int flags;
+    int rc = mfs_oflags_to_host(q->oflags, &flags);
+    if (rc < 0 || (rc = mfs_op_node_rw(o, q->node, &dir)) < 0)
+        return rc;
+    mfs_op_set_umask(o, q->umask);
+    flags &= O_ACCMODE | O_SYNC | O_DSYNC | O_NOATIME | O_EXCL;
+    AUTO_FD fd = openat(dir->fd, ".", flags | O_TMPFILE | O_CLOEXEC, q->mode & 07777);
+    if (fd < 0)
+        return -errno;
+    struct mfs_place at = { NULL, NULL, dir->export_number };
+    return finish_open(o, &at, &fd, flags, &p->entry, &p->fh);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* files.h: the files and directories that the client has open, by number.
+ * Must not know: the wire, locks.
+ * Threads: mu guards the table and refs; a file's dir_mu its directory position. A file's fd
+ * stays open while referred to. */
+#ifndef MRCFS_SERVER_FILES_H
+#define MRCFS_SERVER_FILES_H
+
+#include "common/base/attr.h"
+#include "mrcfs/server/nodes.h"
+#include "mrcfs/server/table.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Bytes of directory entries read at once from the kernel. */
+enum { MFS_DIR_BUFFER = 64 * 1024 };
+
+struct mfs_file {
+    uint64_t id;
+    int fd;
+    unsigned export_number;
+    struct mfs_node *node; /* pinned while the file is open, so that it is never lost */
+    uint64_t dev;          /* device and inode, for finding its record locks */
+    uint64_t ino;
+    bool is_dir;
+    bool is_writable;
+    bool is_locked; /* some lock owner has, or had, a copy; guarded by mfs_locks.mu */
+    unsigned refs;
+    struct mfs_link link;
+    /* Directory reading: buffer[at, end) is what the kernel gave and was not sent; cookie is
+     * where the entry at `at` starts. */
+    pthread_mutex_t dir_mu;
+    uint8_t *buffer;
+    size_t at;
+    size_t end;
+    uint64_t cookie;
+};
+
+struct mfs_files {
+    struct mfs_nodes *nodes;
+    pthread_mutex_t mu;
+    struct mfs_table table;
+    uint64_t last_id;
+};
+
+/* nodes: kept. */
+void mfs_files_init(struct mfs_files *t, struct mfs_nodes *nodes);
+/* Closes what is left; nothing may be referred to any more. */
+void mfs_files_fini(struct mfs_files *t);
+
+/* Adds *f (copied; its fd and the pin of its node are taken, also on failure) under a new
+ * number. Returns 0 or -ENOMEM.
+ */
+MUST int mfs_file_add(struct mfs_files *t, const struct mfs_file *f, uint64_t *id);
+/* Borrows a file until mfs_file_put. Returns 0 or -EBADF. */
+MUST int mfs_file_get(struct mfs_files *t, uint64_t id, struct mfs_file **out);
+void mfs_file_put(struct mfs_files *t, struct mfs_file *f);
+/* Takes the number out of the table; the file is closed by the last put. */
+void mfs_file_remove(struct mfs_files *t, struct mfs_file *f);
+
+#endif

@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* nodes.c: the files that the client knows: numbers, descriptors, and finding them again.
+ * Must not know: the wire, who asks, what may be seen.
+ * Invariant: open_count is the number of nodes with fd >= 0 that are not roots, and those are
+ * the members of lru; a node is freed when it has no lookup, pin or child. */
+#include "mrcfs/server/nodes.h"
+
+#include "common/sys/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+enum { TRIM_BATCH = 32 };
+
+int mfs_statx(int fd, const char *name, int flags, struct statx *stx)
+{
+    memset(stx, 0, sizeof *stx);
+    int rc = statx(fd, name, flags | AT_NO_AUTOMOUNT,
+                   STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID, stx);
+    return rc < 0 ? -errno : 0;
+}
+
+void mfs_identity_of(const struct statx *stx, struct mfs_identity *id)
+{
+    *id = (struct mfs_identity){
+        .dev = makedev(stx->stx_dev_major, stx->stx_dev_minor),
+        .ino = stx->stx_ino,
+        .mount = stx->stx_mask & STATX_MNT_ID ? stx->stx_mnt_id : 0,
+        .btime_sec = stx->stx_mask & STATX_BTIME ? stx->stx_btime.tv_sec : 0,
+        .btime_nsec = stx->stx_mask & STATX_BTIME ? stx->stx_btime.tv_nsec : 0,
+        .type = stx->stx_mode & S_IFMT,
+    };
+}
+
+static bool is_same_place(const struct mfs_identity *a, const struct mfs_identity *b)
+{
+    return a->dev == b->dev && a->ino == b->ino && a->mount == b->mount;
+}
+
+static bool is_same_file(const struct mfs_identity *a, const struct mfs_identity *b)
+{
+    return is_same_place(a, b) && a->btime_sec == b->btime_sec &&
+           a->btime_nsec == b->btime_nsec && a->type == b->type;
+}
+
+int mfs_open_beneath(int dir_fd, const char *name)
+{
+    struct open_how how = {
+        .flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+    };
+    long fd = syscall(SYS_openat2, dir_fd, name, &how, sizeof how);
+    /* Without openat2 (Linux before 5.6) the same: callers pass one name that is neither "."
+     * nor "..", and a link in the last place is not followed. */
+    if (fd < 0 && errno == ENOSYS)
+        fd = openat(dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    return fd < 0 ? -errno : (int)fd;
+}
+
+void mfs_nodes_init(struct mfs_nodes *t, size_t open_max)
+{
+    *t = (struct mfs_nodes){ .open_max = open_max };
+    pthread_mutex_init(&t->mu, NULL);
+    list_init(&t->lru);
+}
+
+static struct mfs_node *node_of_id(const struct mfs_link *l)
+{
+    return CONTAINER_OF(l, struct mfs_node, by_id);
+}
+
+static struct mfs_node *node_of_file(const struct mfs_link *l)
+{
+    return CONTAINER_OF(l, struct mfs_node, by_file);
+}
+
+static void node_free(struct mfs_node *n)
+{
+    fd_close(&n->fd);
+    free(n->name);
+    free(n);
+}
+
+void mfs_nodes_fini(struct mfs_nodes *t)
+{
+    struct mfs_link *l;
+    while ((l = mfs_table_any(&t->by_id))) {
+        mfs_table_remove(&t->by_id, l);
+        node_free(node_of_id(l));
+    }
+    mfs_table_fini(&t->by_id);
+    mfs_table_fini(&t->by_file);
+    pthread_mutex_destroy(&t->mu);
+}
+
+static uint64_t file_key(const struct mfs_identity *id, unsigned export_number)
+{
+    return id->ino ^ id->dev << 40 ^ (uint64_t)export_number << 56;
+}
+
+static struct mfs_node *find(const struct mfs_nodes *t, uint64_t id)
+{
+    struct mfs_link *l = mfs_table_find(&t->by_id, id);
+    return l ? node_of_id(l) : NULL;
+}
+
+static struct mfs_node *find_file(const struct mfs_nodes *t, const struct mfs_identity *id,
+                                  unsigned export_number)
+{
+    struct mfs_link *l = mfs_table_find(&t->by_file, file_key(id, export_number));
+    for (; l; l = mfs_table_next(l)) {
+        struct mfs_node *n = node_of_file(l);
+        if (n->export_number == export_number && is_same_place(&n->identity, id))
+            return n;
+    }
+    return NULL;
+}
+
+static void unlink_file(struct mfs_nodes *t, struct mfs_node *n)
+{
+    if (!n->is_stale)
+        mfs_table_remove(&t->by_file, &n->by_file);
+    n->is_stale = true;
+}
+
+/* Frees n if nothing needs it, then its parent likewise. mu held. */
+static void drop_unneeded(struct mfs_nodes *t, struct mfs_node *n)
+{
+    while (n && !n->is_root && !n->nlookup && !n->pins && !n->children) {
+        struct mfs_node *parent = n->parent;
+        mfs_table_remove(&t->by_id, &n->by_id);
+        unlink_file(t, n);
+        if (n->fd >= 0) {
+            list_remove(&n->lru);
+            t->open_count--;
+        }
+        node_free(n);
+        if (parent)
+            parent->children--;
+        n = parent;
+    }
+}
+
+/* Gives n (without a descriptor) fd. mu held. */
+static void set_fd(struct mfs_nodes *t, struct mfs_node *n, int *fd)
+{
+    n->fd = take_fd(fd);
+    list_push_front(&t->lru, &n->lru);
+    t->open_count++;
+}
+
+static void touch(struct mfs_nodes *t, struct mfs_node *n)
+{
+    if (link_is_in(&n->lru)) {
+        list_remove(&n->lru);
+        list_push_front(&t->lru, &n->lru);
+    }
+}
+
+int mfs_nodes_add_root(struct mfs_nodes *t, int *fd, unsigned export_number)
+{
+    struct statx stx;
+    int rc = mfs_statx(*fd, "", AT_EMPTY_PATH, &stx);
+    if (rc < 0)
+        return rc;
+    struct mfs_node *n = calloc(1, sizeof *n);
+    if (!n)
+        return -ENOMEM;
+    n->id = ++t->last_id;
+    n->fd = take_fd(fd);
+    n->export_number = export_number;
+    n->is_root = true;
+    mfs_identity_of(&stx, &n->identity);
+    rc = mfs_table_add(&t->by_id, &n->by_id, n->id);
+    if (rc < 0) {
+        node_free(n);
+        return rc;
+    }
+    rc = mfs_table_add(&t->by_file, &n->by_file, file_key(&n->identity, export_number));
+    n->is_stale = rc < 0;
+    return 0;
+}
+
+/* Opens name in the pinned directory parent and checks that n's file is still there. */
+static int open_again(const struct mfs_node *parent, const char *name,
+                      const struct mfs_identity *wanted)
+{
+    AUTO_FD fd = mfs_open_beneath(parent->fd, name);
+    if (fd < 0)
+        return fd == -ENOENT || fd == -ENOTDIR ? -ESTALE : fd;
+    struct statx stx;
+    int rc = mfs_statx(fd, "", AT_EMPTY_PATH, &stx);
+    if (rc < 0)
+        return rc;
+    struct mfs_identity is;
+    mfs_identity_of(&stx, &is);
+    return is_same_file(&is, wanted) ? take_fd(&fd) : -ESTALE;
+}
+
+/* One step towards n's descriptor: opens the topmost of its ancestors (or itself) that has
+ * none. mu held; let go meanwhile. n is pinned. */
+static int open_one(struct mfs_nodes *t, struct mfs_node *n)
+{
+    struct mfs_node *c = n;
+    while (c->parent && c->parent->fd < 0)
+        c = c->parent;
+    struct mfs_node *parent = c->parent;
+    if (!parent)
+        return -ESTALE;
+    char *name = strdup(c->name);
+    if (!name)
+        return -ENOMEM;
+    struct mfs_identity wanted = c->identity;
+    parent->pins++;
+    c->pins++;
+    pthread_mutex_unlock(&t->mu);
+    AUTO_FD fd = open_again(parent, name, &wanted);
+    free(name);
+    int rc = fd < 0 ? fd : 0;
+    pthread_mutex_lock(&t->mu);
+    if (rc == 0 && c->fd < 0)
+        set_fd(t, c, &fd);
+    else if (rc < 0 && c->fd >= 0)
+        rc = 0;
+    c->pins--;
+    parent->pins--; /* n is pinned and keeps both */
+    if (rc == 0)
+        touch(t, parent);
+    return rc;
+}
+
+/* A descriptor may be closed if its node can be found again. mu held; let go meanwhile. */
+static void try_close(struct mfs_nodes *t, struct mfs_node *n)
+{
+    struct mfs_node *parent = n->parent;
+    bool is_there = false;
+    if (parent && parent->fd >= 0 && !n->is_stale) {
+        char *name = strdup(n->name);
+        struct mfs_identity wanted = n->identity, is;
+        parent->pins++;
+        n->pins++;
+        pthread_mutex_unlock(&t->mu);
+        struct statx stx;
+        if (name && mfs_statx(parent->fd, name, AT_SYMLINK_NOFOLLOW, &stx) == 0) {
+            mfs_identity_of(&stx, &is);
+            is_there = is_same_file(&is, &wanted);
+        }
+        free(name);
+        pthread_mutex_lock(&t->mu);
+        parent->pins--;
+        n->pins--;
+    }
+    if (is_there && !n->pins && n->fd >= 0) {
+        list_remove(&n->lru);
+        t->open_count--;
+        fd_close(&n->fd);
+    } else {
+        touch(t, n);
+    }
+    drop_unneeded(t, n);
+}
+
+/* Closes descriptors used least lately. mu held; let go meanwhile. */
+static void trim(struct mfs_nodes *t)
+{
+    for (int i = 0; i < TRIM_BATCH && t->open_count > t->open_max; i++) {
+        struct mfs_node *n = LIST_ENTRY(t->lru.prev, struct mfs_node, lru);
+        if (n->pins)
+            touch(t, n);
+        else
+            try_close(t, n);
+    }
+}
+
+/* mu held. */
+static int pin(struct mfs_nodes *t, struct mfs_node *n)
+{
+    int rc = 0;
+    n->pins++;
+    while (rc == 0 && n->fd < 0)
+        rc = open_one(t, n);
+    if (rc == 0) {
+        touch(t, n);
+        trim(t);
+    } else {
+        n->pins--;
+        drop_unneeded(t, n);
+    }
+    return rc;
+}
+
+int mfs_node_pin(struct mfs_nodes *t, uint64_t id, struct mfs_node **out)
+{
+    pthread_mutex_lock(&t->mu);
+    struct mfs_node *n = find(t, id);
+    int rc = n ? pin(t, n) : -ESTALE;
+    pthread_mutex_unlock(&t->mu);
+    if (rc == 0)
+        *out = n;
+    return rc;
+}
+
+struct mfs_node *mfs_node_secure(struct mfs_nodes *t, const struct mfs_identity *what,
+                                 unsigned export_number)
+{
+    pthread_mutex_lock(&t->mu);
+    struct mfs_node *n = find_file(t, what, export_number);
+    if (n && pin(t, n) < 0)
+        n = NULL;
+    pthread_mutex_unlock(&t->mu);
+    return n;
+}
+
+void mfs_node_hold(struct mfs_nodes *t, struct mfs_node *n)
+{
+    pthread_mutex_lock(&t->mu);
+    n->pins++;
+    pthread_mutex_unlock(&t->mu);
+}
+
+void mfs_node_unpin(struct mfs_nodes *t, struct mfs_node *n)
+{
+    if (!n)
+        return;
+    pthread_mutex_lock(&t->mu);
+    n->pins--;
+    drop_unneeded(t, n);
+    pthread_mutex_unlock(&t->mu);
+}
+
+/* n is now at another place. mu held. */
+static void set_place(struct mfs_nodes *t, struct mfs_node *n, const struct mfs_place *at)
+{
+    if (!at->parent || n->is_root || at->parent == n)
+        return;
+    if (n->parent != at->parent) {
+        struct mfs_node *old = n->parent;
+        /* A directory can't lie in itself; names that raced might say so. */
+        for (struct mfs_node *up = at->parent; up; up = up->parent)
+            if (up == n)
+                return;
+        at->parent->children++;
+        n->parent = at->parent;
+        if (old) {
+            old->children--;
+            drop_unneeded(t, old);
+        }
+    }
+    if (!n->name || strcmp(n->name, at->name)) {
+        char *name = strdup(at->name);
+        if (name) {
+            free(n->name);
+            n->name = name;
+        }
+    }
+}
+
+static int add_new(struct mfs_nodes *t, const struct mfs_place *at,
+                   const struct mfs_identity *identity, struct mfs_node **out)
+{
+    if (t->by_id.count >= MFS_NODES_MAX)
+        return -ENFILE;
+    struct mfs_node *n = calloc(1, sizeof *n);
+    if (!n)
+        return -ENOMEM;
+    n->fd = -1;
+    n->id = ++t->last_id;
+    n->export_number = at->export_number;
+    n->identity = *identity;
+    if (at->name && !(n->name = strdup(at->name))) {
+        free(n);
+        return -ENOMEM;
+    }
+    int rc = mfs_table_add(&t->by_id, &n->by_id, n->id);
+    if (rc == 0) {
+        rc = mfs_table_add(&t->by_file, &n->by_file, file_key(identity, at->export_number));
+        if (rc < 0)
+            mfs_table_remove(&t->by_id, &n->by_id);
+    }
+    if (rc < 0) {
+        node_free(n);
+        return rc;
+    }
+    if (at->parent) {
+        n->parent = at->parent;
+        n->parent->children++;
+    }
+    *out = n;
+    return 0;
+}
+
+int mfs_node_enter(struct mfs_nodes *t, const struct mfs_place *at, int *fd,
+                   const struct statx *stx, uint64_t *id)
+{
+    struct mfs_identity identity;
+    int rc = 0;
+    mfs_identity_of(stx, &identity);
+    pthread_mutex_lock(&t->mu);
+    struct mfs_node *n = find_file(t, &identity, at->export_number);
+    if (n && n->fd < 0 && !is_same_file(&n->identity, &identity)) {
+        unlink_file(t, n); /* the inode number was used again */
+        n = NULL;
+    }
+    if (n)
+        set_place(t, n, at);
+    else
+        rc = add_new(t, at, &identity, &n);
+    if (rc == 0) {
+        n->nlookup++;
+        if (*fd >= 0 && n->fd < 0)
+            set_fd(t, n, fd);
+        else
+            touch(t, n);
+        *id = n->id;
+        n->pins++;
+        trim(t);
+        n->pins--;
+    }
+    pthread_mutex_unlock(&t->mu);
+    fd_close(fd);
+    return rc;
+}
+
+void mfs_node_forget(struct mfs_nodes *t, uint64_t id, uint64_t nlookup)
+{
+    pthread_mutex_lock(&t->mu);
+    struct mfs_node *n = find(t, id);
+    if (n && !n->is_root) {
+        n->nlookup -= nlookup < n->nlookup ? nlookup : n->nlookup;
+        drop_unneeded(t, n);
+    }
+    pthread_mutex_unlock(&t->mu);
+}
+
+void mfs_node_moved(struct mfs_nodes *t, const struct mfs_identity *what,
+                    const struct mfs_place *to)
+{
+    pthread_mutex_lock(&t->mu);
+    struct mfs_node *n = find_file(t, what, to->export_number);
+    if (n)
+        set_place(t, n, to);
+    pthread_mutex_unlock(&t->mu);
+}
+
+int mfs_node_path(struct mfs_nodes *t, const struct mfs_node *n, const char *root_path,
+                  char *path, size_t size_bytes)
+{
+    /* Written from the end, then moved to the front. */
+    size_t at = size_bytes, root_len = strcmp(root_path, "/") ? strlen(root_path) : 0;
+    int rc = 0;
+    if (!at)
+        return -ENAMETOOLONG;
+    path[--at] = 0;
+    pthread_mutex_lock(&t->mu);
+    for (; rc == 0 && n && !n->is_root && n->name; n = n->parent) {
+        size_t len = strlen(n->name);
+        if (len + 1 + root_len >= at) {
+            rc = -ENAMETOOLONG;
+            break;
+        }
+        at -= len;
+        memcpy(path + at, n->name, len);
+        path[--at] = '/';
+    }
+    pthread_mutex_unlock(&t->mu);
+    if (rc == 0 && root_len > at)
+        rc = -ENAMETOOLONG;
+    if (rc < 0)
+        return rc;
+    if (!path[at] && !root_len && at > 0)
+        path[--at] = '/';
+    memmove(path + root_len, path + at, size_bytes - at);
+    memcpy(path, root_path, root_len);
+    return 0;
+}

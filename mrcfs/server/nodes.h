@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* nodes.h: the files that the client knows, by number: each an O_PATH descriptor, never a path.
+ * Must not know: the wire, who asks, what may be seen.
+ * A node is one (export, device, inode) as long as the client remembers it. Descriptors of
+ * nodes not used lately are closed when there are too many; such a node is found again by its
+ * parent and name and is stale when something else is there. Threads: mu guards everything in
+ * the table and the nodes but pinned nodes' fd, which stays as it is while pinned. */
+#ifndef MRCFS_SERVER_NODES_H
+#define MRCFS_SERVER_NODES_H
+
+#include "common/base/attr.h"
+#include "common/base/list.h"
+#include "mrcfs/server/table.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+struct statx;
+
+enum {
+    /* Nodes at once: about 1 GB at the server; the client's kernel forgets under memory
+     * pressure of its own long before. Reached: ENFILE. */
+    MFS_NODES_MAX = 4 << 20,
+};
+
+/* What a file is, for telling whether it is still the same one. btime guards against an inode
+ * number used again; 0 = the file system doesn't say. */
+struct mfs_identity {
+    uint64_t dev;
+    uint64_t ino;
+    uint64_t mount;
+    int64_t btime_sec;
+    uint32_t btime_nsec;
+    uint32_t type; /* mode & S_IFMT */
+};
+
+struct mfs_node {
+    uint64_t id;
+    unsigned export_number; /* from 0 */
+    struct mfs_identity identity;
+    int fd; /* O_PATH, or -1 */
+    bool is_root;
+    bool is_stale; /* replaced in by_file by a newer file with the same inode number */
+    unsigned pins;
+    unsigned children;
+    uint64_t nlookup;
+    struct mfs_node *parent; /* counted in its children */
+    char *name;              /* last known */
+    struct mfs_link by_id;
+    struct mfs_link by_file;
+    struct link lru; /* in it while fd >= 0 and not root */
+};
+
+struct mfs_nodes {
+    pthread_mutex_t mu;
+    struct mfs_table by_id;
+    struct mfs_table by_file;
+    struct link lru; /* most recently used first */
+    size_t open_count;
+    size_t open_max;
+    uint64_t last_id;
+};
+
+/* Where a node was found. */
+struct mfs_place {
+    struct mfs_node *parent; /* pinned; NULL for a root or an unnamed file */
+    const char *name;        /* NULL with parent NULL */
+    unsigned export_number;
+};
+
+void mfs_nodes_init(struct mfs_nodes *t, size_t open_max);
+void mfs_nodes_fini(struct mfs_nodes *t);
+
+/* statx with what identities need; flags as statx(2). Returns 0 or -errno. */
+MUST int mfs_statx(int fd, const char *name, int flags, struct statx *stx);
+void mfs_identity_of(const struct statx *stx, struct mfs_identity *id);
+/* O_PATH descriptor of one name in a directory, itself if it is a link. Returns it or -errno.
+ */
+MUST int mfs_open_beneath(int dir_fd, const char *name);
+
+/* Makes fd (taken) the root of the next export; its node number is the count so far plus 1. */
+MUST int mfs_nodes_add_root(struct mfs_nodes *t, int *fd, unsigned export_number);
+
+/* Borrows a node with its descriptor open, until mfs_node_unpin. Returns 0; -ESTALE unknown or
+ * no longer there; or what opening it gave. */
+MUST int mfs_node_pin(struct mfs_nodes *t, uint64_t id, struct mfs_node **out);
+/* Borrows a pinned node once more. */
+void mfs_node_hold(struct mfs_nodes *t, struct mfs_node *n);
+void mfs_node_unpin(struct mfs_nodes *t, struct mfs_node *n);
+
+/* The node of a file just found: known or new, counted once more as looked up. fd: its O_PATH
+ * descriptor, taken; or -1: opened when needed (needs a parent). Returns 0; -ENFILE at
+ * MFS_NODES_MAX; -ENOMEM. The number goes to *id: the node itself may be forgotten at once. */
+MUST int mfs_node_enter(struct mfs_nodes *t, const struct mfs_place *at, int *fd,
+                        const struct statx *stx, uint64_t *id);
+void mfs_node_forget(struct mfs_nodes *t, uint64_t id, uint64_t nlookup);
+
+/* Borrows the node of this file if the client knows it, with its descriptor open: what is about
+ * to lose its name must not be lost. NULL if not. */
+struct mfs_node *mfs_node_secure(struct mfs_nodes *t, const struct mfs_identity *what,
+                                 unsigned export_number);
+
+/* The file identified was renamed by us: the node, if known, is now at another place. */
+void mfs_node_moved(struct mfs_nodes *t, const struct mfs_identity *what,
+                    const struct mfs_place *to);
+
+/* Absolute path of a pinned node, by last known names, beneath root_path. Returns 0 or
+ * -ENAMETOOLONG. */
+MUST int mfs_node_path(struct mfs_nodes *t, const struct mfs_node *n, const char *root_path,
+                       char *path, size_t size_bytes);
+
+#endif

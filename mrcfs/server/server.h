@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* server.h: what the server's files share: its state, an operation in progress, the table of
+ * operations.
+ * Must not know: how the streams reach the client. */
+#ifndef MRCFS_SERVER_SERVER_H
+#define MRCFS_SERVER_SERVER_H
+
+#include "common/base/attr.h"
+#include "mrcfs/ids.h"
+#include "mrcfs/mrcfs.h"
+#include "mrcfs/ops.h"
+#include "mrcfs/server/caller.h"
+#include "mrcfs/server/files.h"
+#include "mrcfs/server/hide.h"
+#include "mrcfs/server/locks.h"
+#include "mrcfs/server/nodes.h"
+#include "mrcfs/server/pool.h"
+#include "mrcfs/server/stream.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+struct statx;
+
+enum {
+    /* Replies waiting to be written, of each stream, beyond which no operation of its kind is
+     * started. */
+    MFS_OUT_MAX = 4 << 20,
+    /* Descriptors that nodes and open files leave for everything else. */
+    MFS_FDS_KEPT = 256,
+    /* Where the file data of a reply begins in its memory; what comes before is shorter. */
+    MFS_PAYLOAD_AT = 32,
+};
+
+enum { MFS_META, MFS_BULK, MFS_STREAMS };
+
+struct mfs_served {
+    char *path;
+    bool is_read_only;
+    uint64_t root_dev;
+};
+
+/* Constant while serving, but for the parts that have locks of their own and failed. */
+struct mfs_server {
+    struct mfs_served exports[MFS_EXPORTS_MAX];
+    size_t export_count;
+    struct mfs_hide hide;
+    struct mfs_id_map uids;
+    struct mfs_id_map gids;
+    bool is_single_user; /* MFS_FEATURE_SINGLE_USER */
+    uint32_t own_uid;
+    struct mfs_callers callers;
+    int proc_fd; /* /proc/self/fd: how O_PATH descriptors are opened for real */
+    struct mfs_nodes nodes;
+    struct mfs_files files;
+    struct mfs_locks locks;
+    struct mfs_pool pool;
+    struct mfs_stream streams[MFS_STREAMS];
+    pthread_mutex_t mu; /* guards failed and failure */
+    int failed;         /* -errno of the first failure */
+    struct err failure;
+};
+
+/* A worker thread's own. Its working directory is proc_fd, for the system calls that have no
+ * *at form: "N" there is the file behind descriptor N. */
+struct mfs_worker {
+    struct mfs_server *srv;
+    struct mfs_caller caller;
+    uint32_t umask;
+};
+
+/* One request being answered. */
+struct mfs_call {
+    struct mfs_server *srv;
+    struct mfs_worker *worker;
+    struct mfs_request *rq;
+    bool is_deferred;    /* somebody else took rq and will answer */
+    struct mfs_out *out; /* reply whose last field's bytes are at MFS_PAYLOAD_AT already */
+    uint32_t uid;        /* the caller, in numbers of this computer */
+    uint32_t gid;
+    /* Borrowed, given back when the operation is over. */
+    struct mfs_node *nodes[4];
+    struct mfs_file *files[2];
+    unsigned node_count;
+    unsigned file_count;
+};
+
+/* clang-format off */
+/* mfs_do_<op>: carries out one operation. Returns 0 with the reply's fields in p, or -errno. Views in p point into the
+ * request, into o->out, or into memory of struct … that outlives the reply's encoding. */
+#define OP(number, name, req, rep) \
+    MUST int mfs_do_##name(struct mfs_call *o, const struct mfs_##name##_req *q, struct mfs_##name##_rep *p);
+#include "mrcfs/ops.def"
+#undef OP
+/* clang-format on */
+
+/* A file just looked at, and how to ask more about it. */
+struct mfs_seen {
+    unsigned export_number;
+    const struct statx *stx;
+    int dir_fd;
+    const char *name; /* NULL: the file behind dir_fd itself */
+};
+
+/* ---- for the operations ---- */
+
+/* Borrow for the rest of the operation. _rw: -EROFS if its export is read-only. */
+MUST int mfs_op_node(struct mfs_call *o, uint64_t id, struct mfs_node **n);
+MUST int mfs_op_node_rw(struct mfs_call *o, uint64_t id, struct mfs_node **n);
+MUST int mfs_op_file(struct mfs_call *o, uint64_t fh, struct mfs_file **f);
+/* Keeps a pinned node (NULL: nothing) until the operation is over. */
+void mfs_op_keep(struct mfs_call *o, struct mfs_node *n);
+
+/* Copies a name to be used in a directory. Returns 0; -EINVAL for "", ".", ".." and names with
+ * a slash or NUL; -ENAMETOOLONG. */
+MUST int mfs_op_name_text(struct bytes v, char name[MFS_NAME_MAX + 1]);
+bool mfs_op_is_hidden(struct mfs_call *o, const struct mfs_node *dir, const char *name);
+bool mfs_op_is_above_hidden(struct mfs_call *o, const struct mfs_node *dir, const char *name);
+
+/* Attributes of a file of an export, as the client shall see them. */
+void mfs_attr_of(const struct mfs_server *srv, const struct mfs_seen *seen, struct mfs_attr *a);
+uint64_t mfs_ino_of(const struct mfs_server *srv, unsigned export_number, uint64_t dev,
+                    uint64_t ino);
+MUST int mfs_node_attr(struct mfs_call *o, const struct mfs_node *n, struct mfs_attr *a);
+MUST int mfs_file_attr(struct mfs_call *o, const struct mfs_file *f, struct mfs_attr *a);
+
+/* The entry of a name just found in dir (NULL: an unnamed file): its node, counted. fd: O_PATH,
+ * taken, or -1 with stx filled in. */
+MUST int mfs_op_enter(struct mfs_call *o, const struct mfs_place *at, int *fd,
+                      struct statx *stx, struct mfs_entry *e);
+
+/* Opens the file behind an O_PATH descriptor: regular files and directories only, -ENXIO for
+ * the rest. Returns the descriptor or -errno. */
+MUST int mfs_open_real(struct mfs_call *o, const struct mfs_node *n, int flags);
+/* "N" for N's descriptor, to be used with proc_fd or in the worker's directory. */
+struct mfs_fd_name {
+    char text[16];
+};
+struct mfs_fd_name mfs_fd_name(int fd);
+/* Adds a file, with node's numbers. fd is taken. */
+MUST int mfs_op_add_file(struct mfs_call *o, struct mfs_node *n, int *fd, int oflags,
+                         uint64_t *fh);
+void mfs_op_set_umask(struct mfs_call *o, uint32_t umask_bits);
+
+/* A reply with room for size_bytes at MFS_PAYLOAD_AT, given to o->out. Returns 0 or -ENOMEM. */
+MUST int mfs_op_payload(struct mfs_call *o, size_t size_bytes, uint8_t **at);
+
+/* Answers a request that has no reply fields, or failed. */
+void mfs_reply_status(struct mfs_server *srv, uint64_t id, int rc);
+
+/* ---- for serve.c ---- */
+void mfs_run_request(void *worker, struct mfs_request *rq);
+/* The first failure counts; the streams are shut so that everything ends. */
+void mfs_server_fail(struct mfs_server *srv, int rc, const struct err *why);
+
+#endif
