@@ -1,8 +1,10 @@
 noinst_LIBRARIES += common/libcommon.a
 common_libcommon_a_SOURCES = \
   common/base/attr.h \
+  common/base/base64.c common/base/base64.h \
   common/base/err.c common/base/err.h \
   common/base/list.h \
+  common/base/sha1.c common/base/sha1.h \
   common/base/wire.c common/base/wire.h \
   common/base/wire_errors.c common/base/wire_errors.def common/base/wire_errors.h \
   common/sys/buf.c common/sys/buf.h \

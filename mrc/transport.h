@@ -34,25 +34,31 @@ struct mrc_transport_opts {
     size_t identity_count;
     const char *const *ssh_options; /* -o name=value, passed to ssh -G and ssh */
     size_t ssh_option_count;
-    const char *via;     /* MRC_TRANSPORT_VIA */
+    const char *via; /* MRC_TRANSPORT_VIA; `sh -c command` is appended to it as words, or for
+                        ssh and its like, which join words again, the command as one word */
     const char *command; /* run there by the user's login shell, as ssh does: must be valid for
                             any POSIX shell */
     bool forward_agent;
     bool is_batch; /* never ask on the terminal */
-    int verbosity; /* log level of the child */
+    int verbosity; /* log level of the child; which kind AUTO became is told at LOG_VERBOSE */
 };
 
 struct mrc_stream {
     int fd;    /* stream socket: standard input and output of the command there */
     pid_t pid; /* the child; exits 0 after a clean end of the command, 255 after a failure that
                   it has reported on stderr */
-    const char *transport; /* which kind it became, for -v; static */
 };
 
 /* Starts the child and returns at once; connecting, authentication and questions on the
  * terminal happen in the child, which prints its own errors, one sentence each ("mrc: …"), to
  * stderr. End of file on out->fd before any byte means that it failed. The command's own stderr
- * there comes out on our stderr. The child ends when out->fd is closed by us or when we die. */
+ * there comes out on our stderr. Shutting down writing on out->fd ends the command's standard
+ * input.
+ * The child ends when the last copy of out->fd is closed (so other children must not keep one)
+ * or when we die. It ignores SIGINT, SIGQUIT, SIGTSTP and SIGHUP from the terminal, except
+ * while it asks something there: what they mean is the caller's business.
+ * Without a copy of the user's ssh (none in PATH, or $MRC_SSH names none) the built-in defaults
+ * count and ~/.ssh/config does not. */
 MUST int mrc_transport_start(const struct mrc_transport_opts *o, struct mrc_stream *out,
                              struct err *e);
 

@@ -6,6 +6,7 @@ TESTS += tests/lib/self-test
 # Unit tests: one program per file of the code; those of common need no flags of their own.
 LDADD = common/libcommon.a $(CMOCKA_LIBS)
 UNIT_TESTS = \
+  tests/unit/common/test_base64 \
   tests/unit/common/test_buf \
   tests/unit/common/test_err \
   tests/unit/common/test_fd \
@@ -13,6 +14,7 @@ UNIT_TESTS = \
   tests/unit/common/test_log \
   tests/unit/common/test_loop \
   tests/unit/common/test_opt \
+  tests/unit/common/test_sha1 \
   tests/unit/common/test_wire \
   tests/unit/common/test_wire_errors
 EXTRA_DIST += tests/unit/common/test_opt.def
@@ -34,6 +36,12 @@ tests_unit_mrc_test_plan_LDADD = mrc/agent/libview.a common/libcommon.a $(CMOCKA
 check_PROGRAMS += tests/net/view_driver
 tests_net_view_driver_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS)
 tests_net_view_driver_LDADD = mrc/agent/libview.a common/libcommon.a $(FUSE_LIBS)
+UNIT_TESTS += tests/unit/mrc/test_quote
+tests_unit_mrc_test_quote_LDADD = mrc/libmrc.a common/libcommon.a $(CMOCKA_LIBS)
+
+# A transport between standard input and output, for tests/net/mrc-ssh*.sh.
+check_PROGRAMS += tests/net/stream_driver
+tests_net_stream_driver_LDADD = mrc/libmrc.a common/libcommon.a $(SSH2_LIBS)
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* delayline.c: one direction of a link.
  * Must not know: I/O, clocks, randomness other than its own.
- * Invariant: due times in the ring never decrease, so packets never overtake each other, and
- * their bytes lie in mem one after the other, wrapping at its end. Source of the generator: S.
- * Vigna, splitmix64 (public domain). */
+ *
+ * Invariant: the ring is first in, first out, so packets never overtake each other, even when
+ * the delay gets shorter; and their bytes lie in mem one after the other, wrapping at its end.
+ *
+ * Source of the generator: S. Vigna, splitmix64 (public domain). */
 #include "examples/lab/delayline.h"
 
 #include <string.h>
@@ -75,7 +77,6 @@ uint64_t dl_queue_bytes(const struct dl_settings *s)
 void dl_set(struct dl *d, const struct dl_settings *s, uint64_t now_ns)
 {
     uint64_t sender_free_ns = now_ns;
-    uint64_t last_due_ns = 0;
     d->settings = *s;
     for (uint32_t i = d->first; i != d->end; i++) {
         struct dl_packet *p = packet_at(d, i);
@@ -84,9 +85,6 @@ void dl_set(struct dl *d, const struct dl_settings *s, uint64_t now_ns)
             p->due_ns = add_ns(p->end_ns, s->delay_ns);
             sender_free_ns = p->end_ns;
         }
-        if (p->due_ns < last_due_ns)
-            p->due_ns = last_due_ns;
-        last_due_ns = p->due_ns;
     }
     d->busy_until_ns = sender_free_ns;
 }
@@ -140,13 +138,10 @@ bool dl_put(struct dl *d, uint64_t now_ns, uint32_t len_bytes, uint32_t line_byt
         }
     }
     uint64_t end_ns = add_ns(start_ns, sending_ns(s, line_bytes));
-    uint64_t due_ns = add_ns(end_ns, s->delay_ns);
-    if (d->end != d->first && due_ns < packet_at(d, d->end - 1)->due_ns)
-        due_ns = packet_at(d, d->end - 1)->due_ns; /* the delay has been shortened meanwhile */
     d->busy_until_ns = end_ns;
     *packet_at(d, d->end++) = (struct dl_packet){
         .end_ns = end_ns,
-        .due_ns = due_ns,
+        .due_ns = add_ns(end_ns, s->delay_ns),
         .offset = d->next_offset,
         .len_bytes = len_bytes,
         .line_bytes = line_bytes,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* delayline.h: one direction of a link: packets go in, and come out later, in order, or not at
- * all. Must not know: I/O, clocks (time is an argument), randomness other than its own seeded
- * one. Memory comes from the caller.
+ * all. Memory comes from the caller.
+ *
+ * Must not know: I/O, clocks (time is an argument), randomness other than its own seeded one.
  *
  * The model: a packet waits in a queue of bounded bytes for the sender, which puts rate_bps
  * bits per second on the line; delay_ns after its last bit it comes out. Loss is decided at the

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* packet.h: what the relay has to know of a packet: its length on the line and whether it
- * carries a program's data. Must not know: where packets come from. */
+ * carries a program's data.
+ * Must not know: where packets come from. */
 #ifndef EXAMPLES_LAB_PACKET_H
 #define EXAMPLES_LAB_PACKET_H
 

@@ -5,8 +5,9 @@
  * The devices speak in packets with a virtio header, so that without loss or a low rate a TCP
  * segment of up to 64 KiB crosses as one and nothing ever computes a checksum. Where packets
  * are lost or sent slowly they have to be what they are on a wire, so the kernel is told to cut
- * them first. Source: Linux Documentation/networking/tuntap.rst; virtio 1.2 section 5.1.6
- * (header). */
+ * them first.
+ *
+ * Source: Linux Documentation/networking/tuntap.rst; virtio 1.2 section 5.1.6 (header). */
 #include "examples/lab/pair.h"
 
 #include "common/sys/fd.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* pair.h: a link between two network namespaces: a TUN device in each, and a delay line each
- * way. Must not know: who sets it up, the event loop. Privilege: CAP_NET_ADMIN and
- * CAP_SYS_ADMIN over both namespaces, to open only. */
+/* pair.h: a link between two network namespaces: a TUN device in each, a delay line each way.
+ * Must not know: who sets it up, the event loop.
+ * Privilege: CAP_NET_ADMIN and CAP_SYS_ADMIN over both namespaces, to open only. */
 #ifndef EXAMPLES_LAB_PAIR_H
 #define EXAMPLES_LAB_PAIR_H
 

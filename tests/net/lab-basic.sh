@@ -60,6 +60,20 @@ timeout 20 "$lab" --name "$one" run n1 -- sh -c '(sleep 0.05 & echo $! >/tmp/pid
 wait $! || fail "orphan"
 L run n1 -- sh -c '! grep -q "^State:.Z" /proc/[0-9]*/status 2>/dev/null' || fail "a zombie is left in the node"
 
+# Whoever waited for a command in a node is killed: the command ends.
+# shellcheck disable=SC2016
+"$lab" --name "$one" run -u alice n1 -- sh -c 'echo $$ >/tmp/pid2; exec sleep 1000' &
+runner=$!
+tries=0
+until L run n1 -- test -s /tmp/pid2; do
+    [ $((tries += 1)) -lt 100 ] || fail "run did not start"
+    sleep 0.05
+done
+kill -9 $runner
+# shellcheck disable=SC2016     # for the shell in the node
+timeout 20 "$lab" --name "$one" run n1 -- sh -c 'while kill -0 $(cat /tmp/pid2) 2>/dev/null; do sleep 0.05; done' ||
+    fail "the command outlives lab run"
+
 same "a second cluster of that name" 1 "$("$lab" up 1 --name "$one" 2>/dev/null || echo $?)"
 
 # The end: no process with the cluster's id, no state, no mount.

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* ssh.h: a command on an SSH server through libssh2, in a process of its own.
+ * Must not know: the session protocol. */
+#ifndef MRC_SSH_H
+#define MRC_SSH_H
+
+#include "common/base/attr.h"
+#include "common/base/err.h"
+#include "mrc/sshconf.h"
+
+/* Connects, authenticates, runs o->command and moves bytes between it and stream_fd until both
+ * are done. Only for a process of its own: it asks on the terminal and writes the command's
+ * stderr to ours.
+ * Returns 0 after a clean end; -ECANCELED when the other end of stream_fd is closed or the
+ * person gave up; -EOPNOTSUPP, before anything was sent on the stream, when libssh2 can't do
+ * what is needed but ssh might: e says what; -errno with words. */
+MUST int mrc_ssh_run(const struct mrc_sshconf *c, const struct mrc_transport_opts *o,
+                     int stream_fd, struct err *e);
+
+#endif
