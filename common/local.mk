@@ -10,6 +10,7 @@ common_libcommon_a_SOURCES = \
   common/sys/buf.c common/sys/buf.h \
   common/sys/clock.c common/sys/clock.h \
   common/sys/fd.c common/sys/fd.h \
+  common/sys/fusermount.c common/sys/fusermount.h \
   common/sys/log.c common/sys/log.h \
   common/sys/loop.c common/sys/loop.h \
   common/sys/mem.h \

@@ -77,8 +77,8 @@ int mfs_names_get(struct bytes records, struct mfs_names *out)
     while (rc == 0 && rd_left(&r)) {
         struct mfs_name_rec n;
         rc = mfs_name_rec_get(&r, &n);
-        if (rc == 0 && (!n.name.len || n.name.len > MFS_ID_NAME_MAX ||
-                        memchr(n.name.ptr, 0, n.name.len)))
+        if (rc == 0 &&
+            (!n.name.len || n.name.len > MFS_ID_NAME_MAX || memchr(n.name.ptr, 0, n.name.len)))
             rc = -EPROTO;
         if (rc == 0)
             rc = names_add(&names, n.number, (const char *)n.name.ptr, n.name.len);
@@ -166,8 +166,7 @@ static int pairs_common(struct mfs_pairs *p, const struct mfs_names *a,
     qsort(sorted, b->count, sizeof *sorted, by_text);
     for (size_t i = 0; i < a->count; i++) {
         const struct mfs_name *key = &a->list[i];
-        const struct mfs_name **hit =
-            bsearch(&key, sorted, b->count, sizeof *sorted, by_text);
+        const struct mfs_name **hit = bsearch(&key, sorted, b->count, sizeof *sorted, by_text);
         if (hit)
             p->list[p->count++] = (struct mfs_pair){ key->number, (*hit)->number };
     }

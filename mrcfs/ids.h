@@ -57,7 +57,8 @@ struct mfs_id_map {
  * name:x:number:… Lines that are none are skipped. Returns 0, or -errno (a missing file is an
  * empty list). */
 MUST int mfs_names_load(const char *path, struct mfs_names *out);
-/* struct mfs_name_rec one after the other, as hello carries them. Returns 0, -EPROTO, -ENOMEM. */
+/* struct mfs_name_rec one after the other, as hello carries them. Returns 0, -EPROTO, -ENOMEM.
+ */
 MUST int mfs_names_get(struct bytes records, struct mfs_names *out);
 /* Writes them as hello carries them, at most MFS_NAMES_BYTES_MAX bytes. */
 void mfs_names_put(struct wr *w, const struct mfs_names *names);

@@ -31,6 +31,16 @@ mrcfs_libmrcfs_client_a_SOURCES = \
   mrcfs/client/fuse.c \
   mrcfs/client/hello.c mrcfs/client/hello.h \
   mrcfs/client/names.c mrcfs/client/names.h \
+  mrcfs/client/idmap.c mrcfs/client/idmap.h \
   mrcfs/client/known.c mrcfs/client/known.h \
   mrcfs/client/notify.c mrcfs/client/notify.h \
   mrcfs/client/rawfuse.c mrcfs/client/rawfuse.h
+
+bin_PROGRAMS += mrcfs/mrcfs
+mrcfs_mrcfs_SOURCES = \
+  mrcfs/connect.c mrcfs/connect.h \
+  mrcfs/main.c \
+  mrcfs/mount.c mrcfs/mount.h \
+  mrcfs/mountopts.c mrcfs/mountopts.def mrcfs/mountopts.h \
+  mrcfs/options.def
+mrcfs_mrcfs_LDADD = mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a $(FUSE_LIBS)

@@ -54,6 +54,14 @@ struct mfs_export_info {
     uint64_t node;
 };
 
+/* Whose numbers are whose. The connection's own user is the own user here in all but NONE. */
+enum mfs_idmap_kind {
+    MFS_IDMAP_NAME, /* everybody by name, at the server */
+    MFS_IDMAP_NONE, /* numbers as they are */
+    MFS_IDMAP_USER, /* everybody else's numbers as they are */
+    MFS_IDMAP_FILE, /* everybody else by lists */
+};
+
 struct mfs_client_opts {
     struct loop *loop;
     int meta_fd; /* non-blocking from now on; taken */
@@ -65,6 +73,23 @@ struct mfs_client_opts {
     /* Only own_uid exists on this side (a user namespace with one identity): others are shown
      * as nobody. */
     bool is_single_user;
+    enum mfs_idmap_kind idmap;
+    /* MFS_IDMAP_FILE: lists of name-here:number-there, either may be NULL; who is in neither
+     * list keeps the number (is_nomap_ignore) or is nobody. Borrowed for mfs_client_new. */
+    const char *uidfile;
+    const char *gidfile;
+    bool is_nomap_ignore;
+    /* What every file is shown with, whatever it has; permissions as 0777 without umask. */
+    struct {
+        bool has_uid;
+        bool has_gid;
+        bool has_umask;
+        uid_t uid;
+        gid_t gid;
+        mode_t umask;
+    } shown;
+    /* Of the other users whom the kernel lets in (allow_other) only root. */
+    bool is_root_only;
     /* Called once when the server is gone or broke the protocol; every request then fails with
      * EIO (ENOTCONN after it). */
     void (*on_lost)(void *ctx, const struct err *why);

@@ -52,8 +52,8 @@ enum {
     MFS_FEATURE_PRIVILEGED = 1 << 1,
 };
 
-/* hello, from the client, too: owners travel as the server's numbers, not mapped by name; only
- * the server's own user is the client's own (the client maps the rest itself, or not). */
+/* hello, from the client, too: every owner travels as the server's number, in both directions;
+ * the client maps, or not, by what the reply says of the server's own user. */
 enum { MFS_FEATURE_NUMBERS = 1 << 2 };
 
 enum { MFS_NOBODY = 65534 };

@@ -20,6 +20,15 @@ UNIT_TESTS = \
 EXTRA_DIST += tests/unit/common/test_opt.def
 UNIT_TESTS += tests/unit/mrcfs/test_ops
 tests_unit_mrcfs_test_ops_LDADD = mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/mrcfs/test_server
+tests_unit_mrcfs_test_server_SOURCES = tests/unit/mrcfs/test_server.c \
+  tests/lib/mfs_wire_client.c tests/lib/mfs_wire_client.h
+tests_unit_mrcfs_test_server_LDADD = mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_LIBS)
+
+# Serves directories on descriptors 3 and 4.
+check_PROGRAMS += tests/lib/mfs_serve
+tests_lib_mfs_serve_SOURCES = tests/lib/mfs_serve_main.c
+tests_lib_mfs_serve_LDADD = mrcfs/libmrcfs.a common/libcommon.a
 UNIT_TESTS += tests/unit/mrc/test_plan
 tests_unit_mrc_test_plan_LDADD = mrc/agent/libview.a common/libcommon.a $(CMOCKA_LIBS)
 

@@ -11,6 +11,7 @@
 #include "common/base/wire.h"
 #include "common/sys/buf.h"
 #include "common/sys/loop.h"
+#include "mrcfs/client/idmap.h"
 #include "mrcfs/client/names.h"
 #include "mrcfs/mrcfs.h"
 #include "mrcfs/ops.h"
@@ -81,6 +82,8 @@ struct mfs_client {
     uint32_t features; /* of the server */
     uint32_t server_uid;
     uint32_t server_gid;
+    struct mfs_idmap users; /* empty when the server maps */
+    struct mfs_idmap groups;
 
     uint64_t last_id;
     struct link calls[MFS_CALL_BUCKETS];

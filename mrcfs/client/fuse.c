@@ -109,8 +109,8 @@ static void fill_stat(const struct mfs_session *s, const struct mfs_known *n,
         .st_ino = a->ino,
         .st_mode = a->mode,
         .st_nlink = a->nlink,
-        .st_uid = a->uid,
-        .st_gid = a->gid,
+        .st_uid = mfs_idmap_here(&s->client->users, a->uid),
+        .st_gid = mfs_idmap_here(&s->client->groups, a->gid),
         .st_rdev = makedev(a->rdev_major, a->rdev_minor),
         .st_size = (off_t)a->size,
         .st_blocks = (blkcnt_t)a->blocks,
@@ -123,6 +123,12 @@ static void fill_stat(const struct mfs_session *s, const struct mfs_known *n,
         st->st_uid = o->own_uid;
         st->st_gid = o->own_gid;
     }
+    if (o->shown.has_uid)
+        st->st_uid = o->shown.uid;
+    if (o->shown.has_gid)
+        st->st_gid = o->shown.gid;
+    if (o->shown.has_umask && !S_ISLNK(st->st_mode))
+        st->st_mode = (st->st_mode & S_IFMT) | (0777 & ~o->shown.umask);
 }
 
 static double seconds_of(uint32_t valid_ms)
@@ -132,15 +138,26 @@ static double seconds_of(uint32_t valid_ms)
 
 /* ---- calls ---- */
 
-static struct mfs_caller caller_of(fuse_req_t req)
-{
-    const struct fuse_ctx *x = fuse_req_ctx(req);
-    return (struct mfs_caller){ x->uid, x->gid, (uint32_t)x->pid };
-}
-
 static struct mfs_session *session_of(fuse_req_t req)
 {
     return fuse_req_userdata(req);
+}
+
+/* Who nobody there is, asks as nobody. */
+static struct mfs_caller mapped_caller(const struct mfs_client *c, uint32_t uid, uint32_t gid,
+                                       uint32_t pid)
+{
+    struct mfs_caller who = { MFS_NOBODY, MFS_NOBODY, pid };
+    if (mfs_idmap_there(&c->users, uid, &who.uid) < 0 ||
+        mfs_idmap_there(&c->groups, gid, &who.gid) < 0)
+        who.uid = who.gid = MFS_NOBODY;
+    return who;
+}
+
+static struct mfs_caller caller_of(fuse_req_t req)
+{
+    const struct fuse_ctx *x = fuse_req_ctx(req);
+    return mapped_caller(session_of(req)->client, x->uid, x->gid, (uint32_t)x->pid);
 }
 
 /* The kernel takes ENOSYS as "never ask again" and, for open, as success. */
@@ -439,9 +456,30 @@ static uint32_t set_valid_of(int to_set)
     return valid;
 }
 
+/* Owners to be set, in the server's numbers. What is shown instead of the real owner is not
+ * set: it is only given back. */
+static int map_new_owner(const struct mfs_client *c, struct stat *st, int *to_set)
+{
+    int rc = 0;
+    if (c->opts.shown.has_uid && st->st_uid == c->opts.shown.uid)
+        *to_set &= ~FUSE_SET_ATTR_UID;
+    if (c->opts.shown.has_gid && st->st_gid == c->opts.shown.gid)
+        *to_set &= ~FUSE_SET_ATTR_GID;
+    if (*to_set & FUSE_SET_ATTR_UID)
+        rc = mfs_idmap_there(&c->users, st->st_uid, &st->st_uid);
+    if (rc == 0 && *to_set & FUSE_SET_ATTR_GID)
+        rc = mfs_idmap_there(&c->groups, st->st_gid, &st->st_gid);
+    return rc;
+}
+
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
                        struct fuse_file_info *fi)
 {
+    int rc = map_new_owner(session_of(req)->client, st, &to_set);
+    if (rc < 0) {
+        reply_error(req, rc);
+        return;
+    }
     struct mfs_call *call = begin(req, ino, on_attr);
     if (!call)
         return;
@@ -1260,7 +1298,7 @@ static bool take_raw(struct mfs_session *s, const struct mfs_raw_request *in)
     if (!is_tmpfile && in->op != MFS_RAW_SYNCFS)
         return false;
     struct mfs_call *call = mfs_call_new(s->client, is_tmpfile ? on_tmpfile : on_raw_done);
-    struct mfs_caller who = { in->uid, in->gid, in->pid };
+    struct mfs_caller who = mapped_caller(s->client, in->uid, in->gid, in->pid);
     int rc = -ENOMEM;
     if (call) {
         call->session = s;
@@ -1402,6 +1440,11 @@ static bool take_request(struct mfs_session *s)
     struct mfs_raw_request in;
     if (n < 0 || mfs_raw_request_get(&in, c->request, (size_t)n) < 0)
         return false;
+    if (c->opts.is_root_only && in.uid != 0 && in.uid != c->opts.own_uid &&
+        mfs_raw_is_by_caller(in.op)) {
+        int rc = mfs_raw_reply(s->fd, in.unique, EACCES, NULL, 0);
+        return rc == 0;
+    }
     if (in.op == MFS_RAW_INIT)
         mfs_raw_init_request(&s->init, c->request, (size_t)n);
     if (!take_raw(s, &in)) {

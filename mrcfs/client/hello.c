@@ -48,12 +48,15 @@ int mfs_hello_send(struct mfs_call *call, struct err *e)
         return err_set(e, ENOMEM, "greet the file server");
     struct wr users = wr_of(room, NAMES_BYTES);
     struct wr groups = wr_of(room + NAMES_BYTES, NAMES_BYTES);
-    if (!o->is_single_user) {
+    uint32_t features = o->is_single_user ? MFS_FEATURE_SINGLE_USER : 0;
+    if (o->idmap != MFS_IDMAP_NAME) {
+        features |= MFS_FEATURE_NUMBERS;
+    } else if (!o->is_single_user) {
         put_users(&users);
         put_groups(&groups);
     }
     struct mfs_hello_req m = { .version = MFS_VERSION,
-                               .features = o->is_single_user ? MFS_FEATURE_SINGLE_USER : 0,
+                               .features = features,
                                .uid_names = { users.start, (uint32_t)wr_len(&users) },
                                .gid_names = { groups.start, (uint32_t)wr_len(&groups) } };
     struct mfs_caller who = { o->own_uid, o->own_gid, 0 };
@@ -80,6 +83,28 @@ static int take_export(struct mfs_client *c, struct rd *r, struct mfs_export_inf
     return 0;
 }
 
+/* Lists for a server that doesn't map. */
+static int make_maps(struct mfs_client *c, struct err *e)
+{
+    const struct mfs_client_opts *o = &c->opts;
+    if (o->idmap == MFS_IDMAP_NAME || o->idmap == MFS_IDMAP_NONE)
+        return 0;
+    int rc = mfs_idmap_add(&c->users, o->own_uid, c->server_uid);
+    if (rc == 0)
+        rc = mfs_idmap_add(&c->groups, o->own_gid, c->server_gid);
+    if (rc < 0)
+        return err_set(e, -rc, "map owners");
+    if (o->idmap != MFS_IDMAP_FILE)
+        return 0;
+    c->users.is_strict = o->uidfile && !o->is_nomap_ignore;
+    c->groups.is_strict = o->gidfile && !o->is_nomap_ignore;
+    if (o->uidfile)
+        rc = mfs_idmap_load(&c->users, o->uidfile, "/etc/passwd", e);
+    if (rc == 0 && o->gidfile)
+        rc = mfs_idmap_load(&c->groups, o->gidfile, "/etc/group", e);
+    return rc;
+}
+
 int mfs_hello_take(struct mfs_client *c, struct rd *body, struct err *e)
 {
     struct mfs_hello_rep m;
@@ -104,7 +129,7 @@ int mfs_hello_take(struct mfs_client *c, struct rd *body, struct err *e)
     }
     if (rc < 0 || !c->export_count)
         return err_set(e, rc < 0 ? -rc : EPROTO, "file server's list of exports");
-    return 0;
+    return make_maps(c, e);
 }
 
 void mfs_hello_fini(struct mfs_client *c)
@@ -112,4 +137,6 @@ void mfs_hello_fini(struct mfs_client *c)
     for (size_t i = 0; i < c->export_count; i++)
         free(c->exports[i].path);
     free(c->exports);
+    mfs_idmap_fini(&c->users);
+    mfs_idmap_fini(&c->groups);
 }

@@ -114,6 +114,22 @@ int mfs_raw_request_get(struct mfs_raw_request *in, const void *ptr, size_t len_
     return 0;
 }
 
+bool mfs_raw_is_by_caller(uint32_t op)
+{
+    enum { LOOKUP = 1, FORGET = 2, OPEN = 14, STATFS = 17 };
+    enum {
+        SETXATTR = 21,
+        REMOVEXATTR = 24,
+        OPENDIR = 27,
+        ACCESS = 34,
+        CREATE = 35,
+        RENAME2 = 45
+    };
+    return (op >= LOOKUP && op <= OPEN && op != FORGET) || op == STATFS ||
+           (op >= SETXATTR && op <= REMOVEXATTR) || op == OPENDIR || op == ACCESS ||
+           op == CREATE || op == RENAME2 || op == MFS_RAW_TMPFILE;
+}
+
 size_t mfs_raw_created(struct mfs_raw_created *out, const struct mfs_raw_entry *e)
 {
     struct created_out o = {

@@ -33,6 +33,10 @@ struct mfs_raw_request {
 /* -EPROTO: too short. */
 MUST int mfs_raw_request_get(struct mfs_raw_request *in, const void *ptr, size_t len_bytes);
 
+/* Is op asked on behalf of a process that names or opens something (and not by the kernel on
+ * its own account, or with a file that was opened already)? */
+bool mfs_raw_is_by_caller(uint32_t op);
+
 /* What an O_TMPFILE became. */
 struct mfs_raw_entry {
     uint64_t node;

@@ -153,9 +153,8 @@ int mfs_caller_enter(const struct mfs_callers *c, struct mfs_caller *now, uint32
                      uint32_t gid, const uint32_t vouched[2])
 {
     bool is_vouched = vouched && (vouched[0] != UINT32_MAX || vouched[1] != UINT32_MAX);
-    if (!c->is_privileged ||
-        (now->is_changed && !now->is_vouched && !is_vouched && now->uid == uid &&
-         now->gid == gid))
+    if (!c->is_privileged || (now->is_changed && !now->is_vouched && !is_vouched &&
+                              now->uid == uid && now->gid == gid))
         return 0;
     /* Until everything is in force no other request may take it for its own. */
     now->is_changed = false;

@@ -18,7 +18,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-int mfs_do_getattr(struct mfs_call *o, const struct mfs_getattr_req *q, struct mfs_getattr_rep *p)
+int mfs_do_getattr(struct mfs_call *o, const struct mfs_getattr_req *q,
+                   struct mfs_getattr_rep *p)
 {
     if (q->fh) {
         struct mfs_file *f;
@@ -84,7 +85,7 @@ static int set_mode(struct mfs_call *o, const struct subject *s, uint32_t mode)
     if (s->n->identity.type == S_IFLNK)
         return -EOPNOTSUPP;
     return fchmodat(o->srv->proc_fd, mfs_fd_name(s->n->fd).text, mode & 07777, 0) < 0 ? -errno
-                                                                                     : 0;
+                                                                                      : 0;
 }
 
 static int set_owner(struct mfs_call *o, const struct subject *s, uint32_t valid,
@@ -99,7 +100,7 @@ static int set_owner(struct mfs_call *o, const struct subject *s, uint32_t valid
     if (rc < 0)
         return rc;
     return fchownat(s->n->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0 ? -errno
-                                                                                    : 0;
+                                                                                     : 0;
 }
 
 static int set_size(struct mfs_call *o, const struct subject *s, uint64_t size)
@@ -135,7 +136,8 @@ static int set_times(struct mfs_call *o, const struct subject *s, uint32_t valid
     return utimensat(o->srv->proc_fd, mfs_fd_name(s->n->fd).text, ts, 0) < 0 ? -errno : 0;
 }
 
-int mfs_do_setattr(struct mfs_call *o, const struct mfs_setattr_req *q, struct mfs_setattr_rep *p)
+int mfs_do_setattr(struct mfs_call *o, const struct mfs_setattr_req *q,
+                   struct mfs_setattr_rep *p)
 {
     const uint32_t times =
         MFS_SET_ATIME | MFS_SET_MTIME | MFS_SET_ATIME_NOW | MFS_SET_MTIME_NOW;
@@ -156,7 +158,8 @@ int mfs_do_setattr(struct mfs_call *o, const struct mfs_setattr_req *q, struct m
     return rc < 0 ? rc : mfs_node_attr(o, s.n, &p->attr);
 }
 
-int mfs_do_access(struct mfs_call *o, const struct mfs_access_req *q, struct mfs_access_rep *p UNUSED)
+int mfs_do_access(struct mfs_call *o, const struct mfs_access_req *q,
+                  struct mfs_access_rep *p UNUSED)
 {
     struct mfs_node *n;
     if (q->mask & ~(uint32_t)(MFS_ACCESS_R | MFS_ACCESS_W | MFS_ACCESS_X))
@@ -168,7 +171,7 @@ int mfs_do_access(struct mfs_call *o, const struct mfs_access_req *q, struct mfs
     int mode = (q->mask & MFS_ACCESS_R ? R_OK : 0) | (is_write ? W_OK : 0) |
                (q->mask & MFS_ACCESS_X ? X_OK : 0);
     return faccessat(o->srv->proc_fd, mfs_fd_name(n->fd).text, mode, AT_EACCESS) < 0 ? -errno
-                                                                                    : 0;
+                                                                                     : 0;
 }
 
 int mfs_do_statfs(struct mfs_call *o, const struct mfs_statfs_req *q, struct mfs_statfs_rep *p)
@@ -210,7 +213,8 @@ static int xattr_name(struct bytes v, char name[MFS_XATTR_NAME_MAX + 1])
 
 static bool is_acl(const char *name)
 {
-    return !strcmp(name, "system.posix_acl_access") || !strcmp(name, "system.posix_acl_default");
+    return !strcmp(name, "system.posix_acl_access") ||
+           !strcmp(name, "system.posix_acl_default");
 }
 
 /* Maps the users and groups in an ACL's coded form (acl(5), linux/posix_acl_xattr.h): u32

@@ -96,7 +96,8 @@ int mfs_do_write(struct mfs_call *o, const struct mfs_write_req *q, struct mfs_w
     return 0;
 }
 
-int mfs_do_flush(struct mfs_call *o, const struct mfs_flush_req *q, struct mfs_flush_rep *p UNUSED)
+int mfs_do_flush(struct mfs_call *o, const struct mfs_flush_req *q,
+                 struct mfs_flush_rep *p UNUSED)
 {
     struct mfs_file *f;
     int rc = mfs_op_file(o, q->fh, &f);
@@ -129,7 +130,8 @@ static int sync_file(const struct mfs_file *f, bool is_data_only)
     return (is_data_only ? fdatasync(f->fd) : fsync(f->fd)) < 0 ? -errno : 0;
 }
 
-int mfs_do_fsync(struct mfs_call *o, const struct mfs_fsync_req *q, struct mfs_fsync_rep *p UNUSED)
+int mfs_do_fsync(struct mfs_call *o, const struct mfs_fsync_req *q,
+                 struct mfs_fsync_rep *p UNUSED)
 {
     struct mfs_file *f;
     int rc = regular(o, q->fh, &f);
@@ -144,7 +146,8 @@ int mfs_do_fsyncdir(struct mfs_call *o, const struct mfs_fsyncdir_req *q,
     return rc < 0 ? rc : sync_file(f, q->is_data_only);
 }
 
-int mfs_do_syncfs(struct mfs_call *o, const struct mfs_syncfs_req *q, struct mfs_syncfs_rep *p UNUSED)
+int mfs_do_syncfs(struct mfs_call *o, const struct mfs_syncfs_req *q,
+                  struct mfs_syncfs_rep *p UNUSED)
 {
     struct mfs_node *n;
     int rc = mfs_op_node(o, q->node, &n);
@@ -183,8 +186,8 @@ int mfs_do_lseek(struct mfs_call *o, const struct mfs_lseek_req *q, struct mfs_l
     if (q->offset > INT64_MAX)
         return -ENXIO;
     /* Nothing else uses the descriptor's position. */
-    off_t at = lseek(f->fd, (off_t)q->offset,
-                     q->whence == MFS_SEEK_DATA ? SEEK_DATA : SEEK_HOLE);
+    off_t at =
+        lseek(f->fd, (off_t)q->offset, q->whence == MFS_SEEK_DATA ? SEEK_DATA : SEEK_HOLE);
     if (at < 0)
         return -errno;
     p->offset = (uint64_t)at;

@@ -21,7 +21,8 @@ static int directory(struct mfs_call *o, uint64_t fh, struct mfs_file **f)
     return rc == 0 && !(*f)->is_dir ? -ENOTDIR : rc;
 }
 
-int mfs_do_opendir(struct mfs_call *o, const struct mfs_opendir_req *q, struct mfs_opendir_rep *p)
+int mfs_do_opendir(struct mfs_call *o, const struct mfs_opendir_req *q,
+                   struct mfs_opendir_rep *p)
 {
     struct mfs_node *n;
     int rc = mfs_op_node(o, q->node, &n);
@@ -132,7 +133,8 @@ static int fill(struct mfs_call *o, struct mfs_file *f, const struct mfs_readdir
     return wr_len(w) ? 0 : rc;
 }
 
-int mfs_do_readdir(struct mfs_call *o, const struct mfs_readdir_req *q, struct mfs_readdir_rep *p)
+int mfs_do_readdir(struct mfs_call *o, const struct mfs_readdir_req *q,
+                   struct mfs_readdir_rep *p)
 {
     struct mfs_file *f;
     uint8_t *at;

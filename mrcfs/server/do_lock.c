@@ -25,20 +25,23 @@ int mfs_do_getlk(struct mfs_call *o, const struct mfs_getlk_req *q, struct mfs_g
     return 0;
 }
 
-int mfs_do_setlk(struct mfs_call *o, const struct mfs_setlk_req *q, struct mfs_setlk_rep *p UNUSED)
+int mfs_do_setlk(struct mfs_call *o, const struct mfs_setlk_req *q,
+                 struct mfs_setlk_rep *p UNUSED)
 {
     struct mfs_file *f;
     struct mfs_lock want = { q->owner, q->type, q->start, q->end, q->pid };
     int rc = mfs_op_file(o, q->fh, &f);
-    return rc < 0 ? rc
-                  : deferred_or(o, mfs_lock_set(&o->srv->locks, f, &want, q->is_waiting, o->rq));
+    return rc < 0
+               ? rc
+               : deferred_or(o, mfs_lock_set(&o->srv->locks, f, &want, q->is_waiting, o->rq));
 }
 
-int mfs_do_flock(struct mfs_call *o, const struct mfs_flock_req *q, struct mfs_flock_rep *p UNUSED)
+int mfs_do_flock(struct mfs_call *o, const struct mfs_flock_req *q,
+                 struct mfs_flock_rep *p UNUSED)
 {
     struct mfs_file *f;
     int rc = mfs_op_file(o, q->fh, &f);
     return rc < 0 ? rc
-                  : deferred_or(o, mfs_lock_flock(&o->srv->locks, f, q->type, q->is_waiting,
-                                                  o->rq));
+                  : deferred_or(
+                        o, mfs_lock_flock(&o->srv->locks, f, q->type, q->is_waiting, o->rq));
 }

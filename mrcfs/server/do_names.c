@@ -165,7 +165,8 @@ int mfs_do_unlink(struct mfs_call *o, const struct mfs_unlink_req *q,
     return remove_spot(o, q->node, q->name, 0);
 }
 
-int mfs_do_rmdir(struct mfs_call *o, const struct mfs_rmdir_req *q, struct mfs_rmdir_rep *p UNUSED)
+int mfs_do_rmdir(struct mfs_call *o, const struct mfs_rmdir_req *q,
+                 struct mfs_rmdir_rep *p UNUSED)
 {
     return remove_spot(o, q->node, q->name, AT_REMOVEDIR);
 }
@@ -221,8 +222,8 @@ int mfs_do_link(struct mfs_call *o, const struct mfs_link_req *q, struct mfs_lin
     if (n->export_number != s.dir->export_number)
         return -EXDEV;
     /* Following "N" leads to the node itself and no further, a link too. */
-    if (linkat(o->srv->proc_fd, mfs_fd_name(n->fd).text, s.dir->fd, s.name,
-               AT_SYMLINK_FOLLOW) < 0)
+    if (linkat(o->srv->proc_fd, mfs_fd_name(n->fd).text, s.dir->fd, s.name, AT_SYMLINK_FOLLOW) <
+        0)
         return -errno;
     return enter_spot(o, &s, &p->entry);
 }
@@ -305,7 +306,8 @@ int mfs_do_create(struct mfs_call *o, const struct mfs_create_req *q, struct mfs
     return finish_open(o, &at, &fd, kept, &p->entry, &p->fh);
 }
 
-int mfs_do_tmpfile(struct mfs_call *o, const struct mfs_tmpfile_req *q, struct mfs_tmpfile_rep *p)
+int mfs_do_tmpfile(struct mfs_call *o, const struct mfs_tmpfile_req *q,
+                   struct mfs_tmpfile_rep *p)
 {
     struct mfs_node *dir;
     int flags;

@@ -78,9 +78,7 @@ void mfs_held_set(struct mfs_held **list, const struct mfs_held *what)
 
 void mfs_held_drop_file(struct mfs_held **list, uint64_t dev, uint64_t ino)
 {
-    struct mfs_held all = {
-        .dev = dev, .ino = ino, .end = UINT64_MAX, .type = MFS_LOCK_UN
-    };
+    struct mfs_held all = { .dev = dev, .ino = ino, .end = UINT64_MAX, .type = MFS_LOCK_UN };
     mfs_held_set(list, &all);
 }
 

@@ -165,7 +165,7 @@ static int start_waiter(struct mfs_locks *t, const struct waiter *what)
     *w = *what;
     w->t = t;
     pthread_mutex_lock(&t->mu);
-    int rc = t->waiter_count < MFS_LOCK_WAITS_MAX && !t->is_stopping ? 0 : -ENOLCK;
+    int rc = t->waiter_count < MFS_LOCK_WAITERS_MAX && !t->is_stopping ? 0 : -ENOLCK;
     if (rc == 0)
         rc = start_detached(&w->thread, waiter_main, w);
     if (rc == 0) {
@@ -252,11 +252,9 @@ static int run_set(struct owner *o, struct command *c)
         pthread_mutex_unlock(&o->t->mu);
     }
     if ((rc == -EAGAIN || rc == -EACCES) && c->is_waiting)
-        return start_waiter(o->t, &(struct waiter){ .rq = c->rq,
-                                                    .owner = o,
-                                                    .fd = fd,
-                                                    .fl = c->fl,
-                                                    .want = c->want });
+        return start_waiter(
+            o->t, &(struct waiter){
+                      .rq = c->rq, .owner = o, .fd = fd, .fl = c->fl, .want = c->want });
     return rc == -EACCES ? -EAGAIN : rc;
 }
 
@@ -317,7 +315,8 @@ static void close_between(int first, int last)
         close(fd);
 }
 
-/* A descriptor table of one's own with nothing in it but the process's descriptor and 0 to 2. */
+/* A descriptor table of one's own with nothing in it but the process's descriptor and 0 to 2.
+ */
 static int own_table(int process_fd)
 {
     if (unshare(CLONE_FILES) < 0)
@@ -391,7 +390,8 @@ static void start_owner(struct mfs_locks *t)
     if (start_detached(&thread, owner_main, o) == 0)
         return;
     t->owner_count--;
-    LIST_EACH (&o->commands, it, nx) {
+    LIST_EACH(&o->commands, it, nx)
+    {
         struct command *c = LIST_ENTRY(it, struct command, link);
         list_remove(it);
         c->rc = -ENOLCK;
@@ -407,7 +407,8 @@ static void start_owner(struct mfs_locks *t)
 static void nudge(struct mfs_locks *t)
 {
     t->is_nudging = false;
-    LIST_EACH (&t->waiters, it, nx) {
+    LIST_EACH(&t->waiters, it, nx)
+    {
         struct waiter *w = LIST_ENTRY(it, struct waiter, link);
         if (atomic_load(&w->rq->is_cancelled)) {
             pthread_kill(w->thread, NUDGE_SIGNAL);
@@ -424,7 +425,7 @@ static void *nursery_main(void *arg)
     t->nursery_rc = rc;
     pthread_cond_broadcast(&t->done);
     while (rc == 0 && (!t->is_stopping || t->owner_count || t->waiter_count ||
-           !list_is_empty(&t->unborn))) {
+                       !list_is_empty(&t->unborn))) {
         if (!list_is_empty(&t->unborn)) {
             start_owner(t);
         } else if (t->is_nudging) {
@@ -476,8 +477,8 @@ void mfs_locks_stop(struct mfs_locks *t)
         return;
     pthread_mutex_lock(&t->mu);
     t->is_stopping = true;
-    LIST_EACH (&t->waiters, it, nx)
-        atomic_store(&LIST_ENTRY(it, struct waiter, link)->rq->is_cancelled, true);
+    LIST_EACH(&t->waiters, it, nx)
+    atomic_store(&LIST_ENTRY(it, struct waiter, link)->rq->is_cancelled, true);
     t->is_nudging = true;
     for (size_t i = 0; i < t->owners.slot_count; i++)
         for (struct mfs_link *l = t->owners.slots[i]; l; l = l->next)
@@ -512,7 +513,8 @@ void mfs_locks_forget(struct mfs_locks *t, struct mfs_request *rq)
 void mfs_locks_cancel(struct mfs_locks *t, uint64_t request_id)
 {
     pthread_mutex_lock(&t->mu);
-    LIST_EACH (&t->pending, it, nx) {
+    LIST_EACH(&t->pending, it, nx)
+    {
         struct mfs_request *rq = LIST_ENTRY(it, struct mfs_request, waits);
         if (rq->head.id == request_id) {
             atomic_store(&rq->is_cancelled, true);

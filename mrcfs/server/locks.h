@@ -3,10 +3,10 @@
  * they conflict with everybody else's here and deadlocks are found as the kernel finds them.
  * Must not know: the wire, nodes.
  *
- * The kernel takes a descriptor table for the owner of record locks (fcntl). So every lock owner
- * of the client has a thread with a descriptor table of its own, into which the open files are
- * copied when it locks them. Waiting is done by further threads that share the owner's table. A
- * flock belongs to the open file itself; only waiting for it needs a thread.
+ * The kernel takes a descriptor table for the owner of record locks (fcntl). So every lock
+ * owner of the client has a thread with a descriptor table of its own, into which the open
+ * files are copied when it locks them. Waiting is done by further threads that share the
+ * owner's table. A flock belongs to the open file itself; only waiting for it needs a thread.
  * Threads: mu guards everything here. A nursery thread, whose table is nearly empty, starts the
  * owners' threads and keeps waking those whose wait was cancelled until they notice. */
 #ifndef MRCFS_SERVER_LOCKS_H
@@ -25,7 +25,7 @@
 enum {
     /* Threads of each kind; reached: ENOLCK. */
     MFS_LOCK_OWNERS_MAX = 4096,
-    MFS_LOCK_WAITS_MAX = 4096,
+    MFS_LOCK_WAITERS_MAX = 4096,
     MFS_LOCK_NUDGE_MS = 5,
     /* mfs_lock_set, mfs_lock_flock: the answer comes later. */
     MFS_LOCK_DEFERRED = 1,

@@ -203,8 +203,8 @@ static int open_again(const struct mfs_node *parent, const char *name,
     return is_same_file(&is, wanted) ? take_fd(&fd) : -ESTALE;
 }
 
-/* One step towards n's descriptor: opens the topmost of its ancestors (or itself) that has none.
- * mu held; let go meanwhile. n is pinned. */
+/* One step towards n's descriptor: opens the topmost of its ancestors (or itself) that has
+ * none. mu held; let go meanwhile. n is pinned. */
 static int open_one(struct mfs_nodes *t, struct mfs_node *n)
 {
     struct mfs_node *c = n;

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* nodes.h: the files that the client knows, by number: each an O_PATH descriptor, never a path.
  * Must not know: the wire, who asks, what may be seen.
- * A node is one (export, device, inode) as long as the client remembers it. Descriptors of nodes
- * not used lately are closed when there are too many; such a node is found again by its parent
- * and name and is stale when something else is there.
- * Threads: mu guards everything in the table and the nodes but pinned nodes' fd, which stays as
- * it is while pinned. */
+ * A node is one (export, device, inode) as long as the client remembers it. Descriptors of
+ * nodes not used lately are closed when there are too many; such a node is found again by its
+ * parent and name and is stale when something else is there. Threads: mu guards everything in
+ * the table and the nodes but pinned nodes' fd, which stays as it is while pinned. */
 #ifndef MRCFS_SERVER_NODES_H
 #define MRCFS_SERVER_NODES_H
 
@@ -22,8 +21,8 @@
 struct statx;
 
 enum {
-    /* Nodes at once: about 1 GB at the server; the client's kernel forgets under memory pressure
-     * of its own long before. Reached: ENFILE. */
+    /* Nodes at once: about 1 GB at the server; the client's kernel forgets under memory
+     * pressure of its own long before. Reached: ENFILE. */
     MFS_NODES_MAX = 4 << 20,
 };
 
@@ -78,7 +77,8 @@ void mfs_nodes_fini(struct mfs_nodes *t);
 /* statx with what identities need; flags as statx(2). Returns 0 or -errno. */
 MUST int mfs_statx(int fd, const char *name, int flags, struct statx *stx);
 void mfs_identity_of(const struct statx *stx, struct mfs_identity *id);
-/* O_PATH descriptor of one name in a directory, itself if it is a link. Returns it or -errno. */
+/* O_PATH descriptor of one name in a directory, itself if it is a link. Returns it or -errno.
+ */
 MUST int mfs_open_beneath(int dir_fd, const char *name);
 
 /* Makes fd (taken) the root of the next export; its node number is the count so far plus 1. */

@@ -24,9 +24,8 @@ static struct link *startable(struct mfs_pool *p)
     if (!list_is_empty(meta) && (p->is_closing || p->o.has_room(p->o.server, MFS_CLASS_META)))
         return meta;
     unsigned bulk_max = p->workers > 3 ? p->workers - 2 : 2;
-    if (!list_is_empty(bulk) &&
-        (p->is_closing ||
-         (p->bulk_running < bulk_max && p->o.has_room(p->o.server, MFS_CLASS_BULK))))
+    if (!list_is_empty(bulk) && (p->is_closing || (p->bulk_running < bulk_max &&
+                                                   p->o.has_room(p->o.server, MFS_CLASS_BULK))))
         return bulk;
     return NULL;
 }
@@ -182,7 +181,8 @@ void mfs_pool_stop(struct mfs_pool *p, bool is_dropping)
     pthread_mutex_lock(&p->mu);
     p->is_closing = true;
     for (int i = 0; i < MFS_CLASSES && is_dropping; i++) {
-        LIST_EACH (&p->queue[i], it, nx) {
+        LIST_EACH(&p->queue[i], it, nx)
+        {
             list_remove(it);
             p->o.drop(p->o.server, LIST_ENTRY(it, struct mfs_request, link));
         }

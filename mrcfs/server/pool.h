@@ -50,7 +50,7 @@ struct mfs_pool_opts {
     void *server;
     int (*start)(void *server, void **ctx); /* in each new worker; -errno: it ends again */
     void (*stop)(void *ctx);
-    void (*run)(void *ctx, struct mfs_request *rq); /* takes rq */
+    void (*run)(void *ctx, struct mfs_request *rq);     /* takes rq */
     void (*drop)(void *server, struct mfs_request *rq); /* takes rq, which will not run */
     bool (*has_room)(void *server, enum mfs_class class);
 };

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* run.c: a request's way through the server: decode, act as the caller, do, answer; and what the
- * operations share.
- * Must not know: threads, what each operation does. */
+/* run.c: a request's way through the server: decode, act as the caller, do, answer; and what
+ * the operations share. Must not know: threads, what each operation does. */
 #include "mrcfs/server/serve.h"
 
 #include "common/base/wire_errors.h"
@@ -13,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 /* A request that can't be decoded: not a value of -errno. */
@@ -27,9 +27,8 @@ static void send_out(struct mfs_server *srv, struct mfs_out *m, bool is_data)
 static struct wr reply_begin(uint8_t *memory, size_t size, uint64_t id, int rc)
 {
     struct wr w = wr_of(memory, size);
-    mfs_message_begin(&w, &(struct mfs_head){ .kind = MFS_REPLY,
-                                              .id = id,
-                                              .error = wire_error_from(rc) });
+    mfs_message_begin(
+        &w, &(struct mfs_head){ .kind = MFS_REPLY, .id = id, .error = wire_error_from(rc) });
     return w;
 }
 
@@ -124,14 +123,23 @@ static void op_fini(struct mfs_call *o)
         mfs_server_drop(o->srv, o->rq);
 }
 
+static uint32_t caller_id(const struct mfs_id_map *m, uint32_t client)
+{
+    uint32_t server;
+    return mfs_id_to_server(m, client, &server) < 0 ? MFS_NOBODY : server;
+}
+
 /* Who asks, in this computer's numbers; somebody unknown is nobody. */
 static int enter_caller(struct mfs_call *o)
 {
     const struct mfs_head *h = &o->rq->head;
-    if (mfs_id_to_server(&o->srv->uids, h->uid, &o->uid) < 0)
-        o->uid = MFS_NOBODY;
-    if (mfs_id_to_server(&o->srv->gids, h->gid, &o->gid) < 0)
-        o->gid = MFS_NOBODY;
+    if (o->srv->is_single_user) {
+        o->uid = o->srv->own_uid;
+        o->gid = o->srv->gids.own_server;
+    } else {
+        o->uid = caller_id(&o->srv->uids, h->uid);
+        o->gid = caller_id(&o->srv->gids, h->gid);
+    }
     return mfs_caller_enter(&o->srv->callers, &o->worker->caller, o->uid, o->gid, NULL);
 }
 
@@ -210,10 +218,10 @@ static bool ask_hide(struct mfs_call *o, const struct mfs_node *dir, const char 
         return false;
     path[0] = 0;
     /* A path longer than that of any rule: patterns of one name still hold. */
-    if (h->has_paths && mfs_node_path(&o->srv->nodes, dir,
-                                      o->srv->exports[dir->export_number].path, path,
-                                      sizeof path) < 0)
-        strcpy(path, "\001");
+    if (h->has_paths &&
+        mfs_node_path(&o->srv->nodes, dir, o->srv->exports[dir->export_number].path, path,
+                      sizeof path) < 0)
+        path[0] = 0;
     return fn(h, path, name);
 }
 
@@ -239,12 +247,46 @@ uint64_t mfs_ino_of(const struct mfs_server *srv, unsigned export_number, uint64
     return ino ^ (x ^ x >> 31);
 }
 
-void mfs_attr_of(const struct mfs_server *srv, unsigned export_number, const struct statx *stx,
-                 struct mfs_attr *a)
+/* May the server's own user write a file that belongs to somebody else? */
+static bool is_writable(const struct mfs_server *srv, const struct mfs_seen *seen)
 {
+    const struct statx *stx = seen->stx;
+    /* An ACL's grants show in the group's bits. */
+    bool may_be = (stx->stx_mode & (S_IWGRP | S_IWOTH)) || srv->own_uid == 0;
+    if (!may_be || S_ISLNK(stx->stx_mode))
+        return false;
+    if (seen->name)
+        return faccessat(seen->dir_fd, seen->name, W_OK, AT_EACCESS | AT_SYMLINK_NOFOLLOW) == 0;
+    return faccessat(srv->proc_fd, mfs_fd_name(seen->dir_fd).text, W_OK, AT_EACCESS) == 0;
+}
+
+/* Could another change get the same times? Time stamps are as coarse as the kernel's tick, on
+ * some file systems as two seconds. */
+static bool is_recent(const struct statx *stx)
+{
+    enum { TICK_NS = 30000000 };
+    bool is_coarse = !stx->stx_mtime.tv_nsec && !stx->stx_ctime.tv_nsec;
+    int64_t sec = stx->stx_mtime.tv_sec;
+    uint32_t nsec = stx->stx_mtime.tv_nsec;
+    if (stx->stx_ctime.tv_sec > sec ||
+        (stx->stx_ctime.tv_sec == sec && stx->stx_ctime.tv_nsec > nsec)) {
+        sec = stx->stx_ctime.tv_sec;
+        nsec = stx->stx_ctime.tv_nsec;
+    }
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (sec < now.tv_sec - 2)
+        return false;
+    return is_coarse || sec > now.tv_sec ||
+           (now.tv_sec - sec) * 1000000000 + now.tv_nsec - (int64_t)nsec < TICK_NS;
+}
+
+void mfs_attr_of(const struct mfs_server *srv, const struct mfs_seen *seen, struct mfs_attr *a)
+{
+    const struct statx *stx = seen->stx;
     *a = (struct mfs_attr){
-        .ino = mfs_ino_of(srv, export_number, makedev(stx->stx_dev_major, stx->stx_dev_minor),
-                          stx->stx_ino),
+        .ino = mfs_ino_of(srv, seen->export_number,
+                          makedev(stx->stx_dev_major, stx->stx_dev_minor), stx->stx_ino),
         .mode = stx->stx_mode,
         .nlink = stx->stx_nlink,
         .uid = mfs_id_to_client(&srv->uids, stx->stx_uid),
@@ -260,7 +302,10 @@ void mfs_attr_of(const struct mfs_server *srv, unsigned export_number, const str
         .mtime_nsec = stx->stx_mtime.tv_nsec,
         .ctime_sec = stx->stx_ctime.tv_sec,
         .ctime_nsec = stx->stx_ctime.tv_nsec,
+        .flags = is_recent(stx) ? MFS_ATTR_RECENT : 0,
     };
+    if (srv->is_single_user && stx->stx_uid != srv->own_uid && is_writable(srv, seen))
+        a->flags |= MFS_ATTR_WRITABLE;
 }
 
 static int fd_attr(struct mfs_call *o, int fd, unsigned export_number, struct mfs_attr *a)
@@ -268,7 +313,7 @@ static int fd_attr(struct mfs_call *o, int fd, unsigned export_number, struct mf
     struct statx stx;
     int rc = mfs_statx(fd, "", AT_EMPTY_PATH, &stx);
     if (rc == 0)
-        mfs_attr_of(o->srv, export_number, &stx, a);
+        mfs_attr_of(o->srv, &(struct mfs_seen){ export_number, &stx, fd, NULL }, a);
     return rc;
 }
 
@@ -291,7 +336,12 @@ int mfs_op_enter(struct mfs_call *o, const struct mfs_place *at, int *fd, struct
         return rc;
     }
     *e = (struct mfs_entry){ 0 };
-    mfs_attr_of(o->srv, at->export_number, stx, &e->attr);
+    struct mfs_seen seen = { at->export_number, stx, *fd, NULL };
+    if (*fd < 0) {
+        seen.dir_fd = at->parent->fd;
+        seen.name = at->name;
+    }
+    mfs_attr_of(o->srv, &seen, &e->attr);
     return mfs_node_enter(&o->srv->nodes, at, fd, stx, &e->node);
 }
 

@@ -143,12 +143,13 @@ void mfs_server_fini(struct mfs_server *srv)
 
 /* ---- hello ---- */
 
+/* path NULL: numbers stay what they are, as when neither side had names. */
 static int map_kind(struct mfs_id_map *m, const char *path, struct bytes records,
                     struct mfs_id_map_opts *o)
 {
     struct mfs_names here = { 0 }, there = { 0 };
-    int rc = mfs_names_load(path, &here);
-    if (rc == 0)
+    int rc = path ? mfs_names_load(path, &here) : 0;
+    if (rc == 0 && path)
         rc = mfs_names_get(records, &there);
     o->server = &here;
     o->client = &there;
@@ -168,8 +169,12 @@ int mfs_server_map(struct mfs_server *srv, const struct mfs_head *h,
     struct mfs_id_map_opts groups = { .own_server = getegid(),
                                       .own_client = h->gid,
                                       .is_single = users.is_single };
-    int rc = map_kind(&srv->uids, "/etc/passwd", q->uid_names, &users);
-    return rc < 0 ? rc : map_kind(&srv->gids, "/etc/group", q->gid_names, &groups);
+    bool by_name = !(q->features & MFS_FEATURE_NUMBERS);
+    srv->is_single_user = users.is_single;
+    srv->own_uid = users.own_server;
+    int rc = map_kind(&srv->uids, by_name ? "/etc/passwd" : NULL, q->uid_names, &users);
+    return rc < 0 ? rc
+                  : map_kind(&srv->gids, by_name ? "/etc/group" : NULL, q->gid_names, &groups);
 }
 
 /* Reads hello, which must come first. Returns 1 with its id, 0 when the client went away before
@@ -213,9 +218,8 @@ static int answer_hello(struct mfs_server *srv, uint64_t id, uint32_t error)
     struct wr w = wr_of(list, ROOM);
     for (size_t i = 0; i < srv->export_count; i++) {
         const struct mfs_served *s = &srv->exports[i];
-        mfs_export_rec_put(&w,
-                           &(struct mfs_export_rec){ s->is_read_only ? MFS_EXPORT_RO : 0,
-                                                     bytes_of(s->path) });
+        mfs_export_rec_put(&w, &(struct mfs_export_rec){ s->is_read_only ? MFS_EXPORT_RO : 0,
+                                                         bytes_of(s->path) });
     }
     struct mfs_hello_rep p = { .version = MFS_VERSION,
                                .features =
@@ -269,7 +273,8 @@ static bool has_room(void *server, enum mfs_class class)
 {
     struct mfs_server *srv = server;
     return mfs_stream_queued(&srv->streams[MFS_META]) < MFS_OUT_MAX &&
-           (class == MFS_CLASS_META || mfs_stream_queued(&srv->streams[MFS_BULK]) < MFS_OUT_MAX);
+           (class == MFS_CLASS_META ||
+            mfs_stream_queued(&srv->streams[MFS_BULK]) < MFS_OUT_MAX);
 }
 
 static bool may_wait(const struct mfs_request *rq)
@@ -315,8 +320,8 @@ static enum mfs_class class_of(int stream, const struct mfs_request *rq)
 {
     struct rd r = rq->body;
     struct mfs_read_req q;
-    bool is_big_read = rq->head.op == MFS_OP_read && mfs_read_req_get(&r, &q) == 0 &&
-                       q.size > MFS_BULK_FROM;
+    bool is_big_read =
+        rq->head.op == MFS_OP_read && mfs_read_req_get(&r, &q) == 0 && q.size > MFS_BULK_FROM;
     return stream == MFS_BULK || is_big_read ? MFS_CLASS_BULK : MFS_CLASS_META;
 }
 
@@ -384,8 +389,9 @@ static void *reader_main(void *arg)
 /* From the first request after hello to the hang-up. */
 static int serve(struct mfs_server *srv, struct err *e)
 {
-    struct mfs_pool_opts po = { srv,      worker_start, worker_stop, mfs_run_request,
-                                mfs_server_drop, has_room };
+    struct mfs_pool_opts po = {
+        srv, worker_start, worker_stop, mfs_run_request, mfs_server_drop, has_room
+    };
     struct reader meta = { srv, MFS_META }, bulk = { srv, MFS_BULK };
     int rc = mfs_locks_start(&srv->locks, &srv->files, on_lock, srv);
     if (rc < 0)
@@ -421,10 +427,9 @@ static int confine(const struct mfs_serve_opts *o, struct err *e)
     size_t count = 0;
     int rc = 0;
     for (; rc == 0 && count < o->export_count; count++) {
-        dirs[count] = (struct mfs_confined_dir){
-            open(o->exports[count].path, O_PATH | O_DIRECTORY | O_CLOEXEC),
-            o->exports[count].is_read_only
-        };
+        dirs[count] = (struct mfs_confined_dir){ open(o->exports[count].path,
+                                                      O_PATH | O_DIRECTORY | O_CLOEXEC),
+                                                 o->exports[count].is_read_only };
         if (dirs[count].fd < 0)
             rc = err_set(e, errno, "export '%s'", o->exports[count].path);
     }

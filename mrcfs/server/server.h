@@ -50,6 +50,8 @@ struct mfs_server {
     struct mfs_hide hide;
     struct mfs_id_map uids;
     struct mfs_id_map gids;
+    bool is_single_user; /* MFS_FEATURE_SINGLE_USER */
+    uint32_t own_uid;
     struct mfs_callers callers;
     int proc_fd; /* /proc/self/fd: how O_PATH descriptors are opened for real */
     struct mfs_nodes nodes;
@@ -95,6 +97,14 @@ struct mfs_call {
 #undef OP
 /* clang-format on */
 
+/* A file just looked at, and how to ask more about it. */
+struct mfs_seen {
+    unsigned export_number;
+    const struct statx *stx;
+    int dir_fd;
+    const char *name; /* NULL: the file behind dir_fd itself */
+};
+
 /* ---- for the operations ---- */
 
 /* Borrow for the rest of the operation. _rw: -EROFS if its export is read-only. */
@@ -111,8 +121,7 @@ bool mfs_op_is_hidden(struct mfs_call *o, const struct mfs_node *dir, const char
 bool mfs_op_is_above_hidden(struct mfs_call *o, const struct mfs_node *dir, const char *name);
 
 /* Attributes of a file of an export, as the client shall see them. */
-void mfs_attr_of(const struct mfs_server *srv, unsigned export_number, const struct statx *stx,
-                 struct mfs_attr *a);
+void mfs_attr_of(const struct mfs_server *srv, const struct mfs_seen *seen, struct mfs_attr *a);
 uint64_t mfs_ino_of(const struct mfs_server *srv, unsigned export_number, uint64_t dev,
                     uint64_t ino);
 MUST int mfs_node_attr(struct mfs_call *o, const struct mfs_node *n, struct mfs_attr *a);
@@ -120,8 +129,8 @@ MUST int mfs_file_attr(struct mfs_call *o, const struct mfs_file *f, struct mfs_
 
 /* The entry of a name just found in dir (NULL: an unnamed file): its node, counted. fd: O_PATH,
  * taken, or -1 with stx filled in. */
-MUST int mfs_op_enter(struct mfs_call *o, const struct mfs_place *at, int *fd, struct statx *stx,
-                      struct mfs_entry *e);
+MUST int mfs_op_enter(struct mfs_call *o, const struct mfs_place *at, int *fd,
+                      struct statx *stx, struct mfs_entry *e);
 
 /* Opens the file behind an O_PATH descriptor: regular files and directories only, -ENXIO for
  * the rest. Returns the descriptor or -errno. */

@@ -35,7 +35,8 @@ void mfs_stream_close(struct mfs_stream *s)
 {
     if (!s->name)
         return;
-    LIST_EACH (&s->queue, it, nx) {
+    LIST_EACH(&s->queue, it, nx)
+    {
         list_remove(it);
         free(LIST_ENTRY(it, struct mfs_out, link));
     }

@@ -36,9 +36,9 @@ struct mfs_stream {
     pthread_mutex_t mu; /* guards what follows */
     pthread_cond_t has_more;
     struct link queue;
-    size_t queued_bytes; /* in queue or being written */
-    bool is_closing;     /* the writer ends when the queue is empty */
-    bool is_broken;      /* the peer is gone: everything sent is dropped */
+    size_t queued_bytes;        /* in queue or being written */
+    bool is_closing;            /* the writer ends when the queue is empty */
+    bool is_broken;             /* the peer is gone: everything sent is dropped */
     void (*on_room)(void *ctx); /* queued_bytes fell; called without mu */
     void *ctx;
     pthread_t writer;
@@ -54,8 +54,8 @@ void mfs_stream_stop(struct mfs_stream *s, bool is_at_once);
 void mfs_stream_close(struct mfs_stream *s);
 
 /* Reads one message without its length into heap memory that the caller frees. Returns 1, 0 at
- * the end of the stream, -EPROTO for a length out of bounds or an end within a message, -ENOMEM,
- * -errno. */
+ * the end of the stream, -EPROTO for a length out of bounds or an end within a message,
+ * -ENOMEM, -errno. */
 MUST int mfs_stream_read(struct mfs_stream *s, uint8_t **message, size_t *len_bytes,
                          struct err *e);
 

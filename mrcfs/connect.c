@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* connect.c: from a source's name to two streams with a file server at their ends.
+ * Must not know: FUSE, mounting. */
+#include "mrcfs/connect.h"
+
+#include "common/sys/fd.h"
+#include "common/sys/log.h"
+#include "common/sys/mem.h"
+#include "mrcfs/mrcfs.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int mfs_source_parse(char *text, struct mfs_source *out, struct err *e)
+{
+    /* mount -t fuse writes the type in front. */
+    if (!strncmp(text, "mrcfs#", 6))
+        text += 6;
+    char *host = text, *colon;
+    *out = (struct mfs_source){ 0 };
+    char *at = strpbrk(text, "@:[/");
+    if (at && *at == '@') {
+        *at = 0;
+        out->user = text;
+        host = at + 1;
+    }
+    if (*host == '[') {
+        char *bracket = strchr(++host, ']');
+        colon = bracket && bracket[1] == ':' ? bracket + 1 : NULL;
+        if (colon)
+            *bracket = 0;
+    } else {
+        colon = strpbrk(host, ":/");
+        if (colon && *colon == '/')
+            colon = NULL;
+    }
+    if (!colon || !*host || (out->user && !*out->user) || *host == '-') {
+        err_set(e, 0, "%s: must be [user@]host:[directory]", text);
+        return -EINVAL;
+    }
+    if (*colon)
+        *colon = 0;
+    out->host = host;
+    out->dir = colon + 1;
+    return 0;
+}
+
+/* The child: serves dir, then ends. */
+static void serve(const char *dir, bool is_read_only, int meta_fd, int bulk_fd)
+{
+    struct err e = { "" };
+    struct mfs_export x = { dir, is_read_only };
+    struct mfs_serve_opts o = {
+        .exports = &x, .export_count = 1, .meta_fd = meta_fd, .bulk_fd = bulk_fd
+    };
+    int rc = mfs_serve(&o, &e);
+    if (rc < 0)
+        log_at(LOG_VERBOSE, "file server: %s", e.text);
+    _exit(rc < 0 ? 1 : 0);
+}
+
+static int connect_local(const struct mfs_connect_opts *o, struct mfs_connection *out,
+                         struct err *e)
+{
+    const char *dir = o->source.dir;
+    if (!*dir) {
+        const struct passwd *p = getpwuid(getuid());
+        dir = getenv("HOME");
+        if (!dir || !*dir)
+            dir = p ? p->pw_dir : "/";
+    }
+    AUTO_FREE char *path = realpath(dir, NULL);
+    struct stat st;
+    if (!path || stat(path, &st) < 0)
+        return err_set(e, errno, "%s", dir);
+    if (!S_ISDIR(st.st_mode))
+        return err_set(e, ENOTDIR, "%s", dir);
+    int meta[2], bulk[2];
+    int rc = fd_socketpair(meta);
+    if (rc < 0)
+        return err_set(e, -rc, "start a file server");
+    AUTO_FD meta_ours = meta[0];
+    AUTO_FD meta_theirs = meta[1];
+    rc = fd_socketpair(bulk);
+    if (rc < 0)
+        return err_set(e, -rc, "start a file server");
+    AUTO_FD bulk_ours = bulk[0];
+    AUTO_FD bulk_theirs = bulk[1];
+    pid_t pid = fork();
+    if (pid < 0)
+        return err_set(e, errno, "start a file server");
+    if (pid == 0) {
+        /* Out of the terminal's process group: Ctrl-C is the client's to handle. */
+        setpgid(0, 0);
+        fd_close(&meta_ours);
+        fd_close(&bulk_ours);
+        serve(path, o->is_read_only, take_fd(&meta_theirs), take_fd(&bulk_theirs));
+    }
+    *out = (struct mfs_connection){ take_fd(&meta_ours), take_fd(&bulk_ours), pid };
+    return 0;
+}
+
+int mfs_connect(const struct mfs_connect_opts *o, struct mfs_connection *out, struct err *e)
+{
+    if (!strcmp(o->source.host, "local") && !o->source.user)
+        return connect_local(o, out, e);
+    err_set(e, 0, "%s: this build of mrcfs has no connection to other computers",
+            o->source.host);
+    return -EOPNOTSUPP;
+}
