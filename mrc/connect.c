@@ -16,8 +16,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { OPTIONS_MAX = OPT_LIST_MAX };
-
 static size_t list_of(const struct opt_list *from, const char **to)
 {
     for (size_t i = 0; i < from->len; i++)
@@ -27,7 +25,8 @@ static size_t list_of(const struct opt_list *from, const char **to)
 
 static enum mrc_transport_kind kind_of(const struct mrc_options *o)
 {
-    static const enum mrc_transport_kind ssh[] = { MRC_TRANSPORT_AUTO, MRC_TRANSPORT_SSH2, MRC_TRANSPORT_OPENSSH };
+    static const enum mrc_transport_kind ssh[] = { MRC_TRANSPORT_AUTO, MRC_TRANSPORT_SSH2,
+                                                   MRC_TRANSPORT_OPENSSH };
     if (o->is_local)
         return MRC_TRANSPORT_LOCAL;
     return o->via ? MRC_TRANSPORT_VIA : ssh[o->transport];
@@ -35,7 +34,7 @@ static enum mrc_transport_kind kind_of(const struct mrc_options *o)
 
 int mrc_connect(const struct mrc_options *o, struct mrc_connection *out, struct err *e)
 {
-    static const char *identities[OPTIONS_MAX], *ssh_options[OPTIONS_MAX];
+    static const char *identities[OPT_LIST_MAX], *ssh_options[OPT_LIST_MAX];
     char command[4096];
     snprintf(command, sizeof command, "exec %s", getenv("MRC_AGENT"));
     struct mrc_transport_opts to = { .kind = kind_of(o),

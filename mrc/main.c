@@ -27,7 +27,8 @@ static int die_by(int number)
 {
     struct rlimit none = { 0, 0 };
     setrlimit(RLIMIT_CORE, &none); /* the core belongs to the job, not to us */
-    signal(number, SIG_DFL);
+    struct sigaction sa = { .sa_handler = SIG_DFL };
+    sigaction(number, &sa, NULL);
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, number);

@@ -4,6 +4,7 @@
 #include "mrc/options.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,11 +30,10 @@ static const struct opt_program program = {
 /* [user@]host[:port], ssh://[user@]host[:port], [v6]:port, local: */
 static int parse_host(struct mrc_options *o, const char *text, struct err *e)
 {
-    if (!strcmp(text, "local:") || !strcmp(text, "local")) {
-        o->is_local = !strcmp(text, "local:");
-        strcpy(o->host, "local");
-        if (o->is_local)
-            return 0;
+    if (!strcmp(text, "local:")) {
+        o->is_local = true;
+        snprintf(o->host, sizeof o->host, "local");
+        return 0;
     }
     if (!strncmp(text, "ssh://", 6))
         text += 6;
@@ -91,7 +91,7 @@ int mrc_options_parse(struct mrc_options *o, int argc, char **argv, struct err *
     if (o->login) {
         if (strlen(o->login) >= sizeof o->user)
             return err_set(e, EINVAL, "user name \"%s\"", o->login);
-        strcpy(o->user, o->login);
+        snprintf(o->user, sizeof o->user, "%s", o->login);
     }
     first++;
     if (first < argc && !strcmp(argv[first], "--"))

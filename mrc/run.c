@@ -153,7 +153,7 @@ static void got_failed(struct run *r, const struct job_failed *m)
 {
     char text[400];
     if (bytes_to_text(m->text, text, sizeof text) < 0)
-        strcpy(text, "failed without words");
+        snprintf(text, sizeof text, "failed without words");
     clean(text);
     int rc = m->code && m->code < 4096 ? -(int)m->code : -EIO;
     r->has_outcome = true;
@@ -161,7 +161,7 @@ static void got_failed(struct run *r, const struct job_failed *m)
     r->outcome.code = 255;
     if (m->stage == JOB_STAGE_EXEC)
         r->outcome.code = rc == -ENOENT ? 127 : 126;
-    snprintf(r->e->text, sizeof r->e->text, "%.60s: %s", r->o->options->host, text);
+    snprintf(r->e->text, sizeof r->e->text, "%.60s: %.190s", r->o->options->host, text);
 }
 
 static void got_message(struct run *r, const struct job_msg *m)
@@ -434,8 +434,9 @@ static int open_channels(struct run *r)
     for (int i = 0; rc == 0 && i < 3; i++) {
         if (r->stdio.kinds[i] != JOB_FD_STREAM)
             continue;
-        struct channel c = { names[i],      -1,             own(i),          WEIGHT_STREAM,
-                             WINDOW_OUTPUT, on_output_done, &r->output_pumps };
+        struct channel c = {
+            names[i], -1, own(i), WEIGHT_STREAM, WINDOW_OUTPUT, on_output_done, &r->output_pumps
+        };
         rc = i == 0 ? open_input(r) : open_channel(r, &c, NULL);
     }
     return rc;

@@ -28,7 +28,7 @@ static void serve(const struct mfs_serve_opts *o, const int meta[2], const int b
         _exit(1);
     setpgid(0, 0);
     for (size_t i = 0; i < ARRAY_LEN(not_ours); i++)
-        signal(not_ours[i], SIG_IGN);
+        sigaction(not_ours[i], &(struct sigaction){ .sa_handler = SIG_IGN }, NULL);
     fd_close_all_but((const int[]){ meta[1], bulk[1] }, 2);
     struct mfs_serve_opts so = *o;
     so.meta_fd = meta[1];
