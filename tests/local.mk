@@ -5,7 +5,7 @@ TESTS += tests/lib/self-test
 
 # Unit tests: one program per file of the code; those of common need no flags of their own.
 LDADD = common/libcommon.a $(CMOCKA_LIBS)
-UNIT_TESTS = \
+UNIT_TESTS += \
   tests/unit/common/test_base64 \
   tests/unit/common/test_buf \
   tests/unit/common/test_err \
