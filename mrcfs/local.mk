@@ -44,3 +44,4 @@ mrcfs_mrcfs_SOURCES = \
   mrcfs/mountopts.c mrcfs/mountopts.def mrcfs/mountopts.h \
   mrcfs/options.def
 mrcfs_mrcfs_LDADD = mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a $(FUSE_LIBS)
+dist_man_MANS += mrcfs/mrcfs.1

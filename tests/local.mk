@@ -5,7 +5,7 @@ TESTS += tests/lib/self-test
 
 # Unit tests: one program per file of the code; those of common need no flags of their own.
 LDADD = common/libcommon.a $(CMOCKA_LIBS)
-UNIT_TESTS = \
+UNIT_TESTS += \
   tests/unit/common/test_base64 \
   tests/unit/common/test_buf \
   tests/unit/common/test_err \
@@ -29,7 +29,8 @@ tests_unit_mrcfs_test_server_LDADD = mrcfs/libmrcfs.a common/libcommon.a $(CMOCK
 check_PROGRAMS += tests/lib/mfs_serve
 tests_lib_mfs_serve_SOURCES = tests/lib/mfs_serve_main.c
 tests_lib_mfs_serve_LDADD = mrcfs/libmrcfs.a common/libcommon.a
-UNIT_TESTS += tests/unit/mrc/test_plan
+UNIT_TESTS += tests/unit/mrc/test_plan tests/unit/mrc/test_record
+tests_unit_mrc_test_record_LDADD = mrc/agent/libview.a common/libcommon.a $(CMOCKA_LIBS)
 tests_unit_mrc_test_plan_LDADD = mrc/agent/libview.a common/libcommon.a $(CMOCKA_LIBS)
 
 # Runs a command in a view as the agent does, for tests/net/view.sh.
@@ -42,6 +43,8 @@ tests_unit_mrc_test_quote_LDADD = mrc/libmrc.a common/libcommon.a $(CMOCKA_LIBS)
 # A transport between standard input and output, for tests/net/mrc-ssh*.sh.
 check_PROGRAMS += tests/net/stream_driver
 tests_net_stream_driver_LDADD = mrc/libmrc.a common/libcommon.a $(SSH2_LIBS)
+TESTS += tests/net/view.sh
+EXTRA_DIST += tests/net/view.sh
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS)

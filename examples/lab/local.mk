@@ -28,9 +28,6 @@ lab_tests = tests/net/lab-bad-days.sh tests/net/lab-basic.sh tests/net/lab-kille
 TESTS += $(lab_tests)
 EXTRA_DIST += $(lab_tests)
 
-if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/lab/test_delayline tests/unit/lab/test_linkspec
-TESTS += tests/unit/lab/test_delayline tests/unit/lab/test_linkspec
-endif
+UNIT_TESTS += tests/unit/lab/test_delayline tests/unit/lab/test_linkspec
 tests_unit_lab_test_delayline_LDADD = examples/lab/liblabcore.a common/libcommon.a $(CMOCKA_LIBS)
 tests_unit_lab_test_linkspec_LDADD = examples/lab/liblabcore.a common/libcommon.a $(CMOCKA_LIBS)

@@ -76,7 +76,7 @@ static int prepare_step(struct build *b, size_t i, struct err *e)
     path[s->path_len] = 0;
     switch (s->kind) {
     case PLAN_PLACE: return place_take(b->o->cache_dir, path, e);
-    case PLAN_SCRATCH: return scratch_take(b->o->cache_dir, &b->scratch_fds[i], e);
+    case PLAN_SCRATCH: return scratch_take(b->o->cache_dir, &b->sources[i], e);
     case PLAN_MKDIR:
     case PLAN_HEAD: return 0;
     case PLAN_SKELETON:
@@ -99,7 +99,6 @@ int build_prepare(struct build *b, const struct view_opts *o, int sock, struct v
     b->report = r;
     b->sock = sock;
     b->root_fd = -1;
-    memset(b->scratch_fds, -1, sizeof b->scratch_fds);
     struct plan_oracle target = { .look = look };
     int rc = plan_make(o, &target, &b->plan, e);
     for (size_t i = 0; rc == 0 && i < b->plan.count; i++)
@@ -508,8 +507,6 @@ static int do_head(struct build *b, const struct plan_step *s, struct err *e)
     return rc;
 }
 
-/* The directory that takes the writes: on disk, or in memory when the file system of the cache
- * directory can't be used for it. */
 static int mount_overlay(struct build *b, int lower_fd, int layer_fd, const char *where)
 {
     if (mkdirat(layer_fd, "upper", 0755) < 0 || mkdirat(layer_fd, "work", 0700) < 0)
@@ -526,16 +523,6 @@ static int mount_overlay(struct build *b, int lower_fd, int layer_fd, const char
     return mount("mrc-scratch", where, "overlay", MS_NOSUID | MS_NODEV, text) < 0 ? -errno : 0;
 }
 
-static int overlay_in_memory(struct build *b, int lower_fd, const char *where)
-{
-    char base[32];
-    snprintf(base, sizeof base, "/.layer-%d", lower_fd);
-    if (mkdir(base, 0700) < 0)
-        return -errno;
-    AUTO_FD fd = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 ? -errno : mount_overlay(b, lower_fd, fd, where);
-}
-
 /* Root of the overlay: as what lies below it. */
 static void copy_mode(int lower_fd, int layer_fd)
 {
@@ -547,26 +534,48 @@ static void copy_mode(int lower_fd, int layer_fd)
     (void)!fchmodat(layer_fd, "upper", st.st_mode & 07777, 0);
 }
 
+/* layer: directory that takes the writes, as it is reached while building. */
+static int overlay_on(struct build *b, int lower_fd, const char *layer, const char *where)
+{
+    AUTO_FD fd = open(layer, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int rc = mount_overlay(b, lower_fd, fd, where);
+    if (rc == 0)
+        copy_mode(lower_fd, fd);
+    return rc;
+}
+
+/* The file system of the cache directory may be one that can't take an overlay's writes. */
+static int overlay_in_memory(struct build *b, const struct plan_step *s, int lower_fd,
+                             const char *where)
+{
+    char layer[32];
+    snprintf(layer, sizeof layer, "/.layer-%d", lower_fd);
+    if (mkdir(layer, 0700) < 0)
+        return -errno;
+    int rc = overlay_on(b, lower_fd, layer, where);
+    if (rc == 0)
+        view_note(b->report,
+                  "--scratch %.*s: what is written there is kept in memory, because the file "
+                  "system of %s can't hold it",
+                  (int)s->path_len, s->path, b->o->cache_dir);
+    return rc;
+}
+
 static int do_scratch(struct build *b, size_t i, struct err *e)
 {
     const struct plan_step *s = &b->plan.steps[i];
     AUTO_FD at = open_new(b, s->path, s->path_len);
     if (at < 0)
         return err_set(e, -at, "--scratch %.*s: not in the view", (int)s->path_len, s->path);
-    char where[FD_PATH_BYTES];
+    char where[FD_PATH_BYTES], layer[PATH_MAX + 8];
     fd_path(at, where);
-    int rc = mount_overlay(b, at, b->scratch_fds[i], where);
+    int rc = old_path(b->sources[i], layer, sizeof layer);
     if (rc == 0)
-        copy_mode(at, b->scratch_fds[i]);
-    if (rc == -EINVAL || rc == -EOPNOTSUPP || rc == -ENOTSUP) {
-        rc = overlay_in_memory(b, at, where);
-        if (rc == 0)
-            view_note(b->report,
-                      "--scratch %.*s: what is written there is kept in memory, because the "
-                      "file system of %s can't hold it",
-                      (int)s->path_len, s->path, b->o->cache_dir);
-    }
-    fd_close(&b->scratch_fds[i]);
+        rc = overlay_on(b, at, layer, where);
+    if (rc == -EINVAL || rc == -EOPNOTSUPP)
+        rc = overlay_in_memory(b, s, at, where);
     if (rc < 0)
         return err_set(e, -rc,
                        "--scratch %.*s: the target can't mount an overlay file system (as an "

@@ -12,10 +12,10 @@ struct build {
     struct view_report *report;
     int sock; /* where VIEW_MSG_FUSE goes */
     struct plan plan;
-    char *sources[PLAN_STEPS_MAX];   /* of each step: the target's directory without symbolic
-                                        links, where it has one */
-    int scratch_fds[PLAN_STEPS_MAX]; /* directory for the layer of a PLAN_SCRATCH, or -1 */
-    int skeletons[PLAN_STEPS_MAX];   /* mounted skeletons, to be sealed */
+    /* Of each step, without symbolic links: the target's directory that it shows, or the one
+     * that takes the writes of a PLAN_SCRATCH; NULL where it has none. */
+    char *sources[PLAN_STEPS_MAX];
+    int skeletons[PLAN_STEPS_MAX]; /* mounted skeletons, to be sealed */
     size_t skeleton_count;
     int root_fd; /* the new root, as far as it stands */
     uid_t uid;   /* as the mounts' owner, in our namespace */

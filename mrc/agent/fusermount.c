@@ -39,8 +39,9 @@ const char *fusermount_find(struct err *e)
     return found;
 }
 
-/* Starts program with args; a socket for the descriptor when comm_fd is not negative. */
-static int start(const char *const *args, int comm_fd, pid_t *pid_out)
+/* Starts program with args; a socket for the descriptor when comm_fd is not negative; what it
+ * says goes to words_fd. */
+static int start(const char *const *args, int comm_fd, int words_fd, pid_t *pid_out)
 {
     pid_t pid = fork();
     if (pid < 0)
@@ -53,8 +54,8 @@ static int start(const char *const *args, int comm_fd, pid_t *pid_out)
     if (null_fd >= 0) {
         dup2(null_fd, 0);
         dup2(null_fd, 1);
-        dup2(null_fd, 2);
     }
+    dup2(words_fd < 0 ? null_fd : words_fd, 2);
     char env[32] = "";
     if (comm_fd >= 0) {
         snprintf(env, sizeof env, "_FUSE_COMMFD=%d", comm_fd);
@@ -139,19 +140,29 @@ int fusermount_mount(const char *where, const char *source, const char *text, bo
         return err_set(e, -rc, "run %s", program);
     AUTO_FD sock = pair[0];
     AUTO_FD theirs = pair[1];
+    rc = fd_pipe(pair);
+    if (rc < 0)
+        return err_set(e, -rc, "run %s", program);
+    AUTO_FD words = pair[0];
+    AUTO_FD words_theirs = pair[1];
     const char *args[] = { program, "-o", options, "--", where, NULL };
     pid_t pid = -1;
-    rc = start(args, theirs, &pid);
+    rc = start(args, theirs, words_theirs, &pid);
     fd_close(&theirs);
+    fd_close(&words_theirs);
     if (rc < 0)
         return err_set(e, -rc, "run %s", program);
     rc = receive_mounted(sock, fd_out);
+    char said[160];
+    ssize_t n = rc < 0 ? fd_read_full(words, said, sizeof said - 1) : 0;
     int ended = finish(pid);
     if (rc == 0 && ended == 0)
         return 0;
     if (rc == 0)
         fd_close(fd_out);
-    return err_set(e, 0, "%s could not mount at %s", program, where);
+    said[n < 0 ? 0 : n] = 0;
+    said[strcspn(said, "\n")] = 0;
+    return err_set(e, 0, "mount at %s: %s", where, said[0] ? said : "fusermount3 failed");
 }
 
 int fusermount_unmount(const char *where)
@@ -166,6 +177,6 @@ int fusermount_unmount(const char *where)
         return -ENOENT;
     const char *args[] = { program, "-u", "-z", "--", where, NULL };
     pid_t pid = -1;
-    int rc = start(args, -1, &pid);
+    int rc = start(args, -1, -1, &pid);
     return rc < 0 ? rc : finish(pid);
 }

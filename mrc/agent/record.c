@@ -145,7 +145,7 @@ int place_take(const char *cache_dir, const char *path, struct err *e)
     return 0; /* r.fd stays open */
 }
 
-int scratch_take(const char *cache_dir, int *fd_out, struct err *e)
+int scratch_take(const char *cache_dir, char **path_out, struct err *e)
 {
     char dir[PATH_MAX], path[PATH_MAX + 16];
     int rc = records_dir(cache_dir, dir, sizeof dir);
@@ -154,20 +154,16 @@ int scratch_take(const char *cache_dir, int *fd_out, struct err *e)
     snprintf(path, sizeof path, "%s/layer-%d-XXXXXX", dir, (int)getpid());
     if (!mkdtemp(path))
         return err_set(e, errno, "make a directory in %s", dir);
-    struct record r;
+    struct record r = { .fd = -1 };
     rc = record_new(cache_dir, RECORD_SCRATCH, path, &r, e);
-    if (rc < 0) {
-        rmdir(path);
-        return rc;
-    }
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) {
-        rc = err_set(e, errno, "open %s", path);
+    char *clean = rc < 0 ? NULL : realpath(path, NULL);
+    if (!clean) {
+        rc = rc < 0 ? rc : err_set(e, errno, "%s", path);
         rmdir(path);
         record_drop(&r);
         return rc;
     }
-    *fd_out = fd;
+    *path_out = clean;
     return 0; /* r.fd stays open */
 }
 

@@ -38,9 +38,9 @@ void record_drop(struct record *r);
  * takes that mount away. Returns 0 or -errno with words. */
 MUST int place_take(const char *cache_dir, const char *path, struct err *e);
 
-/* Makes a fresh empty directory for a scratch layer, opened at *fd_out, removed by the sweep.
- */
-MUST int scratch_take(const char *cache_dir, int *fd_out, struct err *e);
+/* Makes a fresh empty directory for a scratch layer, removed by the sweep; its path, without
+ * symbolic links, is the caller's to free. Returns 0 or -errno with words. */
+MUST int scratch_take(const char *cache_dir, char **path_out, struct err *e);
 
 /* Removes what the records name that nobody uses. unmount takes care of RECORD_MOUNT; NULL:
  * leave those. */

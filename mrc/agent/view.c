@@ -12,6 +12,7 @@
 #include "mrc/agent/ns.h"
 #include "mrc/agent/record.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -261,17 +262,30 @@ static int check_direct(const struct view_opts *o, struct err *e)
     return 0;
 }
 
+/* A mount there hides what is in it from the user's other programs: there must be nothing. */
+static int check_direct_place(const char *path, struct err *e)
+{
+    static const char why[] = "this target allows no user namespaces, so the head's directory "
+                              "is mounted over it for all to see";
+    DIR *d = opendir(path);
+    if (!d)
+        return err_set(e, errno, "%s on the target (%s)", path, why);
+    size_t count = 0;
+    struct dirent *entry;
+    while (count == 0 && (entry = readdir(d)))
+        count += strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..");
+    closedir(d);
+    return count ? err_set(e, ENOTEMPTY, "%s on the target (%s)", path, why) : 0;
+}
+
 static int enter_direct(const struct view_opts *o, int sock, struct err *e)
 {
     int rc = check_direct(o, e);
     for (size_t i = 0; rc == 0 && i < o->count; i++) {
         const struct view_mount *m = &o->mounts[i];
-        struct stat st;
-        if (stat(m->path, &st) < 0)
-            return err_set(e, errno,
-                           "%s on the target, to mount the head's directory on (this target "
-                           "allows no user namespaces)",
-                           m->path);
+        rc = check_direct_place(m->path, e);
+        if (rc < 0)
+            return rc;
         struct record record; /* stays open as long as the view */
         rc = mount_outside(o, m, sock, m->path, &record, e);
     }

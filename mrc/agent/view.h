@@ -30,8 +30,7 @@
 
 enum {
     VIEW_MOUNTS_MAX =
-        128,              /* trees in one view: MFS_EXPORTS_MAX from the head, as many others */
-    VIEW_PLACES_MAX = 64, /* mount points made in shared temporary directories */
+        128, /* trees in one view: MFS_EXPORTS_MAX from the head, as many others */
     VIEW_ENTRIES_MAX = 50000 /* names of a directory whose copy must be built, see plan.h */
 };
 

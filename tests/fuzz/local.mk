@@ -13,7 +13,7 @@ FUZZ_MAIN = tests/fuzz/replay_main.c
 FUZZ_LDFLAGS = $(AM_LDFLAGS)
 endif
 
-FUZZ_TESTS = tests/fuzz/ops_fuzz
+FUZZ_TESTS += tests/fuzz/ops_fuzz
 tests_fuzz_ops_fuzz_SOURCES = tests/fuzz/ops_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_ops_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
 tests_fuzz_ops_fuzz_LDADD = mrcfs/libmrcfs.a common/libcommon.a

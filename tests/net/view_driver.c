@@ -355,7 +355,7 @@ int main(int argc, char **argv)
     int status = view_wait_init(pid);
     if (rc == 0)
         rc = WIFEXITED(status) ? WEXITSTATUS(status) : FAILED;
-    int left = wait_for_servers(&d);
     view_cleanup(d.o.cache_dir);
+    int left = wait_for_servers(&d);
     return left ? left : rc;
 }
