@@ -152,7 +152,6 @@ static void on_hangup(void *ctx UNUSED, uint32_t events)
 
 TEST(hang_up_is_told_only_where_something_is_waited_for)
 {
-    int pair[2];
     assert_ok(fd_socketpair(pair));
     assert_ok(loop_fd_add(loop, &watch, pair[0], 0, on_hangup, NULL));
     fd_close(&pair[1]);
