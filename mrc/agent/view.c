@@ -7,8 +7,8 @@
 #include "mrc/agent/view.h"
 
 #include "common/sys/fd.h"
-#include "common/sys/fusermount.h"
 #include "mrc/agent/build.h"
+#include "mrc/agent/fusermount.h"
 #include "mrc/agent/ns.h"
 #include "mrc/agent/record.h"
 
@@ -170,10 +170,7 @@ static int mount_outside(const struct view_opts *o, const struct view_mount *m, 
     if (rc < 0)
         return rc;
     AUTO_FD fd = -1;
-    struct fusermount_opts how = { .source = o->source ? o->source : "mrc",
-                                   .text = text,
-                                   .is_read_only = m->is_read_only };
-    rc = fusermount_mount(where, &how, &fd, e);
+    rc = fusermount_mount(where, o->source ? o->source : "mrc", text, m->is_read_only, &fd, e);
     if (rc == 0)
         rc = view_send_fuse(sock, m->export_number, fd, e);
     if (rc < 0) {
@@ -433,25 +430,12 @@ int view_drop_privilege(const struct view_report *r, struct err *e)
 
 /* --- afterwards --- */
 
-/* Whether path is a directory on the same file system as its parent. */
-static bool is_plain_dir(const char *path)
-{
-    char parent[PATH_MAX + 4];
-    struct stat own, above;
-    snprintf(parent, sizeof parent, "%s/..", path);
-    if (lstat(path, &own) < 0)
-        return errno == ENOENT;
-    return stat(parent, &above) == 0 && own.st_dev == above.st_dev;
-}
-
 static int unmount_outside(const char *path)
 {
-    int rc = fusermount_unmount(path, true, NULL);
-    if (rc < 0 && !is_plain_dir(path))
-        return rc;
+    int rc = fusermount_unmount(path);
     if (strstr(path, "/views/mnt-"))
-        rmdir(path);
-    return 0;
+        rc = rmdir(path) < 0 && errno == EBUSY ? -EBUSY : 0;
+    return rc;
 }
 
 void view_cleanup(const char *cache_dir)
