@@ -9,6 +9,7 @@ common_libcommon_a_SOURCES = \
   common/base/wire_errors.c common/base/wire_errors.def common/base/wire_errors.h \
   common/sys/buf.c common/sys/buf.h \
   common/sys/clock.c common/sys/clock.h \
+  common/sys/crypto.c common/sys/crypto.h \
   common/sys/fd.c common/sys/fd.h \
   common/sys/fusermount.c common/sys/fusermount.h \
   common/sys/log.c common/sys/log.h \

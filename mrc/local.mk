@@ -31,6 +31,7 @@ mrc_libmrc_a_SOURCES = \
   mrc/hostkey.c mrc/hostkey.h \
   mrc/keyfile.c mrc/keyfile.h \
   mrc/openssh.c mrc/openssh.h \
+  mrc/push.c mrc/push.h \
   mrc/quote.c mrc/quote.h \
   mrc/ssh.c mrc/ssh.h \
   mrc/sshconf.c mrc/sshconf.h \

@@ -37,8 +37,18 @@ tests_unit_mrc_test_plan_LDADD = mrc/agent/libview.a common/libcommon.a $(CMOCKA
 check_PROGRAMS += tests/net/view_driver
 tests_net_view_driver_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS)
 tests_net_view_driver_LDADD = mrc/agent/libview.a common/libcommon.a $(FUSE_LIBS)
+UNIT_TESTS += tests/unit/common/test_crypto
+tests_unit_common_test_crypto_LDADD = common/libcommon.a $(SODIUM_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrc/test_quote
 tests_unit_mrc_test_quote_LDADD = mrc/libmrc.a common/libcommon.a $(CMOCKA_LIBS)
+
+# The upload of an agent through a shell, for tests/net/mrc-push.sh.
+check_PROGRAMS += tests/net/push_driver tests/net/fake_agent
+tests_net_push_driver_LDADD = mrc/libmrc.a common/libcommon.a $(SODIUM_LIBS)
+tests_net_fake_agent_LDFLAGS = $(AM_LDFLAGS) -static
+tests_net_fake_agent_LDADD =
+TESTS += tests/net/mrc-push.sh
+EXTRA_DIST += tests/net/mrc-push.sh
 
 # A transport between standard input and output, for tests/net/mrc-ssh*.sh.
 check_PROGRAMS += tests/net/stream_driver
