@@ -83,6 +83,9 @@ static struct mrc_tree *find(struct mrc_trees *t, int kind, const char *path)
     return NULL;
 }
 
+/* What stays the target's in a root view. */
+static const char *const root_view_target[] = { "/dev", "/proc", "/run", "/sys", "/tmp" };
+
 /* The head tree that path would be seen in. */
 static struct mrc_tree *covering(struct mrc_trees *t, const char *path)
 {
@@ -91,6 +94,10 @@ static struct mrc_tree *covering(struct mrc_trees *t, const char *path)
         if (is_inside(path, t->list[i].path) &&
             (!best || strlen(t->list[i].path) > strlen(best->path)))
             best = &t->list[i];
+    if (best && !strcmp(best->path, "/"))
+        for (size_t i = 0; i < ARRAY_LEN(root_view_target); i++)
+            if (is_inside(path, root_view_target[i]))
+                return NULL;
     return best && best->kind == VIEW_HEAD ? best : NULL;
 }
 
@@ -221,6 +228,20 @@ static int find_home(struct mrc_trees *t, struct err *e)
     return make_absolute(home, &t->home, e);
 }
 
+/* Home and working directory may lie in a tree that is the target's there, such as /tmp. */
+static int add_root_view(struct mrc_trees *t, bool wants_cwd, struct err *e)
+{
+    struct stat st;
+    int rc = add_head(t, "/", false, e);
+    if (rc == 0 && stat(t->home, &st) == 0 && S_ISDIR(st.st_mode))
+        rc = add_head(t, t->home, false, e);
+    bool is_kernels =
+        is_inside(t->cwd, "/proc") || is_inside(t->cwd, "/sys") || is_inside(t->cwd, "/dev");
+    if (rc == 0 && wants_cwd && !is_kernels)
+        rc = add_head(t, t->cwd, false, e);
+    return rc;
+}
+
 static int add_home_view(struct mrc_trees *t, bool wants_cwd, struct err *e)
 {
     struct stat st;
@@ -247,7 +268,7 @@ int mrc_trees_make(const struct mrc_options *o, struct mrc_trees *t, struct err 
     if (rc < 0)
         return rc;
     if (o->view == VIEW_CHOICE_ROOT)
-        rc = add_head(t, "/", false, e);
+        rc = add_root_view(t, !o->directory, e);
     else
         rc = add_home_view(t, !o->directory, e);
     if (rc == 0)

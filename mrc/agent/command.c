@@ -142,6 +142,52 @@ static int complete_path(void)
     return setenv("PATH", text, 1) < 0 ? -errno : 0;
 }
 
+/* A script without #! is the shell's, as execvp and every shell have it. */
+static void exec_file(const char *path, char **argv)
+{
+    execve(path, argv, environ);
+    if (errno != ENOEXEC)
+        return;
+    size_t n = 0;
+    while (argv[n])
+        n++;
+    AUTO_FREE char **with_sh = calloc(n + 2, sizeof *with_sh);
+    if (!with_sh)
+        return;
+    with_sh[0] = (char *)"sh";
+    with_sh[1] = (char *)path;
+    memcpy(with_sh + 2, argv + 1, (n ? n : 1) * sizeof *argv); /* with the NULL at the end */
+    execve("/bin/sh", with_sh, environ);
+    errno = ENOEXEC;
+}
+
+/* Returns -errno: ENOENT when no directory of PATH has the command, also where some can't be
+ * searched; EACCES when one has a file of that name that can't be executed. (execvpe says
+ * EACCES for both.) */
+static int exec_command(char **argv)
+{
+    if (strchr(argv[0], '/')) {
+        exec_file(argv[0], argv);
+        return -errno;
+    }
+    int rc = -ENOENT;
+    const char *path = getenv("PATH");
+    for (const char *at = path; at && argv[0][0];) {
+        size_t len = strcspn(at, ":");
+        char file[4096];
+        struct stat st;
+        int n = snprintf(file, sizeof file, "%.*s%s%s", (int)len, at, len ? "/" : "", argv[0]);
+        if (n > 0 && (size_t)n < sizeof file && stat(file, &st) == 0 && S_ISREG(st.st_mode)) {
+            exec_file(file, argv);
+            if (errno != EACCES)
+                return -errno;
+            rc = -EACCES;
+        }
+        at = at[len] ? at + len + 1 : NULL;
+    }
+    return rc;
+}
+
 /* The shell field of this user's line in /etc/passwd; empty when there is none. */
 static void passwd_shell(char *shell, size_t size)
 {
@@ -210,11 +256,12 @@ static void run(const struct supervise_opts *o, char **argv, char **env, int rep
         environ = env;
         rc = complete_path();
         set_signals(spec->ignored);
-        if (rc == 0 && argv[0])
-            execvpe(argv[0], argv, environ);
-        else if (rc == 0)
+        if (rc == 0 && argv[0]) {
+            rc = exec_command(argv);
+        } else if (rc == 0) {
             exec_login_shell(spec);
-        rc = -errno;
+            rc = -errno;
+        }
         struct stat st;
         if (rc == -ENOENT && argv[0] && strchr(argv[0], '/') && stat(argv[0], &st) == 0)
             snprintf(e.text, sizeof e.text, "%.160s: its interpreter or loader is not there",
