@@ -167,6 +167,13 @@ same "root view's other trees" "proc head's" \
 mkdir -p small/proc
 has "root view without directories" "no /sys to mount on" "$(V -R -H "/=$w/small" true 2>&1 || :)"
 
+# --- older kernels ---
+same "home view of old" "head's below" \
+    "$(V -E -H "/home/$tag=$w/head" -H "$w/t/link/in=$w/head/sub" sh -c "echo \$(cat /home/$tag/inside $w/t/link/in/file)")"
+same "root view of old" "head's" "$(V -E -R -H "/=/" -H "/tmp/$tag-r=$w/head" cat "/tmp/$tag-r/inside")"
+same "carved out of old" "mine ro" "$(V -E -H "$w/t=$w/carved" -T "$w/t/own" sh -c \
+    "echo \$(cat $w/t/own/file) ro")"
+
 # --- shared temporary directories ---
 T() { V -H "/tmp/$tag-p/deep=$w/head" -C "/tmp/$tag-p/deep" "$@"; }
 same "in /tmp" "head's" "$(T sh -c "echo x >/tmp/$tag-x && cat inside")"

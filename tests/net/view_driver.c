@@ -2,10 +2,11 @@
 /* view_driver.c: runs a command in a view, the way the agent does, with head trees that are
  * other directories of this computer. For tests/net/view.sh.
  *
- *   view_driver [-R] [-P] [-N] [-m means] [-u uid] [-g gid] [-d cache] [-C cwd]
+ *   view_driver [-R] [-E] [-P] [-N] [-m means] [-u uid] [-g gid] [-d cache] [-C cwd]
  *               [-H path=dir] [-O path=dir] [-T path] [-S path] [--] command args…
- *   -R root view; -P print what works and end; -N no pid namespace; -O like -H, read-only;
- *   -T target's tree; -S scratch. Exits with the command's status, 125 when there is no view.
+ *   -R root view; -E as on a kernel without openat2 and mount_setattr; -P print what works and
+ * end; -N no pid namespace; -O like -H, read-only; -T target's tree; -S scratch. Exits with the
+ * command's status, 125 when there is no view.
  */
 #include "common/sys/fd.h"
 #include "mrc/agent/view.h"
@@ -14,6 +15,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fuse.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +24,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -304,6 +308,22 @@ static void print_probe(const struct view_probe *p)
     }
 }
 
+/* The system calls that came with Linux 5.6 and 5.12 answer ENOSYS from now on. */
+static int forget_new_calls(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mount_setattr, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = { .len = ARRAY_LEN(code), .filter = code };
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return -errno;
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0 ? -errno : 0;
+}
+
 int main(int argc, char **argv)
 {
     static struct driver d;
@@ -314,10 +334,11 @@ int main(int argc, char **argv)
                               .job_gid = getegid(),
                               .source = "test" };
     int option, means = -1;
-    bool wants_probe = false;
-    while ((option = getopt(argc, argv, "+RPNnm:u:g:d:C:H:O:T:S:")) >= 0) {
+    bool wants_probe = false, is_old = false;
+    while ((option = getopt(argc, argv, "+REPNnm:u:g:d:C:H:O:T:S:")) >= 0) {
         switch (option) {
         case 'R': d.o.is_root_view = true; break;
+        case 'E': is_old = true; break;
         case 'P': wants_probe = true; break;
         case 'N': d.o.no_pid_ns = true; break;
         case 'n': d.o.wants_target_resolver = true; break;
@@ -334,6 +355,8 @@ int main(int argc, char **argv)
         }
     }
     d.command = argv + optind;
+    if (is_old && forget_new_calls() < 0)
+        return FAILED;
     view_probe(d.o.cache_dir, &d.probe);
     if (means >= 0)
         d.probe.means = (enum view_means)means;
