@@ -5,16 +5,18 @@
 
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
-#include "mrc/magic.h"
+#include "common/sys/mem.h"
+#include "mrc/push.h"
 #include "mrc/transport.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+enum { TRANSPORT_WAIT_MS = 2000 };
 
 static size_t list_of(const struct opt_list *from, const char **to)
 {
@@ -32,11 +34,10 @@ static enum mrc_transport_kind kind_of(const struct mrc_options *o)
     return o->via ? MRC_TRANSPORT_VIA : ssh[o->transport];
 }
 
-int mrc_connect(const struct mrc_options *o, struct mrc_connection *out, struct err *e)
+static int start_transport(const struct mrc_options *o, const char *command,
+                           struct mrc_connection *out, struct err *e)
 {
     static const char *identities[OPT_LIST_MAX], *ssh_options[OPT_LIST_MAX];
-    char command[4096];
-    snprintf(command, sizeof command, "exec %s", getenv("MRC_AGENT"));
     struct mrc_transport_opts to = { .kind = kind_of(o),
                                      .host = o->host,
                                      .user = o->user[0] ? o->user : NULL,
@@ -50,6 +51,7 @@ int mrc_connect(const struct mrc_options *o, struct mrc_connection *out, struct 
                                      .via = o->via,
                                      .command = command,
                                      .forward_agent = o->forward_agent,
+                                     .is_batch = o->background,
                                      .verbosity = (int)log_level() };
     struct mrc_stream stream;
     int rc = mrc_transport_start(&to, &stream, e);
@@ -57,16 +59,62 @@ int mrc_connect(const struct mrc_options *o, struct mrc_connection *out, struct 
         return rc;
     out->fd = stream.fd;
     out->pid = stream.pid;
-    char magic[64];
-    ssize_t n = fd_read_full(out->fd, magic, strlen(MRC_AGENT_MAGIC));
-    if (n != (ssize_t)strlen(MRC_AGENT_MAGIC) || memcmp(magic, MRC_AGENT_MAGIC, (size_t)n))
-        return err_set(e, EPROTO, "magic");
     return 0;
+}
+
+/* Waits a moment for the transport's end. Returns its wait status, -1 while it still runs. */
+static int transport_status(pid_t pid)
+{
+    AUTO_FD pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    struct pollfd pf = { .fd = pidfd, .events = POLLIN };
+    int n;
+    do
+        n = pidfd < 0 ? 0 : poll(&pf, 1, TRANSPORT_WAIT_MS);
+    while (n < 0 && errno == EINTR);
+    int status;
+    return waitpid(pid, &status, WNOHANG) == pid ? status : -1;
+}
+
+int mrc_connect(const struct mrc_options *o, struct mrc_connection *out, struct err *e)
+{
+    AUTO_FREE struct mrc_agents *agents = calloc(1, sizeof *agents);
+    AUTO_FREE char *command = malloc(MRC_PUSH_COMMAND_BYTES);
+    if (!agents || !command)
+        return err_set(e, ENOMEM, "connection");
+    int rc = mrc_agents_find(agents, e);
+    if (rc < 0)
+        return rc;
+    struct mrc_push_opts po = { .agents = agents, .host = o->host, .start_timeout_ms = -1 };
+    char nonce[MRC_PUSH_NONCE_BYTES];
+    rc = mrc_push_command(command, MRC_PUSH_COMMAND_BYTES, nonce, &po, e);
+    if (rc == 0)
+        rc = start_transport(o, command, out, e);
+    if (rc < 0)
+        return rc;
+    struct mrc_push_report report = { 0 };
+    rc = mrc_push_run(out->fd, nonce, &po, &report, e);
+    if (rc == 0) {
+        log_at(LOG_VERBOSE,
+               report.is_uploaded ? "%s: agent sent, %llu bytes"
+                                  : "%s: agent was there, %llu bytes sent",
+               o->host, (unsigned long long)report.sent_bytes);
+        return 0;
+    }
+    fd_close(&out->fd);
+    int status = transport_status(out->pid);
+    if (status != -1) {
+        out->pid = 0;
+        /* It has said itself, and better, why there is no stream. */
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 255)
+            e->text[0] = 0;
+    }
+    return rc;
 }
 
 void mrc_disconnect(struct mrc_connection *c)
 {
     fd_close(&c->fd);
-    free(c->early);
-    c->early = NULL;
+    if (c->pid > 0)
+        kill(c->pid, SIGTERM);
+    c->pid = 0;
 }

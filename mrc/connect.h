@@ -6,19 +6,19 @@
 
 #include "mrc/options.h"
 
-#include <stdint.h>
 #include <sys/types.h>
 
 struct mrc_connection {
-    int fd;         /* -1 = none */
-    pid_t pid;      /* the transport */
-    uint8_t *early; /* what came behind the agent's magic already; owned */
-    size_t early_len;
+    int fd;    /* -1 = none */
+    pid_t pid; /* the transport */
 };
 
+/* Starts the transport, asks on the terminal what it has to ask, and uploads the agent if it is
+ * not there. Returns 0, or -errno; e->text is empty when the transport has already said on
+ * standard error why. */
 MUST int mrc_connect(const struct mrc_options *o, struct mrc_connection *out, struct err *e);
 
-/* Closes what is left and waits a moment for the transport. */
+/* Closes what is left; the transport ends with it. */
 void mrc_disconnect(struct mrc_connection *c);
 
 #endif

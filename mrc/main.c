@@ -100,8 +100,6 @@ static int run_job(const struct mrc_options *o, const struct mrc_trees *t,
                                    .trees = t,
                                    .server = &server,
                                    .link_fd = take_fd(&connection.fd),
-                                   .early = { connection.early,
-                                              (uint32_t)connection.early_len },
                                    .on_started = on_started,
                                    .ctx = &started_fd };
         rc = mrc_run(&ro, out, e);
@@ -135,7 +133,8 @@ int main(int argc, char **argv)
         rc = run_job(&o, &trees, &out, &e);
     mrc_trees_fini(&trees);
     if (rc < 0) {
-        log_error("%s", e.text);
+        if (e.text[0]) /* empty: the transport has said it */
+            log_error("%s", e.text);
         return out.code ? out.code : EXIT_MRC;
     }
     return out.by_signal ? die_by(out.code) : out.code;

@@ -475,7 +475,6 @@ static int start(struct run *r)
     if (rc < 0)
         return err_set(r->e, -rc, "watch signals");
     go_raw(r);
-    mrc_link_feed(r->link, r->o->early);
     return 0;
 }
 

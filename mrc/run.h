@@ -4,7 +4,6 @@
 #ifndef MRC_RUN_H
 #define MRC_RUN_H
 
-#include "common/base/wire.h"
 #include "mrc/options.h"
 #include "mrc/serve.h"
 #include "mrc/trees.h"
@@ -20,7 +19,6 @@ struct mrc_run_opts {
     const struct mrc_trees *trees;
     struct mrc_server *server;     /* its descriptors are taken */
     int link_fd;                   /* agent at the other end, magic already read; taken */
-    struct bytes early;            /* bytes read behind the magic */
     void (*on_started)(void *ctx); /* the command runs; may be NULL */
     void *ctx;
 };

@@ -10,15 +10,14 @@ mrc_agent_libview_a_SOURCES = \
 
 # The agent runs where nothing is installed: static, and carried by mrc from agents/ARCHITECTURE.
 agentdir = $(pkglibexecdir)/agents/$(AGENT_ARCH)
-agent_PROGRAMS = mrc-agent
-mrc_agent_SOURCES = \
+agent_PROGRAMS = mrc/mrc-agent
+mrc_mrc_agent_SOURCES = \
   mrc/agent/command.c mrc/agent/command.h \
   mrc/agent/demandfile.c mrc/agent/demandfile.h \
   mrc/agent/files.c mrc/agent/files.h \
   mrc/agent/job.c mrc/agent/job.h \
   mrc/agent/main.c \
-  mrc/agent/supervise.c mrc/agent/supervise.h \
-  mrc/magic.h
-mrc_agent_LDFLAGS = -static
-mrc_agent_LDADD = mrc/agent/libview.a mrc/libsession.a mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a \
+  mrc/agent/supervise.c mrc/agent/supervise.h
+mrc_mrc_agent_LDFLAGS = -static
+mrc_mrc_agent_LDADD = mrc/agent/libview.a mrc/libsession.a mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a \
   $(FUSE_STATIC_LIBS) $(SODIUM_STATIC_LIBS)

@@ -8,7 +8,7 @@
 #include "common/sys/log.h"
 #include "mrc/agent/job.h"
 #include "mrc/agent/view.h"
-#include "mrc/magic.h"
+#include "mrc/push.h"
 
 #include <errno.h>
 #include <fcntl.h>
