@@ -7,16 +7,15 @@ mrc_libsession_a_SOURCES += \
   mrc/demand.h \
   mrc/job.c mrc/job.def mrc/job.h \
   mrc/link.c mrc/link.h \
-  mrc/pump.c mrc/pump.h
+  mrc/pump.c mrc/pump.h \
+  mrc/serve.c mrc/serve.h
 
 bin_PROGRAMS += mrc/mrc
 mrc_mrc_SOURCES = \
-  mrc/connect.c mrc/connect.h \
   mrc/env.def mrc/hidden.def \
   mrc/main.c \
   mrc/options.c mrc/options.def mrc/options.h \
   mrc/run.c mrc/run.h \
-  mrc/serve.c mrc/serve.h \
   mrc/spec.c mrc/spec.h \
   mrc/supply.c \
   mrc/trees.c mrc/trees.h \
@@ -27,6 +26,7 @@ noinst_LIBRARIES += mrc/libmrc.a
 mrc_libmrc_a_CPPFLAGS = $(AM_CPPFLAGS) $(SSH2_CFLAGS)
 mrc_libmrc_a_SOURCES = \
   mrc/ask.c mrc/ask.h \
+  mrc/connect.c mrc/mrc.h mrc/remote.c \
   mrc/dial.c mrc/dial.h \
   mrc/hostkey.c mrc/hostkey.h \
   mrc/keyfile.c mrc/keyfile.h \

@@ -6,7 +6,7 @@
 
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
-#include "mrc/connect.h"
+#include "mrc/mrc.h"
 #include "mrc/options.h"
 #include "mrc/run.h"
 #include "mrc/serve.h"
@@ -83,6 +83,50 @@ static int serve_trees(const struct mrc_trees *t, struct mrc_server *server, str
     return mrc_serve_start(&so, server, e);
 }
 
+static size_t list_of(const struct opt_list *from, const char **to)
+{
+    for (size_t i = 0; i < from->len; i++)
+        to[i] = from->items[i].arg;
+    return from->len;
+}
+
+static enum mrc_transport_kind kind_of(const struct mrc_options *o)
+{
+    static const enum mrc_transport_kind ssh[] = { MRC_TRANSPORT_AUTO, MRC_TRANSPORT_SSH2,
+                                                   MRC_TRANSPORT_OPENSSH };
+    if (o->is_local)
+        return MRC_TRANSPORT_LOCAL;
+    return o->via ? MRC_TRANSPORT_VIA : ssh[o->transport];
+}
+
+static int connect_to(const struct mrc_options *o, struct mrc_connection *out, struct err *e)
+{
+    static const char *identities[OPT_LIST_MAX], *ssh_options[OPT_LIST_MAX];
+    struct mrc_transport_opts to = { .kind = kind_of(o),
+                                     .host = o->host,
+                                     .user = o->user[0] ? o->user : NULL,
+                                     .port = o->port,
+                                     .config_file = o->config_file,
+                                     .jump = o->jump,
+                                     .identities = identities,
+                                     .identity_count = list_of(&o->identities, identities),
+                                     .ssh_options = ssh_options,
+                                     .ssh_option_count = list_of(&o->ssh_options, ssh_options),
+                                     .via = o->via,
+                                     .forward_agent = o->forward_agent,
+                                     .verbosity = o->quiet ? LOG_QUIET : (int)log_level() };
+    return mrc_connect(&to, out, e);
+}
+
+/* -N: everything but a job. */
+static int run_nothing(const struct mrc_options *o, struct err *e)
+{
+    struct mrc_connection connection = { .fd = -1 };
+    int rc = connect_to(o, &connection, e);
+    mrc_disconnect(&connection);
+    return rc;
+}
+
 static int run_job(const struct mrc_options *o, const struct mrc_trees *t,
                    struct mrc_outcome *out, struct err *e)
 {
@@ -94,7 +138,7 @@ static int run_job(const struct mrc_options *o, const struct mrc_trees *t,
     struct mrc_connection connection = { .fd = -1 };
     rc = serve_trees(t, &server, e);
     if (rc == 0)
-        rc = mrc_connect(o, &connection, e);
+        rc = connect_to(o, &connection, e);
     if (rc == 0) {
         struct mrc_run_opts ro = { .options = o,
                                    .trees = t,
@@ -128,8 +172,13 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     static struct mrc_trees trees;
     struct mrc_outcome out = { false, EXIT_MRC };
-    rc = mrc_trees_make(&o, &trees, &e);
-    if (rc == 0)
+    if (o.no_command) {
+        rc = run_nothing(&o, &e);
+        out.code = rc < 0 ? EXIT_MRC : 0;
+    } else {
+        rc = mrc_trees_make(&o, &trees, &e);
+    }
+    if (rc == 0 && !o.no_command)
         rc = run_job(&o, &trees, &out, &e);
     mrc_trees_fini(&trees);
     if (rc < 0) {

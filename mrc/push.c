@@ -204,8 +204,13 @@ int mrc_agents_find(struct mrc_agents *a, struct err *e)
     if (n > 0) {
         path[n] = 0;
         char *slash = strrchr(path, '/');
-        snprintf(slash ? slash + 1 : path, 16, "mrc-agent");
+        size_t room = sizeof path - (size_t)(slash + 1 - path);
+        snprintf(slash + 1, room, "mrc-agent");
         rc = add(a, path, e);
+        if (rc == 0 && !a->count) { /* a build tree, for programs of other folders */
+            snprintf(slash + 1, room, "../mrc/mrc-agent");
+            rc = add(a, path, e);
+        }
     }
     if (rc == 0)
         rc = add(a, PKGLIBEXECDIR "/mrc-agent", e);

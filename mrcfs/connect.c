@@ -6,11 +6,13 @@
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
 #include "common/sys/mem.h"
+#include "mrc/mrc.h"
 #include "mrcfs/mrcfs.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -105,11 +107,47 @@ static int connect_local(const struct mfs_connect_opts *o, struct mfs_connection
     return 0;
 }
 
+/* sshfs's ssh_command is any command that takes host and command as ssh does. */
+static int connect_remote(const struct mfs_connect_opts *o, struct mfs_connection *out,
+                          struct err *e)
+{
+    char via[4096];
+    struct mrc_transport_opts to = {
+        .kind = MRC_TRANSPORT_AUTO,
+        .host = o->source.host,
+        .user = o->source.user,
+        .port = o->port,
+        .config_file = o->config_file,
+        .ssh_options = o->ssh_options,
+        .ssh_option_count = o->ssh_option_count,
+        .verbosity = o->verbosity,
+    };
+    if (o->ssh_command) {
+        int n = snprintf(via, sizeof via, "%s %s%s%s", o->ssh_command,
+                         o->source.user ? o->source.user : "", o->source.user ? "@" : "",
+                         o->source.host);
+        if (n < 0 || (size_t)n >= sizeof via)
+            return err_set(e, ENAMETOOLONG, "ssh_command");
+        to.kind = MRC_TRANSPORT_VIA;
+        to.via = via;
+    }
+    struct mrc_connection connection = { .fd = -1 };
+    int rc = mrc_connect(&to, &connection, e);
+    if (rc < 0) {
+        mrc_disconnect(&connection);
+        return rc;
+    }
+    struct mrc_remote remote;
+    rc = mrc_remote_serve(&connection, o->source.host, o->source.dir, o->is_read_only, &remote,
+                          e);
+    if (rc == 0)
+        *out = (struct mfs_connection){ remote.meta_fd, remote.bulk_fd, remote.pid };
+    return rc;
+}
+
 int mfs_connect(const struct mfs_connect_opts *o, struct mfs_connection *out, struct err *e)
 {
     if (!strcmp(o->source.host, "local") && !o->source.user)
         return connect_local(o, out, e);
-    err_set(e, 0, "%s: this build of mrcfs has no connection to other computers",
-            o->source.host);
-    return -EOPNOTSUPP;
+    return connect_remote(o, out, e);
 }

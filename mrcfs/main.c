@@ -297,7 +297,7 @@ static int run(struct mounted *m, char *source, int ready_fd)
     struct err e = { "" };
     int rc = set_up(m, source, &e);
     if (rc < 0)
-        log_error("%s", e.text);
+        log_error("%s", e.text[0] ? e.text : "no connection");
     if (rc == 0 && ready_fd >= 0) {
         rc = go_background();
         if (rc == 0)
@@ -407,7 +407,7 @@ int main(int argc, char **argv)
     if (m.options.is_unmount) {
         if (fusermount_unmount(args[0], false, &e) == 0)
             return 0;
-        log_error("%s", e.text);
+        log_error("%s", e.text[0] ? e.text : "no connection");
         return 1;
     }
     m.source = strdup(args[0]);

@@ -53,6 +53,10 @@ EXTRA_DIST += tests/net/mrc-push.sh
 # A transport between standard input and output, for tests/net/mrc-ssh*.sh.
 check_PROGRAMS += tests/net/stream_driver
 tests_net_stream_driver_LDADD = mrc/libmrc.a common/libcommon.a $(SSH2_LIBS)
+# Jobs on a node of the lab, over ssh.
+TESTS += tests/net/mrc-job.sh
+EXTRA_DIST += tests/net/mrc-job.sh
+
 TESTS += tests/net/view.sh
 EXTRA_DIST += tests/net/view.sh
 

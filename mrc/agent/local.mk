@@ -14,6 +14,7 @@ agent_PROGRAMS = mrc/mrc-agent
 mrc_mrc_agent_SOURCES = \
   mrc/agent/command.c mrc/agent/command.h \
   mrc/agent/demandfile.c mrc/agent/demandfile.h \
+  mrc/agent/export.c mrc/agent/export.h \
   mrc/agent/files.c mrc/agent/files.h \
   mrc/agent/job.c mrc/agent/job.h \
   mrc/agent/main.c \

@@ -6,6 +6,7 @@
 
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
+#include "mrc/agent/export.h"
 #include "mrc/agent/job.h"
 #include "mrc/agent/view.h"
 #include "mrc/push.h"
@@ -24,6 +25,7 @@ struct agent {
     struct loop *loop;
     struct mrc_link *link;
     struct agent_job *job;
+    struct agent_export *export;
     bool link_over, job_done;
     char cache_dir[4096];
 };
@@ -44,8 +46,8 @@ static void on_job_done(void *ctx)
 static int on_open(void *ctx, struct mrc_port *port, struct bytes service, struct bytes request)
 {
     struct agent *a = ctx;
-    (void)request;
-    return agent_job_open(a->job, port, service);
+    int rc = agent_export_open(a->export, port, service, request);
+    return rc == -EOPNOTSUPP ? agent_job_open(a->job, port, service) : rc;
 }
 
 static void on_end(void *ctx, int code, const char *text)
@@ -124,6 +126,8 @@ static int run(struct agent *a, struct err *e)
         .loop = a->loop, .cache_dir = a->cache_dir, .on_done = on_job_done, .ctx = a
     };
     rc = agent_job_new(&jo, &a->job);
+    if (rc == 0)
+        rc = agent_export_new(a->loop, &a->export);
     if (rc < 0)
         return err_set(e, -rc, "job");
     struct mrc_link_opts lo = { .loop = a->loop,
@@ -139,6 +143,7 @@ static int run(struct agent *a, struct err *e)
     rc = loop_run(a->loop);
     agent_job_free(a->job);
     mrc_link_free(a->link);
+    agent_export_free(a->export);
     loop_free(a->loop);
     return rc < 0 ? err_set(e, -rc, "event loop") : 0;
 }

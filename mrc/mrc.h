@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* mrc.h: front door: a stream to our agent on another computer, and a directory there served on
+ * two streams. Must not know: jobs, FUSE. */
+#ifndef MRC_MRC_H
+#define MRC_MRC_H
+
+#include "mrc/transport.h"
+
+struct mrc_connection {
+    int fd;    /* -1 = none */
+    pid_t pid; /* the transport */
+};
+
+/* Starts the transport (t->command is ignored), asks on the terminal what it has to ask, and
+ * uploads the agent if it is not there. Blocks. Returns 0, or -errno; e->text is empty when the
+ * transport has already said on standard error why. */
+MUST int mrc_connect(const struct mrc_transport_opts *t, struct mrc_connection *out,
+                     struct err *e);
+
+/* Closes what is left; the transport ends with it. */
+void mrc_disconnect(struct mrc_connection *c);
+
+/* What an agent serves for us. */
+struct mrc_remote {
+    int meta_fd; /* the file protocol's streams, ours to close */
+    int bulk_fd;
+    pid_t pid; /* a child that relays; it ends when the streams or the connection do */
+};
+
+/* Serves directory dir of the connected computer (empty or relative: from the home directory
+ * there). Takes c, also on failure; must be called while there is one thread. A lost connection
+ * ends both streams, with words on standard error. */
+MUST int mrc_remote_serve(struct mrc_connection *c, const char *host, const char *dir,
+                          bool is_read_only, struct mrc_remote *out, struct err *e);
+
+#endif

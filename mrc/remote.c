@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* remote.c: a process that relays between an agent and the file protocol's two streams.
+ * Must not know: FUSE, jobs. */
+#include "config.h"
+
+#include "common/sys/fd.h"
+#include "common/sys/log.h"
+#include "mrc/mrc.h"
+#include "mrc/pump.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+enum {
+    WINDOW = 16 * 1024 * 1024,
+    WEIGHT_META = 64,
+    WEIGHT_BULK = 8,
+    SERVE_READ_ONLY = 1, /* first byte of the request of "serve-meta"; the path follows */
+};
+
+struct relay {
+    struct loop *loop;
+    struct mrc_link *link;
+    const char *host;
+    int pumps;
+    bool is_failed;
+};
+
+static void maybe_stop(struct relay *r)
+{
+    if (!r->pumps)
+        loop_stop(r->loop, 0);
+}
+
+static void on_pump_done(void *ctx, int code)
+{
+    struct relay *r = ctx;
+    if (code && code != -ECANCELED && !r->is_failed) {
+        log_error("%s: the files were refused: %s", r->host, strerror(-code));
+        r->is_failed = true;
+    }
+    r->pumps--;
+    maybe_stop(r);
+}
+
+static void on_end(void *ctx, int code, const char *text)
+{
+    struct relay *r = ctx;
+    if (code && !r->is_failed)
+        log_error("%s: %s", r->host, text);
+    r->is_failed = true;
+    loop_stop(r->loop, 1);
+}
+
+static int open_stream(struct relay *r, const char *service, struct bytes request, int fd,
+                       uint8_t weight)
+{
+    struct mrc_pump_opts po = {
+        .loop = r->loop, .fd_in = fd, .fd_out = fd, .on_done = on_pump_done, .ctx = r
+    };
+    struct mrc_pump *p;
+    int rc = mrc_pump_new(&po, &p);
+    if (rc == 0)
+        rc = mrc_pump_open(p, r->link, service, request, weight, WINDOW);
+    if (rc == 0)
+        r->pumps++;
+    return rc;
+}
+
+static int relay(struct mrc_connection *c, const char *host, struct bytes request, int meta_fd,
+                 int bulk_fd, struct err *e)
+{
+    struct relay r = { .host = host };
+    int rc = loop_new(&r.loop);
+    if (rc < 0)
+        return err_set(e, -rc, "event loop");
+    struct mrc_link_opts lo = { .loop = r.loop,
+                                .fd_in = c->fd,
+                                .fd_out = c->fd,
+                                .is_head = true,
+                                .software = "mrcfs " PACKAGE_VERSION,
+                                .on_end = on_end,
+                                .ctx = &r };
+    rc = mrc_link_new(&lo, &r.link, e);
+    if (rc < 0)
+        return rc;
+    rc = open_stream(&r, "serve-meta", request, meta_fd, WEIGHT_META);
+    if (rc == 0)
+        rc = open_stream(&r, "serve-bulk", (struct bytes){ NULL, 0 }, bulk_fd, WEIGHT_BULK);
+    if (rc < 0)
+        return err_set(e, -rc, "channels of the files");
+    rc = loop_run(r.loop);
+    return rc < 0 || r.is_failed ? -EIO : 0;
+}
+
+int mrc_remote_serve(struct mrc_connection *c, const char *host, const char *dir,
+                     bool is_read_only, struct mrc_remote *out, struct err *e)
+{
+    uint8_t request[MRC_OPEN_MAX - 64];
+    size_t len = strlen(dir);
+    if (len + 1 > sizeof request) {
+        mrc_disconnect(c);
+        return err_set(e, ENAMETOOLONG, "%.100s", dir);
+    }
+    request[0] = is_read_only ? SERVE_READ_ONLY : 0;
+    memcpy(request + 1, dir, len);
+    int meta[2], bulk[2];
+    int rc = fd_socketpair(meta);
+    if (rc == 0 && (rc = fd_socketpair(bulk)) < 0) {
+        close(meta[0]);
+        close(meta[1]);
+    }
+    if (rc < 0) {
+        mrc_disconnect(c);
+        return err_set(e, -rc, "socket pair");
+    }
+    pid_t parent = getpid(), pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        if (getppid() != parent)
+            _exit(1);
+        fd_close_all_but((const int[]){ c->fd, meta[1], bulk[1] }, 3);
+        struct err why = { "" };
+        rc = relay(c, host, (struct bytes){ request, (uint32_t)len + 1 }, meta[1], bulk[1],
+                   &why);
+        if (rc < 0 && why.text[0])
+            log_error("%s: %s", host, why.text);
+        _exit(rc < 0);
+    }
+    rc = pid < 0 ? err_set(e, errno, "fork") : 0;
+    close(meta[1]);
+    close(bulk[1]);
+    fd_close(&c->fd);
+    if (rc < 0) {
+        close(meta[0]);
+        close(bulk[0]);
+        return rc;
+    }
+    *out = (struct mrc_remote){ meta[0], bulk[0], pid };
+    return 0;
+}
