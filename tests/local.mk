@@ -21,8 +21,8 @@ EXTRA_DIST += tests/unit/common/test_opt.def
 UNIT_TESTS += tests/unit/mrcfs/test_ops
 tests_unit_mrcfs_test_ops_LDADD = mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_server
-tests_unit_mrcfs_test_server_SOURCES = tests/unit/mrcfs/test_server.c \
-  tests/lib/mfs_wire_client.c tests/lib/mfs_wire_client.h
+MFS_FIXTURE = tests/lib/mfs_fixture.c tests/lib/mfs_fixture.h tests/lib/mfs_wire_client.c tests/lib/mfs_wire_client.h
+tests_unit_mrcfs_test_server_SOURCES = tests/unit/mrcfs/test_server.c $(MFS_FIXTURE)
 tests_unit_mrcfs_test_server_LDADD = mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_LIBS)
 
 # Serves directories on descriptors 3 and 4.
