@@ -20,10 +20,22 @@ UNIT_TESTS += \
 EXTRA_DIST += tests/unit/common/test_opt.def
 UNIT_TESTS += tests/unit/mrcfs/test_ops
 tests_unit_mrcfs_test_ops_LDADD = mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_LIBS)
-UNIT_TESTS += tests/unit/mrcfs/test_server
+
+# The file server: each program runs as we are and, as root, once more with the server as an ordinary user.
 MFS_FIXTURE = tests/lib/mfs_fixture.c tests/lib/mfs_fixture.h tests/lib/mfs_wire_client.c tests/lib/mfs_wire_client.h
+MFS_FIXTURE_LIBS = mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/mrcfs/test_server
 tests_unit_mrcfs_test_server_SOURCES = tests/unit/mrcfs/test_server.c $(MFS_FIXTURE)
-tests_unit_mrcfs_test_server_LDADD = mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_LIBS)
+tests_unit_mrcfs_test_server_LDADD = $(MFS_FIXTURE_LIBS)
+UNIT_TESTS += tests/unit/mrcfs/test_server_attr
+tests_unit_mrcfs_test_server_attr_SOURCES = tests/unit/mrcfs/test_server_attr.c $(MFS_FIXTURE)
+tests_unit_mrcfs_test_server_attr_LDADD = $(MFS_FIXTURE_LIBS)
+UNIT_TESTS += tests/unit/mrcfs/test_server_many
+tests_unit_mrcfs_test_server_many_SOURCES = tests/unit/mrcfs/test_server_many.c $(MFS_FIXTURE)
+tests_unit_mrcfs_test_server_many_LDADD = $(MFS_FIXTURE_LIBS)
+UNIT_TESTS += tests/unit/mrcfs/test_server_names
+tests_unit_mrcfs_test_server_names_SOURCES = tests/unit/mrcfs/test_server_names.c $(MFS_FIXTURE)
+tests_unit_mrcfs_test_server_names_LDADD = $(MFS_FIXTURE_LIBS)
 
 # Serves directories on descriptors 3 and 4.
 check_PROGRAMS += tests/lib/mfs_serve

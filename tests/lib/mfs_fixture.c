@@ -105,6 +105,19 @@ uint64_t fx_open(const char *name, uint32_t oflags)
     return rep.open.fh;
 }
 
+int fx_write(uint64_t fh, uint64_t offset, const char *text)
+{
+    int rc = CALL(write, fh, offset, 0, bytes_of(text));
+    return rc < 0 ? rc : (int)rep.write.written;
+}
+
+void fx_assert_text(uint64_t fh, uint64_t offset, const char *text)
+{
+    assert_ok(CALL(read, fh, offset, (uint32_t)strlen(text) + 10));
+    assert_int_equal(rep.read.body.len, strlen(text));
+    assert_memory_equal(rep.read.body.ptr, text, strlen(text));
+}
+
 bool fx_is_privileged(void)
 {
     return c.server_features & MFS_FEATURE_PRIVILEGED;

@@ -58,6 +58,11 @@ uint64_t fx_node_in(uint64_t dir, const char *name);
 uint64_t fx_create(const char *name, uint32_t mode);
 uint64_t fx_open(const char *name, uint32_t oflags);
 
+/* Writes text; returns the bytes written or -errno. */
+int fx_write(uint64_t fh, uint64_t offset, const char *text);
+/* Exactly text comes from offset on. */
+void fx_assert_text(uint64_t fh, uint64_t offset, const char *text);
+
 /* Runs the tests with the server as we are and, if we are root, once more as an ordinary user.
  */
 int fx_run(const char *name, const struct CMUnitTest *tests, size_t count);
