@@ -97,3 +97,9 @@ check-core: $(BUILT_SOURCES)
 .PHONY: check-core
 
 include tests/tidy/local.mk
+
+# Minutes; needs root. Writes docs/benchmarks.md of the source tree.
+bench: all
+	$(AM_TESTS_ENVIRONMENT) '$(srcdir)/tests/bench/bench' $(BENCH_FLAGS) >benchmarks.md.tmp && mv benchmarks.md.tmp '$(srcdir)/docs/benchmarks.md'
+.PHONY: bench
+EXTRA_DIST += tests/bench/bench tests/bench/workloads.sh
