@@ -91,10 +91,11 @@ CORE_TESTS = $(FUZZ_TESTS) $(SIM_TESTS)
 if HAVE_CMOCKA
 CORE_TESTS += $(UNIT_TESTS)
 endif
-check-core: $(BUILT_SOURCES)
+core-programs: $(BUILT_SOURCES)
 	$(MAKE) $(AM_MAKEFLAGS) $(CORE_TESTS)
-	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(CORE_TESTS)'
-.PHONY: check-core
+check-core: core-programs
+	$(MAKE) $(AM_MAKEFLAGS) check-TESTS check_PROGRAMS= TESTS='$(CORE_TESTS)'
+.PHONY: core-programs check-core
 
 include tests/tidy/local.mk
 

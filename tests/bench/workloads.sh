@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034   # titles are used by bench
 # workloads.sh: what the benchmark runs, one function per line of the table. Sourced by bench.
 # Each has: NAME_prepare, run on the head in the empty working directory; NAME_command, printed: run by sh on the target in
 # that directory; NAME_check, run on the head afterwards: is the result here? Must not know: how the command gets there.
