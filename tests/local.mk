@@ -76,6 +76,7 @@ TESTS += tests/unit/without-cmocka
 endif
 EXTRA_DIST += tests/unit/without-cmocka
 
+include tests/posix/local.mk
 include tests/fuzz/local.mk
 check_PROGRAMS += $(FUZZ_TESTS)
 TESTS += $(FUZZ_TESTS)
