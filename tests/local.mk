@@ -20,10 +20,22 @@ UNIT_TESTS += \
 EXTRA_DIST += tests/unit/common/test_opt.def
 UNIT_TESTS += tests/unit/mrcfs/test_ops
 tests_unit_mrcfs_test_ops_LDADD = mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_LIBS)
+
+# The file server: each program runs as we are and, as root, once more with the server as an ordinary user.
+MFS_FIXTURE = tests/lib/mfs_fixture.c tests/lib/mfs_fixture.h tests/lib/mfs_wire_client.c tests/lib/mfs_wire_client.h
+MFS_FIXTURE_LIBS = mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_server
-tests_unit_mrcfs_test_server_SOURCES = tests/unit/mrcfs/test_server.c \
-  tests/lib/mfs_wire_client.c tests/lib/mfs_wire_client.h
-tests_unit_mrcfs_test_server_LDADD = mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_LIBS)
+tests_unit_mrcfs_test_server_SOURCES = tests/unit/mrcfs/test_server.c $(MFS_FIXTURE)
+tests_unit_mrcfs_test_server_LDADD = $(MFS_FIXTURE_LIBS)
+UNIT_TESTS += tests/unit/mrcfs/test_server_attr
+tests_unit_mrcfs_test_server_attr_SOURCES = tests/unit/mrcfs/test_server_attr.c $(MFS_FIXTURE)
+tests_unit_mrcfs_test_server_attr_LDADD = $(MFS_FIXTURE_LIBS)
+UNIT_TESTS += tests/unit/mrcfs/test_server_many
+tests_unit_mrcfs_test_server_many_SOURCES = tests/unit/mrcfs/test_server_many.c $(MFS_FIXTURE)
+tests_unit_mrcfs_test_server_many_LDADD = $(MFS_FIXTURE_LIBS)
+UNIT_TESTS += tests/unit/mrcfs/test_server_names
+tests_unit_mrcfs_test_server_names_SOURCES = tests/unit/mrcfs/test_server_names.c $(MFS_FIXTURE)
+tests_unit_mrcfs_test_server_names_LDADD = $(MFS_FIXTURE_LIBS)
 
 # Serves directories on descriptors 3 and 4.
 check_PROGRAMS += tests/lib/mfs_serve
@@ -68,6 +80,7 @@ TESTS += tests/unit/without-cmocka
 endif
 EXTRA_DIST += tests/unit/without-cmocka
 
+include tests/posix/local.mk
 include tests/fuzz/local.mk
 check_PROGRAMS += $(FUZZ_TESTS)
 TESTS += $(FUZZ_TESTS)
@@ -83,9 +96,16 @@ CORE_TESTS = $(FUZZ_TESTS) $(SIM_TESTS)
 if HAVE_CMOCKA
 CORE_TESTS += $(UNIT_TESTS)
 endif
-check-core: $(BUILT_SOURCES)
+core-programs: $(BUILT_SOURCES)
 	$(MAKE) $(AM_MAKEFLAGS) $(CORE_TESTS)
-	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(CORE_TESTS)'
-.PHONY: check-core
+check-core: core-programs
+	$(MAKE) $(AM_MAKEFLAGS) check-TESTS check_PROGRAMS= TESTS='$(CORE_TESTS)'
+.PHONY: core-programs check-core
 
 include tests/tidy/local.mk
+
+# Minutes; needs root. Writes docs/benchmarks.md of the source tree.
+bench: all
+	$(AM_TESTS_ENVIRONMENT) '$(srcdir)/tests/bench/bench' $(BENCH_FLAGS) >benchmarks.md.tmp && mv benchmarks.md.tmp '$(srcdir)/docs/benchmarks.md'
+.PHONY: bench
+EXTRA_DIST += tests/bench/bench tests/bench/workloads.sh

@@ -10,7 +10,10 @@ mrc_agent_libview_a_SOURCES = \
 
 # The agent runs where nothing is installed: static, and carried by mrc from agents/ARCHITECTURE.
 agentdir = $(pkglibexecdir)/agents/$(AGENT_ARCH)
-agent_PROGRAMS = mrc/mrc-agent
+agent_PROGRAMS =
+if !SANITIZE
+agent_PROGRAMS += mrc/mrc-agent
+endif
 mrc_mrc_agent_SOURCES = \
   mrc/agent/command.c mrc/agent/command.h \
   mrc/agent/demandfile.c mrc/agent/demandfile.h \

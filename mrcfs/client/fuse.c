@@ -62,6 +62,7 @@ struct file {
     uint64_t fh; /* the server's */
     uint64_t node;
     bool is_written; /* since the last flush */
+    bool had_locks;  /* of any kind, asked for through it */
     /* Directories: entries received and not yet given to the kernel. */
     uint8_t *chunk;
     size_t chunk_at;
@@ -610,6 +611,8 @@ static void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 
 /* ---- open and close ---- */
 
+static void resume_locks(struct mfs_known *n);
+
 static struct file *file_new(struct mfs_call *call)
 {
     struct file *f = calloc(1, sizeof *f);
@@ -781,13 +784,34 @@ static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     SEND(flush, call, &m, 0);
 }
 
+/* The kernel doesn't let close() wait for this request, so the locks that the file held are
+ * gone only a moment later. Nobody may notice: a request for a lock on the same node waits
+ * until the server has answered. */
+static int on_release(struct mfs_call *call, int rc, struct rd *body)
+{
+    if (rc == 0 && rd_left(body))
+        return -EPROTO;
+    struct mfs_known *n = mfs_known_find(&call->session->nodes, call->node);
+    reply_error(call->req, rc);
+    if (n && call->flags && n->closing && --n->closing == 0)
+        resume_locks(n);
+    return 0;
+}
+
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct file *f = file_of(fi);
-    struct mfs_call *call = begin(req, ino, on_done);
+    struct mfs_call *call = begin(req, ino, on_release);
     if (call) {
+        struct mfs_known *n = mfs_known_find(&call->session->nodes, f->node);
         struct mfs_release_req m = { f->fh };
-        SEND(release, call, &m, 0);
+        struct mfs_caller who = caller_of(req);
+        call->node = f->node;
+        call->flags = f->had_locks && n;
+        int rc = mfs_send_release(call, &who, &m, 0);
+        if (rc == 0 && call->flags)
+            n->closing++;
+        sent(call, rc);
     }
     file_free(f);
 }
@@ -1153,40 +1177,88 @@ static void op_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, 
         SEND(getlk, call, &m, 0);
 }
 
+/* One request for a lock; kept while it waits for closings. */
+struct lock_request {
+    struct link link;
+    fuse_req_t req;
+    fuse_ino_t ino;
+    struct fuse_file_info fi;
+    bool is_flock;
+    uint8_t type;
+    bool is_waiting;
+    struct flock range;
+};
+
+static void send_lock(const struct lock_request *k)
+{
+    struct file *f = file_of(&k->fi);
+    struct mfs_call *call = begin(k->req, k->ino, on_done);
+    if (!call)
+        return;
+    call->is_lock_wait = k->is_waiting;
+    if (k->is_flock) {
+        struct mfs_flock_req m = { f->fh, k->type, k->is_waiting };
+        SEND(flock, call, &m, 0);
+        return;
+    }
+    struct mfs_setlk_req m = { .fh = f->fh,
+                               .owner = k->fi.lock_owner,
+                               .type = k->type,
+                               .start = (uint64_t)k->range.l_start,
+                               .end = lock_end(&k->range),
+                               .pid = (uint32_t)k->range.l_pid,
+                               .is_waiting = k->is_waiting };
+    SEND(setlk, call, &m, 0);
+}
+
+static void start_lock(const struct lock_request *k)
+{
+    struct file *f = file_of(&k->fi);
+    struct mfs_known *n = mfs_known_find(&session_of(k->req)->nodes, f->node);
+    if (k->type != MFS_LOCK_UN) {
+        f->had_locks = true;
+        if (n && !k->is_flock)
+            n->had_locks = true;
+    }
+    struct lock_request *kept = n && n->closing ? malloc(sizeof *kept) : NULL;
+    if (!kept) {
+        send_lock(k);
+        return;
+    }
+    *kept = *k;
+    list_push_back(&n->waiting, &kept->link);
+}
+
+static void resume_locks(struct mfs_known *n)
+{
+    while (!list_is_empty(&n->waiting)) {
+        struct lock_request *k = LIST_ENTRY(n->waiting.next, struct lock_request, link);
+        list_remove(&k->link);
+        send_lock(k);
+        free(k);
+    }
+}
+
 static void op_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *l,
                      int is_waiting)
 {
-    struct file *f = file_of(fi);
-    struct mfs_setlk_req m = { .fh = f->fh,
-                               .owner = fi->lock_owner,
-                               .start = (uint64_t)l->l_start,
-                               .end = lock_end(l),
-                               .pid = (uint32_t)l->l_pid,
-                               .is_waiting = is_waiting != 0 };
-    int rc = mfs_lock_from_host(l->l_type, &m.type);
-    if (rc < 0) {
+    struct lock_request k = {
+        .req = req, .ino = ino, .fi = *fi, .is_waiting = is_waiting != 0, .range = *l
+    };
+    int rc = mfs_lock_from_host(l->l_type, &k.type);
+    if (rc < 0)
         reply_error(req, rc);
-        return;
-    }
-    struct mfs_call *call = begin(req, ino, on_done);
-    if (!call)
-        return;
-    struct mfs_known *n = mfs_known_find(&call->session->nodes, f->node);
-    if (n && m.type != MFS_LOCK_UN)
-        n->had_locks = true;
-    call->is_lock_wait = m.is_waiting;
-    SEND(setlk, call, &m, 0);
+    else
+        start_lock(&k);
 }
 
 static void op_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, int op)
 {
-    struct mfs_call *call = begin(req, ino, on_done);
-    if (!call)
-        return;
-    uint8_t type = op & LOCK_SH ? MFS_LOCK_RD : op & LOCK_EX ? MFS_LOCK_WR : MFS_LOCK_UN;
-    struct mfs_flock_req m = { file_of(fi)->fh, type, !(op & LOCK_NB) };
-    call->is_lock_wait = m.is_waiting;
-    SEND(flock, call, &m, 0);
+    struct lock_request k = {
+        .req = req, .ino = ino, .fi = *fi, .is_flock = true, .is_waiting = !(op & LOCK_NB)
+    };
+    k.type = op & LOCK_SH ? MFS_LOCK_RD : op & LOCK_EX ? MFS_LOCK_WR : MFS_LOCK_UN;
+    start_lock(&k);
 }
 
 /* ---- ioctl ---- */

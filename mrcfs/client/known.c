@@ -83,6 +83,7 @@ struct mfs_known *mfs_known_look_up(struct mfs_known_table *t, uint64_t number)
         if (t->count >= t->bucket_count)
             grow(t);
         n->number = number;
+        list_init(&n->waiting);
         list_push_back(bucket_of(t, number), &n->link);
         t->count++;
     }

@@ -24,6 +24,10 @@ struct mfs_known {
     bool is_removable_from; /* a directory whose entries our user may remove */
     bool had_locks;         /* record locks were taken: every close must be told */
     bool had_mapped_writes; /* written by the kernel on its own account: likewise */
+    /* Closings of files with locks that the server has not answered, and the lock requests that
+     * wait for them (fuse.c). */
+    unsigned closing;
+    struct link waiting;
     /* The attributes at the open that last emptied the page cache: all that is in it was read
      * later. */
     bool has_stamp;
@@ -47,6 +51,7 @@ void mfs_known_table_fini(struct mfs_known_table *t);
 struct mfs_known *mfs_known_find(const struct mfs_known_table *t, uint64_t number);
 /* The kernel is being told of number once more. NULL without memory. */
 struct mfs_known *mfs_known_look_up(struct mfs_known_table *t, uint64_t number);
+/* Not while it has something waiting: an open file keeps it known. */
 void mfs_known_forget(struct mfs_known_table *t, uint64_t number, uint64_t nlookup);
 
 /* The file is being opened and has attributes a: may the kernel keep its pages? If not, they

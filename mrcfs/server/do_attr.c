@@ -48,7 +48,7 @@ static int subject_of(struct mfs_call *o, const struct mfs_setattr_req *q, struc
         return rc;
     struct mfs_file *f;
     rc = mfs_op_file(o, q->fh, &f);
-    if (rc == 0 && f->node != s->n)
+    if (rc == 0 && f->holder.node != s->n)
         rc = -EBADF;
     if (rc == 0) {
         s->file_fd = f->fd;

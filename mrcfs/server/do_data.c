@@ -119,9 +119,6 @@ int mfs_do_release(struct mfs_call *o, const struct mfs_release_req *q,
         return rc;
     mfs_locks_release(&o->srv->locks, f);
     mfs_file_remove(&o->srv->files, f);
-    /* Closed before the answer, so that its flock is gone when the client hears of it. */
-    o->file_count = 0;
-    mfs_file_put(&o->srv->files, f);
     return 0;
 }
 

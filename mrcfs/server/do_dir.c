@@ -117,12 +117,12 @@ static int fill(struct mfs_call *o, struct mfs_file *f, const struct mfs_readdir
                                 .name = bytes_of(k->name),
                                 .type = k->type,
                                 .ino = mfs_ino_of(o->srv, f->export_number, f->dev, k->ino) };
-        bool is_shown = is_dots(k->name) || !mfs_op_is_hidden(o, f->node, k->name);
+        bool is_shown = is_dots(k->name) || !mfs_op_is_hidden(o, f->holder.node, k->name);
         if (is_shown) {
             size_t needed = MFS_DIRENT_BYTES + d.name.len + (q->is_plus ? MFS_ENTRY_BYTES : 0);
             if (needed > size - wr_len(w))
                 return wr_len(w) ? 0 : -EINVAL;
-            struct mfs_place at = { f->node, k->name, f->export_number };
+            struct mfs_place at = { f->holder.node, k->name, f->export_number };
             if (q->is_plus && !is_dots(k->name))
                 add_attr(o, &at, &d);
             mfs_dirent_put(w, &d);
@@ -137,10 +137,12 @@ int mfs_do_readdir(struct mfs_call *o, const struct mfs_readdir_req *q,
                    struct mfs_readdir_rep *p)
 {
     struct mfs_file *f;
+    struct mfs_node *n;
     uint8_t *at;
     size_t size = q->size < MFS_DATA_MAX ? q->size : MFS_DATA_MAX;
     int rc = directory(o, q->fh, &f);
-    if (rc < 0 || (rc = mfs_op_payload(o, size, &at)) < 0)
+    if (rc < 0 || (rc = mfs_op_node(o, f->holder.node->id, &n)) < 0 ||
+        (rc = mfs_op_payload(o, size, &at)) < 0)
         return rc;
     struct wr w = wr_of(at, size);
     pthread_mutex_lock(&f->dir_mu);

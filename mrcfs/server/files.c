@@ -16,8 +16,8 @@ void mfs_files_init(struct mfs_files *t, struct mfs_nodes *nodes)
 
 static void file_free(struct mfs_files *t, struct mfs_file *f)
 {
+    mfs_node_unhold(t->nodes, &f->holder);
     fd_close(&f->fd);
-    mfs_node_unpin(t->nodes, f->node);
     free(f->buffer);
     pthread_mutex_destroy(&f->dir_mu);
     free(f);
@@ -39,16 +39,18 @@ void mfs_files_fini(struct mfs_files *t)
     pthread_mutex_destroy(&t->mu);
 }
 
-int mfs_file_add(struct mfs_files *t, const struct mfs_file *f, uint64_t *id)
+int mfs_file_add(struct mfs_files *t, const struct mfs_file *f, struct mfs_node *node,
+                 uint64_t *id)
 {
     struct mfs_file *n = malloc(sizeof *n);
     if (!n) {
         int fd = f->fd;
         fd_close(&fd);
-        mfs_node_unpin(t->nodes, f->node);
         return -ENOMEM;
     }
     *n = *f;
+    n->holder = (struct mfs_holder){ .fd = n->fd };
+    mfs_node_hold(t->nodes, node, &n->holder);
     n->refs = 1; /* the table's */
     pthread_mutex_init(&n->dir_mu, NULL);
     pthread_mutex_lock(&t->mu);

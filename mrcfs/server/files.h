@@ -22,8 +22,8 @@ struct mfs_file {
     uint64_t id;
     int fd;
     unsigned export_number;
-    struct mfs_node *node; /* pinned while the file is open, so that it is never lost */
-    uint64_t dev;          /* device and inode, for finding its record locks */
+    struct mfs_holder holder; /* keeps its node known */
+    uint64_t dev;             /* device and inode, for finding its record locks */
     uint64_t ino;
     bool is_dir;
     bool is_writable;
@@ -51,10 +51,10 @@ void mfs_files_init(struct mfs_files *t, struct mfs_nodes *nodes);
 /* Closes what is left; nothing may be referred to any more. */
 void mfs_files_fini(struct mfs_files *t);
 
-/* Adds *f (copied; its fd and the pin of its node are taken, also on failure) under a new
- * number. Returns 0 or -ENOMEM.
- */
-MUST int mfs_file_add(struct mfs_files *t, const struct mfs_file *f, uint64_t *id);
+/* Adds *f (copied; its fd is taken, also on failure), an open file of the pinned node n, under
+ * a new number. Returns 0 or -ENOMEM. */
+MUST int mfs_file_add(struct mfs_files *t, const struct mfs_file *f, struct mfs_node *n,
+                      uint64_t *id);
 /* Borrows a file until mfs_file_put. Returns 0 or -EBADF. */
 MUST int mfs_file_get(struct mfs_files *t, uint64_t id, struct mfs_file **out);
 void mfs_file_put(struct mfs_files *t, struct mfs_file *f);

@@ -604,14 +604,16 @@ int mfs_lock_set(struct mfs_locks *t, struct mfs_file *f, const struct mfs_lock 
     return rc;
 }
 
-/* Whose process it is, if the lock is one of ours. mu held. */
-static uint32_t pid_of(const struct mfs_locks *t, const struct mfs_held *what)
+/* Whose process it is, if the lock is one of ours; not the asker's, who may share it. mu held.
+ */
+static uint32_t pid_of(const struct mfs_locks *t, const struct mfs_held *what,
+                       const struct owner *asker)
 {
     for (size_t i = 0; i < t->owners.slot_count; i++) {
         for (const struct mfs_link *l = t->owners.slots[i]; l; l = l->next) {
             const struct owner *o = CONTAINER_OF(l, struct owner, link);
             const struct mfs_held *h = mfs_held_find(o->held, what);
-            if (h && h->type == what->type)
+            if (o != asker && h && h->type == what->type)
                 return h->pid;
         }
     }
@@ -639,7 +641,7 @@ int mfs_lock_test(struct mfs_locks *t, struct mfs_file *f, const struct mfs_lock
         at.start = (uint64_t)c.fl.l_start;
         at.end = c.fl.l_len ? at.start + (uint64_t)c.fl.l_len - 1 : UINT64_MAX;
         *found = (struct mfs_lock){ .type = at.type, .start = at.start, .end = at.end };
-        found->pid = c.fl.l_pid == getpid() ? pid_of(t, &at) : (uint32_t)c.fl.l_pid;
+        found->pid = c.fl.l_pid == getpid() ? pid_of(t, &at, o) : (uint32_t)c.fl.l_pid;
     }
     pthread_mutex_unlock(&t->mu);
     return rc;

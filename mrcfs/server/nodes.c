@@ -2,7 +2,7 @@
 /* nodes.c: the files that the client knows: numbers, descriptors, and finding them again.
  * Must not know: the wire, who asks, what may be seen.
  * Invariant: open_count is the number of nodes with fd >= 0 that are not roots, and those are
- * the members of lru; a node is freed when it has no lookup, pin or child. */
+ * the members of lru; a node is freed when it has no lookup, pin, child or open file. */
 #include "mrcfs/server/nodes.h"
 
 #include "common/sys/fd.h"
@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -65,7 +66,7 @@ int mfs_open_beneath(int dir_fd, const char *name)
 
 void mfs_nodes_init(struct mfs_nodes *t, size_t open_max)
 {
-    *t = (struct mfs_nodes){ .open_max = open_max };
+    *t = (struct mfs_nodes){ .open_max = open_max, .proc_fd = -1 };
     pthread_mutex_init(&t->mu, NULL);
     list_init(&t->lru);
 }
@@ -132,7 +133,8 @@ static void unlink_file(struct mfs_nodes *t, struct mfs_node *n)
 /* Frees n if nothing needs it, then its parent likewise. mu held. */
 static void drop_unneeded(struct mfs_nodes *t, struct mfs_node *n)
 {
-    while (n && !n->is_root && !n->nlookup && !n->pins && !n->children) {
+    while (n && !n->is_root && !n->nlookup && !n->pins && !n->children &&
+           list_is_empty(&n->holders)) {
         struct mfs_node *parent = n->parent;
         mfs_table_remove(&t->by_id, &n->by_id);
         unlink_file(t, n);
@@ -175,6 +177,7 @@ int mfs_nodes_add_root(struct mfs_nodes *t, int *fd, unsigned export_number)
     n->id = ++t->last_id;
     n->fd = take_fd(fd);
     n->export_number = export_number;
+    list_init(&n->holders);
     n->is_root = true;
     mfs_identity_of(&stx, &n->identity);
     rc = mfs_table_add(&t->by_id, &n->by_id, n->id);
@@ -203,13 +206,29 @@ static int open_again(const struct mfs_node *parent, const char *name,
     return is_same_file(&is, wanted) ? take_fd(&fd) : -ESTALE;
 }
 
+/* A descriptor from an open file of n. mu held: the file can't be closed meanwhile, and this
+ * waits for nothing. */
+static int open_by_holder(struct mfs_nodes *t, struct mfs_node *n)
+{
+    struct mfs_holder *h = LIST_ENTRY(n->holders.next, struct mfs_holder, link);
+    char name[16];
+    snprintf(name, sizeof name, "%d", h->fd);
+    AUTO_FD fd = openat(t->proc_fd, name, O_PATH | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    set_fd(t, n, &fd);
+    return 0;
+}
+
 /* One step towards n's descriptor: opens the topmost of its ancestors (or itself) that has
  * none. mu held; let go meanwhile. n is pinned. */
 static int open_one(struct mfs_nodes *t, struct mfs_node *n)
 {
     struct mfs_node *c = n;
-    while (c->parent && c->parent->fd < 0)
+    while (list_is_empty(&c->holders) && c->parent && c->parent->fd < 0)
         c = c->parent;
+    if (!list_is_empty(&c->holders))
+        return open_by_holder(t, c);
     struct mfs_node *parent = c->parent;
     if (!parent)
         return -ESTALE;
@@ -239,8 +258,8 @@ static int open_one(struct mfs_nodes *t, struct mfs_node *n)
 static void try_close(struct mfs_nodes *t, struct mfs_node *n)
 {
     struct mfs_node *parent = n->parent;
-    bool is_there = false;
-    if (parent && parent->fd >= 0 && !n->is_stale) {
+    bool is_there = !list_is_empty(&n->holders);
+    if (!is_there && parent && parent->fd >= 0 && !n->is_stale) {
         char *name = strdup(n->name);
         struct mfs_identity wanted = n->identity, is;
         parent->pins++;
@@ -317,10 +336,26 @@ struct mfs_node *mfs_node_secure(struct mfs_nodes *t, const struct mfs_identity 
     return n;
 }
 
-void mfs_node_hold(struct mfs_nodes *t, struct mfs_node *n)
+void mfs_node_hold(struct mfs_nodes *t, struct mfs_node *n, struct mfs_holder *h)
 {
     pthread_mutex_lock(&t->mu);
-    n->pins++;
+    h->node = n;
+    list_push_back(&n->holders, &h->link);
+    pthread_mutex_unlock(&t->mu);
+}
+
+void mfs_node_unhold(struct mfs_nodes *t, struct mfs_holder *h)
+{
+    if (!h->node)
+        return;
+    pthread_mutex_lock(&t->mu);
+    struct mfs_node *n = h->node;
+    /* An unnamed file has nothing else to be found by: its descriptor stays. */
+    if (n->fd < 0 && h->link.next == h->link.prev && n->nlookup)
+        (void)open_by_holder(t, n);
+    list_remove(&h->link);
+    h->node = NULL;
+    drop_unneeded(t, n);
     pthread_mutex_unlock(&t->mu);
 }
 
@@ -370,6 +405,7 @@ static int add_new(struct mfs_nodes *t, const struct mfs_place *at,
     if (!n)
         return -ENOMEM;
     n->fd = -1;
+    list_init(&n->holders);
     n->id = ++t->last_id;
     n->export_number = at->export_number;
     n->identity = *identity;

@@ -37,6 +37,13 @@ struct mfs_identity {
     uint32_t type; /* mode & S_IFMT */
 };
 
+/* An open file of a node: keeps the node known, and lends it its descriptor. */
+struct mfs_holder {
+    struct link link;
+    struct mfs_node *node;
+    int fd;
+};
+
 struct mfs_node {
     uint64_t id;
     unsigned export_number; /* from 0 */
@@ -46,6 +53,7 @@ struct mfs_node {
     bool is_stale; /* replaced in by_file by a newer file with the same inode number */
     unsigned pins;
     unsigned children;
+    struct link holders;
     uint64_t nlookup;
     struct mfs_node *parent; /* counted in its children */
     char *name;              /* last known */
@@ -55,6 +63,7 @@ struct mfs_node {
 };
 
 struct mfs_nodes {
+    int proc_fd; /* /proc/self/fd */
     pthread_mutex_t mu;
     struct mfs_table by_id;
     struct mfs_table by_file;
@@ -71,6 +80,7 @@ struct mfs_place {
     unsigned export_number;
 };
 
+/* open_max: descriptors that nodes may keep open. */
 void mfs_nodes_init(struct mfs_nodes *t, size_t open_max);
 void mfs_nodes_fini(struct mfs_nodes *t);
 
@@ -87,9 +97,12 @@ MUST int mfs_nodes_add_root(struct mfs_nodes *t, int *fd, unsigned export_number
 /* Borrows a node with its descriptor open, until mfs_node_unpin. Returns 0; -ESTALE unknown or
  * no longer there; or what opening it gave. */
 MUST int mfs_node_pin(struct mfs_nodes *t, uint64_t id, struct mfs_node **out);
-/* Borrows a pinned node once more. */
-void mfs_node_hold(struct mfs_nodes *t, struct mfs_node *n);
 void mfs_node_unpin(struct mfs_nodes *t, struct mfs_node *n);
+
+/* h->fd, open, belongs to the pinned node n from now on; until _unhold, which comes before it
+ * is closed. h with node NULL: nothing. */
+void mfs_node_hold(struct mfs_nodes *t, struct mfs_node *n, struct mfs_holder *h);
+void mfs_node_unhold(struct mfs_nodes *t, struct mfs_holder *h);
 
 /* The node of a file just found: known or new, counted once more as looked up. fd: its O_PATH
  * descriptor, taken; or -1: opened when needed (needs a parent). Returns 0; -ENFILE at

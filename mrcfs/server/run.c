@@ -56,6 +56,8 @@ static void send_payload(struct mfs_call *o, const struct wr *front, size_t payl
     send_out(o->srv, m, o->rq->head.op == MFS_OP_read);
 }
 
+static void op_return(struct mfs_call *o);
+
 /* clang-format off */
 #define SIZE_u8(f)    + 1
 #define SIZE_u16(f)   + 2
@@ -75,6 +77,8 @@ static void send_payload(struct mfs_call *o, const struct wr *front, size_t payl
         if (mfs_##name##_req_get(&o->rq->body, &q) < 0) \
             return MALFORMED; \
         int rc = mfs_do_##name(o, &q, &p); \
+        /* before the answer: what a request leaves behind is done with when the client hears of it */ \
+        op_return(o); \
         if (o->is_deferred) \
             return 0; \
         if (rc < 0) { \
@@ -112,12 +116,19 @@ static run_fn *const runners[] = {
 };
 /* clang-format on */
 
-static void op_fini(struct mfs_call *o)
+/* Gives back what the operation borrowed. */
+static void op_return(struct mfs_call *o)
 {
     for (unsigned i = 0; i < o->node_count; i++)
         mfs_node_unpin(&o->srv->nodes, o->nodes[i]);
     for (unsigned i = 0; i < o->file_count; i++)
         mfs_file_put(&o->srv->files, o->files[i]);
+    o->node_count = o->file_count = 0;
+}
+
+static void op_fini(struct mfs_call *o)
+{
+    op_return(o);
     free(o->out);
     if (!o->is_deferred)
         mfs_server_drop(o->srv, o->rq);
@@ -370,12 +381,7 @@ int mfs_op_add_file(struct mfs_call *o, struct mfs_node *n, int *fd, int oflags,
         .is_dir = n->identity.type == S_IFDIR,
         .is_writable = (oflags & O_ACCMODE) != O_RDONLY,
     };
-    mfs_node_hold(&o->srv->nodes, n);
-    f.node = n;
-    int rc = mfs_file_add(&o->srv->files, &f, fh);
-    if (rc < 0)
-        mfs_node_unpin(&o->srv->nodes, n);
-    return rc;
+    return mfs_file_add(&o->srv->files, &f, n, fh);
 }
 
 void mfs_op_set_umask(struct mfs_call *o, uint32_t umask_bits)

@@ -110,8 +110,8 @@ int mfs_server_init(struct mfs_server *srv, const struct mfs_serve_opts *o, stru
     size_t descriptors = raise_descriptors();
     pthread_mutex_init(&srv->mu, NULL);
     mfs_nodes_init(&srv->nodes, descriptors > 4 * MFS_FDS_KEPT
-                                    ? (descriptors - MFS_FDS_KEPT) / 2
-                                    : descriptors / 4);
+                                    ? (descriptors - MFS_FDS_KEPT) / 4
+                                    : descriptors / 8);
     mfs_files_init(&srv->files, &srv->nodes);
     if (!o->export_count || o->export_count > MFS_EXPORTS_MAX)
         return err_set(e, EINVAL, "%zu exports; 1 to %d can be served", o->export_count,
@@ -124,7 +124,7 @@ int mfs_server_init(struct mfs_server *srv, const struct mfs_serve_opts *o, stru
     rc = mfs_callers_init(&srv->callers);
     if (rc < 0)
         return err_set(e, -rc, "groups of this computer");
-    srv->proc_fd = open_proc(e);
+    srv->proc_fd = srv->nodes.proc_fd = open_proc(e);
     return srv->proc_fd < 0 ? srv->proc_fd : 0;
 }
 

@@ -140,7 +140,7 @@ struct mfs_fd_name {
     char text[16];
 };
 struct mfs_fd_name mfs_fd_name(int fd);
-/* Adds a file, with node's numbers. fd is taken. */
+/* Adds an open file of the pinned node n. fd is taken. */
 MUST int mfs_op_add_file(struct mfs_call *o, struct mfs_node *n, int *fd, int oflags,
                          uint64_t *fh);
 void mfs_op_set_umask(struct mfs_call *o, uint32_t umask_bits);

@@ -1,0 +1,147 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The mrcfs command: what it takes, what it refuses and in which words, how it ends.
+. "${top_srcdir:-.}/tests/lib/functions.sh"
+. "$top_srcdir/tests/lib/mrcfs.sh"
+own_mounts "$@"
+set -u
+served=$tmp/served
+mnt=$tmp/mnt
+mkdir "$served" "$mnt"
+echo content > "$served/f"
+
+# refuses STATUS WORDS ARGUMENTS...
+refuses()
+{
+    want=$1
+    words=$2
+    shift 2
+    rc=$(status mrcfs "$@" 2> "$tmp/err")
+    same "mrcfs $*: exit status" "$want" "$rc"
+    same "mrcfs $*: lines of complaint" 1 "$(wc -l < "$tmp/err")"
+    case $(cat "$tmp/err") in *"$words"*) ;; *) fail "mrcfs $*: no '$words' in: $(cat "$tmp/err")" ;; esac
+    not_mounted "$mnt" || fail "mrcfs $*: mounted all the same"
+}
+
+refuses 2 "a source and a mount point" "local:$served"
+refuses 2 "a source and a mount point"
+refuses 2 "one source and one mount point" "local:$served" "$mnt" more
+refuses 1 "must be [user@]host:" "$served" "$mnt"
+refuses 1 "must be [user@]host:" "./a:b" "$mnt"
+refuses 1 "No such file" "local:$served" "$tmp/nowhere"
+refuses 1 "No such file" "local:$tmp/nowhere" "$mnt"
+refuses 1 "Not a directory" "local:$served/f" "$mnt"
+refuses 1 "Not a directory" "local:$served" "$served/f"
+refuses 2 "no such option" "local:$served" "$mnt" -o ro,nonsense=1
+refuses 2 "nonsense" "local:$served" "$mnt" -o ro,nonsense=1
+refuses 2 "idmap=wrong" "local:$served" "$mnt" -o idmap=wrong
+refuses 2 "needs a value" "local:$served" "$mnt" -o fsname=
+refuses 2 "uid=x" "local:$served" "$mnt" -o uid=x
+refuses 2 "follow_symlinks" "local:$served" "$mnt" -o follow_symlinks
+refuses 1 "no-such-file" "local:$served" "$mnt" -o "idmap=file,uidfile=$tmp/no-such-file"
+refuses 2 "needs the mount point" -u
+refuses 1 "mount" -u "$mnt"
+
+# Options after the arguments, as mount(8) gives them; names that others may write.
+mrcfs "local:$served" "$mnt" -o rw,nonempty,noauto,_netdev,x-systemd.automount,ServerAliveInterval=5,port=22 -n || fail "fstab"
+same "content" content "$(cat "$mnt/f")"
+echo more > "$mnt/g"
+same "written" more "$(cat "$served/g")"
+refuses_while_mounted=$(mrcfs -u "$served" 2>&1) && fail "unmounted what is no mount"
+case $refuses_while_mounted in mrcfs:*) ;; *) fail "words for no mount: $refuses_while_mounted" ;; esac
+mrcfs -u "$mnt" || fail "mrcfs -u"
+not_mounted "$mnt" || fail "still mounted after -u"
+
+# In use: not taken off, and said.
+mrcfs "mrcfs#local:$served" "$mnt" || fail "source as mount -t fuse writes it"
+exec 8< "$mnt/f"
+mrcfs -u "$mnt" 2> "$tmp/err" && fail "unmounted although a file was open"
+grep -q busy "$tmp/err" || fail "busy: $(cat "$tmp/err")"
+exec 8<&-
+fusermount3 -u "$mnt" || fail "fusermount3 -u"
+not_mounted "$mnt" || fail "still mounted after fusermount3 -u"
+
+# Read only.
+mrcfs -o ro "local:$served" "$mnt" || fail "ro"
+echo x 2>/dev/null > "$mnt/new" && fail "wrote on a read-only mount"
+[ ! -e "$served/new" ] || fail "a file came into being on a read-only mount"
+mrcfs -u "$mnt" || fail "unmount ro"
+
+# Owners and permissions as told.
+chmod 640 "$served/f"
+mrcfs -o uid=1234,gid=2345,umask=027 "local:$served" "$mnt" || fail "uid= gid= umask="
+same "shown owner" "1234 2345 750" "$(stat -c '%u %g %a' "$mnt/f")"
+mrcfs -u "$mnt" || fail "unmount uid="
+
+# idmap: a file of somebody else's, which only root can make.
+if [ "$(id -u)" = 0 ]; then
+    touch "$served/other"
+    chown 54321:54321 "$served/other"
+    name=$(sed -n '2s/:.*//p' /etc/passwd)
+    number=$(sed -n '2p' /etc/passwd | cut -d: -f3)
+    echo "$name:54321" > "$tmp/uids"
+    for map in name none user; do
+        mrcfs -o idmap=$map "local:$served" "$mnt" || fail "idmap=$map"
+        same "idmap=$map: own" 0 "$(stat -c %u "$mnt/f")"
+        same "idmap=$map: other" 54321 "$(stat -c %u "$mnt/other")"
+        mrcfs -u "$mnt" || fail "unmount idmap=$map"
+    done
+    mrcfs -o "idmap=file,uidfile=$tmp/uids" "local:$served" "$mnt" || fail "idmap=file"
+    same "idmap=file: listed" "$number" "$(stat -c %u "$mnt/other")"
+    same "idmap=file: no list of groups" 54321 "$(stat -c %g "$mnt/other")"
+    chown "$name" "$mnt/f" || fail "chown to a listed user"
+    same "idmap=file: set" 54321 "$(stat -c %u "$served/f")"
+    chown 4711 "$mnt/f" 2>/dev/null && fail "chown to a user who is in no list"
+    same "idmap=file: unlisted" 65534 "$(touch "$served/third" && chown 4711 "$served/third" && stat -c %u "$mnt/third")"
+    mrcfs -u "$mnt" || fail "unmount idmap=file"
+fi
+
+# Signals take it off; the background process ends, the server too.
+mrcfs -f "local:$served" "$mnt" &
+pid=$!
+wait_for 10 mounted "$mnt"
+kill -TERM $pid
+rc=0
+wait $pid || rc=$?
+same "exit status after SIGTERM" 0 $rc
+not_mounted "$mnt" || fail "still mounted after SIGTERM"
+
+# Statistics: one file read costs a known number of requests.
+mrcfs --stats "local:$served" "$mnt" 2> "$tmp/stats" &
+pid=$!
+wait_for 10 mounted "$mnt"
+cat "$mnt/g" > /dev/null
+mrcfs -u "$mnt" || fail "unmount stats"
+wait $pid
+for line in '1 open' '1 read' '1 release' 'round trips waited for'; do
+    grep -q "$line\$" "$tmp/stats" || fail "--stats has no '$line': $(cat "$tmp/stats")"
+done
+
+# The server is killed: errors at once, no hang, taken off.
+mrcfs -f "local:$served" "$mnt" 2> "$tmp/err" &
+pid=$!
+wait_for 10 mounted "$mnt"
+exec 8< "$mnt/g"
+server=$(cat /proc/$pid/task/$pid/children)
+# shellcheck disable=SC2086
+kill -KILL $server
+rc=0
+wait $pid || rc=$?
+same "exit status when the server is lost" 1 $rc
+timeout 10 cat <&8 > /dev/null 2> "$tmp/err2" && fail "read from a lost server"
+[ "$(status timeout 5 cat "/proc/self/fd/8" 2> /dev/null)" != 124 ] || fail "hangs after the server is lost"
+exec 8<&-
+grep -q "file server has gone" "$tmp/err" || fail "words for a lost server: $(cat "$tmp/err")"
+wait_for 10 not_mounted "$mnt"
+
+# The client is killed: the kernel says so to those who use it, and it can be taken off.
+mrcfs -f "local:$served" "$mnt" &
+pid=$!
+wait_for 10 mounted "$mnt"
+kill -KILL $pid
+wait $pid 2>/dev/null
+timeout 10 cat "$mnt/g" > /dev/null 2> "$tmp/err" && fail "read from a dead client"
+grep -q "endpoint" "$tmp/err" || fail "words of the kernel: $(cat "$tmp/err")"
+mrcfs -u "$mnt" || fail "mrcfs -u of a dead mount"
+not_mounted "$mnt" || fail "still mounted after mrcfs -u of a dead mount"
+exit 0

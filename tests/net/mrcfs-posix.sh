@@ -1,0 +1,74 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Files on a mrcfs mount behave as on the file system that is served: a long list of calls gives the same results and errors
+# in both, as root and as an ordinary user; two mounts of one directory see each other's changes and locks.
+. "${top_srcdir:-.}/tests/lib/functions.sh"
+. "$top_srcdir/tests/lib/mrcfs.sh"
+own_mounts "$@"
+set -u
+posix=$top_builddir/tests/posix
+
+# As an ordinary user the same script runs again, in a directory that root made for it.
+if [ -n "${MRCFS_PART:-}" ]; then
+    tmp_root=$MRCFS_DIR
+else
+    tmp_root=$tmp
+fi
+
+# compare SERVED-IN WORDS: the calls on a directory of its own there, and on a mount of another
+compare()
+{
+    mkdir -p "$1/plain" "$1/served" "$1/mnt"
+    mount_dir "$1/served" "$1/mnt"
+    "$posix/fsops" "$1/plain" > "$1/plain.out" 2>&1 || fail "$2: fsops on the plain directory"
+    timeout 100 "$posix/fsops" "$1/mnt" > "$1/mount.out" 2>&1 || fail "$2: fsops on the mount: $(tail -n 3 "$1/mount.out")"
+    diff "$1/plain.out" "$1/mount.out" > "$1/diff" || fail "$2: < plain, > mount:
+$(cat "$1/diff")"
+    same "$2: calls" 0 "$([ "$(wc -l < "$1/plain.out")" -gt 900 ] || echo too few)0"
+    mrcfs -u "$1/mnt" || fail "$2: unmount"
+    echo "ok: $2: $(wc -l < "$1/plain.out") results alike"
+}
+
+two_mounts()
+{
+    mount_dir "$1/two" "$1/a"
+    mount_dir "$1/two" "$1/b"
+    timeout 150 "$posix/fstwo" "$1/two" "$1/a" "$1/b" || fail "two mounts ($2)"
+    mrcfs -u "$1/a" || fail "unmount the first of two mounts ($2)"
+    mrcfs -u "$1/b" || fail "unmount the second of two mounts ($2)"
+}
+
+as_who=$(id -un 2>/dev/null || id -u)
+compare "$tmp_root/disk" "$as_who, $(stat -f -c %T "$tmp_root")"
+two_mounts "$tmp_root" "$as_who"
+[ -z "${MRCFS_PART:-}" ] || exit 0
+
+mkdir "$tmp/memory"
+if [ "$(id -u)" = 0 ] && mount -t tmpfs none "$tmp/memory"; then
+    compare "$tmp/memory/t" "root, tmpfs"
+fi
+
+# Many entries, many open files.
+mkdir "$tmp/entries"
+"$posix/fsmany" make "$tmp/entries" 100000 || fail "100,000 entries on the plain directory"
+mount_dir "$tmp/entries" "$tmp/e"
+timeout 100 "$posix/fsmany" list "$tmp/e" 100000 || fail "100,000 entries"
+mrcfs -u "$tmp/e" || fail "unmount after 100,000 entries"
+limit=$(ulimit -Hn)
+if [ "$limit" = unlimited ] || [ "$limit" -ge 20200 ]; then
+    mount_dir "$tmp/many" "$tmp/m"
+    timeout 200 "$posix/fsmany" open "$tmp/m" 10000 || fail "10,000 open files"
+    mrcfs -u "$tmp/m" || fail "unmount after 10,000 files"
+    echo "ok: 100,000 entries, 10,000 open files"
+else
+    echo "ok: 100,000 entries; the limit of $limit descriptors forbids 10,000 open files"
+fi
+
+# The same as an ordinary user.
+if [ "$(id -u)" = 0 ]; then
+    command -v fusermount3 >/dev/null || { echo "not tried as an ordinary user: no fusermount3"; exit 0; }
+    user=$(test_user)
+    mkdir "$tmp/user"
+    chown "$user:" "$tmp/user"
+    as_user env MRCFS_PART=user MRCFS_DIR="$tmp/user" TMPDIR="$tmp/user" "$0" || fail "as $user (see above)"
+fi
