@@ -253,8 +253,12 @@ static void run(const struct supervise_opts *o, char **argv, char **env, int rep
         if (spec->nice && setpriority(PRIO_PROCESS, 0, spec->nice) < 0) {
             /* A better priority than we may have is not a reason to refuse. */
         }
+        const char *ssh_agent = getenv("SSH_AUTH_SOCK");
         environ = env;
         rc = complete_path();
+        if (rc == 0 && spec->flags & JOB_FORWARD_AGENT && ssh_agent &&
+            setenv("SSH_AUTH_SOCK", ssh_agent, 1) < 0)
+            rc = -errno;
         set_signals(spec->ignored);
         if (rc == 0 && argv[0]) {
             rc = exec_command(argv);
