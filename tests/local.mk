@@ -49,14 +49,16 @@ tests_unit_mrcfs_test_server_names_LDADD = $(MFS_FIXTURE_LIBS)
 check_PROGRAMS += tests/lib/mfs_serve
 tests_lib_mfs_serve_SOURCES = tests/lib/mfs_serve_main.c
 tests_lib_mfs_serve_LDADD = mrcfs/libmrcfs.a common/libcommon.a
-UNIT_TESTS += tests/unit/mrc/test_plan tests/unit/mrc/test_record
+UNIT_TESTS += tests/unit/mrc/test_merge tests/unit/mrc/test_plan tests/unit/mrc/test_record
+tests_unit_mrc_test_merge_LDADD = mrc/agent/libview.a common/libcommon.a $(CMOCKA_LIBS)
 tests_unit_mrc_test_record_LDADD = mrc/agent/libview.a common/libcommon.a $(CMOCKA_LIBS)
 tests_unit_mrc_test_plan_LDADD = mrc/agent/libview.a common/libcommon.a $(CMOCKA_LIBS)
 
 # Runs a command in a view as the agent does, for tests/net/view.sh.
 check_PROGRAMS += tests/net/view_driver
-tests_net_view_driver_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS)
-tests_net_view_driver_LDADD = mrc/agent/libview.a common/libcommon.a $(FUSE_LIBS)
+tests_net_view_driver_SOURCES = tests/net/view_driver.c mrc/agent/files.c mrc/agent/files.h
+tests_net_view_driver_LDADD = mrc/agent/libview.a mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a \
+  $(FUSE_LIBS)
 UNIT_TESTS += tests/unit/common/test_crypto
 tests_unit_common_test_crypto_LDADD = common/libcommon.a $(SODIUM_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrc/test_quote
