@@ -197,13 +197,24 @@ void mfs_id_map_fini(struct mfs_id_map *m)
     *m = (struct mfs_id_map){ 0 };
 }
 
+/* Both directions of one kind of number, as seen from one side. */
+struct view {
+    const struct mfs_pairs *pairs; /* from here to there, by name */
+    const struct mfs_pairs *back;
+    const struct mfs_pairs *used_here;
+    const struct mfs_pairs *used_there;
+    uint32_t own_there;
+};
+
 /* Maps a number that is not the own one of its side. Returns 0 or -EINVAL. */
-static int map_other(const struct mfs_pairs *pairs, const struct mfs_pairs *used_there,
-                     uint32_t own_there, uint32_t number, uint32_t *out)
+static int map_other(const struct view *v, uint32_t number, uint32_t *out)
 {
-    const struct mfs_pair *p = pair_of(pairs, number);
+    const struct mfs_pair *p = pair_of(v->pairs, number);
+    /* Itself, unless that is somebody else on the other side. */
+    bool is_taken = !p && (pair_of(v->back, number) ||
+                           (pair_of(v->used_here, number) && pair_of(v->used_there, number)));
     uint32_t there = p ? p->to : number;
-    if (there == own_there || (!p && pair_of(used_there, number)))
+    if (is_taken || there == v->own_there)
         return -EINVAL;
     *out = there;
     return 0;
@@ -211,22 +222,25 @@ static int map_other(const struct mfs_pairs *pairs, const struct mfs_pairs *used
 
 uint32_t mfs_id_to_client(const struct mfs_id_map *m, uint32_t server)
 {
+    struct view v = { &m->to_client, &m->to_server, &m->used_server, &m->used_client,
+                      m->own_client };
     uint32_t client;
     if (server == m->own_server)
         return m->own_client;
-    if (m->is_single ||
-        map_other(&m->to_client, &m->used_client, m->own_client, server, &client) < 0)
+    if (m->is_single || map_other(&v, server, &client) < 0)
         return MFS_NOBODY;
     return client;
 }
 
 int mfs_id_to_server(const struct mfs_id_map *m, uint32_t client, uint32_t *server)
 {
+    struct view v = { &m->to_server, &m->to_client, &m->used_client, &m->used_server,
+                      m->own_server };
     if (client == m->own_client) {
         *server = m->own_server;
         return 0;
     }
     if (m->is_single || client == UINT32_MAX)
         return -EINVAL;
-    return map_other(&m->to_server, &m->used_server, m->own_server, client, server);
+    return map_other(&v, client, server);
 }

@@ -6,8 +6,9 @@
  * The server maps; on the wire every number is the client's. In order:
  *  - the client's own user is the server's own user;
  *  - a name that both sides know: the number it has on the other side;
- *  - a number that no name on the other side uses: itself;
- *  - otherwise nobody. Nobody else is ever shown as, or taken for, one side's own user. */
+ *  - otherwise the number itself, if it has no name, or a name on one side only;
+ *  - nobody. Nobody else is ever shown as, or taken for, one side's own user.
+ * What one direction maps the other maps back. */
 #ifndef MRCFS_IDS_H
 #define MRCFS_IDS_H
 

@@ -24,12 +24,20 @@ tests_unit_mrcfs_test_ops_LDADD = mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_L
 # The file server: each program runs as we are and, as root, once more with the server as an ordinary user.
 MFS_FIXTURE = tests/lib/mfs_fixture.c tests/lib/mfs_fixture.h tests/lib/mfs_wire_client.c tests/lib/mfs_wire_client.h
 MFS_FIXTURE_LIBS = mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/mrcfs/test_ids
+tests_unit_mrcfs_test_ids_LDADD = $(MFS_FIXTURE_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_server
 tests_unit_mrcfs_test_server_SOURCES = tests/unit/mrcfs/test_server.c $(MFS_FIXTURE)
 tests_unit_mrcfs_test_server_LDADD = $(MFS_FIXTURE_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_server_attr
 tests_unit_mrcfs_test_server_attr_SOURCES = tests/unit/mrcfs/test_server_attr.c $(MFS_FIXTURE)
 tests_unit_mrcfs_test_server_attr_LDADD = $(MFS_FIXTURE_LIBS)
+UNIT_TESTS += tests/unit/mrcfs/test_server_hostile
+tests_unit_mrcfs_test_server_hostile_SOURCES = tests/unit/mrcfs/test_server_hostile.c $(MFS_FIXTURE)
+tests_unit_mrcfs_test_server_hostile_LDADD = $(MFS_FIXTURE_LIBS)
+UNIT_TESTS += tests/unit/mrcfs/test_server_locks
+tests_unit_mrcfs_test_server_locks_SOURCES = tests/unit/mrcfs/test_server_locks.c $(MFS_FIXTURE)
+tests_unit_mrcfs_test_server_locks_LDADD = $(MFS_FIXTURE_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_server_many
 tests_unit_mrcfs_test_server_many_SOURCES = tests/unit/mrcfs/test_server_many.c $(MFS_FIXTURE)
 tests_unit_mrcfs_test_server_many_LDADD = $(MFS_FIXTURE_LIBS)
@@ -41,14 +49,16 @@ tests_unit_mrcfs_test_server_names_LDADD = $(MFS_FIXTURE_LIBS)
 check_PROGRAMS += tests/lib/mfs_serve
 tests_lib_mfs_serve_SOURCES = tests/lib/mfs_serve_main.c
 tests_lib_mfs_serve_LDADD = mrcfs/libmrcfs.a common/libcommon.a
-UNIT_TESTS += tests/unit/mrc/test_plan tests/unit/mrc/test_record
+UNIT_TESTS += tests/unit/mrc/test_merge tests/unit/mrc/test_plan tests/unit/mrc/test_record
+tests_unit_mrc_test_merge_LDADD = mrc/agent/libview.a common/libcommon.a $(CMOCKA_LIBS)
 tests_unit_mrc_test_record_LDADD = mrc/agent/libview.a common/libcommon.a $(CMOCKA_LIBS)
 tests_unit_mrc_test_plan_LDADD = mrc/agent/libview.a common/libcommon.a $(CMOCKA_LIBS)
 
 # Runs a command in a view as the agent does, for tests/net/view.sh.
 check_PROGRAMS += tests/net/view_driver
-tests_net_view_driver_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS)
-tests_net_view_driver_LDADD = mrc/agent/libview.a common/libcommon.a $(FUSE_LIBS)
+tests_net_view_driver_SOURCES = tests/net/view_driver.c mrc/agent/files.c mrc/agent/files.h
+tests_net_view_driver_LDADD = mrc/agent/libview.a mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a \
+  $(FUSE_LIBS)
 UNIT_TESTS += tests/unit/common/test_crypto
 tests_unit_common_test_crypto_LDADD = common/libcommon.a $(SODIUM_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrc/test_quote

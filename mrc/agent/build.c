@@ -11,10 +11,11 @@
 
 #include "common/sys/fd.h"
 #include "common/sys/mem.h"
+#include "mrc/agent/mergefuse.h"
 #include "mrc/agent/ns.h"
 #include "mrc/agent/record.h"
+#include "mrc/agent/skeleton.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -29,14 +30,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum {
-    BINDS_MAX = 1000, /* entries of a skeleton that are mounted one by one; above, links */
-    FD_PATH_BYTES = 40
-};
-
-/* In a skeleton with too many entries to bind each: the whole directory, and what the links
- * lead to. */
-#define WHOLE ".mrc-target"
+enum { FD_PATH_BYTES = 40 };
 
 void view_note(struct view_report *r, const char *fmt, ...)
 {
@@ -49,6 +43,12 @@ void view_note(struct view_report *r, const char *fmt, ...)
         memcpy(r->notes + used + n, "\n", 2);
     else
         r->notes[used] = 0;
+}
+
+int build_old_path(const char *path, char *text, size_t size_bytes)
+{
+    int n = snprintf(text, size_bytes, "/.old%s", path);
+    return n < 0 || (size_t)n >= size_bytes ? -ENAMETOOLONG : 0;
 }
 
 /* --- before the namespaces --- */
@@ -80,6 +80,7 @@ static int prepare_step(struct build *b, size_t i, struct err *e)
     case PLAN_MKDIR:
     case PLAN_HEAD: return 0;
     case PLAN_SKELETON:
+    case PLAN_MERGE:
         if (!s->has_source)
             return 0;
         break;
@@ -163,150 +164,14 @@ static int reopen_root(struct build *b)
     return b->root_fd < 0 ? -errno : 0;
 }
 
-/* Text of a path of the target, as it is reached while building. */
-static int old_path(const char *path, char *text, size_t size_bytes)
-{
-    int n = snprintf(text, size_bytes, "/.old%s", path);
-    return n < 0 || (size_t)n >= size_bytes ? -ENAMETOOLONG : 0;
-}
-
 /* --- skeletons --- */
-
-struct names {
-    char *text; /* each: d_type, name, NUL */
-    size_t len;
-    size_t size;
-    size_t count;
-};
-
-static int names_add(struct names *n, unsigned char type, const char *name)
-{
-    size_t len = strlen(name) + 2;
-    if (n->len + len > n->size) {
-        size_t size = n->size ? 2 * n->size : 16384;
-        char *text = realloc(n->text, size);
-        if (!text)
-            return -ENOMEM;
-        n->text = text;
-        n->size = size;
-    }
-    n->text[n->len] = (char)type;
-    memcpy(n->text + n->len + 1, name, len - 1);
-    n->len += len;
-    n->count++;
-    return 0;
-}
-
-/* The target's entries of a skeleton, but for those that the plan makes itself. */
-static int list_source(const struct build *b, const struct plan_step *s, DIR *d,
-                       struct names *n)
-{
-    struct dirent *entry;
-    while ((entry = readdir(d))) {
-        const char *name = entry->d_name;
-        if (!strcmp(name, ".") || !strcmp(name, "..") || !strcmp(name, WHOLE) ||
-            plan_makes(&b->plan, s->path, s->path_len, name))
-            continue;
-        if (n->count == VIEW_ENTRIES_MAX)
-            return -ENOSPC;
-        int rc = names_add(n, entry->d_type, name);
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
-}
-
-static unsigned char type_of(int dir_fd, const char *name, unsigned char listed)
-{
-    struct stat st;
-    if (listed != DT_UNKNOWN || fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return listed;
-    return S_ISDIR(st.st_mode) ? DT_DIR : S_ISLNK(st.st_mode) ? DT_LNK : DT_REG;
-}
-
-/* Makes name in the skeleton, which is the working directory, like source_fd's name. source:
- * the text of source_fd's path. Failing to show one entry is not fatal: it stays an empty
- * directory or file. */
-static void show_entry(struct build *b, int source_fd, const char *source, const char *name,
-                       unsigned char listed)
-{
-    unsigned char type = type_of(source_fd, name, listed);
-    char from[PATH_MAX + NAME_MAX + 8];
-    if (type == DT_LNK) {
-        ssize_t n = readlinkat(source_fd, name, from, sizeof from - 1);
-        if (n < 0)
-            return;
-        from[n] = 0;
-        if (symlink(from, name) < 0)
-            view_note(b->report, "%s/%s: %s", source + 5, name, strerror(errno));
-        return;
-    }
-    int rc = type == DT_DIR ? mkdir(name, 0755) : mknod(name, S_IFREG | 0644, 0);
-    snprintf(from, sizeof from, "%s/%s", source, name);
-    if (rc == 0)
-        rc = mount(from, name, NULL, MS_BIND | MS_REC, NULL);
-    if (rc < 0)
-        view_note(b->report, "%s is not shown: %s", from + 5, strerror(errno));
-}
-
-/* For very many entries: one mount of the whole directory, and links into it. */
-static int show_links(struct build *b, const char *source, const struct names *n, struct err *e)
-{
-    if (mkdir(WHOLE, 0755) < 0 || mount(source, WHOLE, NULL, MS_BIND | MS_REC, NULL) < 0)
-        return err_set(e, errno, "show the target's %s", source + 5);
-    char text[NAME_MAX + sizeof WHOLE + 2];
-    for (size_t at = 0; at < n->len; at += 2 + strlen(n->text + at + 1)) {
-        const char *name = n->text + at + 1;
-        snprintf(text, sizeof text, WHOLE "/%s", name);
-        if (symlink(text, name) < 0)
-            return err_set(e, errno, "show the target's %s/%s", source + 5, name);
-    }
-    view_note(b->report, "%s has %zu entries: they are shown as symbolic links", source + 5,
-              n->count);
-    return 0;
-}
-
-/* The working directory is the skeleton. */
-static int fill_skeleton(struct build *b, const struct plan_step *s, const char *path,
-                         struct err *e)
-{
-    char source[PATH_MAX + 8];
-    int rc = old_path(strcmp(path, "/") ? path : "", source, sizeof source);
-    if (rc < 0)
-        return err_set(e, -rc, "%s", path);
-    DIR *d = opendir(source[5] ? source : "/.old");
-    if (!d) {
-        view_note(b->report,
-                  "%s on the target can't be listed (%s): what is in it is not shown", path,
-                  strerror(errno));
-        return 0;
-    }
-    struct names n = { 0 };
-    rc = list_source(b, s, d, &n);
-    if (rc == -ENOSPC)
-        err_set(
-            e, ENOSPC,
-            "%s on the target has more than %d entries, and a directory of the head must be "
-            "shown in it: make %.*s/… there by hand",
-            path, VIEW_ENTRIES_MAX, (int)s->path_len, s->path);
-    else if (rc < 0)
-        err_set(e, -rc, "list %s", path);
-    else if (n.count > BINDS_MAX)
-        rc = show_links(b, source, &n, e);
-    else
-        for (size_t at = 0; at < n.len; at += 2 + strlen(n.text + at + 1))
-            show_entry(b, dirfd(d), source, n.text + at + 1, (unsigned char)n.text[at]);
-    free(n.text);
-    closedir(d);
-    return rc;
-}
 
 /* Mounts the empty file system of a skeleton; owner and mode as the target's directory has. */
 static int mount_skeleton(struct build *b, const char *where, const char *source)
 {
     char text[PATH_MAX + 8];
     struct stat st = { .st_mode = 0755, .st_uid = b->uid, .st_gid = b->gid };
-    if (source && old_path(source, text, sizeof text) == 0 && stat(text, &st) < 0)
+    if (source && build_old_path(source, text, sizeof text) == 0 && stat(text, &st) < 0)
         st.st_mode = 0755;
     if (b->is_user_ns) { /* nobody else exists there */
         st.st_uid = b->uid;
@@ -339,7 +204,7 @@ static int do_skeleton(struct build *b, size_t i, struct err *e)
         return 0;
     if (fchdir(fd) < 0)
         return err_set(e, errno, "enter %.*s in the view", (int)s->path_len, s->path);
-    rc = fill_skeleton(b, s, b->sources[i], e);
+    rc = skeleton_fill(&b->plan, s, b->sources[i], b->report, e);
     if (chdir("/") < 0)
         return err_set(e, errno, "leave the view");
     return rc;
@@ -423,7 +288,7 @@ static int bind_source(const char *source, int at_fd, bool is_read_only)
 {
     char from[PATH_MAX + 8], where[FD_PATH_BYTES];
     fd_path(at_fd, where);
-    int rc = old_path(source, from, sizeof from);
+    int rc = build_old_path(source, from, sizeof from);
     if (rc < 0)
         return rc;
     if (mount(from, where, NULL, MS_BIND | MS_REC, NULL) < 0)
@@ -459,7 +324,8 @@ static int default_mount_text(int fuse_fd, uid_t uid, gid_t gid, char *text, siz
     return n < 0 || (size_t)n >= size_bytes ? -ENOSPC : 0;
 }
 
-static int mount_fuse(struct build *b, const struct plan_step *s, const char *where,
+/* Mounts an export at where; the agent serves it. */
+static int mount_head(struct build *b, const struct plan_step *s, const char *where,
                       struct err *e)
 {
     AUTO_FD fd = open("/.old/dev/fuse", O_RDWR | O_CLOEXEC);
@@ -478,6 +344,23 @@ static int mount_fuse(struct build *b, const struct plan_step *s, const char *wh
     return view_send_fuse(b->sock, s->export_number, fd, e);
 }
 
+/* The same where fusermount3 may have mounted it already. */
+static int show_head(struct build *b, const struct plan_step *s, const char *where,
+                     struct err *e)
+{
+    const char *outside =
+        s->export_number < VIEW_MOUNTS_MAX ? b->outside[s->export_number] : NULL;
+    if (!outside)
+        return mount_head(b, s, where, e);
+    char from[PATH_MAX + 8];
+    int rc = build_old_path(outside, from, sizeof from);
+    if (rc == 0 && mount(from, where, NULL, MS_BIND, NULL) < 0)
+        rc = -errno;
+    if (rc < 0)
+        return err_set(e, -rc, "show the head's %.*s in the view", (int)s->path_len, s->path);
+    return 0;
+}
+
 static int do_head(struct build *b, const struct plan_step *s, struct err *e)
 {
     char where[FD_PATH_BYTES] = "/.new";
@@ -489,22 +372,66 @@ static int do_head(struct build *b, const struct plan_step *s, struct err *e)
             return rc;
         fd_path(at, where);
     }
-    const char *outside =
-        s->export_number < VIEW_MOUNTS_MAX ? b->outside[s->export_number] : NULL;
-    if (!outside) {
-        rc = mount_fuse(b, s, where, e);
-    } else {
-        char from[PATH_MAX + 8];
-        rc = old_path(outside, from, sizeof from);
-        if (rc == 0 && mount(from, where, NULL, MS_BIND, NULL) < 0)
-            rc = -errno;
-        if (rc < 0)
-            return err_set(e, -rc, "show the head's %.*s in the view", (int)s->path_len,
-                           s->path);
-    }
+    rc = show_head(b, s, where, e);
     if (rc == 0 && s->path_len == 1)
         rc = reopen_root(b);
     return rc;
+}
+
+/* A directory with what is mounted in it, kept together when the old root is let go. */
+static int open_tree_of(const char *path)
+{
+    int fd = (int)syscall(SYS_open_tree, AT_FDCWD, path,
+                          OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+    if (fd < 0 && errno == ENOSYS)
+        fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+/* The merge is a file system of a process of its own; what it merges is mounted in the base. */
+static int start_merge(struct build *b, size_t i, const char *where, int head_fd, struct err *e)
+{
+    const struct plan_step *s = &b->plan.steps[i];
+    char from[PATH_MAX + 8], text[128];
+    AUTO_FD target_fd = -1;
+    if (b->sources[i]) {
+        int rc = build_old_path(b->sources[i], from, sizeof from);
+        target_fd = rc < 0 ? rc : open_tree_of(from);
+        if (target_fd < 0)
+            return err_set(e, -target_fd, "the target's %.*s", (int)s->path_len, s->path);
+    }
+    AUTO_FD fuse_fd = open("/.old/dev/fuse", O_RDWR | O_CLOEXEC);
+    if (fuse_fd < 0)
+        return err_set(e, errno, "open /dev/fuse on the target");
+    int rc = default_mount_text(fuse_fd, b->uid, b->gid, text, sizeof text);
+    unsigned long flags = MS_NOSUID | MS_NODEV | (s->is_read_only ? MS_RDONLY : 0);
+    if (rc == 0 && mount("mrc-overlay", where, "fuse.mrcfs", flags, text) < 0)
+        rc = -errno;
+    if (rc < 0)
+        return err_set(e, -rc, "--overlay %.*s: mount", (int)s->path_len, s->path);
+    struct mergefuse_opts o = { .head_fd = head_fd,
+                                .target_fd = target_fd,
+                                .fuse_fd = fuse_fd };
+    return mergefuse_start(&o, "/.old/proc", e);
+}
+
+static int do_merge(struct build *b, size_t i, struct err *e)
+{
+    const struct plan_step *s = &b->plan.steps[i];
+    AUTO_FD at = -1;
+    int rc = open_mount_point(b, s, &at, e);
+    if (rc < 0)
+        return rc;
+    char where[FD_PATH_BYTES], head[32];
+    fd_path(at, where);
+    snprintf(head, sizeof head, "/.head-%zu", i);
+    if (mkdir(head, 0700) < 0)
+        return err_set(e, errno, "make %s", head);
+    rc = show_head(b, s, head, e);
+    AUTO_FD head_fd = rc < 0 ? -1 : open(head, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (rc == 0 && head_fd < 0)
+        rc = err_set(e, errno, "open %s", head);
+    return rc < 0 ? rc : start_merge(b, i, where, head_fd, e);
 }
 
 static int mount_overlay(struct build *b, int lower_fd, int layer_fd, const char *where)
@@ -571,7 +498,7 @@ static int do_scratch(struct build *b, size_t i, struct err *e)
         return err_set(e, -at, "--scratch %.*s: not in the view", (int)s->path_len, s->path);
     char where[FD_PATH_BYTES], layer[PATH_MAX + 8];
     fd_path(at, where);
-    int rc = old_path(b->sources[i], layer, sizeof layer);
+    int rc = build_old_path(b->sources[i], layer, sizeof layer);
     if (rc == 0)
         rc = overlay_on(b, at, layer, where);
     if (rc == -EINVAL || rc == -EOPNOTSUPP)
@@ -594,6 +521,7 @@ static int do_step(struct build *b, size_t i, struct err *e)
     case PLAN_BIND:
     case PLAN_TARGET: return do_bind(b, i, e);
     case PLAN_HEAD: return do_head(b, s, e);
+    case PLAN_MERGE: return do_merge(b, i, e);
     case PLAN_SCRATCH: return do_scratch(b, i, e);
     }
     return -EINVAL;

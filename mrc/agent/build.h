@@ -28,6 +28,10 @@ struct build {
 /* Adds a line to r->notes, as far as there is room. */
 void view_note(struct view_report *r, const char *fmt, ...) PRINTF(2, 3);
 
+/* Text of a path of the target, as it is reached while building: under /.old. Returns 0 or
+ * -ENAMETOOLONG. */
+MUST int build_old_path(const char *path, char *text, size_t size_bytes);
+
 /* Tells the agent to serve fuse_fd; doesn't take it. */
 MUST int view_send_fuse(int sock, size_t export_number, int fuse_fd, struct err *e);
 

@@ -1,11 +1,14 @@
 noinst_LIBRARIES += mrc/agent/libview.a
+mrc_agent_libview_a_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS)
 mrc_agent_libview_a_SOURCES = \
   mrc/agent/build.c mrc/agent/build.h \
-  mrc/agent/fusermount.c mrc/agent/fusermount.h \
+  mrc/agent/merge.c mrc/agent/merge.h \
+  mrc/agent/mergefuse.c mrc/agent/mergefuse.h \
   mrc/agent/ns.c mrc/agent/ns.h \
   mrc/agent/plan.c mrc/agent/plan.h \
   mrc/agent/probe.c \
   mrc/agent/record.c mrc/agent/record.h \
+  mrc/agent/skeleton.c mrc/agent/skeleton.h \
   mrc/agent/view.c mrc/agent/view.h
 
 # The agent runs where nothing is installed: static, and carried by mrc from agents/ARCHITECTURE.
@@ -21,7 +24,8 @@ mrc_mrc_agent_SOURCES = \
   mrc/agent/files.c mrc/agent/files.h \
   mrc/agent/job.c mrc/agent/job.h \
   mrc/agent/main.c \
+  mrc/agent/nomodules.c \
   mrc/agent/supervise.c mrc/agent/supervise.h
-mrc_mrc_agent_LDFLAGS = -static
+mrc_mrc_agent_LDFLAGS = -static -Wl,--wrap=dlopen
 mrc_mrc_agent_LDADD = mrc/agent/libview.a mrc/libsession.a mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a \
   $(FUSE_STATIC_LIBS) $(SODIUM_STATIC_LIBS)

@@ -203,6 +203,7 @@ static int make_mount_point(struct planner *p, const char *path)
     const struct plan_step *layer = layer_of(p->out, path, w.path_len);
     switch (layer->kind) {
     case PLAN_HEAD:
+    case PLAN_MERGE:
     case PLAN_SCRATCH: return 0; /* only mounting can tell what exists there */
     case PLAN_SKELETON:
         w.is_skeleton = true;
@@ -233,6 +234,8 @@ static int add_head(struct planner *p, const struct view_mount *m)
             return err_set(p->e, EINVAL, "%s can't come from the head: %s is the target's own",
                            m->path, machine_dirs[i]);
     }
+    if (len == 1 && m->kind == VIEW_OVERLAY)
+        return err_set(p->e, EINVAL, "--overlay / is not possible; name a directory in it");
     if (len == 1 && !p->o->is_root_view)
         return err_set(p->e, EINVAL, "the head's / can only be the whole view (--view root)");
     if (len > 1) {
@@ -240,9 +243,13 @@ static int add_head(struct planner *p, const struct view_mount *m)
         if (rc < 0)
             return rc;
     }
-    return add(p, (struct plan_step){ .kind = PLAN_HEAD,
+    struct plan_node node = { 0 };
+    if (m->kind == VIEW_OVERLAY)
+        look(p, m->path, len, &node);
+    return add(p, (struct plan_step){ .kind = m->kind == VIEW_HEAD ? PLAN_HEAD : PLAN_MERGE,
                                       .path = m->path,
                                       .path_len = len,
+                                      .has_source = node.is_dir,
                                       .is_read_only = m->is_read_only,
                                       .export_number = m->export_number });
 }
@@ -256,7 +263,8 @@ static int add_target(struct planner *p, const struct view_mount *m)
         return err_set(p->e, ENOENT, "the target has no %s to show: make it there first",
                        m->path);
     const struct plan_step *layer = layer_of(p->out, m->path, len);
-    if (layer->kind != PLAN_HEAD && layer->kind != PLAN_SCRATCH && !m->is_read_only)
+    if (layer->kind != PLAN_HEAD && layer->kind != PLAN_MERGE && layer->kind != PLAN_SCRATCH &&
+        !m->is_read_only)
         return 0; /* it is the target's already */
     if (len == 1)
         return err_set(p->e, EINVAL, "the target's / can't be put inside a view");
@@ -281,13 +289,12 @@ static int add_scratch(struct planner *p, const struct view_mount *m)
 static int add_mount(struct planner *p, const struct view_mount *m)
 {
     switch (m->kind) {
-    case VIEW_HEAD: return add_head(p, m);
+    case VIEW_HEAD:
+    case VIEW_OVERLAY: return add_head(p, m);
     case VIEW_TARGET: return add_target(p, m);
     case VIEW_SCRATCH: return add_scratch(p, m);
-    case VIEW_OVERLAY: break;
     }
-    return err_set(p->e, EOPNOTSUPP, "--overlay %s: not built yet; use --head or --target",
-                   m->path);
+    return -EINVAL;
 }
 
 static int add_root(struct planner *p, const struct view_mount *root)
@@ -382,16 +389,17 @@ int plan_print(const struct plan *p, char *text, size_t size_bytes)
     static const char *const names[] = {
         [PLAN_SKELETON] = "skeleton", [PLAN_MKDIR] = "mkdir", [PLAN_BIND] = "bind",
         [PLAN_PLACE] = "place",       [PLAN_HEAD] = "head",   [PLAN_TARGET] = "target",
-        [PLAN_SCRATCH] = "scratch",
+        [PLAN_SCRATCH] = "scratch",   [PLAN_MERGE] = "merge",
     };
     size_t used = 0;
     if (size_bytes)
         text[0] = 0;
     for (size_t i = 0; i < p->count; i++) {
         const struct plan_step *s = &p->steps[i];
-        const char *more = s->kind == PLAN_SKELETON && !s->has_source ? " empty"
-                           : s->is_read_only                          ? " ro"
-                                                                      : "";
+        const char *more = (s->kind == PLAN_SKELETON || s->kind == PLAN_MERGE) && !s->has_source
+                               ? " empty"
+                           : s->is_read_only ? " ro"
+                                             : "";
         int n = snprintf(text + used, size_bytes - used, "%s %.*s%s\n", names[s->kind],
                          (int)s->path_len, s->path, more);
         if (n < 0 || (size_t)n >= size_bytes - used)

@@ -29,6 +29,7 @@ enum plan_kind {
     PLAN_PLACE,    /* make sure that the target has this directory, and keep it there */
     PLAN_HEAD,     /* mount the head's tree */
     PLAN_TARGET,   /* like PLAN_BIND, for a tree that was asked for (may be a file) */
+    PLAN_MERGE,    /* the head's tree over the target's directory, if has_source */
     PLAN_SCRATCH   /* overlay that takes the writes */
 };
 
@@ -38,9 +39,9 @@ struct plan_step {
     const char *path; /* borrowed from the mounts, or static */
     size_t path_len;
     size_t base_len; /* PLAN_MKDIR */
-    bool has_source; /* PLAN_SKELETON */
+    bool has_source; /* PLAN_SKELETON, PLAN_MERGE */
     bool is_read_only;
-    size_t export_number; /* PLAN_HEAD */
+    size_t export_number; /* PLAN_HEAD, PLAN_MERGE */
 };
 
 struct plan {

@@ -5,7 +5,7 @@
 #include "mrc/agent/view.h"
 
 #include "common/sys/fd.h"
-#include "mrc/agent/fusermount.h"
+#include "common/sys/fusermount.h"
 #include "mrc/agent/ns.h"
 
 #include <errno.h>

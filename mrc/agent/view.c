@@ -7,8 +7,8 @@
 #include "mrc/agent/view.h"
 
 #include "common/sys/fd.h"
+#include "common/sys/fusermount.h"
 #include "mrc/agent/build.h"
-#include "mrc/agent/fusermount.h"
 #include "mrc/agent/ns.h"
 #include "mrc/agent/record.h"
 
@@ -170,7 +170,10 @@ static int mount_outside(const struct view_opts *o, const struct view_mount *m, 
     if (rc < 0)
         return rc;
     AUTO_FD fd = -1;
-    rc = fusermount_mount(where, o->source ? o->source : "mrc", text, m->is_read_only, &fd, e);
+    struct fusermount_opts how = { .source = o->source ? o->source : "mrc",
+                                   .text = text,
+                                   .is_read_only = m->is_read_only };
+    rc = fusermount_mount(where, &how, &fd, e);
     if (rc == 0)
         rc = view_send_fuse(sock, m->export_number, fd, e);
     if (rc < 0) {
@@ -192,8 +195,8 @@ static int mount_all_outside(struct build *b, const struct view_opts *o, int soc
         return err_set(e, errno, "make %s", dir);
     for (size_t i = 0; i < o->count; i++) {
         const struct view_mount *m = &o->mounts[i];
-        if (m->kind != VIEW_HEAD || m->export_number >= VIEW_MOUNTS_MAX ||
-            b->outside[m->export_number])
+        bool is_head = m->kind == VIEW_HEAD || m->kind == VIEW_OVERLAY;
+        if (!is_head || m->export_number >= VIEW_MOUNTS_MAX || b->outside[m->export_number])
             continue;
         char where[PATH_MAX];
         int n = snprintf(where, sizeof where, "%s/views/mnt-%d-XXXXXX", o->cache_dir,
@@ -430,12 +433,25 @@ int view_drop_privilege(const struct view_report *r, struct err *e)
 
 /* --- afterwards --- */
 
+/* Whether path is a directory on the same file system as its parent. */
+static bool is_plain_dir(const char *path)
+{
+    char parent[PATH_MAX + 4];
+    struct stat own, above;
+    snprintf(parent, sizeof parent, "%s/..", path);
+    if (lstat(path, &own) < 0)
+        return errno == ENOENT;
+    return stat(parent, &above) == 0 && own.st_dev == above.st_dev;
+}
+
 static int unmount_outside(const char *path)
 {
-    int rc = fusermount_unmount(path);
+    int rc = fusermount_unmount(path, true, NULL);
+    if (rc < 0 && !is_plain_dir(path))
+        return rc;
     if (strstr(path, "/views/mnt-"))
-        rc = rmdir(path) < 0 && errno == EBUSY ? -EBUSY : 0;
-    return rc;
+        rmdir(path);
+    return 0;
 }
 
 void view_cleanup(const char *cache_dir)

@@ -69,10 +69,9 @@ static int fill(struct mfs_stream *s, size_t wanted)
 int mfs_stream_read(struct mfs_stream *s, uint8_t **message, size_t *len_bytes, struct err *e)
 {
     int rc = fill(s, LENGTH_BYTES);
+    rc = rc == -ECONNRESET ? 0 : rc; /* gone with answers unread */
     if (rc == 0 && s->end != s->first)
         return err_set(e, EPROTO, "%s stream ends within a message", s->name);
-    if (rc == -ECONNRESET || rc == -EPIPE)
-        return 0;
     if (rc <= 0)
         return rc < 0 ? err_set(e, -rc, "read %s stream", s->name) : 0;
     struct rd r = rd_of(s->buffer + s->first, LENGTH_BYTES);
@@ -91,8 +90,8 @@ int mfs_stream_read(struct mfs_stream *s, uint8_t **message, size_t *len_bytes, 
     ssize_t got = have < length ? fd_read_full(s->fd, copy + have, length - have) : 0;
     if (got < 0 || (size_t)got != length - have) {
         free(copy);
-        return err_set(e, got < 0 ? (int)-got : EPROTO, "%s stream ends within a message",
-                       s->name);
+        return err_set(e, got < 0 && got != -ECONNRESET ? (int)-got : EPROTO,
+                       "%s stream ends within a message", s->name);
     }
     *message = copy;
     *len_bytes = length;

@@ -159,6 +159,24 @@ else
     echo "note: no overlay here: --scratch not tested"
 fi
 
+# --- both: the head's first, writes to the head, the target unchanged ---
+mkdir -p both.h/sub both.t/sub/deep both.t/only
+echo head >both.h/name
+echo target >both.t/name
+echo old >both.t/file
+echo deep >both.t/sub/deep/file
+find both.t -printf '%P %s %m %Ts\n' | sort >both.before
+O() { V -M "$w/both.t=$w/both.h" -C "$w/both.t" "$@"; }
+same "overlay reads" "head old deep" "$(O cat name file sub/deep/file | paste -sd' ')"
+same "overlay lists" "file name only sub" "$(O ls | paste -sd' ')"
+O sh -c 'echo new >>file; echo x >only/x; mkdir made; mv sub/deep/file sub/moved; ln file link; ln -s file soft'
+same "overlay's writes" "old new x deep old new" "$(cat both.h/file both.h/only/x both.h/sub/moved both.h/link | paste -sd' ')"
+same "overlay's removals" "gone empty" "$(O sh -c \
+    'rm name; [ -e name ] || echo gone; rm -r only; mkdir only; [ -z "$(ls only)" ] && echo empty' | paste -sd' ')"
+same "overlay's next job" "target" "$(O cat name)"
+same "overlay on new directories" "new" "$(V -M "/home/$tag-o=$w/both.h" sh -c "tail -n1 /home/$tag-o/file")"
+find both.t -printf '%P %s %m %Ts\n' | sort | cmp - both.before || fail "overlay changed the target"
+
 # --- everything from the head ---
 same "root view" "fuse.mrcfs" \
     "$(V -R -H "/=/" sed -n 's/^[0-9]* [0-9]* [^ ]* [^ ]* \/ .* - \([^ ]*\) .*/\1/p' /proc/self/mountinfo)"

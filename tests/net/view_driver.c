@@ -3,18 +3,18 @@
  * other directories of this computer. For tests/net/view.sh.
  *
  *   view_driver [-R] [-E] [-P] [-N] [-m means] [-u uid] [-g gid] [-d cache] [-C cwd]
- *               [-H path=dir] [-O path=dir] [-T path] [-S path] [--] command args…
- *   -R root view; -E as on a kernel without openat2 and mount_setattr; -P print what works and
- * end; -N no pid namespace; -O like -H, read-only; -T target's tree; -S scratch. Exits with the
- * command's status, 125 when there is no view.
+ *               [-H path=dir] [-M path=dir] [-O path=dir] [-T path] [-S path] [--] command
+ * args… -R root view; -E as on a kernel without openat2 and mount_setattr; -P print what works
+ * and end; -N no pid namespace; -O like -H, read-only; -T target's tree; -S scratch. Exits with
+ * the command's status, 125 when there is no view.
  */
 #include "common/sys/fd.h"
+#include "mrc/agent/files.h"
 #include "mrc/agent/view.h"
+#include "mrcfs/mrcfs.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <fuse.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
@@ -23,164 +23,12 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { FAILED = 125, SERVER_END_MS = 10000 };
-
-/* --- a plain file server: shows a directory, owner as given --- */
-
-static int tree_fd;
-static struct {
-    uid_t uid;
-    gid_t gid;
-} shown;
-
-static const char *rel(const char *path)
-{
-    return path[1] ? path + 1 : ".";
-}
-
-static int result(int rc)
-{
-    return rc < 0 ? -errno : 0;
-}
-
-static int t_getattr(const char *path, struct stat *st, struct fuse_file_info *fi)
-{
-    (void)fi;
-    int rc = result(fstatat(tree_fd, rel(path), st, AT_SYMLINK_NOFOLLOW));
-    if (rc == 0 && st->st_uid == geteuid()) {
-        st->st_uid = shown.uid;
-        st->st_gid = shown.gid;
-    }
-    return rc;
-}
-
-static int t_readlink(const char *path, char *text, size_t size_bytes)
-{
-    ssize_t n = readlinkat(tree_fd, rel(path), text, size_bytes - 1);
-    if (n < 0)
-        return -errno;
-    text[n] = 0;
-    return 0;
-}
-
-static int t_mkdir(const char *path, mode_t mode)
-{
-    return result(mkdirat(tree_fd, rel(path), mode));
-}
-
-static int t_unlink(const char *path)
-{
-    return result(unlinkat(tree_fd, rel(path), 0));
-}
-
-static int t_rmdir(const char *path)
-{
-    return result(unlinkat(tree_fd, rel(path), AT_REMOVEDIR));
-}
-
-static int t_truncate(const char *path, off_t size, struct fuse_file_info *fi)
-{
-    (void)fi;
-    AUTO_FD fd = openat(tree_fd, rel(path), O_WRONLY | O_CLOEXEC);
-    return fd < 0 ? -errno : result(ftruncate(fd, size));
-}
-
-static int t_open(const char *path, struct fuse_file_info *fi)
-{
-    int fd = openat(tree_fd, rel(path), (fi->flags & ~O_NOFOLLOW) | O_CLOEXEC);
-    fi->fh = (uint64_t)fd;
-    return fd < 0 ? -errno : 0;
-}
-
-static int t_create(const char *path, mode_t mode, struct fuse_file_info *fi)
-{
-    int fd = openat(tree_fd, rel(path), fi->flags | O_CREAT | O_CLOEXEC, mode);
-    fi->fh = (uint64_t)fd;
-    return fd < 0 ? -errno : 0;
-}
-
-static int t_read(const char *path, char *ptr, size_t len, off_t at, struct fuse_file_info *fi)
-{
-    (void)path;
-    ssize_t n = pread((int)fi->fh, ptr, len, at);
-    return n < 0 ? -errno : (int)n;
-}
-
-static int t_write(const char *path, const char *ptr, size_t len, off_t at,
-                   struct fuse_file_info *fi)
-{
-    (void)path;
-    ssize_t n = pwrite((int)fi->fh, ptr, len, at);
-    return n < 0 ? -errno : (int)n;
-}
-
-static int t_release(const char *path, struct fuse_file_info *fi)
-{
-    (void)path;
-    return result(close((int)fi->fh));
-}
-
-static int t_statfs(const char *path, struct statvfs *fs)
-{
-    (void)path;
-    return result(fstatvfs(tree_fd, fs));
-}
-
-static int t_readdir(const char *path, void *out, fuse_fill_dir_t fill, off_t at,
-                     struct fuse_file_info *fi, enum fuse_readdir_flags flags)
-{
-    (void)at;
-    (void)fi;
-    (void)flags;
-    int fd = openat(tree_fd, rel(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *d = fd < 0 ? NULL : fdopendir(fd);
-    if (!d)
-        return -errno;
-    struct dirent *entry;
-    while ((entry = readdir(d)))
-        fill(out, entry->d_name, NULL, 0, 0);
-    closedir(d);
-    return 0;
-}
-
-static const struct fuse_operations tree_operations = {
-    .getattr = t_getattr,
-    .readlink = t_readlink,
-    .mkdir = t_mkdir,
-    .unlink = t_unlink,
-    .rmdir = t_rmdir,
-    .truncate = t_truncate,
-    .open = t_open,
-    .create = t_create,
-    .read = t_read,
-    .write = t_write,
-    .statfs = t_statfs,
-    .release = t_release,
-    .readdir = t_readdir,
-};
-
-static pid_t serve(const char *dir, int fuse_fd)
-{
-    pid_t pid = fork();
-    if (pid != 0)
-        return pid;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    tree_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    char *no_args[] = { (char *)"view_driver", NULL };
-    struct fuse_args args = FUSE_ARGS_INIT(1, no_args);
-    struct fuse *f = fuse_new(&args, &tree_operations, sizeof tree_operations, NULL);
-    char where[32];
-    snprintf(where, sizeof where, "/dev/fd/%d", fuse_fd);
-    if (tree_fd < 0 || !f || fuse_mount(f, where) != 0)
-        _exit(1);
-    fuse_loop(f);
-    _exit(0);
-}
+enum { FAILED = 125, FILES_END_S = 20 };
 
 /* --- the driver --- */
 
@@ -189,22 +37,20 @@ struct driver {
     struct view_mount mounts[VIEW_MOUNTS_MAX];
     const char *dirs[VIEW_MOUNTS_MAX];
     struct view_probe probe;
-    pid_t servers[VIEW_MOUNTS_MAX];
-    size_t server_count;
+    struct files *files;
     char *const *command;
 };
 
-static void add_head(struct driver *d, char *text, bool is_read_only)
+static void add_head(struct driver *d, char *text, enum view_kind kind, bool is_read_only)
 {
     char *sign = strchr(text, '=');
     if (!sign)
         exit(FAILED);
     *sign = 0;
     d->dirs[d->o.count] = sign + 1;
-    d->mounts[d->o.count] = (struct view_mount){ .kind = VIEW_HEAD,
-                                                 .path = text,
-                                                 .export_number = d->o.count,
-                                                 .is_read_only = is_read_only };
+    d->mounts[d->o.count] = (struct view_mount){
+        .kind = kind, .path = text, .export_number = d->o.count, .is_read_only = is_read_only
+    };
     d->o.count++;
 }
 
@@ -263,8 +109,8 @@ static int follow(struct driver *d, int sock)
             return rc == -EAGAIN ? FAILED : 0;
         switch (m.kind) {
         case VIEW_MSG_FUSE:
-            d->servers[d->server_count++] = serve(d->dirs[m.export_number], m.fuse_fd);
-            fd_close(&m.fuse_fd);
+            if (files_attach(d->files, m.export_number, m.fuse_fd) < 0)
+                return FAILED;
             break;
         case VIEW_MSG_FAILED: fprintf(stderr, "view_driver: %s\n", m.err.text); return FAILED;
         case VIEW_MSG_DONE:
@@ -277,20 +123,59 @@ static int follow(struct driver *d, int sock)
     }
 }
 
-/* File servers end when their mount is gone everywhere. */
-static int wait_for_servers(const struct driver *d)
+/* Serves the head's directories; the other ends of its streams are left in fds. */
+static int start_server(const struct driver *d, int fds[2])
 {
-    for (size_t i = 0; i < d->server_count; i++) {
-        int waited_ms = 0;
-        while (waitpid(d->servers[i], NULL, WNOHANG) == 0) {
-            if (waited_ms++ == SERVER_END_MS) {
-                fprintf(stderr, "view_driver: a mount is left\n");
-                return FAILED;
-            }
-            usleep(1000);
-        }
+    int meta[2], bulk[2];
+    if (fd_socketpair(meta) < 0 || fd_socketpair(bulk) < 0)
+        return -1;
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        close(meta[0]);
+        close(bulk[0]);
+        struct mfs_export exports[MFS_EXPORTS_MAX];
+        struct mfs_serve_opts o = { .exports = exports,
+                                    .meta_fd = meta[1],
+                                    .bulk_fd = bulk[1] };
+        for (size_t i = 0; i < d->o.count && i < MFS_EXPORTS_MAX && d->dirs[i]; i++)
+            exports[o.export_count++] = (struct mfs_export){ .path = d->dirs[i] };
+        struct err e = { 0 };
+        _exit(mfs_serve(&o, &e) < 0);
     }
-    return 0;
+    close(meta[1]);
+    close(bulk[1]);
+    fds[0] = meta[0];
+    fds[1] = bulk[0];
+    return pid < 0 ? -1 : 0;
+}
+
+static int start_files(struct driver *d)
+{
+    int streams[2];
+    if (start_server(d, streams) < 0)
+        return -1;
+    struct files_opts fo = { .meta_fd = streams[0],
+                             .bulk_fd = streams[1],
+                             .is_single_user = geteuid() != 0 };
+    view_owner(&d->probe, d->o.job_uid, d->o.job_gid, &fo.own_uid, &fo.own_gid);
+    struct err e = { 0 };
+    int rc = files_start(&fo, &d->files, &e);
+    if (rc < 0)
+        fprintf(stderr, "view_driver: file client: %s\n", e.text);
+    return rc;
+}
+
+/* Ends when the head's trees are mounted nowhere any more; SIGALRM if that doesn't come. */
+static int end_files(struct driver *d)
+{
+    const struct itimerval end = { .it_value.tv_sec = FILES_END_S };
+    setitimer(ITIMER_REAL, &end, NULL);
+    struct err e = { 0 };
+    int rc = files_join(d->files, &e);
+    if (rc < 0)
+        fprintf(stderr, "view_driver: file client: %s\n", e.text);
+    return rc < 0 ? FAILED : 0;
 }
 
 static void print_probe(const struct view_probe *p)
@@ -335,7 +220,7 @@ int main(int argc, char **argv)
                               .source = "test" };
     int option, means = -1;
     bool wants_probe = false, is_old = false;
-    while ((option = getopt(argc, argv, "+REPNnm:u:g:d:C:H:O:T:S:")) >= 0) {
+    while ((option = getopt(argc, argv, "+REPNnm:u:g:d:C:H:M:O:T:S:")) >= 0) {
         switch (option) {
         case 'R': d.o.is_root_view = true; break;
         case 'E': is_old = true; break;
@@ -347,8 +232,9 @@ int main(int argc, char **argv)
         case 'g': d.o.job_gid = (gid_t)atoi(optarg); break;
         case 'd': d.o.cache_dir = optarg; break;
         case 'C': d.o.cwd = optarg; break;
-        case 'H': add_head(&d, optarg, false); break;
-        case 'O': add_head(&d, optarg, true); break;
+        case 'H': add_head(&d, optarg, VIEW_HEAD, false); break;
+        case 'O': add_head(&d, optarg, VIEW_HEAD, true); break;
+        case 'M': add_head(&d, optarg, VIEW_OVERLAY, false); break;
         case 'T': add_other(&d, VIEW_TARGET, optarg); break;
         case 'S': add_other(&d, VIEW_SCRATCH, optarg); break;
         default: return FAILED;
@@ -364,7 +250,6 @@ int main(int argc, char **argv)
         print_probe(&d.probe);
         return 0;
     }
-    view_owner(&d.probe, d.o.job_uid, d.o.job_gid, &shown.uid, &shown.gid);
     int pair[2];
     if (view_socketpair(pair) < 0)
         return FAILED;
@@ -374,11 +259,15 @@ int main(int argc, char **argv)
         _exit(child(&d, pair[1]));
     }
     close(pair[1]);
+    if (d.dirs[0] && start_files(&d) < 0)
+        return FAILED;
     int rc = follow(&d, pair[0]);
+    if (d.files)
+        files_finish(d.files);
     int status = view_wait_init(pid);
     if (rc == 0)
         rc = WIFEXITED(status) ? WEXITSTATUS(status) : FAILED;
     view_cleanup(d.o.cache_dir);
-    int left = wait_for_servers(&d);
+    int left = d.files ? end_files(&d) : 0;
     return left ? left : rc;
 }

@@ -187,6 +187,16 @@ TEST(carve_out)
           "mkdir /srv/data/new\nhead /srv/data/new\n");
 }
 
+TEST(overlay)
+{
+    check(false, "o/srv", "skeleton /\nmerge /srv\n");
+    check(false, "o/home/ann h/home/ann/y",
+          "skeleton /\nskeleton /home\nmkdir /home/ann\nmerge /home/ann empty\n"
+          "head /home/ann/y\n");
+    check(false, "o/srv t/srv/data", "skeleton /\nmerge /srv\ntarget /srv/data\n");
+    check_refused(false, "o/srv h/srv", EEXIST, "twice");
+}
+
 TEST(scratch)
 {
     check(false, "s/home/bob h/home/bob", "skeleton /\nhead /home/bob\nscratch /home/bob\n");
@@ -219,7 +229,7 @@ TEST(refused)
     check_refused(false, "h/home/.", EINVAL, "clean");
     check_refused(false, "h/srv t/srv", EEXIST, "twice");
     check_refused(false, "s/srv s/srv", EEXIST, "twice");
-    check_refused(false, "o/srv", EOPNOTSUPP, "not built yet");
+    check_refused(false, "o/", EINVAL, "--overlay /");
     check(false, "h/device", "skeleton /\nmkdir /device\nhead /device\n");
 }
 
@@ -291,6 +301,6 @@ UNIT_MAIN(cmocka_unit_test(home_that_exists_is_mounted_on),
           cmocka_unit_test(link_at_the_top_becomes_a_directory),
           cmocka_unit_test(link_further_down_becomes_a_directory),
           cmocka_unit_test(shared_temporary_directories_stay_writable),
-          cmocka_unit_test(carve_out), cmocka_unit_test(scratch), cmocka_unit_test(root_view),
-          cmocka_unit_test(refused), cmocka_unit_test(long_names),
+          cmocka_unit_test(carve_out), cmocka_unit_test(overlay), cmocka_unit_test(scratch),
+          cmocka_unit_test(root_view), cmocka_unit_test(refused), cmocka_unit_test(long_names),
           cmocka_unit_test(many_trees_fit), cmocka_unit_test(skeleton_leaves_out_what_is_made))

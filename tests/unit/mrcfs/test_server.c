@@ -152,7 +152,7 @@ TEST(test_append_from_several)
                   ON(&own, lookup, ROOT, bytes_of("log")) < 0 ||
                   ON(&own, open, rep.lookup.entry.node, MFS_O_WRONLY | MFS_O_APPEND) < 0;
         uint64_t fh = rep.open.fh, ids[RECORDS];
-        char text[RECORD + 1];
+        char text[64];
         for (int k = 0; k < RECORDS && !bad; k++) {
             snprintf(text, sizeof text, "client %d %6d\n", i, k);
             ids[k] = wc_write_send(
