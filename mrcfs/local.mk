@@ -21,7 +21,8 @@ mrcfs_libmrcfs_a_SOURCES = \
   mrcfs/server/serve.c mrcfs/server/serve.h \
   mrcfs/server/server.h \
   mrcfs/server/stream.c mrcfs/server/stream.h \
-  mrcfs/server/table.c mrcfs/server/table.h
+  mrcfs/server/table.c mrcfs/server/table.h \
+  mrcfs/server/watch.c mrcfs/server/watch.h
 
 # The file client is a library of its own: only its users need libfuse ($(FUSE_LIBS), or $(FUSE_STATIC_LIBS)).
 noinst_LIBRARIES += mrcfs/libmrcfs_client.a

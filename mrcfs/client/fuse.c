@@ -261,10 +261,12 @@ static int on_entry(struct mfs_call *call, int rc, struct rd *body)
         rc = mfs_lookup_rep_get(body, &m);
         if (rc < 0)
             return rc;
-        if (!m.entry.node && call->op == MFS_OP_lookup)
-            rc = -ENOENT;
-        else
-            rc = take_entry(call->session, call->node, &m.entry, &p);
+        if (!m.entry.node && call->op == MFS_OP_lookup) { /* known to be absent */
+            p = (struct fuse_entry_param){ .entry_timeout = seconds_of(m.entry.valid_ms) };
+            fuse_reply_entry(call->req, &p);
+            return 0;
+        }
+        rc = take_entry(call->session, call->node, &m.entry, &p);
         if (rc == -EPROTO)
             return rc;
     }

@@ -103,7 +103,7 @@ static void add_attr(struct mfs_call *o, const struct mfs_place *at, struct mfs_
 
 /* Fills w with entries. Returns 0 with *is_eof, -EINVAL when not even one fits, -errno. */
 static int fill(struct mfs_call *o, struct mfs_file *f, const struct mfs_readdir_req *q,
-                struct wr *w, uint8_t *is_eof)
+                bool is_watched, struct wr *w, uint8_t *is_eof)
 {
     const struct kernel_entry *k = NULL;
     size_t size = (size_t)(w->end - w->start);
@@ -122,7 +122,7 @@ static int fill(struct mfs_call *o, struct mfs_file *f, const struct mfs_readdir
             size_t needed = MFS_DIRENT_BYTES + d.name.len + (q->is_plus ? MFS_ENTRY_BYTES : 0);
             if (needed > size - wr_len(w))
                 return wr_len(w) ? 0 : -EINVAL;
-            struct mfs_place at = { f->holder.node, k->name, f->export_number };
+            struct mfs_place at = { f->holder.node, k->name, f->export_number, is_watched };
             if (q->is_plus && !is_dots(k->name))
                 add_attr(o, &at, &d);
             mfs_dirent_put(w, &d);
@@ -145,8 +145,9 @@ int mfs_do_readdir(struct mfs_call *o, const struct mfs_readdir_req *q,
         (rc = mfs_op_payload(o, size, &at)) < 0)
         return rc;
     struct wr w = wr_of(at, size);
+    bool is_watched = q->is_plus && mfs_watch(&o->srv->watches, n);
     pthread_mutex_lock(&f->dir_mu);
-    rc = fill(o, f, q, &w, &p->is_eof);
+    rc = fill(o, f, q, is_watched, &w, &p->is_eof);
     pthread_mutex_unlock(&f->dir_mu);
     p->entries = (struct bytes){ NULL, (uint32_t)wr_len(&w) };
     o->out->len = wr_len(&w);

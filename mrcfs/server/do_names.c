@@ -17,6 +17,7 @@
 /* A name in a directory, ready for use. */
 struct spot {
     struct mfs_node *dir;
+    bool is_watched;
     char name[MFS_NAME_MAX + 1];
 };
 
@@ -26,6 +27,7 @@ static int spot_of(struct mfs_call *o, uint64_t node, struct bytes name, bool is
     int rc = mfs_op_name_text(name, s->name);
     if (rc == 0)
         rc = is_written ? mfs_op_node_rw(o, node, &s->dir) : mfs_op_node(o, node, &s->dir);
+    s->is_watched = rc == 0 && mfs_watch(&o->srv->watches, s->dir);
     return rc;
 }
 
@@ -45,7 +47,7 @@ static int spot_new(struct mfs_call *o, uint64_t node, struct bytes name, struct
 
 static struct mfs_place place_of(const struct spot *s)
 {
-    return (struct mfs_place){ s->dir, s->name, s->dir->export_number };
+    return (struct mfs_place){ s->dir, s->name, s->dir->export_number, s->is_watched };
 }
 
 /* The entry of what is at s now. */
@@ -67,7 +69,13 @@ int mfs_do_lookup(struct mfs_call *o, const struct mfs_lookup_req *q, struct mfs
         return rc;
     if (mfs_op_is_hidden(o, s.dir, s.name))
         return -ENOENT;
-    return enter_spot(o, &s, &p->entry);
+    rc = enter_spot(o, &s, &p->entry);
+    if (rc == -ENOENT && s.is_watched) {
+        /* That it is absent can be believed too. */
+        p->entry = (struct mfs_entry){ .valid_ms = MFS_PROMISE_MS };
+        return 0;
+    }
+    return rc;
 }
 
 int mfs_do_mknod(struct mfs_call *o, const struct mfs_mknod_req *q, struct mfs_mknod_rep *p)
@@ -319,6 +327,6 @@ int mfs_do_tmpfile(struct mfs_call *o, const struct mfs_tmpfile_req *q,
     AUTO_FD fd = openat(dir->fd, ".", flags | O_TMPFILE | O_CLOEXEC, q->mode & 07777);
     if (fd < 0)
         return -errno;
-    struct mfs_place at = { NULL, NULL, dir->export_number };
+    struct mfs_place at = { NULL, NULL, dir->export_number, false };
     return finish_open(o, &at, &fd, flags, &p->entry, &p->fh);
 }

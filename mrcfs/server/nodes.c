@@ -4,6 +4,7 @@
  * Invariant: open_count is the number of nodes with fd >= 0 that are not roots, and those are
  * the members of lru; a node is freed when it has no lookup, pin, child or open file. */
 #include "mrcfs/server/nodes.h"
+#include "mrcfs/server/watch.h"
 
 #include "common/sys/fd.h"
 
@@ -142,6 +143,8 @@ static void drop_unneeded(struct mfs_nodes *t, struct mfs_node *n)
             list_remove(&n->lru);
             t->open_count--;
         }
+        if (t->watches)
+            mfs_unwatch(t->watches, n);
         node_free(n);
         if (parent)
             parent->children--;
@@ -472,6 +475,37 @@ void mfs_node_forget(struct mfs_nodes *t, uint64_t id, uint64_t nlookup)
         drop_unneeded(t, n);
     }
     pthread_mutex_unlock(&t->mu);
+}
+
+uint64_t mfs_node_known(struct mfs_nodes *t, const struct mfs_identity *what,
+                        const struct mfs_node *dir, const char *name, bool *is_as_told)
+{
+    pthread_mutex_lock(&t->mu);
+    struct mfs_node *n = find_file(t, what, dir->export_number);
+    uint64_t id = n ? n->id : 0;
+    *is_as_told = n && n->parent == dir && n->name && !strcmp(n->name, name);
+    pthread_mutex_unlock(&t->mu);
+    return id;
+}
+
+bool mfs_node_is_promised(struct mfs_nodes *t, struct mfs_node *n)
+{
+    if (n->identity.type == S_IFDIR)
+        return __atomic_load_n(&n->watch_state, __ATOMIC_ACQUIRE) == MFS_WATCH_STANDS;
+    pthread_mutex_lock(&t->mu);
+    struct mfs_node *parent = n->parent;
+    struct statx stx;
+    struct mfs_identity now;
+    bool is_promised =
+        parent && parent->fd >= 0 && n->name &&
+        __atomic_load_n(&parent->watch_state, __ATOMIC_ACQUIRE) == MFS_WATCH_STANDS &&
+        mfs_statx(parent->fd, n->name, AT_SYMLINK_NOFOLLOW, &stx) == 0 && stx.stx_nlink == 1;
+    if (is_promised) {
+        mfs_identity_of(&stx, &now);
+        is_promised = is_same_place(&now, &n->identity);
+    }
+    pthread_mutex_unlock(&t->mu);
+    return is_promised;
 }
 
 void mfs_node_moved(struct mfs_nodes *t, const struct mfs_identity *what,

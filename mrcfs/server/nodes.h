@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 
 struct statx;
+struct mfs_watches;
 
 enum {
     /* Nodes at once: about 1 GB at the server; the client's kernel forgets under memory
@@ -60,6 +61,8 @@ struct mfs_node {
     struct mfs_link by_id;
     struct mfs_link by_file;
     struct link lru; /* in it while fd >= 0 and not root */
+    int watch_state; /* of a directory: enum mfs_watch_state; see watch.h */
+    int wd;
 };
 
 struct mfs_nodes {
@@ -71,6 +74,7 @@ struct mfs_nodes {
     size_t open_count;
     size_t open_max;
     uint64_t last_id;
+    struct mfs_watches *watches; /* told when a directory is forgotten; may be NULL */
 };
 
 /* Where a node was found. */
@@ -78,6 +82,7 @@ struct mfs_place {
     struct mfs_node *parent; /* pinned; NULL for a root or an unnamed file */
     const char *name;        /* NULL with parent NULL */
     unsigned export_number;
+    bool is_watched; /* every change in parent since before the file was looked at is told */
 };
 
 /* open_max: descriptors that nodes may keep open. */
@@ -115,6 +120,15 @@ void mfs_node_forget(struct mfs_nodes *t, uint64_t id, uint64_t nlookup);
  * to lose its name must not be lost. NULL if not. */
 struct mfs_node *mfs_node_secure(struct mfs_nodes *t, const struct mfs_identity *what,
                                  unsigned export_number);
+
+/* The number of the node of this file in dir's export, 0 if the client doesn't know it.
+ * *is_as_told: it was last known as name in dir. */
+uint64_t mfs_node_known(struct mfs_nodes *t, const struct mfs_identity *what,
+                        const struct mfs_node *dir, const char *name, bool *is_as_told);
+
+/* Is the pinned node still what its last known place names, and is every change there told?
+ * Also for a directory: its own. */
+bool mfs_node_is_promised(struct mfs_nodes *t, struct mfs_node *n);
 
 /* The file identified was renamed by us: the node, if known, is now at another place. */
 void mfs_node_moved(struct mfs_nodes *t, const struct mfs_identity *what,

@@ -328,14 +328,39 @@ static int fd_attr(struct mfs_call *o, int fd, unsigned export_number, struct mf
     return rc;
 }
 
-int mfs_node_attr(struct mfs_call *o, const struct mfs_node *n, struct mfs_attr *a)
+int mfs_node_attr(struct mfs_call *o, struct mfs_node *n, struct mfs_attr *a)
 {
-    return fd_attr(o, n->fd, n->export_number, a);
+    /* Asked before it is looked at: a change in between is told. */
+    bool is_promised = mfs_node_is_promised(&o->srv->nodes, n);
+    int rc = fd_attr(o, n->fd, n->export_number, a);
+    if (rc == 0 && is_promised && (S_ISDIR(a->mode) || a->nlink == 1))
+        a->valid_ms = MFS_PROMISE_MS;
+    return rc;
 }
 
 int mfs_file_attr(struct mfs_call *o, const struct mfs_file *f, struct mfs_attr *a)
 {
     return fd_attr(o, f->fd, f->export_number, a);
+}
+
+/* A watched directory's entry: the name can be believed, and what it names unless it can change
+ * by another name. A directory changes by what is in it: its own watch must stand before it is
+ * looked at once more. */
+static void promise(struct mfs_call *o, const struct statx *stx, struct mfs_entry *e)
+{
+    e->valid_ms = MFS_PROMISE_MS;
+    if (!S_ISDIR(stx->stx_mode)) {
+        if (stx->stx_nlink == 1)
+            e->attr.valid_ms = MFS_PROMISE_MS;
+        return;
+    }
+    struct mfs_node *dir;
+    if (mfs_node_pin(&o->srv->nodes, e->node, &dir) < 0)
+        return;
+    struct mfs_attr again;
+    if (mfs_watch(&o->srv->watches, dir) && mfs_node_attr(o, dir, &again) == 0)
+        e->attr = again;
+    mfs_node_unpin(&o->srv->nodes, dir);
 }
 
 int mfs_op_enter(struct mfs_call *o, const struct mfs_place *at, int *fd, struct statx *stx,
@@ -353,7 +378,10 @@ int mfs_op_enter(struct mfs_call *o, const struct mfs_place *at, int *fd, struct
         seen.name = at->name;
     }
     mfs_attr_of(o->srv, &seen, &e->attr);
-    return mfs_node_enter(&o->srv->nodes, at, fd, stx, &e->node);
+    rc = mfs_node_enter(&o->srv->nodes, at, fd, stx, &e->node);
+    if (rc == 0 && at->is_watched)
+        promise(o, stx, e);
+    return rc;
 }
 
 struct mfs_fd_name mfs_fd_name(int fd)

@@ -403,6 +403,8 @@ static int serve(struct mfs_server *srv, struct err *e)
     }
     for (int i = 0; i < MFS_STREAMS && rc == 0; i++)
         rc = mfs_stream_start(&srv->streams[i], on_room, srv);
+    if (rc == 0)
+        rc = mfs_watches_start(&srv->watches, &srv->nodes, &srv->streams[MFS_META]);
     pthread_t bulk_thread;
     if (rc == 0)
         rc = -pthread_create(&bulk_thread, NULL, reader_main, &bulk);
@@ -412,6 +414,7 @@ static int serve(struct mfs_server *srv, struct err *e)
         reader_main(&meta);
         pthread_join(bulk_thread, NULL);
     }
+    mfs_watches_stop(&srv->watches);
     bool is_dropping = rc < 0 || srv->failed;
     /* Nobody reads answers any more; what was asked for is done all the same. */
     for (int i = 0; i < MFS_STREAMS; i++)

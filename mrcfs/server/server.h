@@ -16,6 +16,7 @@
 #include "mrcfs/server/nodes.h"
 #include "mrcfs/server/pool.h"
 #include "mrcfs/server/stream.h"
+#include "mrcfs/server/watch.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -58,6 +59,7 @@ struct mfs_server {
     struct mfs_files files;
     struct mfs_locks locks;
     struct mfs_pool pool;
+    struct mfs_watches watches;
     struct mfs_stream streams[MFS_STREAMS];
     pthread_mutex_t mu; /* guards failed and failure */
     int failed;         /* -errno of the first failure */
@@ -124,7 +126,7 @@ bool mfs_op_is_above_hidden(struct mfs_call *o, const struct mfs_node *dir, cons
 void mfs_attr_of(const struct mfs_server *srv, const struct mfs_seen *seen, struct mfs_attr *a);
 uint64_t mfs_ino_of(const struct mfs_server *srv, unsigned export_number, uint64_t dev,
                     uint64_t ino);
-MUST int mfs_node_attr(struct mfs_call *o, const struct mfs_node *n, struct mfs_attr *a);
+MUST int mfs_node_attr(struct mfs_call *o, struct mfs_node *n, struct mfs_attr *a);
 MUST int mfs_file_attr(struct mfs_call *o, const struct mfs_file *f, struct mfs_attr *a);
 
 /* The entry of a name just found in dir (NULL: an unnamed file): its node, counted. fd: O_PATH,

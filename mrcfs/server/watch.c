@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* watch.c: inotify events into notices.
+ * Must not know: operations, replies.
+ * Events that the client itself caused can't be told from others'. A name that still means what
+ * the client was told last is not reported, so that creating files costs no second look at
+ * them; all else is: it costs a question, never a wrong answer. */
+#include "mrcfs/server/watch.h"
+
+#include "common/sys/fd.h"
+#include "mrcfs/mrcfs.h"
+#include "mrcfs/ops.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+enum {
+    EVENT_BUFFER = 64 * 1024,
+    NAMES = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO,
+    CONTENTS = IN_MODIFY | IN_CLOSE_WRITE,
+    EVENTS = NAMES | CONTENTS | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR,
+};
+
+struct watch {
+    struct mfs_link by_wd;
+    uint64_t node;
+};
+
+/* File systems all of whose changes pass through this kernel. */
+static const long local_kinds[] = {
+    EXT4_SUPER_MAGIC,     XFS_SUPER_MAGIC,           BTRFS_SUPER_MAGIC,
+    TMPFS_MAGIC,          OVERLAYFS_SUPER_MAGIC,     F2FS_SUPER_MAGIC,
+    0x2fc12fc1 /* ZFS */, 0xca451a4e /* bcachefs */, REISERFS_SUPER_MAGIC,
+    0x3153464a /* JFS */,
+};
+
+static bool is_local(int fd)
+{
+    struct statfs s;
+    if (fstatfs(fd, &s) < 0)
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(local_kinds); i++)
+        if ((long)s.f_type == local_kinds[i])
+            return true;
+    return false;
+}
+
+static struct watch *watch_of(struct mfs_link *l)
+{
+    return CONTAINER_OF(l, struct watch, by_wd);
+}
+
+bool mfs_watch(struct mfs_watches *w, struct mfs_node *dir)
+{
+    int state = __atomic_load_n(&dir->watch_state, __ATOMIC_ACQUIRE);
+    if (w->fd < 0 || __atomic_load_n(&w->is_broken, __ATOMIC_RELAXED))
+        return false;
+    if (state != MFS_WATCH_NONE)
+        return state == MFS_WATCH_STANDS;
+    if (dir->identity.type != S_IFDIR)
+        return false;
+    pthread_mutex_lock(&w->mu);
+    if (dir->watch_state == MFS_WATCH_NONE) {
+        char name[16];
+        snprintf(name, sizeof name, "%d", dir->fd);
+        struct watch *new = calloc(1, sizeof *new);
+        int wd = new &&is_local(dir->fd) ? inotify_add_watch(w->fd, name, EVENTS) : -1;
+        if (wd >= 0) {
+            new->node = dir->id;
+            if (mfs_table_add(&w->by_wd, &new->by_wd, (uint64_t)wd) < 0)
+                wd = -1;
+        }
+        if (wd < 0)
+            free(new);
+        dir->wd = wd;
+        __atomic_store_n(&dir->watch_state, wd >= 0 ? MFS_WATCH_STANDS : MFS_WATCH_REFUSED,
+                         __ATOMIC_RELEASE);
+    }
+    state = dir->watch_state;
+    pthread_mutex_unlock(&w->mu);
+    return state == MFS_WATCH_STANDS;
+}
+
+void mfs_unwatch(struct mfs_watches *w, struct mfs_node *dir)
+{
+    if (dir->watch_state != MFS_WATCH_STANDS)
+        return;
+    pthread_mutex_lock(&w->mu);
+    struct mfs_link *l = mfs_table_find(&w->by_wd, (uint64_t)dir->wd);
+    while (l && watch_of(l)->node != dir->id)
+        l = mfs_table_next(l);
+    if (l) {
+        mfs_table_remove(&w->by_wd, l);
+        free(watch_of(l));
+    }
+    /* Another export may know the same directory: one watch serves both. */
+    if (!mfs_table_find(&w->by_wd, (uint64_t)dir->wd))
+        inotify_rm_watch(w->fd, dir->wd);
+    pthread_mutex_unlock(&w->mu);
+}
+
+/* ---- notices ---- */
+
+static void send(struct mfs_watches *w, uint16_t kind, const struct mfs_inval_node_notice *n,
+                 const struct mfs_inval_entry_notice *e)
+{
+    struct mfs_out *m = mfs_out_new(64 + MFS_NAME_MAX);
+    if (!m)
+        return;
+    struct wr wr = wr_of(m->memory, m->len);
+    mfs_message_begin(&wr, &(struct mfs_head){ .kind = MFS_NOTIFY, .notice = kind });
+    if (n)
+        mfs_inval_node_notice_put(&wr, n);
+    else
+        mfs_inval_entry_notice_put(&wr, e);
+    mfs_message_end(&wr, 0);
+    m->len = wr_len(&wr);
+    m->at = m->memory;
+    mfs_stream_send(w->out, m);
+}
+
+static void tell_node(struct mfs_watches *w, uint64_t node, bool has_new_contents)
+{
+    send(w, MFS_NOTICE_inval_node,
+         &(struct mfs_inval_node_notice){ node, has_new_contents, 0, 0 }, NULL);
+}
+
+static void tell_entry(struct mfs_watches *w, uint64_t dir, const char *name)
+{
+    send(w, MFS_NOTICE_inval_entry, NULL,
+         &(struct mfs_inval_entry_notice){ dir, bytes_of(name) });
+}
+
+/* What name in the directory is now: the number of its node, 0 if the client doesn't know it.
+ */
+static uint64_t known_at(struct mfs_watches *w, struct mfs_node *dir, const char *name,
+                         bool *is_as_told)
+{
+    struct statx stx;
+    struct mfs_identity what;
+    *is_as_told = false;
+    if (mfs_statx(dir->fd, name, AT_SYMLINK_NOFOLLOW, &stx) < 0)
+        return 0;
+    mfs_identity_of(&stx, &what);
+    return mfs_node_known(w->nodes, &what, dir, name, is_as_told);
+}
+
+static void take_name_event(struct mfs_watches *w, struct mfs_node *dir, uint32_t mask,
+                            const char *name)
+{
+    bool is_as_told;
+    uint64_t node = known_at(w, dir, name, &is_as_told);
+    if (mask & NAMES) {
+        if (!node || !is_as_told)
+            tell_entry(w, dir->id, name);
+        tell_node(w, dir->id, true); /* its listing and its times */
+    }
+    if (node && mask & (CONTENTS | IN_ATTRIB | IN_MOVED_TO))
+        tell_node(w, node, (mask & CONTENTS) != 0);
+}
+
+static void take_event(struct mfs_watches *w, const struct inotify_event *ev)
+{
+    uint64_t ids[MFS_EXPORTS_MAX];
+    size_t count = 0;
+    pthread_mutex_lock(&w->mu);
+    for (struct mfs_link *l = mfs_table_find(&w->by_wd, (uint64_t)ev->wd);
+         l && count < ARRAY_LEN(ids); l = mfs_table_next(l))
+        ids[count++] = watch_of(l)->node;
+    pthread_mutex_unlock(&w->mu);
+    for (size_t i = 0; i < count; i++) {
+        struct mfs_node *dir;
+        if (mfs_node_pin(w->nodes, ids[i], &dir) < 0) {
+            /* It can't be found any more: whatever it holds is not as it was. */
+            if (ev->len)
+                tell_entry(w, ids[i], ev->name);
+            tell_node(w, ids[i], true);
+            continue;
+        }
+        if (ev->len)
+            take_name_event(w, dir, ev->mask, ev->name);
+        else
+            tell_node(w, dir->id, false);
+        mfs_node_unpin(w->nodes, dir);
+    }
+}
+
+static void *run(void *arg)
+{
+    struct mfs_watches *w = arg;
+    static _Alignas(struct inotify_event) char buffer[EVENT_BUFFER];
+    struct pollfd pf[2] = { { .fd = w->fd, .events = POLLIN },
+                            { .fd = w->stop, .events = POLLIN } };
+    while (poll(pf, 2, -1) >= 0 || errno == EINTR) {
+        if (pf[1].revents)
+            break;
+        ssize_t n = fd_read(w->fd, buffer, sizeof buffer);
+        for (ssize_t at = 0; at < n;) {
+            const struct inotify_event *ev = (const void *)(buffer + at);
+            if (ev->mask & IN_Q_OVERFLOW)
+                __atomic_store_n(&w->is_broken, true,
+                                 __ATOMIC_RELAXED); /* what was promised ends by time */
+            else
+                take_event(w, ev);
+            at += (ssize_t)(sizeof *ev + ev->len);
+        }
+    }
+    return NULL;
+}
+
+int mfs_watches_start(struct mfs_watches *w, struct mfs_nodes *nodes, struct mfs_stream *out)
+{
+    *w = (struct mfs_watches){ .fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK),
+                               .nodes = nodes,
+                               .out = out };
+    w->stop = eventfd(0, EFD_CLOEXEC);
+    pthread_mutex_init(&w->mu, NULL);
+    int rc = w->stop < 0 ? -errno : 0;
+    if (rc == 0 && w->fd >= 0)
+        rc = -pthread_create(&w->thread, NULL, run, w);
+    w->has_thread = rc == 0 && w->fd >= 0;
+    nodes->watches = w->has_thread ? w : NULL;
+    if (!w->has_thread)
+        fd_close(&w->fd);
+    return rc;
+}
+
+void mfs_watches_stop(struct mfs_watches *w)
+{
+    if (w->has_thread) {
+        uint64_t one = 1;
+        ssize_t n = write(w->stop, &one, sizeof one);
+        (void)n; /* an empty eventfd takes 1 */
+        pthread_join(w->thread, NULL);
+        w->has_thread = false;
+        w->nodes->watches = NULL;
+        struct mfs_link *l;
+        while ((l = mfs_table_any(&w->by_wd))) {
+            mfs_table_remove(&w->by_wd, l);
+            free(watch_of(l));
+        }
+        mfs_table_fini(&w->by_wd);
+        pthread_mutex_destroy(&w->mu);
+    }
+    fd_close(&w->fd);
+    fd_close(&w->stop);
+}
