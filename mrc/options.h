@@ -7,7 +7,7 @@
 #include "common/base/err.h"
 #include "common/sys/opt.h"
 
-enum { TREE_HEAD, TREE_TARGET, TREE_SCRATCH, TREE_READ_ONLY };
+enum { TREE_HEAD, TREE_TARGET, TREE_SCRATCH, TREE_READ_ONLY, TREE_OVERLAY };
 enum { HIDING_HIDE, HIDING_SHOW };
 enum { ENV_ADD, ENV_DROP };
 enum { VIEW_CHOICE_HOME, VIEW_CHOICE_ROOT };

@@ -101,24 +101,29 @@ static struct mrc_tree *covering(struct mrc_trees *t, const char *path)
     return best && best->kind == VIEW_HEAD ? best : NULL;
 }
 
+/* Served by us. */
+static bool is_export(int kind)
+{
+    return kind == VIEW_HEAD || kind == VIEW_OVERLAY;
+}
+
 static int add(struct mrc_trees *t, int kind, char *path, bool is_read_only, struct err *e)
 {
     struct mrc_tree *known = find(t, kind, path);
     if (known) {
         known->is_read_only |= is_read_only;
-        if (kind == VIEW_HEAD)
+        if (is_export(kind))
             t->exports[known->export_number].is_read_only |= is_read_only;
         free(path);
         return 0;
     }
-    if (t->count == MRC_TREES_MAX ||
-        (kind == VIEW_HEAD && t->export_count == MFS_EXPORTS_MAX)) {
+    if (t->count == MRC_TREES_MAX || (is_export(kind) && t->export_count == MFS_EXPORTS_MAX)) {
         free(path);
         return err_set(e, E2BIG, "trees of the view");
     }
     struct mrc_tree *tree = &t->list[t->count++];
     *tree = (struct mrc_tree){ .kind = kind, .path = path, .is_read_only = is_read_only };
-    if (kind == VIEW_HEAD) {
+    if (is_export(kind)) {
         tree->export_number = t->export_count;
         t->exports[t->export_count++] =
             (struct mfs_export){ .path = path, .is_read_only = is_read_only };
@@ -126,19 +131,28 @@ static int add(struct mrc_trees *t, int kind, char *path, bool is_read_only, str
     return 0;
 }
 
+/* path, absolute, which must be a directory here. */
+static int find_dir(const char *path, char **clean_out, struct err *e)
+{
+    struct stat st;
+    int rc = make_absolute(path, clean_out, e);
+    if (rc < 0)
+        return rc;
+    int why = stat(*clean_out, &st) < 0 ? errno : S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
+    if (!why)
+        return 0;
+    rc = err_set(e, why, "%.150s can't be shown to the job: it must be a directory here",
+                 *clean_out);
+    free(*clean_out);
+    return rc;
+}
+
 static int add_head(struct mrc_trees *t, const char *path, bool is_read_only, struct err *e)
 {
     char *clean;
-    struct stat st;
-    int rc = make_absolute(path, &clean, e);
+    int rc = find_dir(path, &clean, e);
     if (rc < 0)
         return rc;
-    if (stat(clean, &st) < 0 || !S_ISDIR(st.st_mode)) {
-        rc = err_set(e, errno && !S_ISDIR(st.st_mode) ? ENOTDIR : errno,
-                     "%.150s can't be shown to the job: it must be a directory here", clean);
-        free(clean);
-        return rc;
-    }
     struct mrc_tree *cover = covering(t, clean);
     if (cover && cover->is_read_only == is_read_only) {
         free(clean);
@@ -147,18 +161,35 @@ static int add_head(struct mrc_trees *t, const char *path, bool is_read_only, st
     return add(t, VIEW_HEAD, clean, is_read_only, e);
 }
 
+static int add_overlay(struct mrc_trees *t, const char *path, struct err *e)
+{
+    char *clean;
+    int rc = find_dir(path, &clean, e);
+    if (rc < 0)
+        return rc;
+    struct mrc_tree *known = find(t, VIEW_HEAD, clean);
+    if (!known)
+        return add(t, VIEW_OVERLAY, clean, false, e);
+    known->kind = VIEW_OVERLAY;
+    free(clean);
+    return 0;
+}
+
 static int add_asked(const struct mrc_options *o, struct mrc_trees *t, struct err *e)
 {
     static const int kinds[] = { [TREE_HEAD] = VIEW_HEAD,
                                  [TREE_TARGET] = VIEW_TARGET,
                                  [TREE_SCRATCH] = VIEW_SCRATCH,
-                                 [TREE_READ_ONLY] = VIEW_HEAD };
+                                 [TREE_READ_ONLY] = VIEW_HEAD,
+                                 [TREE_OVERLAY] = VIEW_OVERLAY };
     for (size_t i = 0; i < o->trees.len; i++) {
         int id = o->trees.items[i].id;
         const char *path = o->trees.items[i].arg;
         int rc;
         if (kinds[id] == VIEW_HEAD) {
             rc = add_head(t, path, id == TREE_READ_ONLY, e);
+        } else if (kinds[id] == VIEW_OVERLAY) {
+            rc = add_overlay(t, path, e);
         } else {
             char *clean;
             rc = make_absolute(path, &clean, e);

@@ -154,7 +154,7 @@ static int read_mounts(struct bytes text, struct mounts *m)
             get_u32(&r, &number) < 0 || get_bytes(&r, &path) < 0 || kind > VIEW_OVERLAY ||
             bytes_to_text(path, m->paths[m->count], sizeof m->paths[0]) < 0)
             return -EPROTO;
-        if (kind == VIEW_HEAD)
+        if (kind == VIEW_HEAD || kind == VIEW_OVERLAY)
             m->head_paths[m->head_count++] = m->paths[m->count];
         m->list[m->count] = (struct view_mount){ .kind = (enum view_kind)kind,
                                                  .path = m->paths[m->count],

@@ -70,6 +70,7 @@ if command -v busybox > /dev/null; then
     done
     echo "4. no gzip, no sha256sum there: cksum decides"
     rm "$tmp/bb/gzip" "$tmp/bb/sha256sum"
+    [ -e "$tmp/bb/cksum" ] || ln -s "$(command -v cksum)" "$tmp/bb/cksum" # not in every busybox
     fresh
     for state in uploaded cached; do
         push "PATH=$tmp/bb; exec sh -c \"\$1\""

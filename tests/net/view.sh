@@ -34,7 +34,7 @@ if [ -z "${VIEW_WORK:-}" ]; then
     mounts_before=$(wc -l </proc/self/mountinfo)
     if [ "$(id -u)" != 0 ]; then
         [ -w /dev/fuse ] || skip "/dev/fuse can't be opened by this user"
-        VIEW_WORK=$work bash "$0"
+        VIEW_WORK=$work VIEW_DRIVER=$driver bash "$0"
     else
         mkdir "$work/r" "$work/u"
         VIEW_WORK=$work/r VIEW_DRIVER=$work/driver bash "$0"
