@@ -106,6 +106,7 @@ static int fill(struct mfs_call *o, struct mfs_file *f, const struct mfs_readdir
                 bool is_watched, struct wr *w, uint8_t *is_eof)
 {
     const struct kernel_entry *k = NULL;
+    uint32_t events = __atomic_load_n(&f->holder.node->events, __ATOMIC_SEQ_CST);
     size_t size = (size_t)(w->end - w->start);
     int rc = seek_to(f, q->cookie);
     while (rc == 0 && (rc = next_entry(f, &k)) == 0) {
@@ -122,7 +123,8 @@ static int fill(struct mfs_call *o, struct mfs_file *f, const struct mfs_readdir
             size_t needed = MFS_DIRENT_BYTES + d.name.len + (q->is_plus ? MFS_ENTRY_BYTES : 0);
             if (needed > size - wr_len(w))
                 return wr_len(w) ? 0 : -EINVAL;
-            struct mfs_place at = { f->holder.node, k->name, f->export_number, is_watched };
+            struct mfs_place at = { f->holder.node, k->name, f->export_number, is_watched,
+                                    events };
             if (q->is_plus && !is_dots(k->name))
                 add_attr(o, &at, &d);
             mfs_dirent_put(w, &d);

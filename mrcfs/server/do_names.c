@@ -18,6 +18,7 @@
 struct spot {
     struct mfs_node *dir;
     bool is_watched;
+    uint32_t events;
     char name[MFS_NAME_MAX + 1];
 };
 
@@ -28,6 +29,7 @@ static int spot_of(struct mfs_call *o, uint64_t node, struct bytes name, bool is
     if (rc == 0)
         rc = is_written ? mfs_op_node_rw(o, node, &s->dir) : mfs_op_node(o, node, &s->dir);
     s->is_watched = rc == 0 && mfs_watch(&o->srv->watches, s->dir);
+    s->events = rc == 0 ? __atomic_load_n(&s->dir->events, __ATOMIC_SEQ_CST) : 0;
     return rc;
 }
 
@@ -47,7 +49,8 @@ static int spot_new(struct mfs_call *o, uint64_t node, struct bytes name, struct
 
 static struct mfs_place place_of(const struct spot *s)
 {
-    return (struct mfs_place){ s->dir, s->name, s->dir->export_number, s->is_watched };
+    return (struct mfs_place){ s->dir, s->name, s->dir->export_number, s->is_watched,
+                               s->events };
 }
 
 /* The entry of what is at s now. */
@@ -70,7 +73,7 @@ int mfs_do_lookup(struct mfs_call *o, const struct mfs_lookup_req *q, struct mfs
     if (mfs_op_is_hidden(o, s.dir, s.name))
         return -ENOENT;
     rc = enter_spot(o, &s, &p->entry);
-    if (rc == -ENOENT && s.is_watched) {
+    if (rc == -ENOENT && s.is_watched && mfs_op_promise_name(s.dir, s.events)) {
         /* That it is absent can be believed too. */
         p->entry = (struct mfs_entry){ .valid_ms = MFS_PROMISE_MS };
         return 0;
@@ -327,6 +330,6 @@ int mfs_do_tmpfile(struct mfs_call *o, const struct mfs_tmpfile_req *q,
     AUTO_FD fd = openat(dir->fd, ".", flags | O_TMPFILE | O_CLOEXEC, q->mode & 07777);
     if (fd < 0)
         return -errno;
-    struct mfs_place at = { NULL, NULL, dir->export_number, false };
+    struct mfs_place at = { NULL, NULL, dir->export_number, false, 0 };
     return finish_open(o, &at, &fd, flags, &p->entry, &p->fh);
 }

@@ -488,24 +488,60 @@ uint64_t mfs_node_known(struct mfs_nodes *t, const struct mfs_identity *what,
     return id;
 }
 
-bool mfs_node_is_promised(struct mfs_nodes *t, struct mfs_node *n)
+static bool is_watched(const struct mfs_node *n)
 {
-    if (n->identity.type == S_IFDIR)
-        return __atomic_load_n(&n->watch_state, __ATOMIC_ACQUIRE) == MFS_WATCH_STANDS;
+    return __atomic_load_n(&n->watch_state, __ATOMIC_ACQUIRE) == MFS_WATCH_STANDS;
+}
+
+bool mfs_node_may_promise(struct mfs_nodes *t, struct mfs_node *n, uint32_t *events)
+{
+    if (n->identity.type == S_IFDIR) {
+        *events = __atomic_load_n(&n->events, __ATOMIC_SEQ_CST);
+        return is_watched(n);
+    }
     pthread_mutex_lock(&t->mu);
     struct mfs_node *parent = n->parent;
     struct statx stx;
     struct mfs_identity now;
-    bool is_promised =
-        parent && parent->fd >= 0 && n->name &&
-        __atomic_load_n(&parent->watch_state, __ATOMIC_ACQUIRE) == MFS_WATCH_STANDS &&
-        mfs_statx(parent->fd, n->name, AT_SYMLINK_NOFOLLOW, &stx) == 0 && stx.stx_nlink == 1;
-    if (is_promised) {
+    bool may = parent && parent->fd >= 0 && n->name && is_watched(parent);
+    if (may) {
+        *events = __atomic_load_n(&parent->events, __ATOMIC_SEQ_CST);
+        may = mfs_statx(parent->fd, n->name, AT_SYMLINK_NOFOLLOW, &stx) == 0 &&
+              stx.stx_nlink == 1;
+    }
+    if (may) {
         mfs_identity_of(&stx, &now);
-        is_promised = is_same_place(&now, &n->identity);
+        may = is_same_place(&now, &n->identity);
     }
     pthread_mutex_unlock(&t->mu);
-    return is_promised;
+    return may;
+}
+
+bool mfs_node_promise(struct mfs_nodes *t, uint64_t id, const struct mfs_node *watched,
+                      uint32_t events)
+{
+    pthread_mutex_lock(&t->mu);
+    struct mfs_node *n = find(t, id);
+    if (n && !watched)
+        watched = n->identity.type == S_IFDIR ? n : n->parent;
+    bool is_given = n && watched;
+    /* First given, then looked whether something came: what comes later finds it given and is
+     * told. */
+    if (is_given) {
+        __atomic_store_n(&n->is_promised, true, __ATOMIC_SEQ_CST);
+        is_given = __atomic_load_n(&watched->events, __ATOMIC_SEQ_CST) == events;
+    }
+    pthread_mutex_unlock(&t->mu);
+    return is_given;
+}
+
+bool mfs_node_take_promise(struct mfs_nodes *t, uint64_t id)
+{
+    pthread_mutex_lock(&t->mu);
+    struct mfs_node *n = find(t, id);
+    bool was = n && __atomic_exchange_n(&n->is_promised, false, __ATOMIC_SEQ_CST);
+    pthread_mutex_unlock(&t->mu);
+    return was;
 }
 
 void mfs_node_moved(struct mfs_nodes *t, const struct mfs_identity *what,

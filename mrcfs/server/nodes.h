@@ -25,6 +25,9 @@ enum {
     /* Nodes at once: about 1 GB at the server; the client's kernel forgets under memory
      * pressure of its own long before. Reached: ENFILE. */
     MFS_NODES_MAX = 4 << 20,
+    /* Names of one directory that are remembered as reported: a name that changes all the time
+       is reported once. */
+    MFS_TOLD_MAX = 8,
 };
 
 /* What a file is, for telling whether it is still the same one. btime guards against an inode
@@ -60,9 +63,15 @@ struct mfs_node {
     char *name;              /* last known */
     struct mfs_link by_id;
     struct mfs_link by_file;
-    struct link lru; /* in it while fd >= 0 and not root */
-    int watch_state; /* of a directory: enum mfs_watch_state; see watch.h */
+    struct link lru;  /* in it while fd >= 0 and not root */
+    bool is_promised; /* the client believes the attributes that it was sent */
+    int watch_state;  /* of a directory: enum mfs_watch_state; see watch.h */
     int wd;
+    uint32_t events;         /* that came for the directory so far */
+    uint32_t names_promised; /* times that a name in it was, present or absent */
+    uint32_t told_at;        /* names_promised when told[] was begun */
+    uint32_t told_count;
+    uint32_t told[MFS_TOLD_MAX]; /* hashes of names that the client was told to forget since */
 };
 
 struct mfs_nodes {
@@ -83,6 +92,7 @@ struct mfs_place {
     const char *name;        /* NULL with parent NULL */
     unsigned export_number;
     bool is_watched; /* every change in parent since before the file was looked at is told */
+    uint32_t events; /* parent's when that began */
 };
 
 /* open_max: descriptors that nodes may keep open. */
@@ -126,9 +136,17 @@ struct mfs_node *mfs_node_secure(struct mfs_nodes *t, const struct mfs_identity 
 uint64_t mfs_node_known(struct mfs_nodes *t, const struct mfs_identity *what,
                         const struct mfs_node *dir, const char *name, bool *is_as_told);
 
-/* Is the pinned node still what its last known place names, and is every change there told?
- * Also for a directory: its own. */
-bool mfs_node_is_promised(struct mfs_nodes *t, struct mfs_node *n);
+/* Before the pinned node n is looked at: can every change of it be told from now on? It is still
+ * what its last known place names, and that directory is watched; or it is a watched directory
+ * itself. Then *events is to be given to mfs_node_promise afterwards. */
+bool mfs_node_may_promise(struct mfs_nodes *t, struct mfs_node *n, uint32_t *events);
+/* What was seen of node id may be believed, unless something happened since: then false. watched:
+ * the directory whose events count, NULL: itself or its last known parent. */
+bool mfs_node_promise(struct mfs_nodes *t, uint64_t id, const struct mfs_node *watched,
+                      uint32_t events);
+
+/* The client is about to be told: was there a promise? It is none any more. */
+bool mfs_node_take_promise(struct mfs_nodes *t, uint64_t id);
 
 /* The file identified was renamed by us: the node, if known, is now at another place. */
 void mfs_node_moved(struct mfs_nodes *t, const struct mfs_identity *what,

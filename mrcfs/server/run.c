@@ -330,10 +330,11 @@ static int fd_attr(struct mfs_call *o, int fd, unsigned export_number, struct mf
 
 int mfs_node_attr(struct mfs_call *o, struct mfs_node *n, struct mfs_attr *a)
 {
-    /* Asked before it is looked at: a change in between is told. */
-    bool is_promised = mfs_node_is_promised(&o->srv->nodes, n);
+    uint32_t events = 0;
+    bool may_promise = mfs_node_may_promise(&o->srv->nodes, n, &events);
     int rc = fd_attr(o, n->fd, n->export_number, a);
-    if (rc == 0 && is_promised && (S_ISDIR(a->mode) || a->nlink == 1))
+    if (rc == 0 && may_promise && (S_ISDIR(a->mode) || a->nlink == 1) &&
+        mfs_node_promise(&o->srv->nodes, n->id, NULL, events))
         a->valid_ms = MFS_PROMISE_MS;
     return rc;
 }
@@ -343,14 +344,24 @@ int mfs_file_attr(struct mfs_call *o, const struct mfs_file *f, struct mfs_attr 
     return fd_attr(o, f->fd, f->export_number, a);
 }
 
+bool mfs_op_promise_name(struct mfs_node *dir, uint32_t events)
+{
+    /* First promised, then looked whether something came: what comes later is told. */
+    __atomic_fetch_add(&dir->names_promised, 1, __ATOMIC_SEQ_CST);
+    return __atomic_load_n(&dir->events, __ATOMIC_SEQ_CST) == events;
+}
+
 /* A watched directory's entry: the name can be believed, and what it names unless it can change
  * by another name. A directory changes by what is in it: its own watch must stand before it is
  * looked at once more. */
-static void promise(struct mfs_call *o, const struct statx *stx, struct mfs_entry *e)
+static void promise(struct mfs_call *o, const struct mfs_place *at, const struct statx *stx,
+                    struct mfs_entry *e)
 {
-    e->valid_ms = MFS_PROMISE_MS;
+    if (mfs_op_promise_name(at->parent, at->events))
+        e->valid_ms = MFS_PROMISE_MS;
     if (!S_ISDIR(stx->stx_mode)) {
-        if (stx->stx_nlink == 1)
+        if (stx->stx_nlink == 1 &&
+            mfs_node_promise(&o->srv->nodes, e->node, at->parent, at->events))
             e->attr.valid_ms = MFS_PROMISE_MS;
         return;
     }
@@ -380,7 +391,7 @@ int mfs_op_enter(struct mfs_call *o, const struct mfs_place *at, int *fd, struct
     mfs_attr_of(o->srv, &seen, &e->attr);
     rc = mfs_node_enter(&o->srv->nodes, at, fd, stx, &e->node);
     if (rc == 0 && at->is_watched)
-        promise(o, stx, e);
+        promise(o, at, stx, e);
     return rc;
 }
 

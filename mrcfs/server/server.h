@@ -134,6 +134,9 @@ MUST int mfs_file_attr(struct mfs_call *o, const struct mfs_file *f, struct mfs_
 MUST int mfs_op_enter(struct mfs_call *o, const struct mfs_place *at, int *fd,
                       struct statx *stx, struct mfs_entry *e);
 
+/* A name in the watched directory, seen when its events were as many, may be believed, present or absent; false if more have come. */
+bool mfs_op_promise_name(struct mfs_node *dir, uint32_t events);
+
 /* Opens the file behind an O_PATH descriptor: regular files and directories only, -ENXIO for
  * the rest. Returns the descriptor or -errno. */
 MUST int mfs_open_real(struct mfs_call *o, const struct mfs_node *n, int flags);

@@ -128,16 +128,46 @@ static void send(struct mfs_watches *w, uint16_t kind, const struct mfs_inval_no
     mfs_stream_send(w->out, m);
 }
 
+/* Only who was promised something need be told, and once. */
 static void tell_node(struct mfs_watches *w, uint64_t node, bool has_new_contents)
 {
+    if (!mfs_node_take_promise(w->nodes, node))
+        return;
     send(w, MFS_NOTICE_inval_node,
          &(struct mfs_inval_node_notice){ node, has_new_contents, 0, 0 }, NULL);
 }
 
-static void tell_entry(struct mfs_watches *w, uint64_t dir, const char *name)
+static uint32_t hash_of(const char *name)
 {
-    send(w, MFS_NOTICE_inval_entry, NULL,
-         &(struct mfs_inval_entry_notice){ dir, bytes_of(name) });
+    uint32_t x = 2166136261u;
+    for (; *name; name++)
+        x = (x ^ (uint8_t)*name) * 16777619u;
+    return x;
+}
+
+/* The event thread's own: was the name reported, and no name of the directory promised since? */
+static bool was_told(struct mfs_node *dir, const char *name)
+{
+    uint32_t promised = __atomic_load_n(&dir->names_promised, __ATOMIC_SEQ_CST);
+    uint32_t hash = hash_of(name);
+    if (!promised)
+        return true; /* nothing was ever promised */
+    if (dir->told_at != promised) {
+        dir->told_at = promised;
+        dir->told_count = 0;
+    }
+    for (uint32_t i = 0; i < dir->told_count && i < MFS_TOLD_MAX; i++)
+        if (dir->told[i] == hash)
+            return true;
+    dir->told[dir->told_count++ % MFS_TOLD_MAX] = hash;
+    return false;
+}
+
+static void tell_entry(struct mfs_watches *w, struct mfs_node *dir, const char *name)
+{
+    if (!was_told(dir, name))
+        send(w, MFS_NOTICE_inval_entry, NULL,
+             &(struct mfs_inval_entry_notice){ dir->id, bytes_of(name) });
 }
 
 /* What name in the directory is now: the number of its node, 0 if the client doesn't know it.
@@ -161,7 +191,7 @@ static void take_name_event(struct mfs_watches *w, struct mfs_node *dir, uint32_
     uint64_t node = known_at(w, dir, name, &is_as_told);
     if (mask & NAMES) {
         if (!node || !is_as_told)
-            tell_entry(w, dir->id, name);
+            tell_entry(w, dir, name);
         tell_node(w, dir->id, true); /* its listing and its times */
     }
     if (node && mask & (CONTENTS | IN_ATTRIB | IN_MOVED_TO))
@@ -180,12 +210,11 @@ static void take_event(struct mfs_watches *w, const struct inotify_event *ev)
     for (size_t i = 0; i < count; i++) {
         struct mfs_node *dir;
         if (mfs_node_pin(w->nodes, ids[i], &dir) < 0) {
-            /* It can't be found any more: whatever it holds is not as it was. */
-            if (ev->len)
-                tell_entry(w, ids[i], ev->name);
-            tell_node(w, ids[i], true);
+            tell_node(w, ids[i],
+                      true); /* it can't be found any more: the next question will say so */
             continue;
         }
+        __atomic_fetch_add(&dir->events, 1, __ATOMIC_SEQ_CST);
         if (ev->len)
             take_name_event(w, dir, ev->mask, ev->name);
         else

@@ -182,6 +182,11 @@ int wc_wait(struct wc *c, uint64_t id, int timeout_ms, struct rd *body)
         int rc = next_message(c, until_ms, &m);
         if (rc < 0)
             return rc;
+        if (m.head.kind == MFS_NOTIFY) { /* nothing is cached here */
+            c->notices++;
+            free(m.memory);
+            continue;
+        }
         is_found = !id || m.head.id == id;
         if (!is_found && c->held_count == WC_HELD_MAX)
             return -ENOSPC;
@@ -233,6 +238,12 @@ static int answer(struct wc *c, uint64_t id, struct rd *body)
 
 static uint8_t scratch[MFS_MESSAGE_MAX + 65536];
 
+/* A name that is absent, and can be believed to be, is answered by no node. */
+static int absent(const struct mfs_lookup_rep *p)
+{
+    return p->entry.node ? 0 : -ENOENT;
+}
+
 #define OP(number, name, req, rep)                                                             \
     uint64_t wc_##name##_send(struct wc *c, const struct mfs_##name##_req *q)                  \
     {                                                                                          \
@@ -244,7 +255,8 @@ static uint8_t scratch[MFS_MESSAGE_MAX + 65536];
     {                                                                                          \
         struct rd body;                                                                        \
         int rc = answer(c, id, &body);                                                         \
-        return rc < 0 ? rc : mfs_##name##_rep_get(&body, p);                                   \
+        rc = rc < 0 ? rc : mfs_##name##_rep_get(&body, p);                                     \
+        return rc == 0 && number == MFS_OP_lookup ? absent((const void *)p) : rc;              \
     }                                                                                          \
     int wc_##name(struct wc *c, const struct mfs_##name##_req *q, struct mfs_##name##_rep *p)  \
     {                                                                                          \

@@ -34,6 +34,7 @@ struct wc {
     uint32_t server_features;
     struct wc_message held[WC_HELD_MAX]; /* replies not asked for yet */
     size_t held_count;
+    uint64_t notices;       /* that came, and were dropped */
     struct wc_message last; /* what views in the last reply point into */
 };
 
