@@ -15,6 +15,7 @@ mrcfs_libmrcfs_a_SOURCES = \
   mrcfs/server/held.c mrcfs/server/held.h \
   mrcfs/server/hide.c mrcfs/server/hide.h \
   mrcfs/server/locks.c mrcfs/server/locks.h \
+  mrcfs/server/lockwait.c mrcfs/server/lockwait.h \
   mrcfs/server/nodes.c mrcfs/server/nodes.h \
   mrcfs/server/pool.c mrcfs/server/pool.h \
   mrcfs/server/run.c \
