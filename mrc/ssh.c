@@ -83,8 +83,11 @@ struct ssh {
 
 static ssize_t on_recv(libssh2_socket_t sock, void *ptr, size_t len, int flags, void **abstract)
 {
-    (void)flags;
     struct ssh *s = *abstract;
+    if (sock != s->sock) { /* the agent's */
+        ssize_t n = recv(sock, ptr, len, flags);
+        return n < 0 ? -errno : n;
+    }
     if (s->in_head == s->in_tail) {
         ssize_t n = recv(sock, s->in, IN_BYTES, MSG_DONTWAIT);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -126,9 +129,11 @@ static void flush(struct ssh *s)
 static ssize_t on_send(libssh2_socket_t sock, const void *ptr, size_t len, int flags,
                        void **abstract)
 {
-    (void)sock;
-    (void)flags;
     struct ssh *s = *abstract;
+    if (sock != s->sock) {
+        ssize_t n = send(sock, ptr, len, flags | MSG_NOSIGNAL);
+        return n < 0 ? -errno : n;
+    }
     int rc = buf_append(&s->out, ptr, len);
     return rc < 0 ? rc : (ssize_t)len;
 }
@@ -201,7 +206,8 @@ static int failed(struct ssh *s, int rc, struct err *e, const char *when)
         return lost(s, e, when);
     char *text = NULL;
     libssh2_session_last_error(s->session, &text, NULL, 0);
-    return err_set(e, 0, "%s %s: %s", s->c->alias, when, text && *text ? text : "SSH failed");
+    return err_set(e, 0, "%s %s: %s (libssh2 error %d)", s->c->alias, when,
+                   text && *text ? text : "SSH failed", rc);
 }
 
 /* ---- algorithms and the host key ---- */
@@ -935,6 +941,9 @@ static int authenticate(struct ssh *s, struct err *e)
         rc = m->try(s);
         if (rc > 0 || libssh2_userauth_authenticated(s->session))
             return 0;
+        if (rc < 0 && s->is_sock_over && s->goodbye[0])
+            return err_set(e, 0, "permission denied for %s@%s: tried %.110s; it says: %.80s",
+                           s->c->user, s->c->alias, s->tried, s->goodbye);
         if (rc < 0)
             return failed(s, rc, e, "during authentication");
     }
