@@ -237,10 +237,12 @@ static const char script_usual[] =
     "/var/tmp/mrc-$u /tmp/mrc-$u /dev/shm/mrc-$u; ";
 static const char script_given[] = "esac; set -- \"%s\"; ";
 static const char script_end[] =
-    /* Is file $1 the agent? By sha256sum, or by cksum where that is missing. */
+    /* Is file $1 the agent? By sha256sum, cksum, or its length: the first that is there. */
     "ok() { k=$(sha256sum < \"$1\" 2>/dev/null); "
     "case $k in \"$h\"*) return 0;; ?*) return 1;; esac; "
-    "set -- $(cksum < \"$1\"); [ \"$1\" = \"$c\" ] && [ \"$2\" = \"$s\" ]; }; "
+    "k=$(cksum < \"$1\" 2>/dev/null); "
+    "if [ \"$k\" ]; then set -- $k; [ \"$1\" = \"$c\" ] && [ \"$2\" = \"$s\" ]; "
+    "else [ \"$(($(wc -c < \"$1\")))\" = \"$s\" ]; fi; }; "
     /* Is $1 a folder of ours that nobody has put there for us? */
     "own() { [ -h \"$1\" ] && return 1; [ -d \"$1\" ] && [ -O \"$1\" ]; }; "
     "if [ \"$h\" ]; then for d do f=$d/agent-$h; "

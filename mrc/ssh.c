@@ -65,6 +65,7 @@ struct ssh {
     LIBSSH2_CHANNEL *channel;
     LIBSSH2_AGENT *agent;
     uint8_t *in; /* bytes from the server that libssh2 has not taken: [in_head, in_tail) */
+    uint64_t taken_bytes; /* by libssh2, ever */
     size_t in_head, in_tail;
     struct buf out;    /* bytes for the server */
     bool is_sock_over; /* the server has closed, or the socket failed */
@@ -105,6 +106,7 @@ static ssize_t on_recv(libssh2_socket_t sock, void *ptr, size_t len, int flags, 
     n = n < len ? n : len;
     memcpy(ptr, s->in + s->in_head, n);
     s->in_head += n;
+    s->taken_bytes += n;
     return (ssize_t)n;
 }
 
@@ -990,8 +992,10 @@ struct pump {
     size_t down_head, down_tail;
     uint8_t err[ERR_BYTES]; /* from the command to our stderr */
     size_t err_head, err_tail;
-    bool is_started; /* the server has confirmed the command */
-    bool is_up_over; /* mrc sends no more */
+    uint64_t pulled_bytes; /* taken_bytes when the command's words were last asked for */
+    bool is_started;       /* the server has confirmed the command */
+    bool is_up_held;       /* the server has no room: it will tell when it has */
+    bool is_up_over;       /* mrc sends no more */
     bool is_eof_sent;
     bool is_down_over;              /* the command sends no more */
     bool is_shut;                   /* and mrc knows */
@@ -1038,6 +1042,7 @@ static int pull(struct ssh *s, struct pump *p, struct err *e)
         p->err_tail = n > 0 ? (size_t)n : 0;
         p->is_err_more = n > 0;
     }
+    p->pulled_bytes = s->taken_bytes;
     if (p->down_head == p->down_tail && libssh2_channel_eof(s->channel))
         p->is_down_over = true;
     return 0;
@@ -1095,7 +1100,8 @@ static int push(struct ssh *s, struct pump *p, struct err *e)
             break;
         ssize_t n = libssh2_channel_write_ex(s->channel, 0, (char *)p->up + p->up_head,
                                              p->up_tail - p->up_head);
-        if (n == LIBSSH2_ERROR_EAGAIN || n == 0)
+        p->is_up_held = n == LIBSSH2_ERROR_EAGAIN || n == 0;
+        if (p->is_up_held)
             break;
         if (n == LIBSSH2_ERROR_CHANNEL_CLOSED || n == LIBSSH2_ERROR_CHANNEL_EOF_SENT) {
             p->up_head = p->up_tail; /* it has ended; its last words may still come */
@@ -1160,8 +1166,11 @@ static int wait_pump(struct ssh *s, struct pump *p)
         f[1].events |= POLLIN;
     if (has_down)
         f[1].events |= POLLOUT;
+    /* Not before nothing can be done without waiting: libssh2 may hold words of the command
+       that an earlier read left, or that came while something was sent. */
     bool is_ready = s->in_head < s->in_tail || (p->is_down_more && !has_down) ||
-                    (p->is_err_more && !has_err);
+                    (p->is_err_more && !has_err) || (has_up && !is_full && !p->is_up_held) ||
+                    (s->taken_bytes != p->pulled_bytes && !has_down);
     int timeout_ms = is_ready ? 0 : -1;
     uint64_t now_ms = clock_mono_ms();
     uint64_t at_ms = p->is_gone               ? p->gone_ms + GONE_TIMEOUT_MS
