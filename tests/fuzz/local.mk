@@ -33,6 +33,11 @@ tests_fuzz_job_fuzz_SOURCES = tests/fuzz/job_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_job_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
 tests_fuzz_job_fuzz_LDADD = mrc/libsession.a common/libcommon.a
 
+FUZZ_TESTS += tests/fuzz/client_fuzz
+tests_fuzz_client_fuzz_SOURCES = tests/fuzz/client_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_client_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_client_fuzz_LDADD = mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a $(FUSE_LIBS)
+
 fuzz:
 	$(MAKE) $(AM_MAKEFLAGS) $(FUZZ_TESTS)
 .PHONY: fuzz
