@@ -20,7 +20,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *ptr, size_t len_bytes);
 
-enum { STEPS_MAX = 64, CALLS_MAX = 64, HANDLES_MAX = 8, TMPFILE = 51 };
+enum { STEPS_MAX = 64, CALLS_MAX = 64, HANDLES_MAX = 64, TMPFILE = 51 };
 
 struct world {
     struct rd in;
