@@ -34,6 +34,8 @@ tests_fuzz_job_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
 tests_fuzz_job_fuzz_LDADD = mrc/libsession.a common/libcommon.a
 
 FUZZ_TESTS += tests/fuzz/client_fuzz
+# A run starts a loop and a thread and passes through the kernel's sockets.
+tests_fuzz_client_fuzz_CPPFLAGS = $(AM_CPPFLAGS) -DREPLAY_PREFIXES=8 -DREPLAY_CHANGES=20
 tests_fuzz_client_fuzz_SOURCES = tests/fuzz/client_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_client_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
 tests_fuzz_client_fuzz_LDADD = mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a $(FUSE_LIBS)
