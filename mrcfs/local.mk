@@ -47,3 +47,7 @@ mrcfs_mrcfs_SOURCES = \
 mrcfs_mrcfs_LDADD = mrc/libmrc.a mrc/libsession.a mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a \
   $(FUSE_LIBS) $(SSH2_LIBS) $(SODIUM_LIBS)
 dist_man_MANS += mrcfs/mrcfs.1
+
+nodist_completions_DATA += completions/mrcfs
+completions/mrcfs: mrcfs/options.def
+	$(COMPLETION) -v words='host mountpoint' $(srcdir)/mrcfs/options.def >$@

@@ -1,4 +1,7 @@
-AM_TESTS_ENVIRONMENT = top_srcdir='$(abs_top_srcdir)' top_builddir='$(abs_top_builddir)'; export top_srcdir top_builddir;
+AM_TESTS_ENVIRONMENT = top_srcdir='$(abs_top_srcdir)' top_builddir='$(abs_top_builddir)'; export top_srcdir top_builddir; exec </dev/null;
+# No test hangs for ever; a script's trap still cleans up.
+TEST_LIMIT_S = 900
+LOG_COMPILER = timeout -k 30 $(TEST_LIMIT_S)
 
 EXTRA_DIST += tests/lib/unit.h tests/lib/functions.sh tests/lib/results tests/lib/self-test
 TESTS += tests/lib/self-test
