@@ -368,6 +368,14 @@ static void note_words(struct mrc_push_reader *r, uint8_t byte)
     r->words[r->words_len] = 0;
 }
 
+/* The script's mark is none of the words before it. */
+static void forget_mark(struct mrc_push_reader *r)
+{
+    size_t len = strlen(r->mark) - 1; /* its last byte was not noted */
+    r->words_len -= len < r->words_len ? len : r->words_len;
+    r->words[r->words_len] = 0;
+}
+
 /* The next word of *at. */
 static void word(const char **at, char *out, size_t size_bytes)
 {
@@ -419,6 +427,7 @@ enum mrc_push_event mrc_push_feed(struct mrc_push_reader *r, const uint8_t *ptr,
             if (r->line_len < sizeof r->line - 1)
                 r->line[r->line_len++] = (char)byte;
         } else if (ends_with(r, r->mark, strlen(r->mark))) {
+            forget_mark(r);
             r->is_in_line = true;
             r->line_len = 0;
         } else {

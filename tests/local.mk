@@ -70,6 +70,14 @@ UNIT_TESTS += tests/unit/common/test_crypto
 tests_unit_common_test_crypto_LDADD = common/libcommon.a $(SODIUM_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrc/test_quote
 tests_unit_mrc_test_quote_LDADD = mrc/libmrc.a common/libcommon.a $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/mrc/test_hostkey
+tests_unit_mrc_test_hostkey_LDADD = mrc/libmrc.a common/libcommon.a $(SODIUM_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/mrc/test_keyfile
+tests_unit_mrc_test_keyfile_LDADD = mrc/libmrc.a common/libcommon.a $(SODIUM_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/mrc/test_push
+tests_unit_mrc_test_push_LDADD = mrc/libmrc.a common/libcommon.a $(SODIUM_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/mrc/test_sshconf
+tests_unit_mrc_test_sshconf_LDADD = mrc/libmrc.a common/libcommon.a $(SODIUM_LIBS) $(CMOCKA_LIBS)
 
 # The upload of an agent through a shell, for tests/net/mrc-push.sh.
 check_PROGRAMS += tests/net/push_driver tests/net/fake_agent

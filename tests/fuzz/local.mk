@@ -40,6 +40,16 @@ tests_fuzz_client_fuzz_SOURCES = tests/fuzz/client_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_client_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
 tests_fuzz_client_fuzz_LDADD = mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a $(FUSE_LIBS)
 
+FUZZ_TESTS += tests/fuzz/push_fuzz
+tests_fuzz_push_fuzz_SOURCES = tests/fuzz/push_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_push_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_push_fuzz_LDADD = mrc/libmrc.a common/libcommon.a $(SODIUM_LIBS)
+
+FUZZ_TESTS += tests/fuzz/known_fuzz
+tests_fuzz_known_fuzz_SOURCES = tests/fuzz/known_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_known_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_known_fuzz_LDADD = mrc/libmrc.a common/libcommon.a $(SODIUM_LIBS)
+
 fuzz:
 	$(MAKE) $(AM_MAKEFLAGS) $(FUZZ_TESTS)
 .PHONY: fuzz
