@@ -280,6 +280,26 @@ static int order_hostkeys(struct ssh *s, char *list, size_t size_bytes, struct e
     return 0;
 }
 
+/* Of the list, what this libssh2 has. It would leave the rest out itself, but in 1.10 copies
+ * memory over itself when it does. */
+static void keep_supported(struct ssh *s, int method, const char *wanted, char *list,
+                           size_t size_bytes)
+{
+    const char **names = NULL;
+    int count = libssh2_session_supported_algs(s->session, method, &names);
+    list[0] = 0;
+    for (const char *at = wanted; *at;) {
+        size_t len = strcspn(at, ",");
+        for (int i = 0; i < count; i++)
+            if (strlen(names[i]) == len && memcmp(names[i], at, len) == 0)
+                list_add(list, size_bytes, at, len);
+        at += len;
+        at += *at == ',';
+    }
+    if (count > 0)
+        libssh2_free(s->session, names);
+}
+
 static int set_methods(struct ssh *s, struct err *e)
 {
     char hostkeys[1024];
@@ -298,9 +318,11 @@ static int set_methods(struct ssh *s, struct err *e)
         { LIBSSH2_METHOD_MAC_SC, s->c->macs, "MACs" },
     };
     for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+        char list[2048];
         if (!wanted[i].list || !wanted[i].list[0])
             continue;
-        if (libssh2_session_method_pref(s->session, wanted[i].method, wanted[i].list) == 0)
+        keep_supported(s, wanted[i].method, wanted[i].list, list, sizeof list);
+        if (list[0] && libssh2_session_method_pref(s->session, wanted[i].method, list) == 0)
             continue;
         err_set(e, 0, "libssh2 %s has none of the %s that the configuration allows for %s",
                 libssh2_version(0), wanted[i].words, s->c->alias);
