@@ -18,7 +18,7 @@ static struct mrc_sshconf conf;
 static int begin(void **state)
 {
     (void)state;
-    strcpy(dir + strlen(dir) - 6, "XXXXXX");
+    memcpy(dir + strlen(dir) - 6, "XXXXXX", 6);
     if (!mkdtemp(dir))
         return -1;
     snprintf(known, sizeof known, "%s/known", dir);

@@ -106,7 +106,7 @@ static struct mrc_agents agents = { .count = 1 };
 TEST(command_passes_every_login_shell)
 {
     struct mrc_agent_file *f = &agents.file[0];
-    strcpy(f->arch, "x86_64");
+    snprintf(f->arch, sizeof f->arch, "x86_64");
     memset(f->hash, 'a', 64);
     struct mrc_push_opts o = { .agents = &agents, .agent_args = "--stdio -v" };
     char text[MRC_PUSH_COMMAND_BYTES], nonce[MRC_PUSH_NONCE_BYTES], again[MRC_PUSH_NONCE_BYTES];

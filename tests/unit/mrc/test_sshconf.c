@@ -67,9 +67,10 @@ TEST(words_for_strict)
 
 TEST(lists_are_bounded)
 {
-    char text[64 * 40] = "";
+    static const char line[] = "identityfile /some/key\n";
+    char text[60 * sizeof line] = "";
     for (int i = 0; i < 60; i++)
-        strcat(text, "identityfile /some/key\n");
+        snprintf(text + strlen(text), sizeof line, "%s", line);
     struct mrc_sshconf c;
     parse(&c, text);
     assert_int_equal(c.identities.count, MRC_SSHCONF_LIST_MAX);
@@ -96,8 +97,8 @@ TEST(command_line)
     assert_true(n > 0);
     assert_null(argv[n]);
     for (int i = 1; i < n; i++) {
-        strcat(joined, argv[i]);
-        strcat(joined, " ");
+        size_t used = strlen(joined);
+        snprintf(joined + used, sizeof joined - used, "%s ", argv[i]);
     }
     assert_string_equal(joined, "-G -o Compression=yes -o Port=1 -i /k -F /f -J j -l u -p 5 "
                                 "-o BatchMode=yes -- h ");
