@@ -36,3 +36,7 @@ mrc_libmrc_a_SOURCES = \
   mrc/ssh.c mrc/ssh.h \
   mrc/sshconf.c mrc/sshconf.h \
   mrc/transport.c mrc/transport.h
+
+nodist_completions_DATA += completions/mrc
+completions/mrc: mrc/options.def
+	$(COMPLETION) -v words='host command' $(srcdir)/mrc/options.def >$@

@@ -237,10 +237,12 @@ static const char script_usual[] =
     "/var/tmp/mrc-$u /tmp/mrc-$u /dev/shm/mrc-$u; ";
 static const char script_given[] = "esac; set -- \"%s\"; ";
 static const char script_end[] =
-    /* Is file $1 the agent? By sha256sum, or by cksum where that is missing. */
+    /* Is file $1 the agent? By sha256sum, cksum, or its length: the first that is there. */
     "ok() { k=$(sha256sum < \"$1\" 2>/dev/null); "
     "case $k in \"$h\"*) return 0;; ?*) return 1;; esac; "
-    "set -- $(cksum < \"$1\"); [ \"$1\" = \"$c\" ] && [ \"$2\" = \"$s\" ]; }; "
+    "k=$(cksum < \"$1\" 2>/dev/null); "
+    "if [ \"$k\" ]; then set -- $k; [ \"$1\" = \"$c\" ] && [ \"$2\" = \"$s\" ]; "
+    "else [ \"$(($(wc -c < \"$1\")))\" = \"$s\" ]; fi; }; "
     /* Is $1 a folder of ours that nobody has put there for us? */
     "own() { [ -h \"$1\" ] && return 1; [ -d \"$1\" ] && [ -O \"$1\" ]; }; "
     "if [ \"$h\" ]; then for d do f=$d/agent-$h; "
@@ -366,6 +368,14 @@ static void note_words(struct mrc_push_reader *r, uint8_t byte)
     r->words[r->words_len] = 0;
 }
 
+/* The script's mark is none of the words before it. */
+static void forget_mark(struct mrc_push_reader *r)
+{
+    size_t len = strlen(r->mark) - 1; /* its last byte was not noted */
+    r->words_len -= len < r->words_len ? len : r->words_len;
+    r->words[r->words_len] = 0;
+}
+
 /* The next word of *at. */
 static void word(const char **at, char *out, size_t size_bytes)
 {
@@ -417,6 +427,7 @@ enum mrc_push_event mrc_push_feed(struct mrc_push_reader *r, const uint8_t *ptr,
             if (r->line_len < sizeof r->line - 1)
                 r->line[r->line_len++] = (char)byte;
         } else if (ends_with(r, r->mark, strlen(r->mark))) {
+            forget_mark(r);
             r->is_in_line = true;
             r->line_len = 0;
         } else {

@@ -65,6 +65,7 @@ struct ssh {
     LIBSSH2_CHANNEL *channel;
     LIBSSH2_AGENT *agent;
     uint8_t *in; /* bytes from the server that libssh2 has not taken: [in_head, in_tail) */
+    uint64_t taken_bytes; /* by libssh2, ever */
     size_t in_head, in_tail;
     struct buf out;    /* bytes for the server */
     bool is_sock_over; /* the server has closed, or the socket failed */
@@ -83,8 +84,11 @@ struct ssh {
 
 static ssize_t on_recv(libssh2_socket_t sock, void *ptr, size_t len, int flags, void **abstract)
 {
-    (void)flags;
     struct ssh *s = *abstract;
+    if (sock != s->sock) { /* the agent's */
+        ssize_t n = recv(sock, ptr, len, flags);
+        return n < 0 ? -errno : n;
+    }
     if (s->in_head == s->in_tail) {
         ssize_t n = recv(sock, s->in, IN_BYTES, MSG_DONTWAIT);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -102,6 +106,7 @@ static ssize_t on_recv(libssh2_socket_t sock, void *ptr, size_t len, int flags, 
     n = n < len ? n : len;
     memcpy(ptr, s->in + s->in_head, n);
     s->in_head += n;
+    s->taken_bytes += n;
     return (ssize_t)n;
 }
 
@@ -126,9 +131,11 @@ static void flush(struct ssh *s)
 static ssize_t on_send(libssh2_socket_t sock, const void *ptr, size_t len, int flags,
                        void **abstract)
 {
-    (void)sock;
-    (void)flags;
     struct ssh *s = *abstract;
+    if (sock != s->sock) {
+        ssize_t n = send(sock, ptr, len, flags | MSG_NOSIGNAL);
+        return n < 0 ? -errno : n;
+    }
     int rc = buf_append(&s->out, ptr, len);
     return rc < 0 ? rc : (ssize_t)len;
 }
@@ -201,7 +208,8 @@ static int failed(struct ssh *s, int rc, struct err *e, const char *when)
         return lost(s, e, when);
     char *text = NULL;
     libssh2_session_last_error(s->session, &text, NULL, 0);
-    return err_set(e, 0, "%s %s: %s", s->c->alias, when, text && *text ? text : "SSH failed");
+    return err_set(e, 0, "%s %s: %s (libssh2 error %d)", s->c->alias, when,
+                   text && *text ? text : "SSH failed", rc);
 }
 
 /* ---- algorithms and the host key ---- */
@@ -272,6 +280,26 @@ static int order_hostkeys(struct ssh *s, char *list, size_t size_bytes, struct e
     return 0;
 }
 
+/* Of the list, what this libssh2 has. It would leave the rest out itself, but in 1.10 copies
+ * memory over itself when it does. */
+static void keep_supported(struct ssh *s, int method, const char *wanted, char *list,
+                           size_t size_bytes)
+{
+    const char **names = NULL;
+    int count = libssh2_session_supported_algs(s->session, method, &names);
+    list[0] = 0;
+    for (const char *at = wanted; *at;) {
+        size_t len = strcspn(at, ",");
+        for (int i = 0; i < count; i++)
+            if (strlen(names[i]) == len && memcmp(names[i], at, len) == 0)
+                list_add(list, size_bytes, at, len);
+        at += len;
+        at += *at == ',';
+    }
+    if (count > 0)
+        libssh2_free(s->session, names);
+}
+
 static int set_methods(struct ssh *s, struct err *e)
 {
     char hostkeys[1024];
@@ -290,9 +318,11 @@ static int set_methods(struct ssh *s, struct err *e)
         { LIBSSH2_METHOD_MAC_SC, s->c->macs, "MACs" },
     };
     for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+        char list[2048];
         if (!wanted[i].list || !wanted[i].list[0])
             continue;
-        if (libssh2_session_method_pref(s->session, wanted[i].method, wanted[i].list) == 0)
+        keep_supported(s, wanted[i].method, wanted[i].list, list, sizeof list);
+        if (list[0] && libssh2_session_method_pref(s->session, wanted[i].method, list) == 0)
             continue;
         err_set(e, 0, "libssh2 %s has none of the %s that the configuration allows for %s",
                 libssh2_version(0), wanted[i].words, s->c->alias);
@@ -935,6 +965,9 @@ static int authenticate(struct ssh *s, struct err *e)
         rc = m->try(s);
         if (rc > 0 || libssh2_userauth_authenticated(s->session))
             return 0;
+        if (rc < 0 && s->is_sock_over && s->goodbye[0])
+            return err_set(e, 0, "permission denied for %s@%s: tried %.110s; it says: %.80s",
+                           s->c->user, s->c->alias, s->tried, s->goodbye);
         if (rc < 0)
             return failed(s, rc, e, "during authentication");
     }
@@ -981,8 +1014,10 @@ struct pump {
     size_t down_head, down_tail;
     uint8_t err[ERR_BYTES]; /* from the command to our stderr */
     size_t err_head, err_tail;
-    bool is_started; /* the server has confirmed the command */
-    bool is_up_over; /* mrc sends no more */
+    uint64_t pulled_bytes; /* taken_bytes when the command's words were last asked for */
+    bool is_started;       /* the server has confirmed the command */
+    bool is_up_held;       /* the server has no room: it will tell when it has */
+    bool is_up_over;       /* mrc sends no more */
     bool is_eof_sent;
     bool is_down_over;              /* the command sends no more */
     bool is_shut;                   /* and mrc knows */
@@ -1029,6 +1064,7 @@ static int pull(struct ssh *s, struct pump *p, struct err *e)
         p->err_tail = n > 0 ? (size_t)n : 0;
         p->is_err_more = n > 0;
     }
+    p->pulled_bytes = s->taken_bytes;
     if (p->down_head == p->down_tail && libssh2_channel_eof(s->channel))
         p->is_down_over = true;
     return 0;
@@ -1086,7 +1122,8 @@ static int push(struct ssh *s, struct pump *p, struct err *e)
             break;
         ssize_t n = libssh2_channel_write_ex(s->channel, 0, (char *)p->up + p->up_head,
                                              p->up_tail - p->up_head);
-        if (n == LIBSSH2_ERROR_EAGAIN || n == 0)
+        p->is_up_held = n == LIBSSH2_ERROR_EAGAIN || n == 0;
+        if (p->is_up_held)
             break;
         if (n == LIBSSH2_ERROR_CHANNEL_CLOSED || n == LIBSSH2_ERROR_CHANNEL_EOF_SENT) {
             p->up_head = p->up_tail; /* it has ended; its last words may still come */
@@ -1151,8 +1188,11 @@ static int wait_pump(struct ssh *s, struct pump *p)
         f[1].events |= POLLIN;
     if (has_down)
         f[1].events |= POLLOUT;
+    /* Not before nothing can be done without waiting: libssh2 may hold words of the command
+       that an earlier read left, or that came while something was sent. */
     bool is_ready = s->in_head < s->in_tail || (p->is_down_more && !has_down) ||
-                    (p->is_err_more && !has_err);
+                    (p->is_err_more && !has_err) || (has_up && !is_full && !p->is_up_held) ||
+                    (s->taken_bytes != p->pulled_bytes && !has_down);
     int timeout_ms = is_ready ? 0 : -1;
     uint64_t now_ms = clock_mono_ms();
     uint64_t at_ms = p->is_gone               ? p->gone_ms + GONE_TIMEOUT_MS

@@ -15,6 +15,7 @@ mrcfs_libmrcfs_a_SOURCES = \
   mrcfs/server/held.c mrcfs/server/held.h \
   mrcfs/server/hide.c mrcfs/server/hide.h \
   mrcfs/server/locks.c mrcfs/server/locks.h \
+  mrcfs/server/lockwait.c mrcfs/server/lockwait.h \
   mrcfs/server/nodes.c mrcfs/server/nodes.h \
   mrcfs/server/pool.c mrcfs/server/pool.h \
   mrcfs/server/run.c \
@@ -47,3 +48,7 @@ mrcfs_mrcfs_SOURCES = \
 mrcfs_mrcfs_LDADD = mrc/libmrc.a mrc/libsession.a mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a \
   $(FUSE_LIBS) $(SSH2_LIBS) $(SODIUM_LIBS)
 dist_man_MANS += mrcfs/mrcfs.1
+
+nodist_completions_DATA += completions/mrcfs
+completions/mrcfs: mrcfs/options.def
+	$(COMPLETION) -v words='host mountpoint' $(srcdir)/mrcfs/options.def >$@

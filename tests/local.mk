@@ -1,4 +1,7 @@
-AM_TESTS_ENVIRONMENT = top_srcdir='$(abs_top_srcdir)' top_builddir='$(abs_top_builddir)'; export top_srcdir top_builddir;
+AM_TESTS_ENVIRONMENT = top_srcdir='$(abs_top_srcdir)' top_builddir='$(abs_top_builddir)'; export top_srcdir top_builddir; exec </dev/null;
+# No test hangs for ever; a script's trap still cleans up.
+TEST_LIMIT_S = 900
+LOG_COMPILER = timeout -k 30 $(TEST_LIMIT_S)
 
 EXTRA_DIST += tests/lib/unit.h tests/lib/functions.sh tests/lib/results tests/lib/self-test
 TESTS += tests/lib/self-test
@@ -41,6 +44,9 @@ tests_unit_mrcfs_test_server_locks_LDADD = $(MFS_FIXTURE_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_server_many
 tests_unit_mrcfs_test_server_many_SOURCES = tests/unit/mrcfs/test_server_many.c $(MFS_FIXTURE)
 tests_unit_mrcfs_test_server_many_LDADD = $(MFS_FIXTURE_LIBS)
+UNIT_TESTS += tests/unit/mrcfs/test_server_mounts
+tests_unit_mrcfs_test_server_mounts_SOURCES = tests/unit/mrcfs/test_server_mounts.c $(MFS_FIXTURE)
+tests_unit_mrcfs_test_server_mounts_LDADD = $(MFS_FIXTURE_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_server_names
 tests_unit_mrcfs_test_server_names_SOURCES = tests/unit/mrcfs/test_server_names.c $(MFS_FIXTURE)
 tests_unit_mrcfs_test_server_names_LDADD = $(MFS_FIXTURE_LIBS)
@@ -49,7 +55,8 @@ tests_unit_mrcfs_test_server_names_LDADD = $(MFS_FIXTURE_LIBS)
 check_PROGRAMS += tests/lib/mfs_serve
 tests_lib_mfs_serve_SOURCES = tests/lib/mfs_serve_main.c
 tests_lib_mfs_serve_LDADD = mrcfs/libmrcfs.a common/libcommon.a
-UNIT_TESTS += tests/unit/mrc/test_merge tests/unit/mrc/test_plan tests/unit/mrc/test_record
+UNIT_TESTS += tests/unit/mrc/test_merge tests/unit/mrc/test_nodes tests/unit/mrc/test_plan tests/unit/mrc/test_record
+tests_unit_mrc_test_nodes_LDADD = mrc/agent/libview.a common/libcommon.a $(CMOCKA_LIBS)
 tests_unit_mrc_test_merge_LDADD = mrc/agent/libview.a common/libcommon.a $(CMOCKA_LIBS)
 tests_unit_mrc_test_record_LDADD = mrc/agent/libview.a common/libcommon.a $(CMOCKA_LIBS)
 tests_unit_mrc_test_plan_LDADD = mrc/agent/libview.a common/libcommon.a $(CMOCKA_LIBS)
@@ -63,6 +70,14 @@ UNIT_TESTS += tests/unit/common/test_crypto
 tests_unit_common_test_crypto_LDADD = common/libcommon.a $(SODIUM_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrc/test_quote
 tests_unit_mrc_test_quote_LDADD = mrc/libmrc.a common/libcommon.a $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/mrc/test_hostkey
+tests_unit_mrc_test_hostkey_LDADD = mrc/libmrc.a common/libcommon.a $(SODIUM_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/mrc/test_keyfile
+tests_unit_mrc_test_keyfile_LDADD = mrc/libmrc.a common/libcommon.a $(SODIUM_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/mrc/test_push
+tests_unit_mrc_test_push_LDADD = mrc/libmrc.a common/libcommon.a $(SODIUM_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/mrc/test_sshconf
+tests_unit_mrc_test_sshconf_LDADD = mrc/libmrc.a common/libcommon.a $(SODIUM_LIBS) $(CMOCKA_LIBS)
 
 # The upload of an agent through a shell, for tests/net/mrc-push.sh.
 check_PROGRAMS += tests/net/push_driver tests/net/fake_agent
@@ -75,6 +90,9 @@ EXTRA_DIST += tests/net/mrc-push.sh
 # A transport between standard input and output, for tests/net/mrc-ssh*.sh.
 check_PROGRAMS += tests/net/stream_driver
 tests_net_stream_driver_LDADD = mrc/libmrc.a common/libcommon.a $(SSH2_LIBS)
+TESTS += tests/net/mrc-ssh.sh
+EXTRA_DIST += tests/net/mrc-ssh.sh tests/lib/on_terminal
+
 # Jobs on a node of the lab, over ssh.
 TESTS += tests/net/mrc-job.sh
 EXTRA_DIST += tests/net/mrc-job.sh

@@ -31,7 +31,7 @@ size_t buf_room(const struct buf *b)
 
 const uint8_t *buf_at(const struct buf *b)
 {
-    return b->ptr + b->head;
+    return b->ptr ? b->ptr + b->head : NULL;
 }
 
 int buf_reserve(struct buf *b, size_t len_bytes, uint8_t **spot)

@@ -4,6 +4,7 @@ mrc_agent_libview_a_SOURCES = \
   mrc/agent/build.c mrc/agent/build.h \
   mrc/agent/merge.c mrc/agent/merge.h \
   mrc/agent/mergefuse.c mrc/agent/mergefuse.h \
+  mrc/agent/nodes.c mrc/agent/nodes.h \
   mrc/agent/ns.c mrc/agent/ns.h \
   mrc/agent/plan.c mrc/agent/plan.h \
   mrc/agent/probe.c \

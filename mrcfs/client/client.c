@@ -476,6 +476,11 @@ static int greet(struct mfs_client *c, struct err *e)
     return e && e->text[0] ? rc : err_set(e, -rc, "greet the file server");
 }
 
+static void wake_loop(void *ctx)
+{
+    loop_wake(ctx);
+}
+
 int mfs_client_new(const struct mfs_client_opts *o, struct mfs_client **out, struct err *e)
 {
     struct mfs_client *c = calloc(1, sizeof *c);
@@ -496,7 +501,7 @@ int mfs_client_new(const struct mfs_client_opts *o, struct mfs_client **out, str
         err_set(e, -rc, "file server's streams");
     else
         rc = greet(c, e);
-    if (rc >= 0 && (rc = mfs_notifier_new(&c->notifier)) < 0)
+    if (rc >= 0 && (rc = mfs_notifier_new(wake_loop, c->loop, &c->notifier)) < 0)
         err_set(e, -rc, "file client's notifier");
     if (rc >= 0) {
         rc = loop_fd_add(c->loop, &c->meta.watch, c->meta.fd, EPOLLIN, on_stream, &c->meta);
@@ -523,7 +528,7 @@ void mfs_client_free(struct mfs_client *c)
     /* A notice may be waiting in the kernel for the answer to a request that is still to be
      * read: the sessions answer (with an error) until the notifier has come back. */
     while (!mfs_notifier_stop(c->notifier))
-        if (loop_turn(c->loop, 20) < 0)
+        if (loop_turn(c->loop, 100) < 0)
             break;
     LIST_EACH(&c->sessions, it, nx)
     mfs_session_free(mfs_session_of(it));

@@ -1043,7 +1043,7 @@ static ssize_t add_entries(fuse_req_t req, struct rd *r, char *text, size_t size
 static int reply_entries(fuse_req_t req, struct file *f, size_t size)
 {
     char text[DIR_CHUNK_BYTES];
-    struct rd r = rd_of(f->chunk + f->chunk_at, f->chunk_end - f->chunk_at);
+    struct rd r = rd_of(f->chunk ? f->chunk + f->chunk_at : NULL, f->chunk_end - f->chunk_at);
     ssize_t len =
         add_entries(req, &r, text, size < sizeof text ? size : sizeof text, &f->cookie);
     if (len < 0 || (len == 0 && !rd_left(&r) && !f->is_eof))

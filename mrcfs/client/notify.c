@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* notify.c: a thread that tells the kernel to drop what it has cached.
  * Must not know: FUSE, the server.
- * Threads: starts one. lock guards all of struct mfs_notifier but thread. */
+ * Threads: starts one. lock guards all of struct mfs_notifier behind it. */
 #include "mrcfs/client/notify.h"
 
 #include "common/base/list.h"
@@ -19,6 +19,8 @@ struct item {
 
 struct mfs_notifier {
     pthread_t thread;
+    void (*on_end)(void *ctx);
+    void *ctx;
     pthread_mutex_t lock; /* guards the rest */
     pthread_cond_t more;
     struct link items;
@@ -53,14 +55,17 @@ static void *run(void *ctx)
     }
     t->has_ended = true;
     pthread_mutex_unlock(&t->lock);
+    t->on_end(t->ctx);
     return NULL;
 }
 
-int mfs_notifier_new(struct mfs_notifier **out)
+int mfs_notifier_new(void (*on_end)(void *ctx), void *ctx, struct mfs_notifier **out)
 {
     struct mfs_notifier *t = calloc(1, sizeof *t);
     if (!t)
         return -ENOMEM;
+    t->on_end = on_end;
+    t->ctx = ctx;
     list_init(&t->items);
     pthread_mutex_init(&t->lock, NULL);
     pthread_cond_init(&t->more, NULL);

@@ -30,7 +30,8 @@ struct mfs_kernel_notice {
     char *name;
 };
 
-MUST int mfs_notifier_new(struct mfs_notifier **out);
+/* on_end is called on the thread when it ends. */
+MUST int mfs_notifier_new(void (*on_end)(void *ctx), void *ctx, struct mfs_notifier **out);
 /* name may be empty. A notice for which there is no memory or room marks the notifier full. */
 void mfs_notifier_add(struct mfs_notifier *t, const struct mfs_kernel_notice *n,
                       struct bytes name);

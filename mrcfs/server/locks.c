@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* locks.c: lock owners, their threads and descriptor tables, waiting and cancelling.
+/* locks.c: lock owners, their threads and descriptor tables, the nursery.
  * Must not know: the wire, nodes.
  * Source: fcntl(2), flock(2), fs/locks.c of Linux (the owner is current->files). */
 #include "mrcfs/server/locks.h"
@@ -7,40 +7,18 @@
 #include "common/sys/fd.h"
 #include "mrcfs/ops.h"
 #include "mrcfs/server/held.h"
+#include "mrcfs/server/lockwait.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-
-enum { STACK_BYTES = 128 * 1024, NUDGE_SIGNAL = SIGUSR1 };
-
-/* An open file in an owner's descriptor table. */
-struct copy {
-    struct copy *next;
-    uint64_t file_id;
-    uint64_t dev;
-    uint64_t ino;
-    int fd;
-};
-
-struct owner {
-    struct mfs_locks *t;
-    struct mfs_link link; /* in owners */
-    struct link unborn;
-    pthread_cond_t has_command;
-    struct link commands;
-    struct copy *copies;
-    struct mfs_held *held;
-    unsigned waiters;
-};
 
 enum command_kind { SET, TEST, DROP_INODE, DROP_FILE };
 
@@ -60,20 +38,6 @@ struct command {
     bool is_done;
 };
 
-/* A thread that waits for one lock. */
-struct waiter {
-    struct link link;
-    struct mfs_locks *t;
-    pthread_t thread;
-    struct mfs_request *rq;
-    struct owner *owner; /* NULL: flock */
-    int fd;
-    struct flock fl;
-    struct mfs_held want;
-    struct mfs_file *f; /* flock: counted */
-    int how;
-};
-
 /* ---- threads ---- */
 
 static void wait_ms(pthread_cond_t *c, pthread_mutex_t *mu, unsigned ms)
@@ -88,104 +52,11 @@ static void wait_ms(pthread_cond_t *c, pthread_mutex_t *mu, unsigned ms)
     pthread_cond_timedwait(c, mu, &until);
 }
 
-static int start_detached(pthread_t *thread, void *(*fn)(void *), void *arg)
-{
-    pthread_attr_t attr;
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, STACK_BYTES);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    int rc = pthread_create(thread, &attr, fn, arg);
-    pthread_attr_destroy(&attr);
-    return -rc;
-}
-
-static void on_nudge(int sig UNUSED)
-{
-}
-
-/* ---- waiting ---- */
-
-static int wait_record(const struct waiter *w)
-{
-    struct flock fl = w->fl;
-    return fcntl(w->fd, F_SETLKW, &fl) < 0 ? -errno : 0;
-}
-
-static int wait_flock(const struct waiter *w)
-{
-    return flock(w->f->fd, w->how) < 0 ? -errno : 0;
-}
-
-static void *waiter_main(void *arg)
-{
-    struct waiter *w = arg;
-    struct mfs_locks *t = w->t;
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, NUDGE_SIGNAL);
-    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-    int rc;
-    do
-        rc = atomic_load(&w->rq->is_cancelled) ? -ECANCELED
-             : w->owner                        ? wait_record(w)
-                                               : wait_flock(w);
-    while (rc == -EINTR);
-    if (rc == -ECANCELED)
-        rc = -EINTR;
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-
-    /* First out of the lists, then the answer: whoever gets it may ask at once. */
-    pthread_mutex_lock(&t->mu);
-    list_remove(&w->link);
-    if (w->owner && rc == 0)
-        mfs_held_set(&w->owner->held, &w->want);
-    pthread_mutex_unlock(&t->mu);
-    if (w->f)
-        mfs_file_put(t->files, w->f);
-    t->answer(t->ctx, w->rq, rc);
-    pthread_mutex_lock(&t->mu);
-    if (w->owner) {
-        w->owner->waiters--;
-        pthread_cond_signal(&w->owner->has_command);
-    }
-    t->waiter_count--;
-    pthread_cond_broadcast(&t->done);
-    pthread_mutex_unlock(&t->mu);
-    free(w);
-    return NULL;
-}
-
-/* Starts waiting in a thread that shares the calling thread's descriptor table. Returns
- * MFS_LOCK_DEFERRED or -errno. */
-static int start_waiter(struct mfs_locks *t, const struct waiter *what)
-{
-    struct waiter *w = malloc(sizeof *w);
-    if (!w)
-        return -ENOLCK;
-    *w = *what;
-    w->t = t;
-    pthread_mutex_lock(&t->mu);
-    int rc = t->waiter_count < MFS_LOCK_WAITERS_MAX && !t->is_stopping ? 0 : -ENOLCK;
-    if (rc == 0)
-        rc = start_detached(&w->thread, waiter_main, w);
-    if (rc == 0) {
-        /* The thread can't go past its first lock of mu before this. */
-        list_push_back(&t->waiters, &w->link);
-        t->waiter_count++;
-        if (w->owner)
-            w->owner->waiters++;
-    }
-    pthread_mutex_unlock(&t->mu);
-    if (rc < 0)
-        free(w);
-    return rc < 0 ? -ENOLCK : MFS_LOCK_DEFERRED;
-}
-
 /* ---- an owner's thread ---- */
 
-static struct copy *copy_of(const struct owner *o, uint64_t file_id)
+static struct mfs_lock_copy *copy_of(const struct mfs_lock_owner *o, uint64_t file_id)
 {
-    struct copy *c = o->copies;
+    struct mfs_lock_copy *c = o->copies;
     while (c && c->file_id != file_id)
         c = c->next;
     return c;
@@ -210,11 +81,11 @@ static int fetch(const struct mfs_locks *t, const struct mfs_file *f)
 }
 
 /* The file's descriptor in the calling thread's own table. */
-static int copy_file(struct owner *o, struct mfs_file *f, int *fd)
+static int copy_file(struct mfs_lock_owner *o, struct mfs_file *f, int *fd)
 {
     struct mfs_locks *t = o->t;
     pthread_mutex_lock(&t->mu);
-    struct copy *c = copy_of(o, f->id);
+    struct mfs_lock_copy *c = copy_of(o, f->id);
     pthread_mutex_unlock(&t->mu);
     if (c) {
         *fd = c->fd;
@@ -228,7 +99,7 @@ static int copy_file(struct owner *o, struct mfs_file *f, int *fd)
         fd_close(&own);
         return -ENOLCK;
     }
-    *c = (struct copy){ NULL, f->id, f->dev, f->ino, own };
+    *c = (struct mfs_lock_copy){ NULL, f->id, f->dev, f->ino, own };
     pthread_mutex_lock(&t->mu);
     c->next = o->copies;
     o->copies = c;
@@ -238,7 +109,7 @@ static int copy_file(struct owner *o, struct mfs_file *f, int *fd)
     return 0;
 }
 
-static int run_set(struct owner *o, struct command *c)
+static int run_set(struct mfs_lock_owner *o, struct command *c)
 {
     int fd;
     int rc = copy_file(o, c->f, &fd);
@@ -252,13 +123,13 @@ static int run_set(struct owner *o, struct command *c)
         pthread_mutex_unlock(&o->t->mu);
     }
     if ((rc == -EAGAIN || rc == -EACCES) && c->is_waiting)
-        return start_waiter(
-            o->t, &(struct waiter){
+        return mfs_lockwait_start(
+            o->t, &(struct mfs_lockwait){
                       .rq = c->rq, .owner = o, .fd = fd, .fl = c->fl, .want = c->want });
     return rc == -EACCES ? -EAGAIN : rc;
 }
 
-static int run_test(struct owner *o, struct command *c)
+static int run_test(struct mfs_lock_owner *o, struct command *c)
 {
     int fd;
     int rc = copy_file(o, c->f, &fd);
@@ -269,11 +140,11 @@ static int run_test(struct owner *o, struct command *c)
 
 /* Takes the copies that c names out of the list and closes them: closing any descriptor of a
  * file ends all of its owner's record locks on it. */
-static int run_drop(struct owner *o, struct command *c)
+static int run_drop(struct mfs_lock_owner *o, struct command *c)
 {
-    struct copy *closing = NULL;
+    struct mfs_lock_copy *closing = NULL;
     pthread_mutex_lock(&o->t->mu);
-    for (struct copy **at = &o->copies, *copy; (copy = *at);) {
+    for (struct mfs_lock_copy **at = &o->copies, *copy; (copy = *at);) {
         bool is_meant = c->kind == DROP_FILE ? copy->file_id == c->file_id
                                              : copy->dev == c->dev && copy->ino == c->ino;
         if (!is_meant) {
@@ -287,7 +158,7 @@ static int run_drop(struct owner *o, struct command *c)
     }
     pthread_mutex_unlock(&o->t->mu);
     while (closing) {
-        struct copy *copy = closing;
+        struct mfs_lock_copy *copy = closing;
         closing = copy->next;
         close(copy->fd);
         free(copy);
@@ -295,7 +166,7 @@ static int run_drop(struct owner *o, struct command *c)
     return 0;
 }
 
-static int run_command(struct owner *o, struct command *c)
+static int run_command(struct mfs_lock_owner *o, struct command *c)
 {
     switch (c->kind) {
     case SET: return run_set(o, c);
@@ -326,10 +197,10 @@ static int own_table(int process_fd)
     return 0;
 }
 
-static void owner_free(struct owner *o)
+static void owner_free(struct mfs_lock_owner *o)
 {
     while (o->copies) {
-        struct copy *c = o->copies;
+        struct mfs_lock_copy *c = o->copies;
         o->copies = c->next;
         free(c); /* its descriptor goes with the table */
     }
@@ -339,7 +210,7 @@ static void owner_free(struct owner *o)
 }
 
 /* mu held. */
-static bool has_reason_to_live(const struct owner *o)
+static bool has_reason_to_live(const struct mfs_lock_owner *o)
 {
     return o->waiters || (!o->t->is_stopping && o->copies);
 }
@@ -347,7 +218,7 @@ static bool has_reason_to_live(const struct owner *o)
 /* Carries out commands until nothing is locked or waited for any more. */
 static void *owner_main(void *arg)
 {
-    struct owner *o = arg;
+    struct mfs_lock_owner *o = arg;
     struct mfs_locks *t = o->t;
     int table_rc = own_table(t->process_fd);
     pthread_mutex_lock(&t->mu);
@@ -383,11 +254,11 @@ static void *owner_main(void *arg)
 /* mu held. */
 static void start_owner(struct mfs_locks *t)
 {
-    struct owner *o = LIST_ENTRY(t->unborn.next, struct owner, unborn);
+    struct mfs_lock_owner *o = LIST_ENTRY(t->unborn.next, struct mfs_lock_owner, unborn);
     pthread_t thread;
     list_remove(&o->unborn);
     t->owner_count++;
-    if (start_detached(&thread, owner_main, o) == 0)
+    if (mfs_lockwait_thread(&thread, owner_main, o) == 0)
         return;
     t->owner_count--;
     LIST_EACH(&o->commands, it, nx)
@@ -402,21 +273,6 @@ static void start_owner(struct mfs_locks *t)
     owner_free(o);
 }
 
-/* A signal can come between a waiter's look at is_cancelled and its wait; so it is sent until
- * the waiter is gone. mu held. */
-static void nudge(struct mfs_locks *t)
-{
-    t->is_nudging = false;
-    LIST_EACH(&t->waiters, it, nx)
-    {
-        struct waiter *w = LIST_ENTRY(it, struct waiter, link);
-        if (atomic_load(&w->rq->is_cancelled)) {
-            pthread_kill(w->thread, NUDGE_SIGNAL);
-            t->is_nudging = true;
-        }
-    }
-}
-
 static void *nursery_main(void *arg)
 {
     struct mfs_locks *t = arg;
@@ -429,7 +285,7 @@ static void *nursery_main(void *arg)
         if (!list_is_empty(&t->unborn)) {
             start_owner(t);
         } else if (t->is_nudging) {
-            nudge(t);
+            mfs_lockwait_nudge(t);
             wait_ms(&t->nursery_wanted, &t->mu, MFS_LOCK_NUDGE_MS);
         } else if (t->is_stopping) {
             pthread_cond_wait(&t->done, &t->mu);
@@ -455,8 +311,7 @@ int mfs_locks_start(struct mfs_locks *t, struct mfs_files *files,
     list_init(&t->unborn);
     list_init(&t->pending);
     list_init(&t->waiters);
-    struct sigaction nothing = { .sa_handler = on_nudge };
-    sigaction(NUDGE_SIGNAL, &nothing, NULL); /* no SA_RESTART: waits end with EINTR */
+    mfs_lockwait_init();
     t->nursery_rc = 1;
     t->process_fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
     int rc = pthread_create(&t->nursery, NULL, nursery_main, t);
@@ -478,11 +333,11 @@ void mfs_locks_stop(struct mfs_locks *t)
     pthread_mutex_lock(&t->mu);
     t->is_stopping = true;
     LIST_EACH(&t->waiters, it, nx)
-    atomic_store(&LIST_ENTRY(it, struct waiter, link)->rq->is_cancelled, true);
+    atomic_store(&LIST_ENTRY(it, struct mfs_lockwait, link)->rq->is_cancelled, true);
     t->is_nudging = true;
     for (size_t i = 0; i < t->owners.slot_count; i++)
         for (struct mfs_link *l = t->owners.slots[i]; l; l = l->next)
-            pthread_cond_signal(&CONTAINER_OF(l, struct owner, link)->has_command);
+            pthread_cond_signal(&CONTAINER_OF(l, struct mfs_lock_owner, link)->has_command);
     pthread_cond_signal(&t->nursery_wanted);
     pthread_mutex_unlock(&t->mu);
     pthread_join(t->nursery, NULL);
@@ -527,18 +382,18 @@ void mfs_locks_cancel(struct mfs_locks *t, uint64_t request_id)
 
 /* ---- requests ---- */
 
-static struct owner *owner_find(const struct mfs_locks *t, uint64_t key)
+static struct mfs_lock_owner *owner_find(const struct mfs_locks *t, uint64_t key)
 {
     struct mfs_link *l = mfs_table_find(&t->owners, key);
-    return l ? CONTAINER_OF(l, struct owner, link) : NULL;
+    return l ? CONTAINER_OF(l, struct mfs_lock_owner, link) : NULL;
 }
 
 /* mu held. */
-static struct owner *owner_new(struct mfs_locks *t, uint64_t key)
+static struct mfs_lock_owner *owner_new(struct mfs_locks *t, uint64_t key)
 {
     if (t->owners.count >= MFS_LOCK_OWNERS_MAX || t->is_stopping)
         return NULL;
-    struct owner *o = calloc(1, sizeof *o);
+    struct mfs_lock_owner *o = calloc(1, sizeof *o);
     if (!o)
         return NULL;
     o->t = t;
@@ -554,7 +409,7 @@ static struct owner *owner_new(struct mfs_locks *t, uint64_t key)
 }
 
 /* Has the owner carry out c. mu held; let go meanwhile. */
-static int have_done(struct mfs_locks *t, struct owner *o, struct command *c)
+static int have_done(struct mfs_locks *t, struct mfs_lock_owner *o, struct command *c)
 {
     list_push_back(&o->commands, &c->link);
     pthread_cond_signal(&o->has_command);
@@ -595,7 +450,7 @@ int mfs_lock_set(struct mfs_locks *t, struct mfs_file *f, const struct mfs_lock 
     if (rc < 0)
         return rc;
     pthread_mutex_lock(&t->mu);
-    struct owner *o = owner_find(t, want->owner);
+    struct mfs_lock_owner *o = owner_find(t, want->owner);
     if (!o && want->type != MFS_LOCK_UN && !(o = owner_new(t, want->owner)))
         rc = -ENOLCK;
     if (o)
@@ -607,11 +462,11 @@ int mfs_lock_set(struct mfs_locks *t, struct mfs_file *f, const struct mfs_lock 
 /* Whose process it is, if the lock is one of ours; not the asker's, who may share it. mu held.
  */
 static uint32_t pid_of(const struct mfs_locks *t, const struct mfs_held *what,
-                       const struct owner *asker)
+                       const struct mfs_lock_owner *asker)
 {
     for (size_t i = 0; i < t->owners.slot_count; i++) {
         for (const struct mfs_link *l = t->owners.slots[i]; l; l = l->next) {
-            const struct owner *o = CONTAINER_OF(l, struct owner, link);
+            const struct mfs_lock_owner *o = CONTAINER_OF(l, struct mfs_lock_owner, link);
             const struct mfs_held *h = mfs_held_find(o->held, what);
             if (o != asker && h && h->type == what->type)
                 return h->pid;
@@ -628,7 +483,7 @@ int mfs_lock_test(struct mfs_locks *t, struct mfs_file *f, const struct mfs_lock
     if (rc < 0 || want->type == MFS_LOCK_UN)
         return rc < 0 ? rc : -EINVAL;
     pthread_mutex_lock(&t->mu);
-    struct owner *o = owner_find(t, want->owner);
+    struct mfs_lock_owner *o = owner_find(t, want->owner);
     if (o)
         rc = have_done(t, o, &c);
     else if (fcntl(f->fd, F_GETLK, &c.fl) < 0) /* an owner of nothing is as good as any */
@@ -661,7 +516,7 @@ int mfs_lock_flock(struct mfs_locks *t, struct mfs_file *f, uint8_t type, bool i
     int rc = mfs_file_get(t->files, f->id, &counted);
     if (rc < 0)
         return rc;
-    rc = start_waiter(t, &(struct waiter){ .rq = rq, .f = counted, .how = how });
+    rc = mfs_lockwait_start(t, &(struct mfs_lockwait){ .rq = rq, .f = counted, .how = how });
     if (rc < 0)
         mfs_file_put(t->files, counted);
     return rc;
@@ -671,18 +526,18 @@ void mfs_locks_flush(struct mfs_locks *t, const struct mfs_file *f, uint64_t own
 {
     struct command c = { .kind = DROP_INODE, .dev = f->dev, .ino = f->ino };
     pthread_mutex_lock(&t->mu);
-    struct owner *o = owner_find(t, owner);
+    struct mfs_lock_owner *o = owner_find(t, owner);
     if (o)
         (void)have_done(t, o, &c);
     pthread_mutex_unlock(&t->mu);
 }
 
 /* Some owner with a copy of f. mu held. */
-static struct owner *owner_with(const struct mfs_locks *t, const struct mfs_file *f)
+static struct mfs_lock_owner *owner_with(const struct mfs_locks *t, const struct mfs_file *f)
 {
     for (size_t i = 0; i < t->owners.slot_count; i++) {
         for (struct mfs_link *l = t->owners.slots[i]; l; l = l->next) {
-            struct owner *o = CONTAINER_OF(l, struct owner, link);
+            struct mfs_lock_owner *o = CONTAINER_OF(l, struct mfs_lock_owner, link);
             if (copy_of(o, f->id))
                 return o;
         }
@@ -692,7 +547,7 @@ static struct owner *owner_with(const struct mfs_locks *t, const struct mfs_file
 
 void mfs_locks_release(struct mfs_locks *t, struct mfs_file *f)
 {
-    struct owner *o;
+    struct mfs_lock_owner *o;
     pthread_mutex_lock(&t->mu);
     while (f->is_locked && (o = owner_with(t, f))) {
         struct command c = { .kind = DROP_FILE, .file_id = f->id };

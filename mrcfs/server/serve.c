@@ -415,7 +415,7 @@ static int serve(struct mfs_server *srv, struct err *e)
         pthread_join(bulk_thread, NULL);
     }
     mfs_watches_stop(&srv->watches);
-    bool is_dropping = rc < 0 || srv->failed;
+    bool is_dropping = rc < 0 || failure_of(srv, NULL) < 0;
     /* Nobody reads answers any more; what was asked for is done all the same. */
     for (int i = 0; i < MFS_STREAMS; i++)
         mfs_stream_stop(&srv->streams[i], true);

@@ -111,10 +111,24 @@ struct mfs_out *mfs_out_new(size_t size_bytes)
     return m;
 }
 
+/* Writes what goes without waiting, if it is m's turn. mu held. */
+static void send_now(struct mfs_stream *s, struct mfs_out *m)
+{
+    if (s->is_writing || !s->has_writer || !list_is_empty(&s->queue))
+        return;
+    ssize_t n = send(s->fd, m->at, m->len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n > 0) {
+        m->at += n;
+        m->len -= (size_t)n;
+    }
+}
+
 void mfs_stream_send(struct mfs_stream *s, struct mfs_out *m)
 {
     pthread_mutex_lock(&s->mu);
-    if (s->is_broken) {
+    if (!s->is_broken)
+        send_now(s, m);
+    if (s->is_broken || !m->len) {
         free(m);
     } else {
         list_push_back(&s->queue, &m->link);
@@ -183,6 +197,7 @@ static void *writer_main(void *arg)
     pthread_mutex_lock(&s->mu);
     while ((count = take_batch(s, batch)) > 0) {
         bool is_broken = s->is_broken;
+        s->is_writing = true;
         pthread_mutex_unlock(&s->mu);
         if (!is_broken && write_batch(s->fd, batch, count) < 0)
             is_broken = true;
@@ -193,6 +208,7 @@ static void *writer_main(void *arg)
         }
         pthread_mutex_lock(&s->mu);
         s->is_broken = s->is_broken || is_broken;
+        s->is_writing = false;
         s->queued_bytes -= bytes;
         pthread_mutex_unlock(&s->mu);
         s->on_room(s->ctx);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* stream.h: one byte stream of messages: read whole, written whole in the order given.
  * Must not know: what messages mean.
- * Threads: one reader calls mfs_stream_read; any thread calls mfs_stream_send; a writer thread
- * of its own does the writing, so no sender ever waits for the peer. */
+ * Threads: one reader calls mfs_stream_read; any thread calls mfs_stream_send, which writes
+ * what the socket takes at once; a writer thread does the rest, so no sender ever waits for the
+ * peer.
+ */
 #ifndef MRCFS_SERVER_STREAM_H
 #define MRCFS_SERVER_STREAM_H
 
@@ -37,6 +39,7 @@ struct mfs_stream {
     pthread_cond_t has_more;
     struct link queue;
     size_t queued_bytes;        /* in queue or being written */
+    bool is_writing;            /* the writer is at it, outside mu */
     bool is_closing;            /* the writer ends when the queue is empty */
     bool is_broken;             /* the peer is gone: everything sent is dropped */
     void (*on_room)(void *ctx); /* queued_bytes fell; called without mu */

@@ -18,6 +18,11 @@ tests_fuzz_ops_fuzz_SOURCES = tests/fuzz/ops_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_ops_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
 tests_fuzz_ops_fuzz_LDADD = mrcfs/libmrcfs.a common/libcommon.a
 
+FUZZ_TESTS += tests/fuzz/server_fuzz
+tests_fuzz_server_fuzz_SOURCES = tests/fuzz/server_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_server_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_server_fuzz_LDADD = mrcfs/libmrcfs.a common/libcommon.a
+
 FUZZ_TESTS += tests/fuzz/session_fuzz
 tests_fuzz_session_fuzz_SOURCES = tests/fuzz/session_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_session_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
@@ -27,6 +32,23 @@ FUZZ_TESTS += tests/fuzz/job_fuzz
 tests_fuzz_job_fuzz_SOURCES = tests/fuzz/job_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_job_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
 tests_fuzz_job_fuzz_LDADD = mrc/libsession.a common/libcommon.a
+
+FUZZ_TESTS += tests/fuzz/client_fuzz
+# A run starts a loop and a thread and passes through the kernel's sockets.
+tests_fuzz_client_fuzz_CPPFLAGS = $(AM_CPPFLAGS) -DREPLAY_PREFIXES=8 -DREPLAY_CHANGES=20
+tests_fuzz_client_fuzz_SOURCES = tests/fuzz/client_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_client_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_client_fuzz_LDADD = mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a $(FUSE_LIBS)
+
+FUZZ_TESTS += tests/fuzz/push_fuzz
+tests_fuzz_push_fuzz_SOURCES = tests/fuzz/push_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_push_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_push_fuzz_LDADD = mrc/libmrc.a common/libcommon.a $(SODIUM_LIBS)
+
+FUZZ_TESTS += tests/fuzz/known_fuzz
+tests_fuzz_known_fuzz_SOURCES = tests/fuzz/known_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_known_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_known_fuzz_LDADD = mrc/libmrc.a common/libcommon.a $(SODIUM_LIBS)
 
 fuzz:
 	$(MAKE) $(AM_MAKEFLAGS) $(FUZZ_TESTS)

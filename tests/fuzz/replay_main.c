@@ -19,10 +19,18 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *ptr, size_t len_bytes);
 
+/* A target whose single run is slow is compiled with smaller numbers. */
+#ifndef REPLAY_PREFIXES
+#define REPLAY_PREFIXES 4096
+#endif
+#ifndef REPLAY_CHANGES
+#define REPLAY_CHANGES 2000
+#endif
+
 enum {
     INPUT_MAX = 1 << 20,
-    PREFIXES_MAX = 4096, /* longer inputs are cut at evenly spread places */
-    CHANGES = 2000,      /* seeded changes of each file */
+    PREFIXES_MAX = REPLAY_PREFIXES, /* longer inputs are cut at evenly spread places */
+    CHANGES = REPLAY_CHANGES,       /* seeded changes of each file */
     TIME_MAX_S = 120     /* for one whole program */
 };
 

@@ -68,18 +68,20 @@ if command -v busybox > /dev/null; then
         push -e 'early ' "PATH=$tmp/bb; exec sh -c \"\$1\""
         expect_ok "busybox: $state" 'early hello' $state
     done
-    echo "4. no gzip, no sha256sum there: cksum decides"
-    rm "$tmp/bb/gzip" "$tmp/bb/sha256sum"
+    echo "4. no gzip, no sha256sum there: cksum decides; no cksum either: the length"
     [ -e "$tmp/bb/cksum" ] || ln -s "$(command -v cksum)" "$tmp/bb/cksum" # not in every busybox
-    fresh
-    for state in uploaded cached; do
+    for gone in 'gzip sha256sum' cksum; do
+        for name in $gone; do rm -f "$tmp/bb/$name"; done
+        fresh
+        for state in uploaded cached; do
+            push "PATH=$tmp/bb; exec sh -c \"\$1\""
+            expect_ok "without $gone: $state" hello $state
+        done
+        head -c 1000 "$cache"/agent-* > "$tmp/cut"
+        cat "$tmp/cut" > "$(echo "$cache"/agent-*)"
         push "PATH=$tmp/bb; exec sh -c \"\$1\""
-        expect_ok "poor busybox: $state" hello $state
+        expect_ok "without $gone: cut agent" hello uploaded
     done
-    head -c 1000 "$cache"/agent-* > "$tmp/cut"
-    cat "$tmp/cut" > "$(echo "$cache"/agent-*)"
-    push "PATH=$tmp/bb; exec sh -c \"\$1\""
-    expect_ok "poor busybox: cut agent" hello uploaded
 fi
 
 echo "5. the agent's process: arguments, umask; the files: private, one, no rest"

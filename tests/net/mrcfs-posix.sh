@@ -55,7 +55,7 @@ mount_dir "$tmp/entries" "$tmp/e"
 timeout 100 "$posix/fsmany" list "$tmp/e" 100000 || fail "100,000 entries"
 mrcfs -u "$tmp/e" || fail "unmount after 100,000 entries"
 limit=$(ulimit -Hn)
-if [ "$limit" = unlimited ] || [ "$limit" -ge 20200 ]; then
+if [ "$limit" = unlimited ] || [ "$limit" -ge 10100 ]; then
     mount_dir "$tmp/many" "$tmp/m"
     timeout 200 "$posix/fsmany" open "$tmp/m" 10000 || fail "10,000 open files"
     mrcfs -u "$tmp/m" || fail "unmount after 10,000 files"

@@ -55,9 +55,10 @@ static void say_attributes(const char *words, const struct stat *st)
 {
     printf("%s: %s: mode %06o links %ju uid %u gid %u rdev %ju", part_name, words, st->st_mode,
            (uintmax_t)st->st_nlink, st->st_uid, st->st_gid, (uintmax_t)st->st_rdev);
-    /* A directory's size is the file system's own business. */
+    /* A directory's size is the file system's own business; so are blocks by ones and twos. */
     if (!S_ISDIR(st->st_mode))
-        printf(" size %jd blocks %jd", (intmax_t)st->st_size, (intmax_t)st->st_blocks);
+        printf(" size %jd%s", (intmax_t)st->st_size,
+               st->st_blocks * 512 < st->st_size / 2 ? ", mostly holes" : "");
     printf("\n");
 }
 

@@ -17,7 +17,7 @@ void say_text(const char *words, const char *text);
 #define N(call)  say_number(#call, (long)(call))
 #define FD(call) say_fd(#call, (call))
 
-/* Mode, links, owner, size, blocks; not inode numbers or times. */
+/* Mode, links, owner, size, whether it has holes; not inode numbers or times. */
 void say_stat(const char *path);
 void say_fstat(const char *words, int fd);
 /* The whole file, or its length and a sum when it is long. */

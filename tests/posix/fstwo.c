@@ -266,7 +266,9 @@ static int take(int fd, int kind, bool is_waiting)
 static void holder(int kind)
 {
     int fd = open_lock(mount_a);
-    CHECK(take(fd, kind, false) == 0, "kind %d", kind);
+    /* What the round before held through the other mount may take a moment to go: the kernel
+     * doesn't let close() wait for FUSE. */
+    CHECK(take(fd, kind, true) == 0, "kind %d", kind);
     tell(to_parent[1]);
     hear(to_child[0]); /* then: the parent waits, or will in a moment */
     usleep(100000);
