@@ -11,12 +11,13 @@ enum { TREE_HEAD, TREE_TARGET, TREE_SCRATCH, TREE_READ_ONLY, TREE_OVERLAY };
 enum { HIDING_HIDE, HIDING_SHOW };
 enum { ENV_ADD, ENV_DROP };
 enum { VIEW_CHOICE_HOME, VIEW_CHOICE_ROOT };
+enum { CONSISTENCY_STRICT, CONSISTENCY_LOOSE };
 
 struct mrc_options {
     const char *port, *login, *config_file, *jump, *via, *directory;
     struct opt_list identities, ssh_options, trees, hiding, env;
     bool forward_agent, no_tty, no_input, background, no_command, no_pid_ns, quiet, stats;
-    int transport, view, tty, verbose;
+    int transport, view, consistency, tty, verbose;
     /* From the arguments behind the options. */
     char host[512], user[256], port_text[16];
     bool is_local;

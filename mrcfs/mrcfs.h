@@ -73,6 +73,9 @@ struct mfs_client_opts {
     /* Only own_uid exists on this side (a user namespace with one identity): others are shown
      * as nobody. */
     bool is_single_user;
+    /* Names and attributes are believed until the server reports a change, instead of being asked
+     * for each time: a change may be seen a moment late. */
+    bool is_loose;
     enum mfs_idmap_kind idmap;
     /* MFS_IDMAP_FILE: lists of name-here:number-there, either may be NULL; who is in neither
      * list keeps the number (is_nomap_ignore) or is nobody. Borrowed for mfs_client_new. */

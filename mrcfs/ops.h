@@ -56,6 +56,11 @@ enum {
  * the client maps, or not, by what the reply says of the server's own user. */
 enum { MFS_FEATURE_NUMBERS = 1 << 2 };
 
+/* hello, from the client: it believes names and attributes that are promised (valid_ms) until a
+ * notice comes, and so may see a change as late as the notice. Without the bit nothing is
+ * promised. */
+enum { MFS_FEATURE_PROMISES = 1 << 3 };
+
 enum { MFS_NOBODY = 65534 };
 
 /* Attributes' flags. */
@@ -67,6 +72,9 @@ enum {
     /* mtime or ctime is so near to the server's present (or after it) that another change need
      * not show in them: no base for keeping what is cached. */
     MFS_ATTR_RECENT = 1 << 1,
+    /* It has no extended attributes, ACLs among them. Only where the attributes are promised,
+       and as long. */
+    MFS_ATTR_PLAIN = 1 << 2,
 };
 
 /* Flags of an export in hello's reply. */
@@ -155,7 +163,7 @@ struct mfs_attr {
     uint32_t ctime_nsec;
     uint32_t valid_ms; /* how long it may be believed without asking; 0 until there are leases
                         */
-    uint32_t flags; /* MFS_ATTR_* */
+    uint32_t flags;    /* MFS_ATTR_* */
 };
 
 /* A name's meaning: the node was looked up once more. node 0 (with valid_ms) is reserved for

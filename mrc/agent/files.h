@@ -22,6 +22,7 @@ struct files_opts {
     uid_t own_uid; /* see struct mfs_client_opts */
     gid_t own_gid;
     bool is_single_user;
+    bool is_loose;
 };
 
 MUST int files_start(const struct files_opts *o, struct files **out, struct err *e);

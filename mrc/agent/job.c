@@ -307,7 +307,8 @@ static int start_files(struct agent_job *j, const struct job_spec *spec, struct 
     gid_t gid = spec->is_root_view ? spec->gid : getgid();
     struct files_opts fo = { .meta_fd = take_fd(&j->files_fds[0]),
                              .bulk_fd = take_fd(&j->files_fds[1]),
-                             .is_single_user = geteuid() != 0 };
+                             .is_single_user = geteuid() != 0,
+                             .is_loose = (spec->flags & JOB_LOOSE) != 0 };
     view_owner(&j->probe, uid, gid, &fo.own_uid, &fo.own_gid);
     return files_start(&fo, &j->files, e);
 }

@@ -252,6 +252,7 @@ static int on_notice(struct mfs_client *c, const struct mfs_head *h, struct rd *
                      struct err *e)
 {
     int rc = 0;
+    c->notices++;
     if (h->notice == MFS_NOTICE_inval_node)
         rc = on_inval_node(c, body);
     else if (h->notice == MFS_NOTICE_inval_entry)

@@ -61,6 +61,7 @@ struct mfs_call {
     uint64_t node;
     uint64_t size;
     uint32_t flags;
+    bool is_plus;
 };
 
 struct mfs_stream {
@@ -85,6 +86,7 @@ struct mfs_client {
     struct mfs_idmap users; /* empty when the server maps */
     struct mfs_idmap groups;
 
+    uint64_t notices; /* that came so far */
     uint64_t last_id;
     struct link calls[MFS_CALL_BUCKETS];
     size_t call_count; /* without lock waits */

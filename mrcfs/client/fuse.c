@@ -14,6 +14,7 @@
  * it returns. READDIRPLUS is off: entries that may not be believed are worth nothing.
  *
  * Longer than most files: a flat list of operations, each a few lines. */
+#include "common/sys/clock.h"
 #include "mrcfs/client/client.h"
 #include "mrcfs/client/known.h"
 #include "mrcfs/client/notify.h"
@@ -67,8 +68,9 @@ struct file {
     uint8_t *chunk;
     size_t chunk_at;
     size_t chunk_end;
-    uint64_t cookie; /* where the entry at chunk_at is */
-    bool is_eof;     /* nothing follows the chunk */
+    uint64_t cookie;  /* where the entry at chunk_at is */
+    bool is_eof;      /* nothing follows the chunk */
+    uint64_t notices; /* that had come when the chunk was asked for */
 };
 
 struct mfs_session *mfs_session_of(struct link *l)
@@ -88,9 +90,11 @@ static uint64_t swap_root(const struct mfs_session *s, uint64_t number)
 }
 
 /* Takes what attributes say about who may do what with n, found in parent (NULL: not known). */
-static void learn_owner(struct mfs_session *s, struct mfs_known *n,
-                        const struct mfs_known *parent, const struct mfs_attr *a)
+static void learn(struct mfs_session *s, struct mfs_known *n, const struct mfs_known *parent,
+                  const struct mfs_attr *a)
 {
+    n->plain_until_ms =
+        a->flags & MFS_ATTR_PLAIN && a->valid_ms ? clock_mono_ms() + a->valid_ms : 0;
     if (!s->client->opts.is_single_user)
         return;
     bool is_own = a->uid == s->client->opts.own_uid;
@@ -233,7 +237,7 @@ static int take_entry(struct mfs_session *s, uint64_t parent, const struct mfs_e
         mfs_client_forget(s->client, e->node, 1);
         return -ENOMEM;
     }
-    learn_owner(s, n, mfs_known_find(&s->nodes, parent), &e->attr);
+    learn(s, n, mfs_known_find(&s->nodes, parent), &e->attr);
     *p = (struct fuse_entry_param){
         .ino = swap_root(s, e->node),
         .generation = e->generation,
@@ -416,7 +420,7 @@ static int on_attr(struct mfs_call *call, int rc, struct rd *body)
     struct mfs_session *s = call->session;
     struct mfs_known *n = mfs_known_find(&s->nodes, call->node);
     if (n)
-        learn_owner(s, n, NULL, &m.attr);
+        learn(s, n, NULL, &m.attr);
     struct stat st;
     fill_stat(s, n, &m.attr, &st);
     fuse_reply_attr(call->req, &st, seconds_of(m.attr.valid_ms));
@@ -549,9 +553,19 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 
 /* ---- extended attributes ---- */
 
+/* It is about to get or lose attributes by us. */
+static void forget_plain(fuse_req_t req, fuse_ino_t ino)
+{
+    struct mfs_session *s = session_of(req);
+    struct mfs_known *n = mfs_known_find(&s->nodes, swap_root(s, ino));
+    if (n)
+        n->plain_until_ms = 0;
+}
+
 static void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
                         size_t size, int flags)
 {
+    forget_plain(req, ino);
     struct mfs_call *call = begin(req, ino, on_done);
     if (!call)
         return;
@@ -582,8 +596,22 @@ static int on_xattr(struct mfs_call *call, int rc, struct rd *body)
     return 0;
 }
 
+/* Known to have no extended attributes? */
+static bool is_plain(fuse_req_t req, fuse_ino_t ino)
+{
+    struct mfs_session *s = session_of(req);
+    const struct mfs_known *n = mfs_known_find(&s->nodes, swap_root(s, ino));
+    bool is = n && n->plain_until_ms && clock_mono_ms() < n->plain_until_ms;
+    s->client->stats.cache_hits += is;
+    return is;
+}
+
 static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
+    if (is_plain(req, ino)) {
+        fuse_reply_err(req, ENODATA);
+        return;
+    }
     struct mfs_call *call = begin(req, ino, on_xattr);
     if (!call)
         return;
@@ -594,6 +622,13 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t
 
 static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
+    if (is_plain(req, ino)) {
+        if (size)
+            fuse_reply_buf(req, NULL, 0);
+        else
+            fuse_reply_xattr(req, 0);
+        return;
+    }
     struct mfs_call *call = begin(req, ino, on_xattr);
     if (!call)
         return;
@@ -1013,39 +1048,77 @@ static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
     sent(call, rc);
 }
 
-/* Moves entries from the front of r into text until it is full. Returns the bytes, or -EPROTO;
- * r is left at the first entry that did not fit, *cookie is where that one is. */
-static ssize_t add_entries(fuse_req_t req, struct rd *r, char *text, size_t size,
-                           uint64_t *cookie)
+/* One entry into the kernel's buffer. Returns the room that it needs; more than size: nothing
+ * was added. */
+static size_t add_entry(fuse_req_t req, struct file *f, const struct mfs_dirent *d,
+                        const char *name, char *text, size_t size, bool is_plus)
+{
+    struct fuse_entry_param p = { .attr = { .st_ino = d->ino,
+                                            .st_mode = DTTOIF(d->type & 15U) } };
+    if (!is_plus)
+        return fuse_add_direntry(req, text, size, name, &p.attr, (off_t)d->next_cookie);
+    size_t need = fuse_add_direntry_plus(req, NULL, 0, name, &p, (off_t)d->next_cookie);
+    if (need > size)
+        return need;
+    struct mfs_session *s = session_of(req);
+    if (d->has_entry && take_entry(s, f->node, &d->entry, &p) < 0)
+        p.ino = 0; /* only the name, then */
+    if (d->has_entry && f->notices != s->client->notices)
+        p.attr_timeout = p.entry_timeout = 0; /* something changed since it was read */
+    return fuse_add_direntry_plus(req, text, size, name, &p, (off_t)d->next_cookie);
+}
+
+/* A name of the list that the kernel will not be told of with its node. */
+static void drop_entry(struct mfs_session *s, const struct mfs_dirent *d)
+{
+    if (d->has_entry)
+        mfs_client_forget(s->client, d->entry.node, 1);
+}
+
+/* Moves entries from r to the kernel's buffer text as long as they fit. Returns the length
+ * used, or -EPROTO. */
+static ssize_t add_entries(fuse_req_t req, struct file *f, struct rd *r, char *text,
+                           size_t size, bool is_plus)
 {
     size_t len = 0;
     while (rd_left(r)) {
         struct rd before = *r;
         struct mfs_dirent d;
         char name[MFS_NAME_MAX + 1];
-        if (mfs_dirent_get(r, &d) < 0 || d.has_entry || d.next_cookie > INT64_MAX ||
-            !mfs_name_is_valid(d.name) || bytes_to_text(d.name, name, sizeof name) < 0)
+        if (mfs_dirent_get(r, &d) < 0 || d.next_cookie > INT64_MAX ||
+            !mfs_name_is_valid(d.name) || bytes_to_text(d.name, name, sizeof name) < 0 ||
+            (d.has_entry && (!d.entry.node || !mfs_attr_is_valid(&d.entry.attr))))
             return -EPROTO;
-        struct stat st = { .st_ino = d.ino, .st_mode = DTTOIF(d.type & 15U) };
-        size_t need =
-            fuse_add_direntry(req, text + len, size - len, name, &st, (off_t)d.next_cookie);
+        size_t need = add_entry(req, f, &d, name, text + len, size - len, is_plus);
         if (need > size - len) {
             *r = before;
             break;
         }
+        if (!is_plus)
+            drop_entry(session_of(req), &d);
         len += need;
-        *cookie = d.next_cookie;
+        f->cookie = d.next_cookie;
     }
     return (ssize_t)len;
 }
 
-/* Answers a readdir of size bytes from what f holds. Returns 0 or -EPROTO (not answered). */
-static int reply_entries(fuse_req_t req, struct file *f, size_t size)
+/* What is left of a list that nobody reads on. */
+static void drop_chunk(struct mfs_session *s, struct file *f)
+{
+    struct rd r = rd_of(f->chunk ? f->chunk + f->chunk_at : NULL, f->chunk_end - f->chunk_at);
+    struct mfs_dirent d;
+    while (f->chunk && rd_left(&r) && mfs_dirent_get(&r, &d) == 0)
+        drop_entry(s, &d);
+    free(take_ptr(&f->chunk));
+    f->chunk_at = f->chunk_end = 0;
+}
+
+static int reply_entries(fuse_req_t req, struct file *f, size_t size, bool is_plus)
 {
     char text[DIR_CHUNK_BYTES];
     struct rd r = rd_of(f->chunk ? f->chunk + f->chunk_at : NULL, f->chunk_end - f->chunk_at);
     ssize_t len =
-        add_entries(req, &r, text, size < sizeof text ? size : sizeof text, &f->cookie);
+        add_entries(req, f, &r, text, size < sizeof text ? size : sizeof text, is_plus);
     if (len < 0 || (len == 0 && !rd_left(&r) && !f->is_eof))
         return -EPROTO;
     f->chunk_at = f->chunk_end - rd_left(&r);
@@ -1081,31 +1154,44 @@ static int on_readdir(struct mfs_call *call, int rc, struct rd *body)
     f->chunk_at = 0;
     f->chunk_end = m.entries.len;
     f->is_eof = m.is_eof;
-    return reply_entries(call->req, f, call->size);
+    return reply_entries(call->req, f, call->size, call->is_plus);
 }
 
-static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
-                       struct fuse_file_info *fi)
+static void read_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+                     struct fuse_file_info *fi, bool is_plus)
 {
     struct file *f = file_of(fi);
     bool is_next = offset != 0 && (uint64_t)offset == f->cookie;
     if (is_next && (f->chunk_at < f->chunk_end || f->is_eof)) {
         session_of(req)->client->stats.cache_hits++;
-        if (reply_entries(req, f, size) < 0)
+        if (reply_entries(req, f, size, is_plus) < 0)
             fuse_reply_err(req, EIO);
         return;
     }
-    free(take_ptr(&f->chunk));
-    f->chunk_at = f->chunk_end = 0;
+    drop_chunk(session_of(req), f);
     f->cookie = (uint64_t)offset;
+    f->notices = session_of(req)->client->notices;
     f->is_eof = false;
     struct mfs_call *call = begin(req, ino, on_readdir);
     if (!call)
         return;
     call->file = f;
     call->size = size;
-    struct mfs_readdir_req m = { f->fh, (uint64_t)offset, DIR_CHUNK_BYTES, 0 };
+    call->is_plus = is_plus;
+    struct mfs_readdir_req m = { f->fh, (uint64_t)offset, DIR_CHUNK_BYTES, is_plus };
     SEND(readdir, call, &m, 0);
+}
+
+static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+                       struct fuse_file_info *fi)
+{
+    read_dir(req, ino, size, offset, fi, false);
+}
+
+static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+                           struct fuse_file_info *fi)
+{
+    read_dir(req, ino, size, offset, fi, true);
 }
 
 static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -1116,6 +1202,7 @@ static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info 
         struct mfs_releasedir_req m = { f->fh };
         SEND(releasedir, call, &m, 0);
     }
+    drop_chunk(session_of(req), f);
     file_free(f);
 }
 
@@ -1412,6 +1499,9 @@ static void op_init(void *ctx, struct fuse_conn_info *conn)
      * the caller. A lone user's server checks all by itself. */
     if (c->features & MFS_FEATURE_PRIVILEGED && !c->opts.is_single_user)
         want |= FUSE_CAP_POSIX_ACL;
+    /* Attributes along with names only serve who may believe them. */
+    if (c->opts.is_loose)
+        want |= FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO;
     conn->want = want & conn->capable;
     conn->max_background = 64;
     conn->congestion_threshold = 48;
@@ -1440,6 +1530,7 @@ static const struct fuse_lowlevel_ops operations = {
     .fsync = op_fsync,
     .opendir = op_opendir,
     .readdir = op_readdir,
+    .readdirplus = op_readdirplus,
     .releasedir = op_releasedir,
     .fsyncdir = op_fsyncdir,
     .statfs = op_statfs,
@@ -1639,6 +1730,7 @@ void mfs_session_inval_node(struct mfs_session *s, const struct mfs_inval_node_n
     struct mfs_known *known = s->is_detached ? NULL : mfs_known_find(&s->nodes, n->node);
     if (!known)
         return;
+    known->plain_until_ms = 0;
     known->has_stamp = false;
     struct mfs_kernel_notice notice = { .fn = send_inval_node,
                                         .target = s,

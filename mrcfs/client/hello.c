@@ -48,7 +48,8 @@ int mfs_hello_send(struct mfs_call *call, struct err *e)
         return err_set(e, ENOMEM, "greet the file server");
     struct wr users = wr_of(room, NAMES_BYTES);
     struct wr groups = wr_of(room + NAMES_BYTES, NAMES_BYTES);
-    uint32_t features = o->is_single_user ? MFS_FEATURE_SINGLE_USER : 0;
+    uint32_t features = (o->is_single_user ? MFS_FEATURE_SINGLE_USER : 0) |
+                        (o->is_loose ? MFS_FEATURE_PROMISES : 0);
     if (o->idmap != MFS_IDMAP_NAME) {
         features |= MFS_FEATURE_NUMBERS;
     } else if (!o->is_single_user) {

@@ -20,10 +20,12 @@ struct mfs_known {
     /* Shown as the only user's own although it is not: he may write it, or take it out of its
      * directory. */
     bool is_ours;
-    bool is_in_ours;        /* found in a directory that our user may take it out of */
-    bool is_removable_from; /* a directory whose entries our user may remove */
-    bool had_locks;         /* record locks were taken: every close must be told */
-    bool had_mapped_writes; /* written by the kernel on its own account: likewise */
+    bool is_in_ours;         /* found in a directory that our user may take it out of */
+    bool is_removable_from;  /* a directory whose entries our user may remove */
+    bool had_locks;          /* record locks were taken: every close must be told */
+    bool had_mapped_writes;  /* written by the kernel on its own account: likewise */
+    uint64_t plain_until_ms; /* it has no extended attributes, and a change of that would be
+                                reported */
     /* Closings of files with locks that the server has not answered, and the lock requests that
      * wait for them (fuse.c). */
     unsigned closing;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -271,6 +272,18 @@ static bool is_writable(const struct mfs_server *srv, const struct mfs_seen *see
     return faccessat(srv->proc_fd, mfs_fd_name(seen->dir_fd).text, W_OK, AT_EACCESS) == 0;
 }
 
+/* The worker's directory is /proc/self/fd: "N/name" is a name in the directory behind
+ * descriptor N. */
+static bool is_plain(const struct mfs_seen *seen)
+{
+    char path[MFS_NAME_MAX + 32];
+    int n = snprintf(path, sizeof path, "%d%s%s", seen->dir_fd, seen->name ? "/" : "",
+                     seen->name ? seen->name : "");
+    if (n < 0 || (size_t)n >= sizeof path || S_ISLNK(seen->stx->stx_mode))
+        return false;
+    return (seen->name ? llistxattr(path, NULL, 0) : listxattr(path, NULL, 0)) == 0;
+}
+
 /* Could another change get the same times? Time stamps are as coarse as the kernel's tick, on
  * some file systems as two seconds. */
 static bool is_recent(const struct statx *stx)
@@ -315,6 +328,8 @@ void mfs_attr_of(const struct mfs_server *srv, const struct mfs_seen *seen, stru
         .ctime_nsec = stx->stx_ctime.tv_nsec,
         .flags = is_recent(stx) ? MFS_ATTR_RECENT : 0,
     };
+    if (srv->has_promises && is_plain(seen))
+        a->flags |= MFS_ATTR_PLAIN;
     if (srv->is_single_user && stx->stx_uid != srv->own_uid && is_writable(srv, seen))
         a->flags |= MFS_ATTR_WRITABLE;
 }

@@ -171,6 +171,7 @@ int mfs_server_map(struct mfs_server *srv, const struct mfs_head *h,
                                       .is_single = users.is_single };
     bool by_name = !(q->features & MFS_FEATURE_NUMBERS);
     srv->is_single_user = users.is_single;
+    srv->has_promises = q->features & MFS_FEATURE_PROMISES;
     srv->own_uid = users.own_server;
     int rc = map_kind(&srv->uids, by_name ? "/etc/passwd" : NULL, q->uid_names, &users);
     return rc < 0 ? rc
@@ -404,7 +405,8 @@ static int serve(struct mfs_server *srv, struct err *e)
     for (int i = 0; i < MFS_STREAMS && rc == 0; i++)
         rc = mfs_stream_start(&srv->streams[i], on_room, srv);
     if (rc == 0)
-        rc = mfs_watches_start(&srv->watches, &srv->nodes, &srv->streams[MFS_META]);
+        rc = mfs_watches_start(&srv->watches, srv->has_promises, &srv->nodes,
+                               &srv->streams[MFS_META]);
     pthread_t bulk_thread;
     if (rc == 0)
         rc = -pthread_create(&bulk_thread, NULL, reader_main, &bulk);

@@ -52,6 +52,7 @@ struct mfs_server {
     struct mfs_id_map uids;
     struct mfs_id_map gids;
     bool is_single_user; /* MFS_FEATURE_SINGLE_USER */
+    bool has_promises;   /* MFS_FEATURE_PROMISES */
     uint32_t own_uid;
     struct mfs_callers callers;
     int proc_fd; /* /proc/self/fd: how O_PATH descriptors are opened for real */

@@ -145,7 +145,8 @@ static uint32_t hash_of(const char *name)
     return x;
 }
 
-/* The event thread's own: was the name reported, and no name of the directory promised since? */
+/* The event thread's own: was the name reported, and no name of the directory promised since?
+ */
 static bool was_told(struct mfs_node *dir, const char *name)
 {
     uint32_t promised = __atomic_load_n(&dir->names_promised, __ATOMIC_SEQ_CST);
@@ -246,9 +247,10 @@ static void *run(void *arg)
     return NULL;
 }
 
-int mfs_watches_start(struct mfs_watches *w, struct mfs_nodes *nodes, struct mfs_stream *out)
+int mfs_watches_start(struct mfs_watches *w, bool is_wanted, struct mfs_nodes *nodes,
+                      struct mfs_stream *out)
 {
-    *w = (struct mfs_watches){ .fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK),
+    *w = (struct mfs_watches){ .fd = is_wanted ? inotify_init1(IN_CLOEXEC | IN_NONBLOCK) : -1,
                                .nodes = nodes,
                                .out = out };
     w->stop = eventfd(0, EFD_CLOEXEC);

@@ -31,9 +31,9 @@ struct mfs_watches {
     bool has_thread;
 };
 
-/* Notices go to out. Without inotify it works all the same, with nothing promised. Returns 0 or
- * -errno. */
-MUST int mfs_watches_start(struct mfs_watches *w, struct mfs_nodes *nodes,
+/* Notices go to out. Unless is_wanted, or without inotify, it works all the same with nothing
+ * promised. Returns 0 or -errno. */
+MUST int mfs_watches_start(struct mfs_watches *w, bool is_wanted, struct mfs_nodes *nodes,
                            struct mfs_stream *out);
 void mfs_watches_stop(struct mfs_watches *w);
 
