@@ -247,8 +247,8 @@ int mfs_oflags_to_host(uint32_t oflags, int *host)
     unsigned rest;
     if ((oflags & MFS_O_ACCMODE) > MFS_O_RDWR)
         return -EINVAL;
-    int rc =
-        to_host(oflag_pairs, ARRAY_LEN(oflag_pairs), oflags & ~(uint32_t)MFS_O_ACCMODE, &rest);
+    int rc = to_host(oflag_pairs, ARRAY_LEN(oflag_pairs),
+                     oflags & ~(uint32_t)(MFS_O_ACCMODE | MFS_O_HEAD), &rest);
     if (rc == 0)
         *host = access[oflags & MFS_O_ACCMODE] | (int)rest;
     return rc;

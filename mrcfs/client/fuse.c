@@ -43,6 +43,7 @@ enum {
     REQUEST_BYTES = MFS_DATA_MAX + 4096, /* libfuse's room for a request's head */
     REQUESTS_PER_TURN = 64,
     DIR_CHUNK_BYTES = 64 << 10, /* asked of the server at once, kept between readdirs */
+    HEAD_KEPT_MS = 2000,        /* how long a file that came along with open answers reads */
 };
 
 struct mfs_session {
@@ -64,6 +65,10 @@ struct file {
     uint64_t node;
     bool is_written; /* since the last flush */
     bool had_locks;  /* of any kind, asked for through it */
+    /* The whole file as it was at open, if it came along; for a moment. */
+    uint8_t *head;
+    size_t head_len;
+    uint64_t head_until_ms;
     /* Directories: entries received and not yet given to the kernel. */
     uint8_t *chunk;
     size_t chunk_at;
@@ -663,6 +668,7 @@ static void file_free(struct file *f)
     if (!f)
         return;
     free(f->chunk);
+    free(f->head);
     free(f);
 }
 
@@ -696,6 +702,29 @@ static void set_caching(struct mfs_session *s, uint64_t node, const struct mfs_a
     fi->direct_io = (host_flags & (O_APPEND | O_DIRECT)) != 0;
 }
 
+static void keep_head(struct file *f, const struct mfs_open_rep *m)
+{
+    if (!m->head.len || m->head.len != m->attr.size || !(f->head = malloc(m->head.len)))
+        return;
+    memcpy(f->head, m->head.ptr, m->head.len);
+    f->head_len = m->head.len;
+    f->head_until_ms = clock_mono_ms() + HEAD_KEPT_MS;
+}
+
+/* Answers a read from what came along with open, unless a change was reported since. */
+static bool read_from_head(fuse_req_t req, struct file *f, size_t size, off_t offset)
+{
+    struct mfs_session *s = session_of(req);
+    const struct mfs_known *n = f->head ? mfs_known_find(&s->nodes, f->node) : NULL;
+    if (!n || !n->has_stamp || clock_mono_ms() > f->head_until_ms || offset < 0)
+        return false;
+    size_t at = (size_t)offset < f->head_len ? (size_t)offset : f->head_len;
+    size_t left = f->head_len - at;
+    fuse_reply_buf(req, (const char *)f->head + at, size < left ? size : left);
+    s->client->stats.cache_hits++;
+    return true;
+}
+
 static int on_open(struct mfs_call *call, int rc, struct rd *body)
 {
     struct mfs_session *s = call->session;
@@ -714,6 +743,7 @@ static int on_open(struct mfs_call *call, int rc, struct rd *body)
     struct fuse_file_info fi = { .fh = (uintptr_t)f };
     f->fh = m.fh;
     set_caching(s, call->node, &m.attr, (int)call->flags, &fi);
+    keep_head(f, &m);
     if (fuse_reply_open(call->req, &fi) < 0) {
         file_free(f);
         release_unheard(s->client, m.fh, false);
@@ -729,6 +759,11 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     struct file *f = call->file = file_new(call);
     call->flags = (uint32_t)fi->flags;
     struct mfs_open_req m = { call->node, mfs_oflags_from_host(fi->flags) };
+    const struct mfs_known *n = mfs_known_find(&call->session->nodes, call->node);
+    bool has_pages = n && n->has_stamp;
+    if (call->client->opts.is_loose && !has_pages &&
+        (fi->flags & (O_ACCMODE | O_TRUNC)) == O_RDONLY)
+        m.oflags |= MFS_O_HEAD;
     struct mfs_caller who = caller_of(req);
     int rc = f ? mfs_send_open(call, &who, &m, 0) : -ENOMEM;
     if (rc < 0)
@@ -883,6 +918,8 @@ static int on_read(struct mfs_call *call, int rc, struct rd *body)
 static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                     struct fuse_file_info *fi)
 {
+    if (read_from_head(req, file_of(fi), size, offset))
+        return;
     struct mfs_call *call = begin(req, ino, on_read);
     if (!call)
         return;

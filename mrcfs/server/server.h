@@ -33,7 +33,9 @@ enum {
     /* Descriptors that nodes and open files leave for everything else. */
     MFS_FDS_KEPT = 256,
     /* Where the file data of a reply begins in its memory; what comes before is shorter. */
-    MFS_PAYLOAD_AT = 32,
+    MFS_PAYLOAD_AT = 192,
+    /* Files up to this size come along with the answer to open. */
+    MFS_HEAD_SIZE = 64 * 1024,
 };
 
 enum { MFS_META, MFS_BULK, MFS_STREAMS };
