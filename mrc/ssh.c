@@ -77,6 +77,7 @@ struct ssh {
     char tried[512];         /* methods and keys tried, for the error */
     uint64_t round_trip_us;  /* an upper bound, of the first question of authentication */
     bool is_canceled;        /* the person gave up at a question */
+    bool is_alone;           /* nobody could be asked */
     bool is_accepted;        /* set by the probe of a public key */
 };
 
@@ -782,9 +783,12 @@ static void on_questions(const char *name, int name_len, const char *instruction
         printable(text, sizeof text, prompts[i].text, prompts[i].length);
         snprintf(question, sizeof question, "%s%s(%s@%s) %s", i == 0 ? head : "",
                  i == 0 && head[0] ? "\n" : "", s->c->user, s->c->alias, text);
-        int n = s->is_canceled ? -ECANCELED : mrc_ask(question, !prompts[i].echo, answer);
+        int n = s->is_canceled ? -ECANCELED
+                : s->is_alone  ? -ENXIO
+                               : mrc_ask(question, !prompts[i].echo, answer);
         if (n < 0) {
-            s->is_canceled = true;
+            s->is_canceled = n != -ENXIO;
+            s->is_alone = n == -ENXIO;
             n = 0;
             answer[0] = 0;
         }
@@ -808,6 +812,10 @@ static int try_kbdint(struct ssh *s)
             return 1;
         if (is_outside(rc) || s->is_sock_over)
             return rc;
+        if (s->is_alone) {
+            log_at(LOG_VERBOSE, "nobody can be asked for a password");
+            return 0;
+        }
     }
     return 0;
 }
@@ -834,6 +842,7 @@ static int try_password(struct ssh *s)
     for (int i = 0; i < s->c->password_prompts; i++) {
         int n = mrc_ask(question, true, answer);
         if (n == -ENXIO) {
+            s->is_alone = true;
             log_at(LOG_VERBOSE, "nobody can be asked for a password");
             return 0;
         }
@@ -919,6 +928,7 @@ static int refused(struct ssh *s, const char *offered, struct err *e)
     }
     const char *hint = s->c->is_batch         ? " (nobody may be asked: batch mode)"
                        : s->is_key_distrusted ? " (no password to a host whose key has changed)"
+                       : s->is_alone          ? " (no terminal to ask for a password)"
                                               : "";
     err_set(e, 0, "permission denied for %s@%s: tried %.110s; the server takes %.60s%s",
             s->c->user, s->c->alias, s->tried[0] ? s->tried : "nothing", offered, hint);
