@@ -95,7 +95,11 @@ EXTRA_DIST += tests/net/mrc-ssh.sh tests/lib/on_terminal
 
 # Jobs on a node of the lab, over ssh.
 TESTS += tests/net/mrc-job.sh
-EXTRA_DIST += tests/net/mrc-job.sh
+EXTRA_DIST += tests/net/mrc-job.sh tests/lib/mrc_lab.sh
+PROGRAM_TESTS = tests/net/mrc-programs-git.sh tests/net/mrc-programs-build.sh tests/net/mrc-programs-python.sh \
+  tests/net/mrc-programs-sqlite.sh tests/net/mrc-programs-terminal.sh
+TESTS += $(PROGRAM_TESTS)
+EXTRA_DIST += $(PROGRAM_TESTS)
 
 TESTS += tests/net/view.sh
 EXTRA_DIST += tests/net/view.sh

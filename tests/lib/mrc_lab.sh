@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck disable=SC2154 # of functions.sh
 # mrc_lab.sh: a head with an ordinary user, nodes, and mrc between them; after functions.sh in a test in bash.
 #     lab_up NODES [OPTION OF LAB UP...]
 # Afterwards $home is the user's home here (with work/ in it), $user the name, $conf an ssh_config, and:

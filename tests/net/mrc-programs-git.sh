@@ -6,6 +6,7 @@ set -u
 . "$top_srcdir/tests/lib/mrc_lab.sh"
 requires git
 lab_up 1
+limit=150
 
 export GIT_AUTHOR_NAME=A GIT_AUTHOR_EMAIL=a@example.org GIT_COMMITTER_NAME=A GIT_COMMITTER_EMAIL=a@example.org
 export GIT_AUTHOR_DATE='1700000000 +0000' GIT_COMMITTER_DATE='1700000000 +0000' GIT_CONFIG_NOSYSTEM=1
