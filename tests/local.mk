@@ -24,6 +24,12 @@ EXTRA_DIST += tests/unit/common/test_opt.def
 UNIT_TESTS += tests/unit/mrcfs/test_ops
 tests_unit_mrcfs_test_ops_LDADD = mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_LIBS)
 
+UNIT_TESTS += tests/unit/mrcfs/test_client
+tests_unit_mrcfs_test_client_LDADD = mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a $(FUSE_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/mrcfs/test_client_parts
+tests_unit_mrcfs_test_client_parts_SOURCES = tests/unit/mrcfs/test_client_parts.c mrcfs/mountopts.c mrcfs/source.c
+tests_unit_mrcfs_test_client_parts_LDADD = mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_LIBS)
+
 # The file server: each program runs as we are and, as root, once more with the server as an ordinary user.
 MFS_FIXTURE = tests/lib/mfs_fixture.c tests/lib/mfs_fixture.h tests/lib/mfs_wire_client.c tests/lib/mfs_wire_client.h
 MFS_FIXTURE_LIBS = mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_LIBS)
