@@ -10,8 +10,9 @@
  * only if the file has not changed since they were read (known.h), and the kernel drops them
  * when an attribute answer shows another size or mtime (AUTO_INVAL_DATA). Files opened for
  * appending or with O_DIRECT bypass the pages, because the kernel would put appended bytes
- * where it believes the end to be. The writeback cache is off: a write is on the server when
- * it returns. READDIRPLUS is off: entries that may not be believed are worth nothing.
+ * where it believes the end to be (on the server they are where they belong in any case). The
+ * writeback cache is off: a write is on the server when it returns. READDIRPLUS is off: entries
+ * that may not be believed are worth nothing.
  *
  * Longer than most files: a flat list of operations, each a few lines. */
 #include "mrcfs/client/client.h"
@@ -724,7 +725,9 @@ static void set_caching(struct mfs_session *s, uint64_t node, const struct mfs_a
 {
     struct mfs_known *n = mfs_known_find(&s->nodes, node);
     fi->keep_cache = n && mfs_known_may_keep_pages(n, a);
-    fi->direct_io = (host_flags & (O_APPEND | O_DIRECT)) != 0;
+    /* Kernels before 6.6 refuse to map such a file shared; what is only written can't be. */
+    bool may_bypass = mfs_raw_may_map_direct(&s->init) || (host_flags & O_ACCMODE) == O_WRONLY;
+    fi->direct_io = (host_flags & (O_APPEND | O_DIRECT)) != 0 && may_bypass;
 }
 
 static int on_open(struct mfs_call *call, int rc, struct rd *body)

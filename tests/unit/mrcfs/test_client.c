@@ -139,7 +139,8 @@ static void reply_entry(uint64_t id, uint64_t node, const struct mfs_attr *a)
 
 /* ---- both ---- */
 
-static int set_up_as(bool is_single_user, size_t export_number)
+/* flags2: what of the newer kernels' abilities the kernel offers. */
+static int set_up_kernel(bool is_single_user, size_t export_number, uint32_t flags2)
 {
     int m[2], b[2], k[2];
     uint8_t room[256], exports[64];
@@ -173,7 +174,7 @@ static int set_up_as(bool is_single_user, size_t export_number)
     struct rd body;
     assert_int_equal(call(meta, &body).op, MFS_OP_hello);
     assert_int_equal(mfs_client_attach(client, export_number, k[1], &e), 0);
-    struct fuse_init_in init = { .major = 7, .minor = 38, .flags = ~0U, .flags2 = ~0U };
+    struct fuse_init_in init = { .major = 7, .minor = 38, .flags = ~0U, .flags2 = flags2 };
     struct fuse_init_out out;
     uint64_t unique = ask(FUSE_INIT, 0, &init, sizeof init);
     assert_int_equal(answer(unique, &out, sizeof out), 0);
@@ -184,6 +185,11 @@ static int set_up_as(bool is_single_user, size_t export_number)
     assert_true(out.flags & FUSE_AUTO_INVAL_DATA);
     assert_false(out.flags & FUSE_WRITEBACK_CACHE);
     return 0;
+}
+
+static int set_up_as(bool is_single_user, size_t export_number)
+{
+    return set_up_kernel(is_single_user, export_number, ~0U);
 }
 
 static int set_up(void **state)
@@ -248,6 +254,17 @@ static void test_pages(void **state)
     a.flags = 0;
     assert_int_equal(open_file(&a, O_RDONLY, NULL), 0);
     assert_int_equal(open_file(&a, O_RDONLY, NULL), FOPEN_KEEP_CACHE);
+}
+
+static void test_old_kernel(void **state)
+{
+    (void)state;
+    tear_down(NULL);
+    set_up_kernel(false, 0, 0);
+    struct mfs_attr a = attr_of(100, 100);
+    look_up(7, &a);
+    assert_int_equal(open_file(&a, O_WRONLY | O_APPEND, NULL), FOPEN_DIRECT_IO);
+    assert_int_equal(open_file(&a, O_RDWR | O_APPEND, NULL), FOPEN_KEEP_CACHE);
 }
 
 static void say_notice(const uint8_t *room, size_t len)
@@ -494,6 +511,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_pages, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_old_kernel, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_notices, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_second_export, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lone_user, set_up, tear_down),
