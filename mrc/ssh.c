@@ -574,6 +574,7 @@ static int try_locked_file(struct ssh *s, const char *path, const struct mrc_key
         rc = s->c->is_batch ? -ENXIO : mrc_ask(question, true, answer);
         if (rc == -ENXIO) {
             log_at(LOG_VERBOSE, "%s has a passphrase and nobody can be asked", path);
+            s->is_alone = true;
             return 0;
         }
         if (rc <= 0)
@@ -935,6 +936,16 @@ static int refused(struct ssh *s, const char *offered, struct err *e)
     return -EACCES;
 }
 
+/* Authentication broke off; after some wrong answers it is the server that does so. */
+static int gave_up(struct ssh *s, int rc, struct err *e)
+{
+    if (!s->tried[0] || !s->goodbye[0] || is_outside(rc))
+        return failed(s, rc, e, "during authentication");
+    err_set(e, 0, "permission denied for %s@%s: tried %.110s; it says: %.80s", s->c->user,
+            s->c->alias, s->tried, s->goodbye);
+    return -EACCES;
+}
+
 /* The methods that the server offers now: more of them may be asked for one after another, so
  * it is asked again after each. */
 static int list_methods(struct ssh *s, char *offered, size_t size_bytes, struct err *e)
@@ -948,7 +959,7 @@ static int list_methods(struct ssh *s, char *offered, size_t size_bytes, struct 
         if (rc == LIBSSH2_ERROR_EAGAIN)
             rc = wait_server(s, end_ms);
         if (rc < 0)
-            return failed(s, rc, e, "during authentication");
+            return gave_up(s, rc, e);
     }
     snprintf(offered, size_bytes, "%s", list);
     if (!s->round_trip_us)
@@ -975,11 +986,8 @@ static int authenticate(struct ssh *s, struct err *e)
         rc = m->try(s);
         if (rc > 0 || libssh2_userauth_authenticated(s->session))
             return 0;
-        if (rc < 0 && s->is_sock_over && s->goodbye[0])
-            return err_set(e, 0, "permission denied for %s@%s: tried %.110s; it says: %.80s",
-                           s->c->user, s->c->alias, s->tried, s->goodbye);
         if (rc < 0)
-            return failed(s, rc, e, "during authentication");
+            return gave_up(s, rc, e);
     }
 }
 

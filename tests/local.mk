@@ -96,8 +96,8 @@ EXTRA_DIST += tests/net/mrc-push.sh
 # A transport between standard input and output, for tests/net/mrc-ssh*.sh.
 check_PROGRAMS += tests/net/stream_driver
 tests_net_stream_driver_LDADD = mrc/libmrc.a common/libcommon.a $(SSH2_LIBS)
-TESTS += tests/net/mrc-ssh.sh
-EXTRA_DIST += tests/net/mrc-ssh.sh tests/lib/on_terminal
+TESTS += tests/net/mrc-ssh.sh tests/net/mrc-ssh-lab.sh
+EXTRA_DIST += tests/net/mrc-ssh.sh tests/net/mrc-ssh-lab.sh tests/lib/on_terminal
 
 # Jobs on a node of the lab, over ssh.
 TESTS += tests/net/mrc-job.sh
