@@ -85,6 +85,6 @@ void mrc_disconnect(struct mrc_connection *c)
 {
     fd_close(&c->fd);
     if (c->pid > 0)
-        kill(c->pid, SIGTERM);
+        kill(c->pid, SIGKILL); /* it ignores the others */
     c->pid = 0;
 }

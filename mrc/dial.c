@@ -143,7 +143,7 @@ static int dial_tcp(const struct mrc_sshconf *c, int gone_fd, int *fd_out, struc
 /* In the child: fd is the stream to the server. */
 static _Noreturn void exec_proxy(char *const *argv, int fd, pid_t parent)
 {
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1);
     dup2(fd, STDIN_FILENO);

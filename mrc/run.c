@@ -34,12 +34,14 @@ enum {
     WEIGHT_BULK = 8,
     END_WAIT_MS = 60 * 1000, /* for the last files after the job's end */
     BYE_WAIT_MS = 2000,
+    BACKGROUND_LOOK_MS = 250,
 };
 
 struct run {
     const struct mrc_run_opts *o;
     struct err *e;
     struct mrc_stdio stdio;
+    int keys_fd; /* terminal to type at; -1 without */
     struct loop *loop;
     struct mrc_link *link;
     struct mrc_port *job;
@@ -48,7 +50,7 @@ struct run {
     int output_pumps, file_pumps;
     int sigfd;
     struct loop_fd sig_watch;
-    struct loop_timer end_timer;
+    struct loop_timer end_timer, terminal_timer;
     sigset_t old_mask;
     bool has_outcome, is_ending, is_over, is_lost, is_done;
     struct mrc_outcome outcome;
@@ -80,9 +82,26 @@ static void send_signal(struct run *r, int number, bool is_group)
 
 /* Terminal */
 
-static void go_raw(struct run *r)
+/* Whoever reads or changes the terminal from the background is stopped. */
+static bool is_in_background(const struct run *r)
 {
-    if (r->stdio.has_tty && isatty(0) == 1 && mrc_tty_raw(0) < 0)
+    pid_t foreground = tcgetpgrp(r->keys_fd);
+    return foreground > 0 && foreground != getpgrp();
+}
+
+/* Makes the terminal raw and reads it; in the background, as soon as we are no more: the shell
+ * doesn't always tell. */
+static void take_terminal(void *ctx)
+{
+    struct run *r = ctx;
+    if (r->keys_fd < 0 || isatty(r->keys_fd) != 1)
+        return;
+    bool is_background = is_in_background(r);
+    if (r->tty_in)
+        mrc_pump_pause(r->tty_in, is_background);
+    if (is_background)
+        loop_timer_set(r->loop, &r->terminal_timer, BACKGROUND_LOOK_MS, take_terminal, r);
+    else if (mrc_tty_raw(r->keys_fd) < 0)
         log_warn("the terminal can't be made raw: %s", strerror(errno));
 }
 
@@ -99,7 +118,7 @@ static void stop_self(struct run *r)
 {
     mrc_tty_restore();
     kill(getpid(), SIGSTOP);
-    go_raw(r);
+    take_terminal(r);
     send_size(r);
     send_signal(r, SIGCONT, true);
 }
@@ -381,6 +400,16 @@ static int own(int fd)
     return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }
 
+/* The job of "ls | mrc -t host less" reads the terminal besides standard input. */
+static int open_keys(const struct run *r)
+{
+    if (!r->stdio.has_tty || r->stdio.kinds[0] == JOB_FD_NULL)
+        return -1;
+    if (r->stdio.kinds[0] == JOB_FD_TTY)
+        return own(0);
+    return open("/dev/tty", O_RDWR | O_CLOEXEC);
+}
+
 struct channel {
     const char *service;
     int fd_in, fd_out; /* taken */
@@ -425,10 +454,9 @@ static int open_channels(struct run *r)
         rc = open_channel(r, &bulk, NULL);
     if (rc == 0 && r->stdio.has_tty) {
         int out = isatty(1) == 1 ? 1 : isatty(2) == 1 ? 2 : isatty(0) == 1 ? 0 : 1;
-        struct channel tty = { "tty",           own(r->stdio.kinds[0] == JOB_FD_TTY ? 0 : -1),
-                               own(out),        WEIGHT_TTY,
-                               WINDOW_OUTPUT,   on_tty_done,
-                               &r->output_pumps };
+        r->keys_fd = open_keys(r);
+        struct channel tty = { "tty",         own(r->keys_fd), own(out),        WEIGHT_TTY,
+                               WINDOW_OUTPUT, on_tty_done,     &r->output_pumps };
         rc = open_channel(r, &tty, &r->tty_in);
     }
     for (int i = 0; rc == 0 && i < 3; i++) {
@@ -474,13 +502,13 @@ static int start(struct run *r)
     rc = watch_signals(r);
     if (rc < 0)
         return err_set(r->e, -rc, "watch signals");
-    go_raw(r);
+    take_terminal(r);
     return 0;
 }
 
 int mrc_run(const struct mrc_run_opts *o, struct mrc_outcome *out, struct err *e)
 {
-    struct run r = { .o = o, .e = e, .sigfd = -1, .outcome = { false, 255 } };
+    struct run r = { .o = o, .e = e, .keys_fd = -1, .sigfd = -1, .outcome = { false, 255 } };
     buf_init(&r.in, JOB_MSG_MAX + 8192);
     mrc_stdio_plan(o->options, &r.stdio);
     int rc = start(&r);
@@ -490,12 +518,14 @@ int mrc_run(const struct mrc_run_opts *o, struct mrc_outcome *out, struct err *e
             break; /* what follows is the other side's business */
     }
     mrc_tty_restore();
+    fd_close(&r.keys_fd);
     if (rc == 0)
         rc = r.rc;
     if (r.link)
         mrc_link_free(r.link);
     loop_fd_del(&r.sig_watch);
     loop_timer_del(&r.end_timer);
+    loop_timer_del(&r.terminal_timer);
     fd_close(&r.sigfd);
     loop_free(r.loop);
     buf_fini(&r.in);

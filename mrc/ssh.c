@@ -77,6 +77,7 @@ struct ssh {
     char tried[512];         /* methods and keys tried, for the error */
     uint64_t round_trip_us;  /* an upper bound, of the first question of authentication */
     bool is_canceled;        /* the person gave up at a question */
+    bool is_alone;           /* nobody could be asked */
     bool is_accepted;        /* set by the probe of a public key */
 };
 
@@ -573,6 +574,7 @@ static int try_locked_file(struct ssh *s, const char *path, const struct mrc_key
         rc = s->c->is_batch ? -ENXIO : mrc_ask(question, true, answer);
         if (rc == -ENXIO) {
             log_at(LOG_VERBOSE, "%s has a passphrase and nobody can be asked", path);
+            s->is_alone = true;
             return 0;
         }
         if (rc <= 0)
@@ -782,9 +784,12 @@ static void on_questions(const char *name, int name_len, const char *instruction
         printable(text, sizeof text, prompts[i].text, prompts[i].length);
         snprintf(question, sizeof question, "%s%s(%s@%s) %s", i == 0 ? head : "",
                  i == 0 && head[0] ? "\n" : "", s->c->user, s->c->alias, text);
-        int n = s->is_canceled ? -ECANCELED : mrc_ask(question, !prompts[i].echo, answer);
+        int n = s->is_canceled ? -ECANCELED
+                : s->is_alone  ? -ENXIO
+                               : mrc_ask(question, !prompts[i].echo, answer);
         if (n < 0) {
-            s->is_canceled = true;
+            s->is_canceled = n != -ENXIO;
+            s->is_alone = n == -ENXIO;
             n = 0;
             answer[0] = 0;
         }
@@ -808,6 +813,10 @@ static int try_kbdint(struct ssh *s)
             return 1;
         if (is_outside(rc) || s->is_sock_over)
             return rc;
+        if (s->is_alone) {
+            log_at(LOG_VERBOSE, "nobody can be asked for a password");
+            return 0;
+        }
     }
     return 0;
 }
@@ -834,6 +843,7 @@ static int try_password(struct ssh *s)
     for (int i = 0; i < s->c->password_prompts; i++) {
         int n = mrc_ask(question, true, answer);
         if (n == -ENXIO) {
+            s->is_alone = true;
             log_at(LOG_VERBOSE, "nobody can be asked for a password");
             return 0;
         }
@@ -919,9 +929,20 @@ static int refused(struct ssh *s, const char *offered, struct err *e)
     }
     const char *hint = s->c->is_batch         ? " (nobody may be asked: batch mode)"
                        : s->is_key_distrusted ? " (no password to a host whose key has changed)"
+                       : s->is_alone          ? " (no terminal to ask for a password)"
                                               : "";
     err_set(e, 0, "permission denied for %s@%s: tried %.110s; the server takes %.60s%s",
             s->c->user, s->c->alias, s->tried[0] ? s->tried : "nothing", offered, hint);
+    return -EACCES;
+}
+
+/* Authentication broke off; after some wrong answers it is the server that does so. */
+static int gave_up(struct ssh *s, int rc, struct err *e)
+{
+    if (!s->tried[0] || !s->goodbye[0] || is_outside(rc))
+        return failed(s, rc, e, "during authentication");
+    err_set(e, 0, "permission denied for %s@%s: tried %.110s; it says: %.80s", s->c->user,
+            s->c->alias, s->tried, s->goodbye);
     return -EACCES;
 }
 
@@ -938,7 +959,7 @@ static int list_methods(struct ssh *s, char *offered, size_t size_bytes, struct 
         if (rc == LIBSSH2_ERROR_EAGAIN)
             rc = wait_server(s, end_ms);
         if (rc < 0)
-            return failed(s, rc, e, "during authentication");
+            return gave_up(s, rc, e);
     }
     snprintf(offered, size_bytes, "%s", list);
     if (!s->round_trip_us)
@@ -965,11 +986,8 @@ static int authenticate(struct ssh *s, struct err *e)
         rc = m->try(s);
         if (rc > 0 || libssh2_userauth_authenticated(s->session))
             return 0;
-        if (rc < 0 && s->is_sock_over && s->goodbye[0])
-            return err_set(e, 0, "permission denied for %s@%s: tried %.110s; it says: %.80s",
-                           s->c->user, s->c->alias, s->tried, s->goodbye);
         if (rc < 0)
-            return failed(s, rc, e, "during authentication");
+            return gave_up(s, rc, e);
     }
 }
 

@@ -38,8 +38,10 @@ enum {
     EXIT_FAILED = 255
 };
 
-/* Signals of the terminal that the caller of mrc_transport_start answers for all of us. */
-static const int ignored[] = { SIGINT, SIGQUIT, SIGTSTP, SIGHUP, SIGPIPE };
+/* Signals of the terminal, and those that programs such as timeout(1) send to the whole process
+ * group: the caller of mrc_transport_start answers them for all of us. */
+static const int ignored[] = { SIGINT,  SIGQUIT, SIGTSTP, SIGHUP,    SIGPIPE, SIGTERM,
+                               SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO };
 
 static void set_signal(int number, void (*how)(int))
 {
@@ -81,7 +83,7 @@ static void fit_log_to_terminal(void)
 
 static _Noreturn void exec_program(char *const *argv, int stream, pid_t parent)
 {
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(EXIT_FAILED);
     set_signal(SIGPIPE, SIG_DFL);
@@ -229,7 +231,7 @@ static int run(const struct mrc_transport_opts *o, int stream, struct err *e)
 static _Noreturn void be_child(const struct mrc_transport_opts *o, int stream, pid_t parent)
 {
     struct err e = { 0 };
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(EXIT_FAILED);
     clean_signals();

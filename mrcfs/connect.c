@@ -18,40 +18,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int mfs_source_parse(char *text, struct mfs_source *out, struct err *e)
-{
-    /* mount -t fuse writes the type in front. */
-    if (!strncmp(text, "mrcfs#", 6))
-        text += 6;
-    char *host = text, *colon;
-    *out = (struct mfs_source){ 0 };
-    char *at = strpbrk(text, "@:[/");
-    if (at && *at == '@') {
-        *at = 0;
-        out->user = text;
-        host = at + 1;
-    }
-    if (*host == '[') {
-        char *bracket = strchr(++host, ']');
-        colon = bracket && bracket[1] == ':' ? bracket + 1 : NULL;
-        if (colon)
-            *bracket = 0;
-    } else {
-        colon = strpbrk(host, ":/");
-        if (colon && *colon == '/')
-            colon = NULL;
-    }
-    if (!colon || !*host || (out->user && !*out->user) || *host == '-') {
-        err_set(e, 0, "%s: must be [user@]host:[directory]", text);
-        return -EINVAL;
-    }
-    if (*colon)
-        *colon = 0;
-    out->host = host;
-    out->dir = colon + 1;
-    return 0;
-}
-
 /* The child: serves dir, then ends. */
 static void serve(const char *dir, bool is_read_only, int meta_fd, int bulk_fd)
 {

@@ -6,18 +6,11 @@
 
 #include "common/base/attr.h"
 #include "common/base/err.h"
+#include "mrcfs/source.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
-
-/* "[user@]host:[dir]"; in brackets the host may be an address with colons. Cut up in place. */
-struct mfs_source {
-    const char *user; /* NULL: from the configuration */
-    const char *host;
-    const char *dir; /* empty: the home directory there */
-};
-MUST int mfs_source_parse(char *text, struct mfs_source *out, struct err *e);
 
 struct mfs_connect_opts {
     struct mfs_source source;

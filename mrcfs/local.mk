@@ -44,7 +44,8 @@ mrcfs_mrcfs_SOURCES = \
   mrcfs/main.c \
   mrcfs/mount.c mrcfs/mount.h \
   mrcfs/mountopts.c mrcfs/mountopts.def mrcfs/mountopts.h \
-  mrcfs/options.def
+  mrcfs/options.def \
+  mrcfs/source.c mrcfs/source.h
 mrcfs_mrcfs_LDADD = mrc/libmrc.a mrc/libsession.a mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a \
   $(FUSE_LIBS) $(SSH2_LIBS) $(SODIUM_LIBS)
 dist_man_MANS += mrcfs/mrcfs.1

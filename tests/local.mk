@@ -24,6 +24,12 @@ EXTRA_DIST += tests/unit/common/test_opt.def
 UNIT_TESTS += tests/unit/mrcfs/test_ops
 tests_unit_mrcfs_test_ops_LDADD = mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_LIBS)
 
+UNIT_TESTS += tests/unit/mrcfs/test_client
+tests_unit_mrcfs_test_client_LDADD = mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a $(FUSE_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/mrcfs/test_client_parts
+tests_unit_mrcfs_test_client_parts_SOURCES = tests/unit/mrcfs/test_client_parts.c mrcfs/mountopts.c mrcfs/source.c
+tests_unit_mrcfs_test_client_parts_LDADD = mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_LIBS)
+
 # The file server: each program runs as we are and, as root, once more with the server as an ordinary user.
 MFS_FIXTURE = tests/lib/mfs_fixture.c tests/lib/mfs_fixture.h tests/lib/mfs_wire_client.c tests/lib/mfs_wire_client.h
 MFS_FIXTURE_LIBS = mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_LIBS)
@@ -90,12 +96,16 @@ EXTRA_DIST += tests/net/mrc-push.sh
 # A transport between standard input and output, for tests/net/mrc-ssh*.sh.
 check_PROGRAMS += tests/net/stream_driver
 tests_net_stream_driver_LDADD = mrc/libmrc.a common/libcommon.a $(SSH2_LIBS)
-TESTS += tests/net/mrc-ssh.sh
-EXTRA_DIST += tests/net/mrc-ssh.sh tests/lib/on_terminal
+TESTS += tests/net/mrc-ssh.sh tests/net/mrc-ssh-lab.sh
+EXTRA_DIST += tests/net/mrc-ssh.sh tests/net/mrc-ssh-lab.sh tests/lib/on_terminal
 
 # Jobs on a node of the lab, over ssh.
 TESTS += tests/net/mrc-job.sh
-EXTRA_DIST += tests/net/mrc-job.sh
+EXTRA_DIST += tests/net/mrc-job.sh tests/lib/mrc_lab.sh
+PROGRAM_TESTS = tests/net/mrc-programs-git.sh tests/net/mrc-programs-build.sh tests/net/mrc-programs-python.sh \
+  tests/net/mrc-programs-sqlite.sh tests/net/mrc-programs-terminal.sh
+TESTS += $(PROGRAM_TESTS)
+EXTRA_DIST += $(PROGRAM_TESTS)
 
 TESTS += tests/net/view.sh
 EXTRA_DIST += tests/net/view.sh

@@ -224,12 +224,13 @@ static void do_open(struct demandfile *d, const struct request *q)
 static void do_read(struct demandfile *d, const struct request *q)
 {
     const struct fuse_read_in *in = q->body;
+    bool was_ready = d->is_ready; /* the poller was told so: it is not to be turned away */
     d->is_ready = false;
     if (d->read_count == READS_MAX) {
         reply(d, q->h->unique, -EAGAIN, NULL, 0);
         return;
     }
-    if (in->flags & O_NONBLOCK && !buf_len(&d->ready) && !d->is_end) {
+    if (in->flags & O_NONBLOCK && !was_ready && !buf_len(&d->ready) && !d->is_end) {
         /* What is not here yet is fetched for the next try. */
         if (!d->is_read_asked && d->stream_until <= d->supplied) {
             d->is_read_asked = true;

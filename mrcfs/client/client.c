@@ -66,6 +66,7 @@ static void call_leave(struct mfs_call *call)
 {
     struct mfs_client *c = call->client;
     list_remove(&call->link);
+    list_remove(&call->interrupted);
     if (call->is_lock_wait)
         c->lock_wait_count--;
     else
@@ -145,10 +146,31 @@ static void send_short(struct mfs_client *c, const struct mfs_head *h, const voi
     queue_commit(&c->meta, &w);
 }
 
-void mfs_call_cancel(struct mfs_call *call)
+static void on_interrupted(void *ctx)
 {
+    struct mfs_client *c = ctx;
+    uint64_t now = clock_mono_ms();
+    LIST_EACH(&c->interrupted, it, nx)
+    {
+        struct mfs_call *call = LIST_ENTRY(it, struct mfs_call, interrupted);
+        if (now - call->interrupted_ms >= MFS_DYING_WAIT_MS)
+            mfs_session_abandon(call);
+    }
+    if (!list_is_empty(&c->interrupted))
+        loop_timer_set(c->loop, &c->interrupted_timer, MFS_DYING_WAIT_MS, on_interrupted, c);
+}
+
+void mfs_call_interrupt(struct mfs_call *call)
+{
+    struct mfs_client *c = call->client;
     struct mfs_head h = { .kind = MFS_CANCEL, .id = call->id };
-    send_short(call->client, &h, NULL, 0);
+    send_short(c, &h, NULL, 0);
+    if (link_is_in(&call->interrupted))
+        return;
+    call->interrupted_ms = clock_mono_ms();
+    if (list_is_empty(&c->interrupted))
+        loop_timer_set(c->loop, &c->interrupted_timer, MFS_DYING_WAIT_MS, on_interrupted, c);
+    list_push_back(&c->interrupted, &call->interrupted);
 }
 
 static void send_forgets(struct mfs_client *c)
@@ -492,6 +514,7 @@ int mfs_client_new(const struct mfs_client_opts *o, struct mfs_client **out, str
     c->loop = o->loop;
     c->opts = *o;
     list_init(&c->sessions);
+    list_init(&c->interrupted);
     for (size_t i = 0; i < MFS_CALL_BUCKETS; i++)
         list_init(&c->calls[i]);
     int rc = stream_init(&c->meta, c, "meta", take_fd(&meta_fd));
@@ -536,6 +559,7 @@ void mfs_client_free(struct mfs_client *c)
     mfs_notifier_free(c->notifier);
     buf_fini(&c->meta.in);
     buf_fini(&c->bulk.in);
+    loop_timer_del(&c->interrupted_timer);
     mfs_hello_fini(c);
     free(c->request);
     free(c);

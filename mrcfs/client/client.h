@@ -34,6 +34,9 @@ enum {
     MFS_CALL_BUCKETS = 1024,
     MFS_HELLO_WAIT_MS = 30000,
     MFS_FORGETS_MAX = 1024, /* pairs gathered before they are sent */
+    /* How long the server has to answer a request of a process that is being killed; then the
+     * process may go without the answer. */
+    MFS_DYING_WAIT_MS = 1000,
 };
 
 struct mfs_call;
@@ -53,6 +56,8 @@ struct mfs_call {
     uint16_t op;
     bool is_lock_wait;
     mfs_reply_fn fn;
+    struct link interrupted; /* in the client's list, since interrupted_ms */
+    uint64_t interrupted_ms;
 
     struct mfs_session *session;
     void *req;       /* the kernel's request, as libfuse has it */
@@ -62,6 +67,7 @@ struct mfs_call {
     uint64_t size;
     uint32_t flags;
     bool is_plus;
+    uint32_t pid;
 };
 
 struct mfs_stream {
@@ -91,6 +97,8 @@ struct mfs_client {
     struct link calls[MFS_CALL_BUCKETS];
     size_t call_count; /* without lock waits */
     size_t lock_wait_count;
+    struct link interrupted; /* calls whose processes got signals, oldest first */
+    struct loop_timer interrupted_timer;
 
     uint64_t depth_seen; /* deepest call that has been answered */
     struct mfs_stats stats;
@@ -116,8 +124,10 @@ struct mfs_caller {
 struct mfs_call *mfs_call_new(struct mfs_client *c, mfs_reply_fn fn);
 /* Only for a call that was not sent. */
 void mfs_call_drop(struct mfs_call *call);
-/* Asks the server to end the wait of a sent call early; the answer comes as usual. */
-void mfs_call_cancel(struct mfs_call *call);
+/* The process of a sent call got a signal: asks the server to end the call's wait early; the
+ * answer comes as usual. If the process is being killed and the answer takes too long,
+ * mfs_session_abandon is called. */
+void mfs_call_interrupt(struct mfs_call *call);
 
 typedef void (*mfs_put_fn)(struct wr *w, const void *fields);
 /* Sends call as operation op; from now on it is answered through its fn, later than this
@@ -145,6 +155,9 @@ void mfs_client_lose(struct mfs_client *c, const struct err *why);
 MUST int mfs_client_message(struct mfs_client *c, struct bytes message, struct err *e);
 
 /* Implemented by fuse.c. */
+/* If call's process is being killed: answers its request now, and makes call's fn one that only
+ * gives back what the server's answer brings. */
+void mfs_session_abandon(struct mfs_call *call);
 void mfs_session_hold(struct mfs_session *s, bool is_held);
 void mfs_session_free(struct mfs_session *s);
 void mfs_session_inval_node(struct mfs_session *s, const struct mfs_inval_node_notice *n);

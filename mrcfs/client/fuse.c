@@ -10,8 +10,9 @@
  * only if the file has not changed since they were read (known.h), and the kernel drops them
  * when an attribute answer shows another size or mtime (AUTO_INVAL_DATA). Files opened for
  * appending or with O_DIRECT bypass the pages, because the kernel would put appended bytes
- * where it believes the end to be. The writeback cache is off: a write is on the server when
- * it returns. READDIRPLUS is off: entries that may not be believed are worth nothing.
+ * where it believes the end to be (on the server they are where they belong in any case). The
+ * writeback cache is off: a write is on the server when it returns. READDIRPLUS is off: entries
+ * that may not be believed are worth nothing.
  *
  * Longer than most files: a flat list of operations, each a few lines. */
 #include "common/sys/clock.h"
@@ -29,6 +30,7 @@
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <linux/fs.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -184,7 +186,7 @@ static void reply_error(fuse_req_t req, int rc)
 static void on_interrupt(fuse_req_t req, void *ctx)
 {
     (void)req;
-    mfs_call_cancel(ctx);
+    mfs_call_interrupt(ctx);
 }
 
 /* A call for req, or NULL, and req has been answered. */
@@ -199,6 +201,7 @@ static struct mfs_call *begin(fuse_req_t req, fuse_ino_t ino, mfs_reply_fn fn)
     call->session = s;
     call->req = req;
     call->node = swap_root(s, ino);
+    call->pid = (uint32_t)fuse_req_ctx(req)->pid;
     return call;
 }
 
@@ -693,13 +696,81 @@ static void release_unheard(struct mfs_client *c, uint64_t fh, bool is_dir)
         mfs_call_drop(call);
 }
 
+/* ---- processes that are being killed ---- */
+
+/* Has the thread been sent SIGKILL, or a signal that ends it? The kernel makes the second the
+ * first. */
+static bool is_dying(uint32_t pid)
+{
+    char path[64], line[128];
+    snprintf(path, sizeof path, "/proc/%u/status", pid);
+    FILE *f = pid ? fopen(path, "re") : NULL;
+    bool is_killed = false;
+    while (f && fgets(line, sizeof line, f)) {
+        unsigned long long set;
+        if (sscanf(line, "SigPnd: %llx", &set) == 1 || sscanf(line, "ShdPnd: %llx", &set) == 1)
+            is_killed = is_killed || set >> (SIGKILL - 1) & 1;
+    }
+    if (f)
+        fclose(f);
+    return is_killed;
+}
+
+/* The answer that nobody waits for any more: what it brings is given back. */
+static int on_abandoned(struct mfs_call *call, int rc, struct rd *body)
+{
+    struct mfs_lookup_rep entry = { 0 };
+    struct mfs_create_rep created = { 0 };
+    struct mfs_open_rep opened = { 0 };
+    struct mfs_opendir_rep dir = { 0 };
+    if (rc < 0)
+        return 0;
+    switch (call->op) {
+    case MFS_OP_lookup:
+    case MFS_OP_mknod:
+    case MFS_OP_mkdir:
+    case MFS_OP_symlink:
+    case MFS_OP_link: rc = mfs_lookup_rep_get(body, &entry); break;
+    case MFS_OP_create:
+        rc = mfs_create_rep_get(body, &created);
+        entry.entry = created.entry;
+        break;
+    case MFS_OP_open: rc = mfs_open_rep_get(body, &opened); break;
+    case MFS_OP_opendir: rc = mfs_opendir_rep_get(body, &dir); break;
+    default: break;
+    }
+    if (entry.entry.node)
+        mfs_client_forget(call->client, entry.entry.node, 1);
+    if (created.fh || opened.fh)
+        release_unheard(call->client, created.fh ? created.fh : opened.fh, false);
+    if (dir.fh)
+        release_unheard(call->client, dir.fh, true);
+    return rc;
+}
+
+void mfs_session_abandon(struct mfs_call *call)
+{
+    if (!call->req || !is_dying(call->pid))
+        return;
+    list_remove(&call->interrupted);
+    if (call->op == MFS_OP_open || call->op == MFS_OP_create || call->op == MFS_OP_opendir)
+        file_free(call->file); /* of nobody yet; a readdir's is the kernel's */
+    call->fn = on_abandoned;
+    fuse_reply_err(call->req, EINTR);
+    call->req = NULL;
+}
+
+/* ---- opening ---- */
+
 /* How the kernel shall treat the file's pages; a are its attributes at this open. */
 static void set_caching(struct mfs_session *s, uint64_t node, const struct mfs_attr *a,
                         int host_flags, struct fuse_file_info *fi)
 {
     struct mfs_known *n = mfs_known_find(&s->nodes, node);
     fi->keep_cache = n && mfs_known_may_keep_pages(n, a);
-    fi->direct_io = (host_flags & (O_APPEND | O_DIRECT)) != 0;
+    /* Kernels before 6.6 refuse to map such a file shared; what is only written can't be. */
+    bool may_bypass = mfs_raw_may_map_direct(&s->init) || (host_flags & O_ACCMODE) == O_WRONLY;
+    fi->direct_io = (host_flags & (O_APPEND | O_DIRECT)) != 0 && may_bypass;
 }
 
 static void keep_head(struct file *f, const struct mfs_open_rep *m)

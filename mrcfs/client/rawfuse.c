@@ -175,6 +175,11 @@ int mfs_raw_reply(int fd, uint64_t unique, int error, const void *body, size_t b
     return writev(fd, iov, body_bytes ? 2 : 1) < 0 ? -errno : 0;
 }
 
+bool mfs_raw_may_map_direct(const struct mfs_raw_init *x)
+{
+    return x->offered & INIT_DIRECT_IO_ALLOW_MMAP;
+}
+
 void mfs_raw_init_request(struct mfs_raw_init *x, const void *ptr, size_t len_bytes)
 {
     struct init_in m = { 0 };

@@ -65,6 +65,8 @@ struct mfs_raw_init {
     bool is_asked; /* INIT was read and is not yet answered */
     uint64_t offered;
 };
+/* Can files that bypass the page cache be mapped shared? */
+bool mfs_raw_may_map_direct(const struct mfs_raw_init *x);
 void mfs_raw_init_request(struct mfs_raw_init *x, const void *ptr, size_t len_bytes);
 /* Sees every answer, changes the one to INIT. */
 void mfs_raw_init_answer(struct mfs_raw_init *x, struct iovec *iov, int count);

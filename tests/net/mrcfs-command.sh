@@ -106,6 +106,23 @@ wait $pid || rc=$?
 same "exit status after SIGTERM" 0 $rc
 not_mounted "$mnt" || fail "still mounted after SIGTERM"
 
+# mount(8) and fstab; it looks for programs in its own places only.
+if [ -n "${MRCFS_OWN_MOUNTS:-}" ] && command -v mount.fuse3 > /dev/null && [ -d /usr/local/bin ]; then
+    mkdir "$tmp/bin"
+    cp "$top_builddir/mrcfs/mrcfs" "$tmp/bin/"
+    mount --bind "$tmp/bin" /usr/local/bin || fail "bind /usr/local/bin"
+    mount -t fuse.mrcfs -o ro,noauto,_netdev "local:$served" "$mnt" || fail "mount -t fuse.mrcfs"
+    grep -q " $mnt fuse.mrcfs ro," /proc/self/mounts || fail "not read only: $(grep "$mnt" /proc/self/mounts)"
+    umount "$mnt" || fail "umount"
+    mount -t fuse "mrcfs#local:$served" "$mnt" || fail "mount -t fuse mrcfs#"
+    same "content" content "$(cat "$mnt/f")"
+    umount "$mnt" || fail "umount"
+    echo "local:$served $mnt fuse.mrcfs defaults,nofail,x-test.a=b 0 0" > "$tmp/fstab"
+    mount --fstab "$tmp/fstab" "$mnt" || fail "mount by fstab"
+    umount "$mnt" || fail "umount"
+    umount -l /usr/local/bin
+fi
+
 # Statistics: one file read costs a known number of requests.
 mrcfs --stats "local:$served" "$mnt" 2> "$tmp/stats" &
 pid=$!
@@ -116,6 +133,31 @@ wait $pid
 for line in '1 open' '1 read' '1 release' 'round trips waited for'; do
     grep -q "$line\$" "$tmp/stats" || fail "--stats has no '$line': $(cat "$tmp/stats")"
 done
+
+# The server doesn't answer: who waits can be killed all the same; who isn't killed waits and gets the answer.
+mrcfs -f "local:$served" "$mnt" &
+pid=$!
+wait_for 10 mounted "$mnt"
+server=$(cat /proc/$pid/task/$pid/children)
+# shellcheck disable=SC2086
+kill -STOP $server
+cat "$mnt/g" > "$tmp/patient" &
+patient=$!
+for signal in KILL TERM; do
+    cat "$mnt/g" > /dev/null &
+    waiting=$!
+    sleep 0.2
+    kill -$signal $waiting
+    wait_for 10 is_gone $waiting
+    wait $waiting 2>/dev/null
+done
+is_gone $patient && fail "a reader has gone while the server was stopped"
+# shellcheck disable=SC2086
+kill -CONT $server
+wait $patient || fail "read after the server went on"
+same "read after the server went on" more "$(cat "$tmp/patient")"
+wait_for 10 mrcfs -u "$mnt"
+wait $pid || fail "end after the server was stopped for a while"
 
 # The server is killed: errors at once, no hang, taken off.
 mrcfs -f "local:$served" "$mnt" 2> "$tmp/err" &

@@ -1,0 +1,54 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck disable=SC2154 # of functions.sh
+# mrc_lab.sh: a head with an ordinary user, nodes, and mrc between them; after functions.sh in a test in bash.
+#     lab_up NODES [OPTION OF LAB UP...]
+# Afterwards $home is the user's home here (with work/ in it), $user the name, $conf an ssh_config, and:
+#     here COMMAND...      on the head as that user, in directory $dir (default $home/work)
+#     m OPTION... HOST...  mrc on the head
+#     job COMMAND...       mrc alice@n1
+#     node COMMAND...      as root on n1, without mrc
+
+lab_up()
+{
+    requires root fuse ssh
+    chmod 666 /dev/fuse
+    lab=$top_srcdir/examples/lab/lab
+    name=$(basename "$0" .sh | sed "s,.*-,," | cut -c1-6)-$$
+    at_exit '"$lab" --name $name down'
+    "$lab" --name "$name" up "$@" --for $$ >/dev/null || fail "lab up"
+    user=$(test_user)
+    home=$tmp/home
+    dir=$home/work
+    mkdir -p "$dir"
+    conf=$("$lab" --name "$name" conf -u "$user") || fail "lab conf"
+    chown -R "$user:" "$home"
+}
+
+limit=60 # seconds for one command
+here() { (cd "$dir" && "$lab" --name "$name" head -u "$user" -- env HOME="$home" "$@"); }
+m() { here timeout $limit mrc -q -F "$conf" "$@"; }
+job() { m alice@n1 "$@"; }
+node() { "$lab" --name "$name" run n1 -- "$@"; }
+
+# alike WHAT COMMAND...: standard output and status of the command are the same here and in a job, run one after the other
+alike()
+{
+    local what=$1
+    shift
+    here timeout $limit "$@" >"$tmp/alike.here" 2>"$tmp/alike.here.err"
+    local status_here=$?
+    job "$@" >"$tmp/alike.there" 2>"$tmp/alike.there.err"
+    local status_there=$?
+    if ! cmp -s "$tmp/alike.here" "$tmp/alike.there" || [ $status_here != $status_there ]; then
+        diff "$tmp/alike.here" "$tmp/alike.there" | head -20 >&2
+        head -5 "$tmp/alike.there.err" >&2
+        fail "$what: status $status_there, locally $status_here, or other output"
+    fi
+}
+
+# listing DIRECTORY: everything in it: kinds, modes, sizes, times, link targets, checksums of contents
+listing()
+{
+    (cd "$1" && find . -printf '%y %m %p %l %u\n' | sort && find . -type f -print0 | sort -z | xargs -0 sha256sum)
+}
