@@ -1073,6 +1073,8 @@ static int pull(struct ssh *s, struct pump *p, struct err *e)
         p->down_tail = n > 0 ? (size_t)n : 0;
         p->is_down_more = n > 0;
     }
+    /* The read below may take in what belongs to the one above, which then has to be repeated. */
+    p->pulled_bytes = s->taken_bytes;
     if (p->err_head == p->err_tail) {
         p->err_head = p->err_tail = 0;
         ssize_t n = libssh2_channel_read_ex(s->channel, SSH_EXTENDED_DATA_STDERR,
@@ -1082,7 +1084,6 @@ static int pull(struct ssh *s, struct pump *p, struct err *e)
         p->err_tail = n > 0 ? (size_t)n : 0;
         p->is_err_more = n > 0;
     }
-    p->pulled_bytes = s->taken_bytes;
     if (p->down_head == p->down_tail && libssh2_channel_eof(s->channel))
         p->is_down_over = true;
     return 0;

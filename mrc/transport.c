@@ -171,13 +171,28 @@ static int run_via(const struct mrc_transport_opts *o, int stream, struct err *e
                    status == 127 ? " (not found, here or over there)" : "", o->via);
 }
 
+/* program: shell words that take the place of argv[0]. */
+static int run_instead_of_ssh(const char *program, const char **argv, int stream)
+{
+    const char *shell[MRC_SSHCONF_ARGV_MAX + 4] = { "sh", "-c", NULL };
+    char text[4096];
+    int n = snprintf(text, sizeof text, "exec %s \"$@\"", program);
+    if (n < 0 || (size_t)n >= sizeof text)
+        return -ENAMETOOLONG;
+    shell[2] = text;
+    for (size_t i = 0; argv[i]; i++)
+        shell[3 + i] = argv[i];
+    return run_program((char *const *)shell, stream);
+}
+
 static int run_openssh(const struct mrc_transport_opts *o, int stream, struct err *e)
 {
     const char *argv[MRC_SSHCONF_ARGV_MAX + 1];
     int rc = mrc_openssh_argv(o, argv, MRC_SSHCONF_ARGV_MAX);
     if (rc < 0)
         return err_set(e, -rc, "too many ssh options");
-    int status = run_program((char *const *)argv, stream);
+    int status = o->ssh_program ? run_instead_of_ssh(o->ssh_program, argv, stream)
+                                : run_program((char *const *)argv, stream);
     if (status < 0)
         return err_set(e, -status, "start %s", argv[0]);
     if (is_stream_closed(stream))

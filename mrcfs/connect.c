@@ -73,11 +73,10 @@ static int connect_local(const struct mfs_connect_opts *o, struct mfs_connection
     return 0;
 }
 
-/* sshfs's ssh_command is any command that takes host and command as ssh does. */
+/* sshfs's ssh_command is any command that takes options, host and command as ssh does. */
 static int connect_remote(const struct mfs_connect_opts *o, struct mfs_connection *out,
                           struct err *e)
 {
-    char via[4096];
     struct mrc_transport_opts to = {
         .kind = MRC_TRANSPORT_AUTO,
         .host = o->source.host,
@@ -89,13 +88,8 @@ static int connect_remote(const struct mfs_connect_opts *o, struct mfs_connectio
         .verbosity = o->verbosity,
     };
     if (o->ssh_command) {
-        int n = snprintf(via, sizeof via, "%s %s%s%s", o->ssh_command,
-                         o->source.user ? o->source.user : "", o->source.user ? "@" : "",
-                         o->source.host);
-        if (n < 0 || (size_t)n >= sizeof via)
-            return err_set(e, ENAMETOOLONG, "ssh_command");
-        to.kind = MRC_TRANSPORT_VIA;
-        to.via = via;
+        to.kind = MRC_TRANSPORT_OPENSSH;
+        to.ssh_program = o->ssh_command;
     }
     struct mrc_connection connection = { .fd = -1 };
     int rc = mrc_connect(&to, &connection, e);

@@ -96,6 +96,35 @@ if [ "$(id -u)" = 0 ]; then
     mrcfs -u "$mnt" || fail "unmount idmap=file"
 fi
 
+# Another computer, by a command that takes ssh's place: gets ssh's options, runs what follows the host.
+cat > "$tmp/not-ssh" <<'END'
+#!/bin/sh
+printf '%s\n' "$@" > "$0.args"
+while [ $# -gt 0 ]; do
+    case $1 in
+    -p | -o | -F | -e | -l | -i | -J) shift 2 ;;
+    -*) shift ;;
+    *) break ;;
+    esac
+done
+[ "$1" = far.example ] || exit 255
+shift
+exec sh -c "$*"
+END
+chmod +x "$tmp/not-ssh"
+mkdir "$tmp/home"
+HOME=$tmp/home XDG_CACHE_HOME='' mrcfs -p 4022 -o "ssh_command=$tmp/not-ssh,Compression=yes" "far.example:$served" "$mnt" \
+    || fail "ssh_command="
+same "content from afar" content "$(cat "$mnt/f")"
+echo afar > "$mnt/h"
+same "written afar" afar "$(cat "$served/h")"
+grep -qx 4022 "$tmp/not-ssh.args" || fail "no port in: $(cat "$tmp/not-ssh.args")"
+grep -qx 'Compression=yes' "$tmp/not-ssh.args" || fail "no -o in: $(cat "$tmp/not-ssh.args")"
+mrcfs -u "$mnt" || fail "unmount from afar"
+rc=$(status mrcfs -o "ssh_command=$tmp/not-ssh" "elsewhere:$served" "$mnt" 2> "$tmp/err")
+same "exit status without a connection" 1 "$rc"
+not_mounted "$mnt" || fail "mounted without a connection"
+
 # Signals take it off; the background process ends, the server too.
 mrcfs -f "local:$served" "$mnt" &
 pid=$!
