@@ -295,6 +295,16 @@ static int enter_direct(const struct view_opts *o, int sock, struct err *e)
     return rc < 0 ? rc : ns_die_with(getppid());
 }
 
+/* Until it has asked for them, the kernel takes the root of a FUSE file system for root's, whom
+ * our namespace doesn't know, and lets nobody write to such a directory. */
+static void ask_for_owners(const struct view_opts *o)
+{
+    struct stat st;
+    for (size_t i = 0; i < o->count; i++)
+        if (o->mounts[i].kind != VIEW_TARGET && stat(o->mounts[i].path, &st) < 0)
+            continue; /* the job will see why */
+}
+
 int view_enter(const struct view_opts *o, int sock, struct view_report *r, struct err *e)
 {
     struct err own = { 0 };
@@ -312,6 +322,8 @@ int view_enter(const struct view_opts *o, int sock, struct view_report *r, struc
         rc = enter_direct(o, sock, e);
     else
         rc = enter_built(o, sock, r, e);
+    if (rc == 0)
+        ask_for_owners(o);
     if (rc == 0 && chdir(o->cwd) < 0)
         rc = err_set(e, errno, "the working directory %s can't be entered on the target",
                      o->cwd);
