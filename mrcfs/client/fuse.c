@@ -45,7 +45,23 @@ enum {
     REQUEST_BYTES = MFS_DATA_MAX + 4096, /* libfuse's room for a request's head */
     REQUESTS_PER_TURN = 64,
     DIR_CHUNK_BYTES = 64 << 10, /* asked of the server at once, kept between readdirs */
+    AHEAD_MAX = 64,             /* files opened ahead at a time */
+    AHEAD_KEPT_MS = 5000,       /* how long one waits for being wanted */
+    SMALL_FILE = 64 << 10,      /* the server's bound for what comes along */
     HEAD_KEPT_MS = 2000,        /* how long a file that came along with open answers reads */
+};
+
+/* A file that was opened before anybody asked, because its neighbours were read one after the
+ * other. */
+struct ahead {
+    uint64_t node; /* 0 = free */
+    uint32_t uid;  /* of whom it was opened for */
+    bool is_answered;
+    bool is_stale; /* a change was reported: not to be used */
+    uint64_t asked_ms;
+    struct mfs_open_rep rep; /* head points to the copy below */
+    uint8_t *head;
+    struct mfs_call *waiter; /* the kernel's open that came meanwhile; never sent */
 };
 
 struct mfs_session {
@@ -59,6 +75,9 @@ struct mfs_session {
     struct mfs_known_table nodes;
     struct mfs_raw_init init;
     bool is_detached;
+    struct ahead ahead[AHEAD_MAX];
+    uint64_t last_opened; /* node */
+    unsigned run;         /* files opened one after the other in the order of their directory */
 };
 
 /* An open file or directory; FUSE's handle is its address. */
@@ -75,9 +94,10 @@ struct file {
     uint8_t *chunk;
     size_t chunk_at;
     size_t chunk_end;
-    uint64_t cookie;  /* where the entry at chunk_at is */
-    bool is_eof;      /* nothing follows the chunk */
-    uint64_t notices; /* that had come when the chunk was asked for */
+    uint64_t cookie;      /* where the entry at chunk_at is */
+    bool is_eof;          /* nothing follows the chunk */
+    uint64_t notices;     /* that had come when the chunk was asked for */
+    uint64_t last_listed; /* node given to the kernel last */
 };
 
 struct mfs_session *mfs_session_of(struct link *l)
@@ -100,6 +120,7 @@ static uint64_t swap_root(const struct mfs_session *s, uint64_t number)
 static void learn(struct mfs_session *s, struct mfs_known *n, const struct mfs_known *parent,
                   const struct mfs_attr *a)
 {
+    n->is_small_file = S_ISREG(a->mode) && a->size && a->size <= SMALL_FILE;
     n->plain_until_ms =
         a->flags & MFS_ATTR_PLAIN && a->valid_ms ? clock_mono_ms() + a->valid_ms : 0;
     if (!s->client->opts.is_single_user)
@@ -796,30 +817,168 @@ static bool read_from_head(fuse_req_t req, struct file *f, size_t size, off_t of
     return true;
 }
 
-static int on_open(struct mfs_call *call, int rc, struct rd *body)
+/* The kernel's open is answered with what the server said. */
+static void finish_open(struct mfs_call *call, const struct mfs_open_rep *m)
 {
     struct mfs_session *s = call->session;
-    struct mfs_open_rep m = { 0 };
     struct file *f = call->file;
+    struct fuse_file_info fi = { .fh = (uintptr_t)f };
+    f->fh = m->fh;
+    set_caching(s, call->node, &m->attr, (int)call->flags, &fi);
+    keep_head(f, m);
+    if (fuse_reply_open(call->req, &fi) < 0) {
+        file_free(f);
+        release_unheard(s->client, m->fh, false);
+    }
+}
+
+static int on_open(struct mfs_call *call, int rc, struct rd *body)
+{
+    struct mfs_open_rep m = { 0 };
     if (rc == 0) {
         rc = mfs_open_rep_get(body, &m);
         if (rc < 0 || !m.fh || !mfs_attr_is_valid(&m.attr))
             return -EPROTO;
     }
     if (rc < 0) {
-        file_free(f);
+        file_free(call->file);
         reply_error(call->req, rc);
-        return 0;
-    }
-    struct fuse_file_info fi = { .fh = (uintptr_t)f };
-    f->fh = m.fh;
-    set_caching(s, call->node, &m.attr, (int)call->flags, &fi);
-    keep_head(f, &m);
-    if (fuse_reply_open(call->req, &fi) < 0) {
-        file_free(f);
-        release_unheard(s->client, m.fh, false);
+    } else {
+        finish_open(call, &m);
     }
     return 0;
+}
+
+/* ---- opening ahead ---- */
+
+static struct ahead *find_ahead(struct mfs_session *s, uint64_t node)
+{
+    for (size_t i = 0; node && i < AHEAD_MAX; i++)
+        if (s->ahead[i].node == node)
+            return &s->ahead[i];
+    return NULL;
+}
+
+/* Gives up an answered one that nobody wanted. */
+static void drop_ahead(struct mfs_session *s, struct ahead *a)
+{
+    release_unheard(s->client, a->rep.fh, false);
+    free(a->head);
+    *a = (struct ahead){ 0 };
+}
+
+static struct ahead *free_ahead(struct mfs_session *s)
+{
+    struct ahead *oldest = NULL;
+    for (size_t i = 0; i < AHEAD_MAX; i++) {
+        struct ahead *a = &s->ahead[i];
+        if (!a->node)
+            return a;
+        if (a->is_answered && (!oldest || a->asked_ms < oldest->asked_ms))
+            oldest = a;
+    }
+    if (oldest && clock_mono_ms() - oldest->asked_ms < AHEAD_KEPT_MS && !oldest->is_stale)
+        return NULL;
+    if (oldest)
+        drop_ahead(s, oldest);
+    return oldest;
+}
+
+static void answer_waiter(struct ahead *a, int rc)
+{
+    struct mfs_call *waiter = a->waiter;
+    if (!waiter)
+        return;
+    a->waiter = NULL;
+    if (rc < 0) {
+        file_free(waiter->file);
+        reply_error(waiter->req, rc);
+    } else {
+        finish_open(waiter, &a->rep);
+    }
+    mfs_call_drop(waiter);
+}
+
+static int on_ahead(struct mfs_call *call, int rc, struct rd *body)
+{
+    struct ahead *a = call->file;
+    if (rc == 0 &&
+        (mfs_open_rep_get(body, &a->rep) < 0 || !a->rep.fh || !mfs_attr_is_valid(&a->rep.attr)))
+        return -EPROTO;
+    if (rc < 0 || a->waiter) {
+        answer_waiter(a, rc);
+        *a = (struct ahead){ 0 };
+        return 0;
+    }
+    a->is_answered = true;
+    if (a->rep.head.len && (a->head = malloc(a->rep.head.len)))
+        memcpy(a->head, a->rep.head.ptr, a->rep.head.len);
+    a->rep.head = (struct bytes){ a->head, a->head ? a->rep.head.len : 0 };
+    if (a->is_stale || call->session->is_detached)
+        drop_ahead(call->session, a);
+    return 0;
+}
+
+static bool open_ahead(struct mfs_session *s, uint64_t node, const struct mfs_caller *who)
+{
+    struct ahead *a = free_ahead(s);
+    struct mfs_call *call = a ? mfs_call_new(s->client, on_ahead) : NULL;
+    if (!call)
+        return false;
+    call->session = s;
+    call->node = node;
+    call->file = a;
+    *a = (struct ahead){ .node = node, .uid = who->uid, .asked_ms = clock_mono_ms() };
+    int rc =
+        mfs_send_open(call, who, &(struct mfs_open_req){ node, MFS_O_RDONLY | MFS_O_HEAD }, 0);
+    if (rc < 0) {
+        *a = (struct ahead){ 0 };
+        mfs_call_drop(call);
+    }
+    return rc >= 0;
+}
+
+/* node is being opened for reading: if the files before it in its directory were, the next ones
+ * will be. */
+static void look_ahead(struct mfs_session *s, uint64_t node, const struct mfs_caller *who)
+{
+    enum { SKIPPED_MAX = 4, RUN_MAX = 4 };
+    const struct mfs_known *n = mfs_known_find(&s->nodes, s->last_opened);
+    bool is_next = false;
+    for (int i = 0; n && i < SKIPPED_MAX && !is_next; i++) {
+        is_next = n->next_listed == node;
+        n = mfs_known_find(&s->nodes, n->next_listed);
+    }
+    s->run = is_next ? s->run + (s->run < RUN_MAX) : 0;
+    s->last_opened = node;
+    if (s->run < 1)
+        return;
+    n = mfs_known_find(&s->nodes, node);
+    for (int i = 0; n && i < 3 << s->run; i++) {
+        n = mfs_known_find(&s->nodes, n->next_listed);
+        if (n && n->is_small_file && !n->has_stamp && !find_ahead(s, n->number) &&
+            !open_ahead(s, n->number, who))
+            return;
+    }
+}
+
+/* Answers call by what was opened ahead, now or when it comes. */
+static bool take_ahead(struct mfs_session *s, struct mfs_call *call,
+                       const struct mfs_caller *who)
+{
+    struct ahead *a = find_ahead(s, call->node);
+    if (!a || a->uid != who->uid || a->is_stale || a->waiter ||
+        clock_mono_ms() - a->asked_ms > AHEAD_KEPT_MS)
+        return false;
+    a->waiter = call;
+    s->client->stats.cache_hits++;
+    if (a->is_answered) {
+        uint8_t *head = a->head;
+        answer_waiter(a, 0);
+        free(head);
+        *a = (struct ahead){ 0 };
+    }
+    return true;
 }
 
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -827,15 +986,22 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     struct mfs_call *call = begin(req, ino, on_open);
     if (!call)
         return;
+    struct mfs_session *s = call->session;
     struct file *f = call->file = file_new(call);
     call->flags = (uint32_t)fi->flags;
     struct mfs_open_req m = { call->node, mfs_oflags_from_host(fi->flags) };
-    const struct mfs_known *n = mfs_known_find(&call->session->nodes, call->node);
-    bool has_pages = n && n->has_stamp;
-    if (call->client->opts.is_loose && !has_pages &&
-        (fi->flags & (O_ACCMODE | O_TRUNC)) == O_RDONLY)
-        m.oflags |= MFS_O_HEAD;
     struct mfs_caller who = caller_of(req);
+    bool is_read = (fi->flags & (O_ACCMODE | O_TRUNC | O_APPEND | O_DIRECT)) == O_RDONLY;
+    if (f && is_read && call->client->opts.is_loose) {
+        const struct mfs_known *n = mfs_known_find(&s->nodes, call->node);
+        uint64_t node = call->node;
+        if (!n || !n->has_stamp)
+            m.oflags |= MFS_O_HEAD;
+        bool is_taken = take_ahead(s, call, &who);
+        look_ahead(s, node, &who);
+        if (is_taken)
+            return;
+    }
     int rc = f ? mfs_send_open(call, &who, &m, 0) : -ENOMEM;
     if (rc < 0)
         file_free(f);
@@ -1171,6 +1337,12 @@ static size_t add_entry(fuse_req_t req, struct file *f, const struct mfs_dirent 
     struct mfs_session *s = session_of(req);
     if (d->has_entry && take_entry(s, f->node, &d->entry, &p) < 0)
         p.ino = 0; /* only the name, then */
+    if (p.ino) {
+        struct mfs_known *before = mfs_known_find(&s->nodes, f->last_listed);
+        if (before)
+            before->next_listed = d->entry.node;
+        f->last_listed = d->entry.node;
+    }
     if (d->has_entry && f->notices != s->client->notices)
         p.attr_timeout = p.entry_timeout = 0; /* something changed since it was read */
     return fuse_add_direntry_plus(req, text, size, name, &p, (off_t)d->next_cookie);
@@ -1305,12 +1477,12 @@ static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t of
 static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct file *f = file_of(fi);
+    drop_chunk(session_of(req), f); /* before the request may be answered and gone */
     struct mfs_call *call = begin(req, ino, on_done);
     if (call) {
         struct mfs_releasedir_req m = { f->fh };
         SEND(releasedir, call, &m, 0);
     }
-    drop_chunk(session_of(req), f);
     file_free(f);
 }
 
@@ -1692,6 +1864,9 @@ static void detach(struct mfs_session *s)
                 mfs_client_forget(c, n->number, n->nlookup);
         }
     }
+    for (size_t i = 0; i < AHEAD_MAX; i++)
+        if (s->ahead[i].node && s->ahead[i].is_answered)
+            drop_ahead(s, &s->ahead[i]);
     mfs_known_table_fini(&s->nodes);
     int rc = mfs_known_table_init(&s->nodes);
     (void)rc; /* answers still under way find an empty table, or none */
@@ -1840,6 +2015,11 @@ void mfs_session_inval_node(struct mfs_session *s, const struct mfs_inval_node_n
         return;
     known->plain_until_ms = 0;
     known->has_stamp = false;
+    struct ahead *a = find_ahead(s, n->node);
+    if (a && a->is_answered)
+        drop_ahead(s, a);
+    else if (a)
+        a->is_stale = true;
     struct mfs_kernel_notice notice = { .fn = send_inval_node,
                                         .target = s,
                                         .node = swap_root(s, n->node),

@@ -24,6 +24,8 @@ struct mfs_known {
     bool is_removable_from;  /* a directory whose entries our user may remove */
     bool had_locks;          /* record locks were taken: every close must be told */
     bool had_mapped_writes;  /* written by the kernel on its own account: likewise */
+    uint64_t next_listed;    /* what followed it when its directory was listed; 0 = not known */
+    bool is_small_file;      /* when it was last looked at: would come along with open */
     uint64_t plain_until_ms; /* it has no extended attributes, and a change of that would be
                                 reported */
     /* Closings of files with locks that the server has not answered, and the lock requests that
