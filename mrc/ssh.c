@@ -50,7 +50,8 @@ enum {
     HANDSHAKE_TIMEOUT_MS = 30000, /* without progress of ours; ConnectTimeout overrides */
     AUTH_TIMEOUT_MS = 120000,     /* sshd's LoginGraceTime; a second factor takes its time */
     CHANNEL_TIMEOUT_MS = 60000,
-    GONE_TIMEOUT_MS = 2000, /* for the last bytes, when mrc has closed the stream */
+    GONE_TIMEOUT_MS = 2000,    /* for the last bytes, when mrc has closed the stream */
+    HANDSHAKE_ROUND_TRIPS = 5, /* banner, algorithms, key exchange (2), service */
     PASSPHRASE_TRIES = 3,
     AGENT_KEYS_MAX = 64,
     RSA_SHA2_VERSION = 0x010b00 /* the first libssh2 that signs with RSA and SHA-2 */
@@ -75,9 +76,10 @@ struct ssh {
     bool is_key_distrusted;  /* changed host key, StrictHostKeyChecking=no: no secrets to it */
     const char *skipped_key; /* a kind of key that ssh could use and libssh2 can't */
     char tried[512];         /* methods and keys tried, for the error */
-    uint64_t round_trip_us;  /* an upper bound, of the first question of authentication */
+    uint64_t round_trip_us;  /* an upper bound, by the handshake */
     bool is_canceled;        /* the person gave up at a question */
     bool is_alone;           /* nobody could be asked */
+    bool has_key;            /* that libssh2 can use */
     bool is_accepted;        /* set by the probe of a public key */
 };
 
@@ -354,11 +356,12 @@ static int handshake(struct ssh *s, struct err *e)
 {
     uint64_t limit_ms = s->c->connect_timeout_s ? (uint64_t)s->c->connect_timeout_s * 1000
                                                 : HANDSHAKE_TIMEOUT_MS;
+    uint64_t start_us = clock_mono_us();
     int rc;
     REPEAT(s, deadline(limit_ms), rc, libssh2_session_handshake(s->session, s->sock));
-    if (rc == 0)
-        return 0;
+    s->round_trip_us = (clock_mono_us() - start_us) / HANDSHAKE_ROUND_TRIPS;
     switch (rc) {
+    case 0: return 0;
     case LIBSSH2_ERROR_KEX_FAILURE:
     case LIBSSH2_ERROR_KEY_EXCHANGE_FAILURE:
     case LIBSSH2_ERROR_METHOD_NOT_SUPPORTED:
@@ -725,26 +728,24 @@ static int usable_agent_key(struct ssh *s, struct libssh2_agent_publickey *key,
     return !why;
 }
 
-/* Before anything is sent: would libssh2 have nothing to show that ssh would have? */
-static bool has_only_skipped_keys(struct ssh *s)
+/* Before anything is sent: is there a key to show? Sets has_key, and skipped_key for one that
+ * only ssh could use. */
+static void look_for_keys(struct ssh *s)
 {
     AUTO_FREE struct mrc_keyfile *k = malloc(sizeof *k);
-    if (!s->c->has_pubkey || !may_refer(s) || !k)
-        return false;
-    if (s->agent && each_agent_key(s, usable_agent_key) == 1)
-        return false;
-    for (size_t i = 0; i < s->c->identities.count; i++) {
+    if (!s->c->has_pubkey || !k)
+        return;
+    s->has_key = s->agent && each_agent_key(s, usable_agent_key) == 1;
+    for (size_t i = 0; i < s->c->identities.count && !s->has_key; i++) {
         char path[PATH_MAX];
         bool is_private;
         if (mrc_sshconf_expand(s->c, s->c->identities.item[i], path, sizeof path) < 0 ||
             mrc_keyfile_read(path, k, &is_private) < 0 || !is_private)
             continue;
         const char *why = unusable(s, k->type);
-        if (!why)
-            return false;
-        s->skipped_key = why;
+        s->has_key = !why;
+        s->skipped_key = why ? why : s->skipped_key;
     }
-    return s->skipped_key != NULL;
 }
 
 /* The methods return 1 authenticated, 0 not, negative to give up. */
@@ -951,7 +952,7 @@ static int gave_up(struct ssh *s, int rc, struct err *e)
 static int list_methods(struct ssh *s, char *offered, size_t size_bytes, struct err *e)
 {
     char *list;
-    uint64_t end_ms = deadline(AUTH_TIMEOUT_MS), start_us = clock_mono_us();
+    uint64_t end_ms = deadline(AUTH_TIMEOUT_MS);
     while (!(list = libssh2_userauth_list(s->session, s->c->user, (unsigned)user_len(s)))) {
         if (libssh2_userauth_authenticated(s->session))
             return 1;
@@ -962,17 +963,26 @@ static int list_methods(struct ssh *s, char *offered, size_t size_bytes, struct 
             return gave_up(s, rc, e);
     }
     snprintf(offered, size_bytes, "%s", list);
-    if (!s->round_trip_us)
-        s->round_trip_us = clock_mono_us() - start_us;
     return 0;
+}
+
+/* Keys are tried without asking first what the server takes: that saves a round trip. */
+static bool starts_with_keys(const struct ssh *s)
+{
+    if (!s->has_key || !is_allowed(s, &methods[0]))
+        return false;
+    for (size_t i = 1; i < ARRAY_LEN(methods); i++)
+        if (is_allowed(s, &methods[i]) && rank(s, &methods[i]) < rank(s, &methods[0]))
+            return false;
+    return true;
 }
 
 static int authenticate(struct ssh *s, struct err *e)
 {
-    char offered[256];
+    char offered[256] = "publickey";
     unsigned tried_mask = 0;
-    for (;;) {
-        int rc = list_methods(s, offered, sizeof offered, e);
+    for (bool is_known = starts_with_keys(s);; is_known = false) {
+        int rc = is_known ? 0 : list_methods(s, offered, sizeof offered, e);
         if (rc != 0)
             return rc < 0 ? rc : 0;
         const struct method *m = next_method(s, offered, tried_mask);
@@ -981,7 +991,8 @@ static int authenticate(struct ssh *s, struct err *e)
             m = NULL;
         if (!m)
             return refused(s, offered, e);
-        log_at(LOG_DEBUG, "authentication: the server takes %s, trying %s", offered, m->name);
+        log_at(LOG_DEBUG, "authentication: the server takes %s, trying %s",
+               is_known ? "(not asked)" : offered, m->name);
         tried_mask |= 1u << (m - methods);
         rc = m->try(s);
         if (rc > 0 || libssh2_userauth_authenticated(s->session))
@@ -1304,7 +1315,8 @@ static int connect_and_run(struct ssh *s, struct err *e)
     if (rc < 0)
         return rc;
     (void)open_agent(s);
-    if (has_only_skipped_keys(s)) {
+    look_for_keys(s);
+    if (!s->has_key && s->skipped_key && may_refer(s)) {
         err_set(e, 0, "the only keys are %s, which libssh2 %s can't use", s->skipped_key,
                 libssh2_version(0));
         return -EOPNOTSUPP;
