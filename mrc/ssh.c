@@ -71,6 +71,7 @@ struct ssh {
     struct buf out;    /* bytes for the server */
     bool is_sock_over; /* the server has closed, or the socket failed */
     int sock_errno;
+    uint64_t heard_count;    /* times that something came */
     uint64_t heard_ms;       /* last byte from the server */
     char goodbye[160];       /* the server's reason for disconnecting */
     bool is_key_distrusted;  /* changed host key, StrictHostKeyChecking=no: no secrets to it */
@@ -102,6 +103,7 @@ static ssize_t on_recv(libssh2_socket_t sock, void *ptr, size_t len, int flags, 
             return n < 0 ? -errno : 0;
         }
         s->heard_ms = clock_mono_ms();
+        s->heard_count++;
         s->in_head = 0;
         s->in_tail = (size_t)n;
     }
@@ -1053,8 +1055,9 @@ struct pump {
     bool is_gone;                   /* mrc has closed the stream */
     bool is_down_more, is_err_more; /* the last read gave something: libssh2 may hold more */
     uint64_t gone_ms;
-    unsigned unanswered; /* keep-alives since the server was last heard */
-    uint64_t alive_ms;   /* when the next one is due */
+    unsigned unanswered;  /* keep-alives since the server was last heard */
+    uint64_t heard_count; /* when unanswered was last 0 */
+    uint64_t alive_ms;    /* when the next one is due */
 };
 
 /* The request is sent and the stream may follow it at once: the confirmation comes when it
@@ -1084,7 +1087,8 @@ static int pull(struct ssh *s, struct pump *p, struct err *e)
         p->down_tail = n > 0 ? (size_t)n : 0;
         p->is_down_more = n > 0;
     }
-    /* The read below may take in what belongs to the one above, which then has to be repeated. */
+    /* The read below may take in what belongs to the one above, which then has to be repeated.
+     */
     p->pulled_bytes = s->taken_bytes;
     if (p->err_head == p->err_tail) {
         p->err_head = p->err_tail = 0;
@@ -1174,27 +1178,37 @@ static int push(struct ssh *s, struct pump *p, struct err *e)
     return 0;
 }
 
+/* Seconds between keep-alives, 0 for none; libssh2 sends at most one in two seconds. */
+static int alive_interval_s(const struct ssh *s)
+{
+    return s->c->alive_interval_s == 1 ? 2 : s->c->alive_interval_s;
+}
+
 /* Asks the server for a sign of life when it was silent for ServerAliveInterval. */
 static int keep_alive(struct ssh *s, struct pump *p, struct err *e)
 {
-    if (!s->c->alive_interval_s)
+    int interval_s = alive_interval_s(s);
+    if (!interval_s)
         return 0;
-    uint64_t now_ms = clock_mono_ms(), interval_ms = (uint64_t)s->c->alive_interval_s * 1000;
-    if (s->heard_ms + interval_ms > p->alive_ms) {
-        p->alive_ms = s->heard_ms + interval_ms;
+    uint64_t now_ms = clock_mono_ms();
+    /* While nobody takes either stream, nothing is read: see wait_pump. */
+    bool is_deaf = p->down_head < p->down_tail && p->err_head < p->err_tail;
+    if (s->heard_count != p->heard_count || is_deaf) {
+        p->heard_count = s->heard_count;
+        p->alive_ms = (is_deaf ? now_ms : s->heard_ms) + (uint64_t)interval_s * 1000;
         p->unanswered = 0;
     }
     if (now_ms < p->alive_ms)
         return 0;
     if (p->unanswered >= (unsigned)s->c->alive_count_max) {
         err_set(e, 0, "%s has not answered for %d s: connection given up", s->c->alias,
-                s->c->alive_interval_s * (s->c->alive_count_max + 1));
+                interval_s * (s->c->alive_count_max + 1));
         return -ETIMEDOUT;
     }
     int next_s;
     p->unanswered++;
-    p->alive_ms = now_ms + interval_ms;
-    libssh2_keepalive_config(s->session, 1, 1); /* the interval is ours */
+    p->alive_ms = now_ms + (uint64_t)interval_s * 1000;
+    libssh2_keepalive_config(s->session, 1, 2); /* the interval is ours */
     int rc = libssh2_keepalive_send(s->session, &next_s);
     flush(s);
     return rc < 0 && rc != LIBSSH2_ERROR_EAGAIN ? failed(s, rc, e, "while the command ran") : 0;
@@ -1209,8 +1223,9 @@ static int wait_pump(struct ssh *s, struct pump *p)
     struct pollfd f[3] = { { s->sock, 0, 0 },
                            { p->is_gone ? -1 : s->stream, 0, 0 },
                            { has_err ? STDERR_FILENO : -1, POLLOUT, 0 } };
-    /* What comes from the server is taken out of libssh2 by a read, or by a write. */
-    if (!has_down || (has_up && !is_full))
+    /* What comes from the server is taken in by a read or a write, and its window bounds it: it
+       is heard also while mrc does not take what there is, or it would seem to be dead. */
+    if (!has_down || !has_err || (has_up && !is_full))
         f[0].events |= POLLIN;
     if (buf_len(&s->out))
         f[0].events |= POLLOUT;
@@ -1225,9 +1240,9 @@ static int wait_pump(struct ssh *s, struct pump *p)
                     (s->taken_bytes != p->pulled_bytes && !has_down);
     int timeout_ms = is_ready ? 0 : -1;
     uint64_t now_ms = clock_mono_ms();
-    uint64_t at_ms = p->is_gone               ? p->gone_ms + GONE_TIMEOUT_MS
-                     : s->c->alive_interval_s ? p->alive_ms
-                                              : 0;
+    uint64_t at_ms = p->is_gone            ? p->gone_ms + GONE_TIMEOUT_MS
+                     : alive_interval_s(s) ? p->alive_ms
+                                           : 0;
     if (timeout_ms < 0 && at_ms)
         timeout_ms = at_ms > now_ms ? (int)(at_ms - now_ms) : 0;
     int n = poll(f, 3, timeout_ms);
@@ -1252,7 +1267,7 @@ static bool is_finished(struct ssh *s, const struct pump *p)
 
 static int pump(struct ssh *s, struct pump *p, struct err *e)
 {
-    p->alive_ms = clock_mono_ms() + (uint64_t)s->c->alive_interval_s * 1000;
+    p->alive_ms = clock_mono_ms() + (uint64_t)alive_interval_s(s) * 1000;
     while (!is_finished(s, p)) {
         int rc = p->is_started ? 0 : start_command(s, p, e);
         if (rc == 0)
