@@ -71,6 +71,8 @@ const char *mrc_openssh_reason(const struct mrc_sshconf *c, const struct mrc_tra
         return "there is a certificate for this host or key";
     if (is_set(c->pkcs11provider))
         return "PKCS11Provider is set";
+    if (c->passes_proxy_fd)
+        return "ProxyUseFdpass is set";
     if (is_set(c->knownhostscommand))
         return "KnownHostsCommand is set";
     if (o->forward_agent || (is_set(c->forwardagent) && strcmp(c->forwardagent, "no") != 0))

@@ -34,6 +34,7 @@ enum {
     WEIGHT_BULK = 8,
     END_WAIT_MS = 60 * 1000, /* for the last files after the job's end */
     BYE_WAIT_MS = 2000,
+    FILES_LOST_MS = 3000,
     BACKGROUND_LOOK_MS = 250,
 };
 
@@ -234,12 +235,15 @@ static void on_job_data(void *ctx, struct bytes body)
 static void on_job_closed(void *ctx, int code, struct bytes text)
 {
     struct run *r = ctx;
-    (void)text;
     r->job = NULL;
     if (!r->has_outcome) {
+        char why[160];
+        if (!text.len || bytes_to_text(text, why, sizeof why) < 0)
+            snprintf(why, sizeof why, "%s", code ? strerror(-code) : "the other side ended it");
+        clean(why);
         r->has_outcome = true;
         r->outcome.code = 255;
-        r->rc = err_set(r->e, code ? -code : 0, "%.60s: the job was lost", r->o->options->host);
+        r->rc = err_set(r->e, 0, "%.60s: the job was lost: %s", r->o->options->host, why);
     }
     maybe_end(r);
 }
@@ -387,11 +391,25 @@ static void on_tty_done(void *ctx, int code)
     on_output_done(ctx, code);
 }
 
+static void on_files_lost(void *ctx)
+{
+    struct run *r = ctx;
+    r->has_outcome = true;
+    r->rc =
+        err_set(r->e, 0,
+                "the file server on this computer ended, and with it the job on %.60s: what "
+                "it wrote last may not be here",
+                r->o->options->host);
+    finish(r);
+}
+
 static void on_files_done(void *ctx, int code)
 {
     struct run *r = ctx;
     (void)code;
     r->file_pumps--;
+    if (!r->has_outcome && !r->is_over) /* the job's end, if it is that, may be on its way */
+        loop_timer_set(r->loop, &r->end_timer, FILES_LOST_MS, on_files_lost, r);
     maybe_end(r);
 }
 

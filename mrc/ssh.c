@@ -50,7 +50,8 @@ enum {
     HANDSHAKE_TIMEOUT_MS = 30000, /* without progress of ours; ConnectTimeout overrides */
     AUTH_TIMEOUT_MS = 120000,     /* sshd's LoginGraceTime; a second factor takes its time */
     CHANNEL_TIMEOUT_MS = 60000,
-    GONE_TIMEOUT_MS = 2000, /* for the last bytes, when mrc has closed the stream */
+    GONE_TIMEOUT_MS = 2000,    /* for the last bytes, when mrc has closed the stream */
+    HANDSHAKE_ROUND_TRIPS = 5, /* banner, algorithms, key exchange (2), service */
     PASSPHRASE_TRIES = 3,
     AGENT_KEYS_MAX = 64,
     RSA_SHA2_VERSION = 0x010b00 /* the first libssh2 that signs with RSA and SHA-2 */
@@ -70,14 +71,16 @@ struct ssh {
     struct buf out;    /* bytes for the server */
     bool is_sock_over; /* the server has closed, or the socket failed */
     int sock_errno;
+    uint64_t heard_count;    /* times that something came */
     uint64_t heard_ms;       /* last byte from the server */
     char goodbye[160];       /* the server's reason for disconnecting */
     bool is_key_distrusted;  /* changed host key, StrictHostKeyChecking=no: no secrets to it */
     const char *skipped_key; /* a kind of key that ssh could use and libssh2 can't */
     char tried[512];         /* methods and keys tried, for the error */
-    uint64_t round_trip_us;  /* an upper bound, of the first question of authentication */
+    uint64_t round_trip_us;  /* an upper bound, by the handshake */
     bool is_canceled;        /* the person gave up at a question */
     bool is_alone;           /* nobody could be asked */
+    bool has_key;            /* that libssh2 can use */
     bool is_accepted;        /* set by the probe of a public key */
 };
 
@@ -100,6 +103,7 @@ static ssize_t on_recv(libssh2_socket_t sock, void *ptr, size_t len, int flags, 
             return n < 0 ? -errno : 0;
         }
         s->heard_ms = clock_mono_ms();
+        s->heard_count++;
         s->in_head = 0;
         s->in_tail = (size_t)n;
     }
@@ -354,11 +358,12 @@ static int handshake(struct ssh *s, struct err *e)
 {
     uint64_t limit_ms = s->c->connect_timeout_s ? (uint64_t)s->c->connect_timeout_s * 1000
                                                 : HANDSHAKE_TIMEOUT_MS;
+    uint64_t start_us = clock_mono_us();
     int rc;
     REPEAT(s, deadline(limit_ms), rc, libssh2_session_handshake(s->session, s->sock));
-    if (rc == 0)
-        return 0;
+    s->round_trip_us = (clock_mono_us() - start_us) / HANDSHAKE_ROUND_TRIPS;
     switch (rc) {
+    case 0: return 0;
     case LIBSSH2_ERROR_KEX_FAILURE:
     case LIBSSH2_ERROR_KEY_EXCHANGE_FAILURE:
     case LIBSSH2_ERROR_METHOD_NOT_SUPPORTED:
@@ -725,26 +730,24 @@ static int usable_agent_key(struct ssh *s, struct libssh2_agent_publickey *key,
     return !why;
 }
 
-/* Before anything is sent: would libssh2 have nothing to show that ssh would have? */
-static bool has_only_skipped_keys(struct ssh *s)
+/* Before anything is sent: is there a key to show? Sets has_key, and skipped_key for one that
+ * only ssh could use. */
+static void look_for_keys(struct ssh *s)
 {
     AUTO_FREE struct mrc_keyfile *k = malloc(sizeof *k);
-    if (!s->c->has_pubkey || !may_refer(s) || !k)
-        return false;
-    if (s->agent && each_agent_key(s, usable_agent_key) == 1)
-        return false;
-    for (size_t i = 0; i < s->c->identities.count; i++) {
+    if (!s->c->has_pubkey || !k)
+        return;
+    s->has_key = s->agent && each_agent_key(s, usable_agent_key) == 1;
+    for (size_t i = 0; i < s->c->identities.count && !s->has_key; i++) {
         char path[PATH_MAX];
         bool is_private;
         if (mrc_sshconf_expand(s->c, s->c->identities.item[i], path, sizeof path) < 0 ||
             mrc_keyfile_read(path, k, &is_private) < 0 || !is_private)
             continue;
         const char *why = unusable(s, k->type);
-        if (!why)
-            return false;
-        s->skipped_key = why;
+        s->has_key = !why;
+        s->skipped_key = why ? why : s->skipped_key;
     }
-    return s->skipped_key != NULL;
 }
 
 /* The methods return 1 authenticated, 0 not, negative to give up. */
@@ -951,7 +954,7 @@ static int gave_up(struct ssh *s, int rc, struct err *e)
 static int list_methods(struct ssh *s, char *offered, size_t size_bytes, struct err *e)
 {
     char *list;
-    uint64_t end_ms = deadline(AUTH_TIMEOUT_MS), start_us = clock_mono_us();
+    uint64_t end_ms = deadline(AUTH_TIMEOUT_MS);
     while (!(list = libssh2_userauth_list(s->session, s->c->user, (unsigned)user_len(s)))) {
         if (libssh2_userauth_authenticated(s->session))
             return 1;
@@ -962,17 +965,26 @@ static int list_methods(struct ssh *s, char *offered, size_t size_bytes, struct 
             return gave_up(s, rc, e);
     }
     snprintf(offered, size_bytes, "%s", list);
-    if (!s->round_trip_us)
-        s->round_trip_us = clock_mono_us() - start_us;
     return 0;
+}
+
+/* Keys are tried without asking first what the server takes: that saves a round trip. */
+static bool starts_with_keys(const struct ssh *s)
+{
+    if (!s->has_key || !is_allowed(s, &methods[0]))
+        return false;
+    for (size_t i = 1; i < ARRAY_LEN(methods); i++)
+        if (is_allowed(s, &methods[i]) && rank(s, &methods[i]) < rank(s, &methods[0]))
+            return false;
+    return true;
 }
 
 static int authenticate(struct ssh *s, struct err *e)
 {
-    char offered[256];
+    char offered[256] = "publickey";
     unsigned tried_mask = 0;
-    for (;;) {
-        int rc = list_methods(s, offered, sizeof offered, e);
+    for (bool is_known = starts_with_keys(s);; is_known = false) {
+        int rc = is_known ? 0 : list_methods(s, offered, sizeof offered, e);
         if (rc != 0)
             return rc < 0 ? rc : 0;
         const struct method *m = next_method(s, offered, tried_mask);
@@ -981,7 +993,8 @@ static int authenticate(struct ssh *s, struct err *e)
             m = NULL;
         if (!m)
             return refused(s, offered, e);
-        log_at(LOG_DEBUG, "authentication: the server takes %s, trying %s", offered, m->name);
+        log_at(LOG_DEBUG, "authentication: the server takes %s, trying %s",
+               is_known ? "(not asked)" : offered, m->name);
         tried_mask |= 1u << (m - methods);
         rc = m->try(s);
         if (rc > 0 || libssh2_userauth_authenticated(s->session))
@@ -1042,8 +1055,9 @@ struct pump {
     bool is_gone;                   /* mrc has closed the stream */
     bool is_down_more, is_err_more; /* the last read gave something: libssh2 may hold more */
     uint64_t gone_ms;
-    unsigned unanswered; /* keep-alives since the server was last heard */
-    uint64_t alive_ms;   /* when the next one is due */
+    unsigned unanswered;  /* keep-alives since the server was last heard */
+    uint64_t heard_count; /* when unanswered was last 0 */
+    uint64_t alive_ms;    /* when the next one is due */
 };
 
 /* The request is sent and the stream may follow it at once: the confirmation comes when it
@@ -1073,7 +1087,8 @@ static int pull(struct ssh *s, struct pump *p, struct err *e)
         p->down_tail = n > 0 ? (size_t)n : 0;
         p->is_down_more = n > 0;
     }
-    /* The read below may take in what belongs to the one above, which then has to be repeated. */
+    /* The read below may take in what belongs to the one above, which then has to be repeated.
+     */
     p->pulled_bytes = s->taken_bytes;
     if (p->err_head == p->err_tail) {
         p->err_head = p->err_tail = 0;
@@ -1163,27 +1178,37 @@ static int push(struct ssh *s, struct pump *p, struct err *e)
     return 0;
 }
 
+/* Seconds between keep-alives, 0 for none; libssh2 sends at most one in two seconds. */
+static int alive_interval_s(const struct ssh *s)
+{
+    return s->c->alive_interval_s == 1 ? 2 : s->c->alive_interval_s;
+}
+
 /* Asks the server for a sign of life when it was silent for ServerAliveInterval. */
 static int keep_alive(struct ssh *s, struct pump *p, struct err *e)
 {
-    if (!s->c->alive_interval_s)
+    int interval_s = alive_interval_s(s);
+    if (!interval_s)
         return 0;
-    uint64_t now_ms = clock_mono_ms(), interval_ms = (uint64_t)s->c->alive_interval_s * 1000;
-    if (s->heard_ms + interval_ms > p->alive_ms) {
-        p->alive_ms = s->heard_ms + interval_ms;
+    uint64_t now_ms = clock_mono_ms();
+    /* While nobody takes either stream, nothing is read: see wait_pump. */
+    bool is_deaf = p->down_head < p->down_tail && p->err_head < p->err_tail;
+    if (s->heard_count != p->heard_count || is_deaf) {
+        p->heard_count = s->heard_count;
+        p->alive_ms = (is_deaf ? now_ms : s->heard_ms) + (uint64_t)interval_s * 1000;
         p->unanswered = 0;
     }
     if (now_ms < p->alive_ms)
         return 0;
     if (p->unanswered >= (unsigned)s->c->alive_count_max) {
         err_set(e, 0, "%s has not answered for %d s: connection given up", s->c->alias,
-                s->c->alive_interval_s * (s->c->alive_count_max + 1));
+                interval_s * (s->c->alive_count_max + 1));
         return -ETIMEDOUT;
     }
     int next_s;
     p->unanswered++;
-    p->alive_ms = now_ms + interval_ms;
-    libssh2_keepalive_config(s->session, 1, 1); /* the interval is ours */
+    p->alive_ms = now_ms + (uint64_t)interval_s * 1000;
+    libssh2_keepalive_config(s->session, 1, 2); /* the interval is ours */
     int rc = libssh2_keepalive_send(s->session, &next_s);
     flush(s);
     return rc < 0 && rc != LIBSSH2_ERROR_EAGAIN ? failed(s, rc, e, "while the command ran") : 0;
@@ -1198,8 +1223,9 @@ static int wait_pump(struct ssh *s, struct pump *p)
     struct pollfd f[3] = { { s->sock, 0, 0 },
                            { p->is_gone ? -1 : s->stream, 0, 0 },
                            { has_err ? STDERR_FILENO : -1, POLLOUT, 0 } };
-    /* What comes from the server is taken out of libssh2 by a read, or by a write. */
-    if (!has_down || (has_up && !is_full))
+    /* What comes from the server is taken in by a read or a write, and its window bounds it: it
+       is heard also while mrc does not take what there is, or it would seem to be dead. */
+    if (!has_down || !has_err || (has_up && !is_full))
         f[0].events |= POLLIN;
     if (buf_len(&s->out))
         f[0].events |= POLLOUT;
@@ -1214,9 +1240,9 @@ static int wait_pump(struct ssh *s, struct pump *p)
                     (s->taken_bytes != p->pulled_bytes && !has_down);
     int timeout_ms = is_ready ? 0 : -1;
     uint64_t now_ms = clock_mono_ms();
-    uint64_t at_ms = p->is_gone               ? p->gone_ms + GONE_TIMEOUT_MS
-                     : s->c->alive_interval_s ? p->alive_ms
-                                              : 0;
+    uint64_t at_ms = p->is_gone            ? p->gone_ms + GONE_TIMEOUT_MS
+                     : alive_interval_s(s) ? p->alive_ms
+                                           : 0;
     if (timeout_ms < 0 && at_ms)
         timeout_ms = at_ms > now_ms ? (int)(at_ms - now_ms) : 0;
     int n = poll(f, 3, timeout_ms);
@@ -1241,7 +1267,7 @@ static bool is_finished(struct ssh *s, const struct pump *p)
 
 static int pump(struct ssh *s, struct pump *p, struct err *e)
 {
-    p->alive_ms = clock_mono_ms() + (uint64_t)s->c->alive_interval_s * 1000;
+    p->alive_ms = clock_mono_ms() + (uint64_t)alive_interval_s(s) * 1000;
     while (!is_finished(s, p)) {
         int rc = p->is_started ? 0 : start_command(s, p, e);
         if (rc == 0)
@@ -1304,7 +1330,8 @@ static int connect_and_run(struct ssh *s, struct err *e)
     if (rc < 0)
         return rc;
     (void)open_agent(s);
-    if (has_only_skipped_keys(s)) {
+    look_for_keys(s);
+    if (!s->has_key && s->skipped_key && may_refer(s)) {
         err_set(e, 0, "the only keys are %s, which libssh2 %s can't use", s->skipped_key,
                 libssh2_version(0));
         return -EOPNOTSUPP;

@@ -69,6 +69,7 @@ static const struct line {
     L("gssapiauthentication", BOOL, has_gssapi),
     L("hostbasedauthentication", BOOL, has_hostbased),
     L("tcpkeepalive", BOOL, has_tcpkeepalive),
+    L("proxyusefdpass", BOOL, passes_proxy_fd),
     L("hashknownhosts", BOOL, hashes_known_hosts),
     L("identitiesonly", BOOL, identities_only),
     L("connecttimeout", NUMBER, connect_timeout_s),

@@ -66,6 +66,7 @@ struct mrc_sshconf {
     bool has_gssapi;
     bool has_hostbased;
     bool has_tcpkeepalive;
+    bool passes_proxy_fd;
     bool hashes_known_hosts;
     bool identities_only;
     int connect_timeout_s; /* 0: none set */

@@ -13,6 +13,7 @@ mrcfs_libmrcfs_a_SOURCES = \
   mrcfs/server/do_names.c \
   mrcfs/server/files.c mrcfs/server/files.h \
   mrcfs/server/held.c mrcfs/server/held.h \
+  mrcfs/server/hidden.c mrcfs/server/hidden.h \
   mrcfs/server/hide.c mrcfs/server/hide.h \
   mrcfs/server/locks.c mrcfs/server/locks.h \
   mrcfs/server/lockwait.c mrcfs/server/lockwait.h \

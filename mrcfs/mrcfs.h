@@ -27,7 +27,8 @@ struct mfs_serve_opts {
     size_t export_count;
     /* Names that are answered as absent (ENOENT) and can't be created (EACCES), whichever way
      * they are reached: absolute paths ("/home/ann/.ssh"), or glob patterns of one name without
-     * a slash ("id_rsa*") that hold in every directory. show wins over hide. */
+     * a slash ("id_rsa*") that hold in every directory. show wins over hide. What is at a hidden
+     * path when serving starts stays hidden by any other path to it. */
     const char *const *hide;
     size_t hide_count;
     const char *const *show;

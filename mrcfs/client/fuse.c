@@ -49,6 +49,7 @@ enum {
     AHEAD_KEPT_MS = 5000,       /* how long one waits for being wanted */
     SMALL_FILE = 64 << 10,      /* the server's bound for what comes along */
     HEAD_KEPT_MS = 2000,        /* how long a file that came along with open answers reads */
+    FRESH_MS = 1000,            /* see repeat_notices */
 };
 
 /* A file that was opened before anybody asked, because its neighbours were read one after the
@@ -57,7 +58,8 @@ struct ahead {
     uint64_t node; /* 0 = free */
     uint32_t uid;  /* of whom it was opened for */
     bool is_answered;
-    bool is_stale; /* a change was reported: not to be used */
+    bool is_stale;    /* a change was reported: not to be used */
+    uint32_t changes; /* of the node, that it was opened after */
     uint64_t asked_ms;
     struct mfs_open_rep rep; /* head points to the copy below */
     uint8_t *head;
@@ -73,6 +75,8 @@ struct mfs_session {
     int fd;
     struct loop_fd watch;
     struct mfs_known_table nodes;
+    struct link again; /* nodes whose notice is to be repeated */
+    struct loop_timer again_timer;
     struct mfs_raw_init init;
     bool is_detached;
     struct ahead ahead[AHEAD_MAX];
@@ -90,6 +94,7 @@ struct file {
     uint8_t *head;
     size_t head_len;
     uint64_t head_until_ms;
+    uint32_t changes; /* of the node, that it was opened after */
     /* Directories: entries received and not yet given to the kernel. */
     uint8_t *chunk;
     size_t chunk_at;
@@ -252,6 +257,14 @@ static int on_done(struct mfs_call *call, int rc, struct rd *body)
     return 0;
 }
 
+/* Its contents are about to be changed by us. */
+static void count_change(struct mfs_session *s, uint64_t node)
+{
+    struct mfs_known *n = mfs_known_find(&s->nodes, node);
+    if (n)
+        n->changes++;
+}
+
 /* ---- names ---- */
 
 /* Checks an entry from the server and enters its node. Returns 0, -EPROTO, -ENOMEM (then the
@@ -266,6 +279,8 @@ static int take_entry(struct mfs_session *s, uint64_t parent, const struct mfs_e
         mfs_client_forget(s->client, e->node, 1);
         return -ENOMEM;
     }
+    if (n->nlookup == 1)
+        n->since_ms = clock_mono_ms();
     learn(s, n, mfs_known_find(&s->nodes, parent), &e->attr);
     *p = (struct fuse_entry_param){
         .ino = swap_root(s, e->node),
@@ -519,6 +534,8 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
     struct mfs_call *call = begin(req, ino, on_attr);
     if (!call)
         return;
+    if (to_set & FUSE_SET_ATTR_SIZE)
+        count_change(call->session, call->node);
     struct mfs_setattr_req m = {
         .node = call->node,
         .fh = fi ? file_of(fi)->fh : 0,
@@ -737,6 +754,21 @@ static bool is_dying(uint32_t pid)
     return is_killed;
 }
 
+/* A name of the list that the kernel will not be told of with its node. */
+static void drop_entry(struct mfs_session *s, const struct mfs_dirent *d)
+{
+    if (d->has_entry)
+        mfs_client_forget(s->client, d->entry.node, 1);
+}
+
+/* The same for all that is left of a list. */
+static void drop_entries(struct mfs_session *s, struct rd r)
+{
+    struct mfs_dirent d;
+    while (rd_left(&r) && mfs_dirent_get(&r, &d) == 0)
+        drop_entry(s, &d);
+}
+
 /* The answer that nobody waits for any more: what it brings is given back. */
 static int on_abandoned(struct mfs_call *call, int rc, struct rd *body)
 {
@@ -744,6 +776,7 @@ static int on_abandoned(struct mfs_call *call, int rc, struct rd *body)
     struct mfs_create_rep created = { 0 };
     struct mfs_open_rep opened = { 0 };
     struct mfs_opendir_rep dir = { 0 };
+    struct mfs_readdir_rep list = { 0 };
     if (rc < 0)
         return 0;
     switch (call->op) {
@@ -758,8 +791,10 @@ static int on_abandoned(struct mfs_call *call, int rc, struct rd *body)
         break;
     case MFS_OP_open: rc = mfs_open_rep_get(body, &opened); break;
     case MFS_OP_opendir: rc = mfs_opendir_rep_get(body, &dir); break;
+    case MFS_OP_readdir: rc = mfs_readdir_rep_get(body, &list); break;
     default: break;
     }
+    drop_entries(call->session, rd_of(list.entries.ptr, list.entries.len));
     if (entry.entry.node)
         mfs_client_forget(call->client, entry.entry.node, 1);
     if (created.fh || opened.fh)
@@ -803,12 +838,12 @@ static void keep_head(struct file *f, const struct mfs_open_rep *m)
     f->head_until_ms = clock_mono_ms() + HEAD_KEPT_MS;
 }
 
-/* Answers a read from what came along with open, unless a change was reported since. */
+/* Answers a read from what came along with open, unless a change was made or reported since. */
 static bool read_from_head(fuse_req_t req, struct file *f, size_t size, off_t offset)
 {
     struct mfs_session *s = session_of(req);
     const struct mfs_known *n = f->head ? mfs_known_find(&s->nodes, f->node) : NULL;
-    if (!n || !n->has_stamp || clock_mono_ms() > f->head_until_ms || offset < 0)
+    if (!n || n->changes != f->changes || clock_mono_ms() > f->head_until_ms || offset < 0)
         return false;
     size_t at = (size_t)offset < f->head_len ? (size_t)offset : f->head_len;
     size_t left = f->head_len - at;
@@ -921,6 +956,8 @@ static int on_ahead(struct mfs_call *call, int rc, struct rd *body)
 
 static bool open_ahead(struct mfs_session *s, uint64_t node, const struct mfs_caller *who)
 {
+    const struct mfs_known *n = mfs_known_find(&s->nodes, node);
+    uint32_t changes = n ? n->changes : 0;
     struct ahead *a = free_ahead(s);
     struct mfs_call *call = a ? mfs_call_new(s->client, on_ahead) : NULL;
     if (!call)
@@ -928,7 +965,9 @@ static bool open_ahead(struct mfs_session *s, uint64_t node, const struct mfs_ca
     call->session = s;
     call->node = node;
     call->file = a;
-    *a = (struct ahead){ .node = node, .uid = who->uid, .asked_ms = clock_mono_ms() };
+    *a = (struct ahead){
+        .node = node, .uid = who->uid, .changes = changes, .asked_ms = clock_mono_ms()
+    };
     int rc =
         mfs_send_open(call, who, &(struct mfs_open_req){ node, MFS_O_RDONLY | MFS_O_HEAD }, 0);
     if (rc < 0) {
@@ -970,6 +1009,9 @@ static bool take_ahead(struct mfs_session *s, struct mfs_call *call,
     if (!a || a->uid != who->uid || a->is_stale || a->waiter ||
         clock_mono_ms() - a->asked_ms > AHEAD_KEPT_MS)
         return false;
+    const struct mfs_known *n = mfs_known_find(&s->nodes, call->node);
+    if (!n || n->changes != a->changes)
+        return false;
     a->waiter = call;
     s->client->stats.cache_hits++;
     if (a->is_answered) {
@@ -990,12 +1032,14 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     struct file *f = call->file = file_new(call);
     call->flags = (uint32_t)fi->flags;
     struct mfs_open_req m = { call->node, mfs_oflags_from_host(fi->flags) };
+    const struct mfs_known *known = mfs_known_find(&s->nodes, call->node);
+    if (f && known)
+        f->changes = known->changes;
     struct mfs_caller who = caller_of(req);
     bool is_read = (fi->flags & (O_ACCMODE | O_TRUNC | O_APPEND | O_DIRECT)) == O_RDONLY;
     if (f && is_read && call->client->opts.is_loose) {
-        const struct mfs_known *n = mfs_known_find(&s->nodes, call->node);
         uint64_t node = call->node;
-        if (!n || !n->has_stamp)
+        if (!known || !known->has_stamp)
             m.oflags |= MFS_O_HEAD;
         bool is_taken = take_ahead(s, call, &who);
         look_ahead(s, node, &who);
@@ -1188,6 +1232,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t s
         return;
     struct file *f = file_of(fi);
     f->is_written = true;
+    count_change(call->session, f->node);
     if (fi->writepage) {
         struct mfs_known *n = mfs_known_find(&call->session->nodes, f->node);
         if (n)
@@ -1211,8 +1256,10 @@ static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
         return;
     }
     struct mfs_call *call = begin(req, ino, on_done);
-    if (call)
-        SEND(fallocate, call, &m, 0);
+    if (!call)
+        return;
+    count_change(call->session, file_of(fi)->node);
+    SEND(fallocate, call, &m, 0);
 }
 
 static int on_lseek(struct mfs_call *call, int rc, struct rd *body)
@@ -1277,6 +1324,7 @@ static void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t offset_i
     call->size = length < 1U << 30 ? length : 1U << 30;
     struct file *to = file_of(fi_out);
     to->is_written = true;
+    count_change(call->session, to->node);
     struct mfs_copy_file_range_req m = { file_of(fi_in)->fh, (uint64_t)offset_in, to->fh,
                                          (uint64_t)offset_out, call->size };
     SEND(copy_file_range, call, &m, 0);
@@ -1348,13 +1396,6 @@ static size_t add_entry(fuse_req_t req, struct file *f, const struct mfs_dirent 
     return fuse_add_direntry_plus(req, text, size, name, &p, (off_t)d->next_cookie);
 }
 
-/* A name of the list that the kernel will not be told of with its node. */
-static void drop_entry(struct mfs_session *s, const struct mfs_dirent *d)
-{
-    if (d->has_entry)
-        mfs_client_forget(s->client, d->entry.node, 1);
-}
-
 /* Moves entries from r to the kernel's buffer text as long as they fit. Returns the length
  * used, or -EPROTO. */
 static ssize_t add_entries(fuse_req_t req, struct file *f, struct rd *r, char *text,
@@ -1385,10 +1426,8 @@ static ssize_t add_entries(fuse_req_t req, struct file *f, struct rd *r, char *t
 /* What is left of a list that nobody reads on. */
 static void drop_chunk(struct mfs_session *s, struct file *f)
 {
-    struct rd r = rd_of(f->chunk ? f->chunk + f->chunk_at : NULL, f->chunk_end - f->chunk_at);
-    struct mfs_dirent d;
-    while (f->chunk && rd_left(&r) && mfs_dirent_get(&r, &d) == 0)
-        drop_entry(s, &d);
+    drop_entries(s,
+                 rd_of(f->chunk ? f->chunk + f->chunk_at : NULL, f->chunk_end - f->chunk_at));
     free(take_ptr(&f->chunk));
     f->chunk_at = f->chunk_end = 0;
 }
@@ -1476,8 +1515,9 @@ static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t of
 
 static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+    struct mfs_session *s = session_of(req);
     struct file *f = file_of(fi);
-    drop_chunk(session_of(req), f); /* before the request may be answered and gone */
+    drop_chunk(s, f); /* before the request may be answered and gone */
     struct mfs_call *call = begin(req, ino, on_done);
     if (call) {
         struct mfs_releasedir_req m = { f->fh };
@@ -1867,6 +1907,7 @@ static void detach(struct mfs_session *s)
     for (size_t i = 0; i < AHEAD_MAX; i++)
         if (s->ahead[i].node && s->ahead[i].is_answered)
             drop_ahead(s, &s->ahead[i]);
+    list_init(&s->again);
     mfs_known_table_fini(&s->nodes);
     int rc = mfs_known_table_init(&s->nodes);
     (void)rc; /* answers still under way find an empty table, or none */
@@ -1921,6 +1962,7 @@ void mfs_session_hold(struct mfs_session *s, bool is_held)
 void mfs_session_free(struct mfs_session *s)
 {
     loop_fd_del(&s->watch);
+    loop_timer_del(&s->again_timer);
     list_remove(&s->link);
     if (s->se)
         fuse_session_destroy(s->se); /* closes fd */
@@ -1974,6 +2016,7 @@ int mfs_client_attach(struct mfs_client *c, size_t export_number, int fuse_fd, s
     s->export_number = export_number;
     s->root = c->exports[export_number].node;
     s->fd = take_fd(&fd);
+    list_init(&s->again);
     list_push_back(&c->sessions, &s->link);
     int rc = session_open(s);
     if (rc < 0) {
@@ -2008,6 +2051,23 @@ static void send_inval_entry(const struct mfs_kernel_notice *n)
     fuse_lowlevel_notify_inval_entry(s->se, n->node, n->name, strlen(n->name));
 }
 
+/* A notice that overtakes, inside the kernel, the first answer about its node finds no inode
+ * and is lost; then the inode comes into being with attributes that are old but promised. So
+ * for a node that the kernel has just been told of, it is said again. */
+static void repeat_notices(void *ctx)
+{
+    struct mfs_session *s = ctx;
+    LIST_EACH(&s->again, it, nx)
+    {
+        struct mfs_known *n = LIST_ENTRY(it, struct mfs_known, again);
+        struct mfs_kernel_notice notice = { .fn = send_inval_node,
+                                            .target = s,
+                                            .node = swap_root(s, n->number) };
+        list_remove(it);
+        mfs_notifier_add(s->client->notifier, &notice, (struct bytes){ NULL, 0 });
+    }
+}
+
 void mfs_session_inval_node(struct mfs_session *s, const struct mfs_inval_node_notice *n)
 {
     struct mfs_known *known = s->is_detached ? NULL : mfs_known_find(&s->nodes, n->node);
@@ -2020,6 +2080,12 @@ void mfs_session_inval_node(struct mfs_session *s, const struct mfs_inval_node_n
         drop_ahead(s, a);
     else if (a)
         a->is_stale = true;
+    known->changes++;
+    if (clock_mono_ms() - known->since_ms < FRESH_MS && !link_is_in(&known->again)) {
+        if (list_is_empty(&s->again))
+            loop_timer_set(s->client->loop, &s->again_timer, FRESH_MS, repeat_notices, s);
+        list_push_back(&s->again, &known->again);
+    }
     struct mfs_kernel_notice notice = { .fn = send_inval_node,
                                         .target = s,
                                         .node = swap_root(s, n->node),

@@ -100,6 +100,7 @@ void mfs_known_forget(struct mfs_known_table *t, uint64_t number, uint64_t nlook
     if (n->nlookup)
         return;
     list_remove(&n->link);
+    list_remove(&n->again);
     free(n);
     t->count--;
 }

@@ -28,6 +28,10 @@ struct mfs_known {
     bool is_small_file;      /* when it was last looked at: would come along with open */
     uint64_t plain_until_ms; /* it has no extended attributes, and a change of that would be
                                 reported */
+    uint32_t changes;        /* of its contents, by us or reported, so far */
+    /* Since when the kernel knows it; and in its session's list of notices to be repeated. */
+    uint64_t since_ms;
+    struct link again;
     /* Closings of files with locks that the server has not answered, and the lock requests that
      * wait for them (fuse.c). */
     unsigned closing;

@@ -118,7 +118,9 @@ static int fill(struct mfs_call *o, struct mfs_file *f, const struct mfs_readdir
                                 .name = bytes_of(k->name),
                                 .type = k->type,
                                 .ino = mfs_ino_of(o->srv, f->export_number, f->dev, k->ino) };
-        bool is_shown = is_dots(k->name) || !mfs_op_is_hidden(o, f->holder.node, k->name);
+        bool is_shown =
+            is_dots(k->name) || !(mfs_hidden_has_file(&o->srv->hidden, f->dev, k->ino) ||
+                                  mfs_op_is_hidden(o, f->holder.node, k->name));
         if (is_shown) {
             size_t needed = MFS_DIRENT_BYTES + d.name.len + (q->is_plus ? MFS_ENTRY_BYTES : 0);
             if (needed > size - wr_len(w))

@@ -153,6 +153,8 @@ static int secure_spot(struct mfs_call *o, const struct spot *s, struct mfs_iden
     if (rc < 0)
         return rc;
     mfs_identity_of(&stx, what);
+    if (mfs_hidden_has_file(&o->srv->hidden, what->dev, what->ino))
+        return -ENOENT;
     mfs_op_keep(o, mfs_node_secure(&o->srv->nodes, what, s->dir->export_number));
     return 0;
 }
@@ -211,13 +213,13 @@ int mfs_do_rename(struct mfs_call *o, const struct mfs_rename_req *q,
     if ((rc = may_move(o, &from, &to, flags & RENAME_EXCHANGE)) < 0)
         return rc;
     struct mfs_identity moved, replaced;
-    bool has_moved = secure_spot(o, &from, &moved) == 0;
+    if ((rc = secure_spot(o, &from, &moved)) < 0)
+        return rc;
     bool has_replaced = secure_spot(o, &to, &replaced) == 0;
     if (renameat2(from.dir->fd, from.name, to.dir->fd, to.name, flags) < 0)
         return -errno;
     struct mfs_place at = place_of(&to), back = place_of(&from);
-    if (has_moved)
-        mfs_node_moved(&o->srv->nodes, &moved, &at);
+    mfs_node_moved(&o->srv->nodes, &moved, &at);
     if (has_replaced && (flags & RENAME_EXCHANGE))
         mfs_node_moved(&o->srv->nodes, &replaced, &back);
     return 0;
@@ -278,9 +280,13 @@ static int open_existing(struct mfs_call *o, const struct spot *s, int flags)
     if (fd < 0)
         return fd;
     struct statx stx;
+    struct mfs_identity what;
     int rc = mfs_statx(fd, "", AT_EMPTY_PATH, &stx);
     if (rc < 0)
         return rc;
+    mfs_identity_of(&stx, &what);
+    if (mfs_hidden_has_file(&o->srv->hidden, what.dev, what.ino))
+        return -EACCES;
     if (S_ISDIR(stx.stx_mode))
         return -EISDIR;
     if (!S_ISREG(stx.stx_mode))

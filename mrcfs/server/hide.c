@@ -105,3 +105,15 @@ bool mfs_hide_is_above(const struct mfs_hide *h, const char *dir, const char *na
             return true;
     return false;
 }
+
+bool mfs_hide_is_whole(const struct mfs_hide *h, const char *pattern)
+{
+    for (size_t i = 0; i < h->show_count; i++) {
+        if (!is_path(h->show[i]))
+            continue;
+        enum relation r = relate("", pattern + 1, h->show[i]);
+        if (is_path(pattern) && r != APART)
+            return false;
+    }
+    return is_path(pattern);
+}

@@ -31,4 +31,7 @@ bool mfs_hide_is_hidden(const struct mfs_hide *h, const char *dir, const char *n
  * it. */
 bool mfs_hide_is_above(const struct mfs_hide *h, const char *dir, const char *name);
 
+/* Is this pattern an absolute path of which nothing is shown? */
+bool mfs_hide_is_whole(const struct mfs_hide *h, const char *pattern);
+
 #endif

@@ -30,6 +30,12 @@ static struct link *startable(struct mfs_pool *p)
     return NULL;
 }
 
+/* Everybody is busy and something could be started. mu held. */
+static bool is_short_of_workers(struct mfs_pool *p)
+{
+    return !p->idle && p->workers < MFS_WORKERS_MAX && startable(p);
+}
+
 /* Waits for a request; NULL when it is time to end. mu held. */
 static struct mfs_request *take(struct mfs_pool *p)
 {
@@ -47,6 +53,9 @@ static struct mfs_request *take(struct mfs_pool *p)
     p->bytes[rq->class] -= rq->len_bytes;
     p->started++;
     pthread_cond_broadcast(&p->has_space);
+    /* Whoever queued the others may have counted on this worker, which may now be stuck. */
+    if (is_short_of_workers(p))
+        pthread_cond_signal(&p->keeper_wanted);
     return rq;
 }
 
@@ -86,12 +95,6 @@ static int add_worker(struct mfs_pool *p)
     if (rc == 0)
         p->workers++;
     return -rc;
-}
-
-/* Everybody is busy and something could be started. mu held. */
-static bool is_short_of_workers(struct mfs_pool *p)
-{
-    return !p->idle && p->workers < MFS_WORKERS_MAX && startable(p);
 }
 
 /* Adds a worker when nothing was started for MFS_WORKERS_STUCK_MS although something could. */

@@ -239,7 +239,8 @@ static bool ask_hide(struct mfs_call *o, const struct mfs_node *dir, const char 
 
 bool mfs_op_is_hidden(struct mfs_call *o, const struct mfs_node *dir, const char *name)
 {
-    return ask_hide(o, dir, name, mfs_hide_is_hidden);
+    return mfs_hidden_has_name(&o->srv->hidden, &dir->identity, name) ||
+           ask_hide(o, dir, name, mfs_hide_is_hidden);
 }
 
 bool mfs_op_is_above_hidden(struct mfs_call *o, const struct mfs_node *dir, const char *name)
@@ -396,6 +397,11 @@ int mfs_op_enter(struct mfs_call *o, const struct mfs_place *at, int *fd, struct
     if (rc < 0) {
         fd_close(fd);
         return rc;
+    }
+    if (mfs_hidden_has_file(&o->srv->hidden, makedev(stx->stx_dev_major, stx->stx_dev_minor),
+                            stx->stx_ino)) {
+        fd_close(fd);
+        return -ENOENT;
     }
     *e = (struct mfs_entry){ 0 };
     struct mfs_seen seen = { at->export_number, stx, *fd, NULL };

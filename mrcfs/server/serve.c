@@ -121,6 +121,9 @@ int mfs_server_init(struct mfs_server *srv, const struct mfs_serve_opts *o, stru
         rc = add_export(srv, &o->exports[i], e);
     if (rc < 0)
         return rc;
+    rc = mfs_hidden_init(&srv->hidden, &srv->hide);
+    if (rc < 0)
+        return err_set(e, -rc, "hidden paths");
     rc = mfs_callers_init(&srv->callers);
     if (rc < 0)
         return err_set(e, -rc, "groups of this computer");
@@ -135,6 +138,7 @@ void mfs_server_fini(struct mfs_server *srv)
     mfs_id_map_fini(&srv->uids);
     mfs_id_map_fini(&srv->gids);
     mfs_callers_fini(&srv->callers);
+    mfs_hidden_fini(&srv->hidden);
     for (size_t i = 0; i < srv->export_count; i++)
         free(srv->exports[i].path);
     fd_close(&srv->proc_fd);

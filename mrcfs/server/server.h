@@ -11,6 +11,7 @@
 #include "mrcfs/ops.h"
 #include "mrcfs/server/caller.h"
 #include "mrcfs/server/files.h"
+#include "mrcfs/server/hidden.h"
 #include "mrcfs/server/hide.h"
 #include "mrcfs/server/locks.h"
 #include "mrcfs/server/nodes.h"
@@ -51,6 +52,7 @@ struct mfs_server {
     struct mfs_served exports[MFS_EXPORTS_MAX];
     size_t export_count;
     struct mfs_hide hide;
+    struct mfs_hidden hidden;
     struct mfs_id_map uids;
     struct mfs_id_map gids;
     bool is_single_user; /* MFS_FEATURE_SINGLE_USER */

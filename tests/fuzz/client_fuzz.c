@@ -109,6 +109,7 @@ static struct mfs_attr good_attr(struct world *w)
                               .nlink = 1,
                               .size = take(w, 1),
                               .mtime_sec = (int64_t)take(w, 1),
+                              .valid_ms = 1000,
                               .flags = (uint32_t)take(w, 1) };
 }
 
@@ -116,8 +117,8 @@ static struct mfs_attr good_attr(struct world *w)
 static void put_good(struct world *w, uint16_t op, struct wr *m)
 {
     static const uint8_t data[64];
-    struct mfs_entry e = { .node = 1 + take(w, 1) % 8, .attr = good_attr(w) };
-    uint8_t list[256];
+    struct mfs_entry e = { .node = 1 + take(w, 1) % 8, .attr = good_attr(w), .valid_ms = 1000 };
+    uint8_t list[2048];
     struct wr l = wr_of(list, sizeof list);
     switch (op) {
     case MFS_OP_lookup:
@@ -129,7 +130,8 @@ static void put_good(struct world *w, uint16_t op, struct wr *m)
     case MFS_OP_setattr: mfs_attr_put(m, &e.attr); break;
     case MFS_OP_readlink: put_bytes(m, bytes_of("target")); break;
     case MFS_OP_open:
-        mfs_open_rep_put(m, &(struct mfs_open_rep){ .fh = 1 + take(w, 1), .attr = e.attr });
+        mfs_open_rep_put(m, &(struct mfs_open_rep){
+                                1 + take(w, 1), e.attr, { data, (uint32_t)take(w, 1) % 65 } });
         break;
     case MFS_OP_create:
     case MFS_OP_tmpfile:
@@ -143,7 +145,9 @@ static void put_good(struct world *w, uint16_t op, struct wr *m)
             mfs_dirent_put(&l, &(struct mfs_dirent){ .next_cookie = take(w, 1),
                                                      .name = bytes_of("name"),
                                                      .type = 8,
-                                                     .ino = 7 });
+                                                     .ino = 7,
+                                                     .has_entry = i & 1,
+                                                     .entry = e });
         put_u8(m, (uint8_t)take(w, 1) & 1);
         put_bytes(m, (struct bytes){ list, (uint32_t)wr_len(&l) });
         break;
@@ -166,7 +170,7 @@ static void put_good(struct world *w, uint16_t op, struct wr *m)
 
 static void answer(struct world *w, bool is_good)
 {
-    uint8_t room[2048];
+    uint8_t room[4096];
     struct wr m = wr_of(room, sizeof room);
     if (!w->call_count)
         return;
@@ -383,7 +387,7 @@ static void ask_about_dir(struct world *w, bool is_closing)
                                  .size = 64 + (uint32_t)take(w, 1) * 8,
                                  .offset = take(w, 1) };
     if (!is_closing) {
-        ask(w, FUSE_READDIR, 1, &read, sizeof read);
+        ask(w, take(w, 1) & 1 ? FUSE_READDIR : FUSE_READDIRPLUS, 1, &read, sizeof read);
         return;
     }
     ask(w, FUSE_RELEASEDIR, 1, &(struct fuse_release_in){ .fh = fh },
@@ -460,12 +464,14 @@ static void set_up(struct world *w)
     w->bulk = bulk[0];
     w->kernel = kernel[0];
     say_hello(w);
+    unsigned choice = (unsigned)take(w, 1);
     struct mfs_client_opts o = { .loop = w->loop,
                                  .meta_fd = meta[1],
                                  .bulk_fd = bulk[1],
                                  .own_uid = 1000,
                                  .own_gid = 1000,
-                                 .is_single_user = take(w, 1) & 1,
+                                 .is_single_user = choice & 1,
+                                 .is_loose = choice & 2,
                                  .on_lost = on_lost,
                                  .ctx = w };
     if (mfs_client_new(&o, &w->client, &e) < 0 ||

@@ -52,3 +52,28 @@ listing()
 {
     (cd "$1" && find . -printf '%y %m %p %l %u\n' | sort && find . -type f -print0 | sort -z | xargs -0 sha256sum)
 }
+
+# bad WHAT STATUS REGEX COMMAND...: COMMAND ends soon with STATUS and says what is wrong in one sentence that matches REGEX. The
+# test goes on when it doesn't, and fails at the end by bad_end.
+bad_count=0
+complain()
+{
+    echo "WRONG: $*" >&2
+    bad_count=$((bad_count + 1))
+}
+bad()
+{
+    local what=$1 expected=$2 regex=$3 start status_got=0
+    shift 3
+    start=$(date +%s)
+    "$@" >"$tmp/bad.out" 2>"$tmp/bad.err" </dev/null || status_got=$?
+    echo "# $what: $(head -3 "$tmp/bad.err")"
+    [ "$status_got" = "$expected" ] || complain "$what: status $status_got instead of $expected"
+    grep -Eiq -- "$regex" "$tmp/bad.err" || complain "$what: should say '$regex'"
+    [ "$(wc -l <"$tmp/bad.err")" -le "${lines:-1}" ] || complain "$what: more than one sentence"
+    [ $(($(date +%s) - start)) -le "${seconds:-20}" ] || complain "$what: took $(($(date +%s) - start)) s"
+}
+bad_end()
+{
+    [ $bad_count = 0 ] || fail "$bad_count wrong"
+}

@@ -116,7 +116,7 @@ kill_test()
     done
     wait_for 15 sh -c "! '$lab' --name $name run n1 -- pgrep -f 'sleep 4321' >/dev/null"
     wait $pid 2>/dev/null
-    wait_for 10 sh -c "! '$lab' --name $name run n1 -- pgrep mrc-agent >/dev/null"
+    wait_for 10 sh -c "! '$lab' --name $name run n1 -- pgrep agent- >/dev/null"
 }
 for s in TERM HUP INT KILL; do
     kill_test $s

@@ -98,6 +98,6 @@ wait_for 20 test -s there
 "$lab" link head n1 --cut inf
 wait_for 20 test -s status
 same "status" 255 "$(cat status)"
-tail -n 1 err2 | grep -q '^mrc: n1 has not answered for 4 s' || fail "cut: $(cat err2)"
+tail -n 1 err2 | grep -q '^mrc: n1 has not answered for 8 s' || fail "cut: $(cat err2)"
 plain -o ConnectTimeout=2 n1 'echo fine'; refused "connecting over it" 'no answer from 10.77.0.1 .* within 2 s'
 "$lab" link head n1 --clear

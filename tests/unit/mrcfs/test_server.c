@@ -352,6 +352,28 @@ TEST(test_refused_options)
     (void)e;
 }
 
+/* Owners as numbers, when the client maps them itself. */
+TEST(test_numbers)
+{
+    struct mfs_export x = { fx_dir, false };
+    struct mfs_serve_opts o = { .exports = &x, .export_count = 1 };
+    if (geteuid() || fx_user)
+        return;
+    fx_put("f", "");
+    assert_return_code(chown(fx_path("f"), 1, 2), errno); /* daemon, bin */
+    assert_ok(wc_stop(&c));
+    assert_ok(wc_fork(&c, &o, 0));
+    c.features = MFS_FEATURE_NUMBERS;
+    c.uid = c.gid = 1234;
+    assert_ok(wc_greet(&c));
+    uint64_t f = fx_node("f");
+    assert_int_equal(rep.lookup.entry.attr.uid, 1);
+    assert_int_equal(rep.lookup.entry.attr.gid, 2);
+    assert_ok(CALL(setattr, f, 0, MFS_SET_UID | MFS_SET_GID, { .uid = 1234, .gid = 7 }));
+    assert_int_equal(fx_stat("f").st_uid, 0); /* our own is the server's own */
+    assert_int_equal(fx_stat("f").st_gid, 7);
+}
+
 TEST(test_single_user)
 {
     if (geteuid() || fx_user)
@@ -383,14 +405,14 @@ TEST(test_single_user)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        FX_TEST(test_read_write),  FX_TEST(test_big_messages),
-        FX_TEST(test_create),      FX_TEST(test_default_acl),
-        FX_TEST(test_append),      FX_TEST(test_append_from_several),
-        FX_TEST(test_unlinked),    FX_TEST(test_tmpfile),
-        FX_TEST(test_space),       FX_TEST(test_copy_file_range),
-        FX_TEST(test_size_limit),  FX_TEST(test_read_only),
-        FX_TEST(test_greeting),    FX_TEST(test_refused_options),
-        FX_TEST(test_single_user),
+        FX_TEST(test_read_write), FX_TEST(test_big_messages),
+        FX_TEST(test_create),     FX_TEST(test_default_acl),
+        FX_TEST(test_append),     FX_TEST(test_append_from_several),
+        FX_TEST(test_unlinked),   FX_TEST(test_tmpfile),
+        FX_TEST(test_space),      FX_TEST(test_copy_file_range),
+        FX_TEST(test_size_limit), FX_TEST(test_read_only),
+        FX_TEST(test_greeting),   FX_TEST(test_refused_options),
+        FX_TEST(test_numbers),    FX_TEST(test_single_user),
     };
     return fx_run("server", tests, ARRAY_LEN(tests));
 }

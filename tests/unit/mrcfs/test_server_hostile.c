@@ -261,6 +261,65 @@ TEST(test_hidden_paths)
     assert_ok(CALL(link, plain, ROOT, bytes_of("plain2")));
 }
 
+/* The same things by other paths: a link on the way, a second export, a hard link. */
+TEST(test_hidden_otherwise_reached)
+{
+    char netrc[128], cloud[128], keys[128], inner[128];
+    snprintf(netrc, sizeof netrc, "%s/.netrc", fx_dir);
+    snprintf(cloud, sizeof cloud, "%s/.config/cloud", fx_dir);
+    snprintf(keys, sizeof keys, "%s/.keys", fx_dir);
+    snprintf(inner, sizeof inner, "%s/dotfiles", fx_dir);
+    static const char *const dirs[] = { "dotfiles", "dotfiles/config", "dotfiles/config/cloud",
+                                        "dotfiles/keys" };
+    for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
+        assert_return_code(mkdir(fx_path(dirs[i]), 0777), errno);
+        assert_return_code(chmod(fx_path(dirs[i]), 0777), errno);
+    }
+    assert_return_code(symlink("dotfiles/config", fx_path(".config")), errno);
+    assert_return_code(symlink("dotfiles/keys", fx_path(".keys")), errno);
+    fx_put("dotfiles/config/cloud/token", "t");
+    fx_put("dotfiles/keys/id", "k");
+    fx_put(".netrc", "secret");
+    fx_put("plain", "");
+    assert_return_code(link(netrc, fx_path("dotfiles/netrc")), errno);
+    const char *const hide[] = { netrc, cloud, keys };
+    struct mfs_export x[2] = { { fx_dir, false }, { inner, false } };
+    assert_ok(wc_stop(&c));
+    fx_serve(&(struct mfs_serve_opts){
+        .exports = x, .export_count = 2, .hide = hide, .hide_count = 3 });
+    uint64_t dotfiles[2] = { fx_node("dotfiles"), 2 };
+    for (size_t i = 0; i < ARRAY_LEN(dotfiles); i++) {
+        uint64_t config = fx_node_in(dotfiles[i], "config");
+        static const char *const names[] = { "keys", "netrc" };
+        assert_error(CALL(lookup, config, bytes_of("cloud")), ENOENT);
+        assert_error(CALL(rename, config, bytes_of("cloud"), config, bytes_of("c"), 0), ENOENT);
+        assert_false(is_listed(config, "cloud"));
+        for (size_t k = 0; k < ARRAY_LEN(names); k++) {
+            struct bytes n = bytes_of(names[k]);
+            assert_error(CALL(lookup, dotfiles[i], n), ENOENT);
+            assert_error(CALL(create, dotfiles[i], n, 0644, 0, MFS_O_RDWR), EACCES);
+            assert_error(CALL(unlink, dotfiles[i], n), ENOENT);
+            assert_error(CALL(rename, dotfiles[i], n, dotfiles[i], bytes_of("x"), 0), ENOENT);
+            assert_false(is_listed(dotfiles[i], names[k]));
+        }
+    }
+    /* Made anew on the head: by the path, and by the link on its way. */
+    assert_return_code(unlink(netrc), errno);
+    fx_put(".netrc", "new");
+    assert_hidden(ROOT, ".netrc", fx_node("plain"));
+    /* The inode number of what went is not taken for it. */
+    assert_return_code(unlink(fx_path("dotfiles/netrc")), errno);
+    for (int i = 0; i < 50; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "new%d", i);
+        assert_ok(CALL(create, ROOT, bytes_of(name), 0644, 0, MFS_O_RDWR));
+    }
+    assert_return_code(rename(fx_path("dotfiles/config/cloud"), fx_path("old")), errno);
+    assert_return_code(mkdir(fx_path("dotfiles/config/cloud"), 0777), errno);
+    assert_error(CALL(lookup, fx_node_in(2, "config"), bytes_of("cloud")), ENOENT);
+    assert_error(CALL(mkdir, fx_node_in(2, "config"), bytes_of("cloud"), 0777, 0), EACCES);
+}
+
 TEST(test_hidden_patterns)
 {
     const char *const hide[] = { "id_*", "*.key", ".netrc" }, *const show[] = { "id_*.pub" };
@@ -567,6 +626,7 @@ int main(void)
         FX_TEST(test_swapped_links),
         FX_TEST(test_moved_out),
         FX_TEST(test_hidden_paths),
+        FX_TEST(test_hidden_otherwise_reached),
         FX_TEST(test_hidden_patterns),
         cmocka_unit_test(test_hide_rules),
         FX_TEST(test_malformed),

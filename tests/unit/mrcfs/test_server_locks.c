@@ -368,6 +368,33 @@ TEST(test_flock)
     assert_ok(set(d, 1, WR, 0, TO_END));
 }
 
+/* An open that waits until a program on the head gives up its lease holds up nothing else, even
+ * if there are more of them than workers at first. */
+TEST(test_opens_that_wait)
+{
+    enum { OPENS = 12 };
+    fx_put("f", "");
+    uint64_t f = fx_node("f"), ids[OPENS];
+    struct rd body;
+    int fd = open(fx_path("f"), O_RDWR | O_CLOEXEC);
+    signal(SIGIO, SIG_IGN);
+    if (fcntl(fd, F_SETLEASE, F_WRLCK) < 0) {
+        print_message("no leases on %s: not tested\n", fx_dir);
+        close(fd);
+        return;
+    }
+    for (int i = 0; i < OPENS; i++)
+        ids[i] = SEND(open, f, MFS_O_RDWR);
+    for (int i = 0; i < 5; i++)
+        assert_ok(CALL(getattr, ROOT, 0));
+    assert_int_equal(wc_wait(&c, ids[0], 30, &body), -ETIMEDOUT);
+    assert_ok(CALL(mkdir, ROOT, bytes_of("d"), 0755, 0));
+    assert_return_code(fcntl(fd, F_SETLEASE, F_UNLCK), errno);
+    for (int i = 0; i < OPENS; i++)
+        assert_ok(AWAIT(open, ids[i]));
+    close(fd);
+}
+
 /* ---- the shadow ---- */
 
 static void hold(struct mfs_held **list, uint8_t type, uint64_t start, uint64_t end)
@@ -419,6 +446,7 @@ int main(void)
         FX_TEST(test_many_owners),
         FX_TEST(test_lock_after_rename_and_chmod),
         FX_TEST(test_flock),
+        FX_TEST(test_opens_that_wait),
         cmocka_unit_test(test_held),
     };
     return fx_run("server_locks", tests, ARRAY_LEN(tests));

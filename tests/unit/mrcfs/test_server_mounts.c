@@ -70,7 +70,7 @@ TEST(test_no_inodes)
     assert_ok(mount_tmpfs(fx_path("other"), "nr_inodes=4,mode=0777"));
     uint64_t other = fx_node("other");
     int rc = 0;
-    char name[8];
+    char name[16];
     for (int i = 0; rc == 0 && i < 10; i++) {
         snprintf(name, sizeof name, "%d", i);
         rc = CALL(mkdir, other, bytes_of(name), 0755, 0);

@@ -1,0 +1,133 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What goes wrong between mrc and its target, and in jobs: each time one clear sentence, soon, and the right exit status.
+set -u
+. "${top_srcdir:-.}/tests/lib/functions.sh"
+. "$top_srcdir/tests/lib/mrc_lab.sh"
+requires setsid
+lab_up 1
+limit=50
+# No terminal anywhere: nobody can be asked.
+m() { here timeout $limit setsid -w mrc -F "$conf" "$@"; }
+
+echo "# connection"
+bad "unknown host" 255 'no-such-host\.invalid.*not found' m alice@no-such-host.invalid true
+bad "nobody answers there" 255 'n1.*refused the connection|refused.*SSH server on port 2' m -p 2 alice@n1 true
+seconds=12 bad "no such computer" 255 '10\.77\.0\.99' m -o ConnectTimeout=5 alice@10.77.0.99 true
+bad "wrong user" 255 'permission denied for nobodyhere@n1.*no terminal' m nobodyhere@n1 true
+ssh-keygen -q -t ed25519 -N '' -f "$home/other" && chown "$user:" "$home/other"
+sed "s,IdentityFile .*,IdentityFile $home/other," "$conf" >"$home/other.conf"
+bad "refused key" 255 'permission denied for alice@n1.*other' m -F "$home/other.conf" -o BatchMode=yes alice@n1 true
+askpass=$tmp/askpass
+printf '#!/bin/sh\necho wrong\n' >"$askpass" && chmod 755 "$askpass"
+bad "wrong password" 255 'permission denied for alice@n1.*password' \
+    here env SSH_ASKPASS="$askpass" SSH_ASKPASS_REQUIRE=force timeout $limit setsid -w mrc -F "$conf" -o PubkeyAuthentication=no -o NumberOfPasswordPrompts=1 alice@n1 true
+printf '#!/bin/sh\necho lab-secret\n' >"$askpass"
+same "right password" n1 "$(SSH_ASKPASS="$askpass" SSH_ASKPASS_REQUIRE=force m -o PubkeyAuthentication=no alice@n1 uname -n 2>&1)"
+sed -e 's/^\([^ ]* [^ ]*\) .*/\1 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA/' "$(awk '/UserKnownHostsFile/ {print $2}' "$conf")" |
+    grep ed25519 >"$home/known_hosts"
+chown "$user:" "$home/known_hosts"
+lines=9 bad "changed host key" 255 'key.*(changed|not the one)' m -o UserKnownHostsFile="$home/known_hosts" alice@n1 true
+: >"$home/known_hosts"
+bad "unknown host key" 255 'key.*n1|n1.*key' m -o UserKnownHostsFile="$home/known_hosts" alice@n1 true
+bad "no host" 255 '.' m ''
+bad "bad option" 255 'no-such-option' m --no-such-option alice@n1 true
+bad "--via without a shell" 255 'via.*false' m --via false alice@n1 true
+lines=2 bad "--via not found" 255 'via.*no-such-program' m --via no-such-program alice@n1 true
+
+echo "# command, directory, trees"
+bad "not found" 127 'n1: no-such-command: command not found' m alice@n1 no-such-command
+bad "not found, by path" 127 'n1: ./no-such: command not found' m alice@n1 ./no-such
+echo 'x' >"$home/work/plain" && chown "$user:" "$home/work/plain"
+bad "not executable" 126 'n1: ./plain: Permission denied' m alice@n1 ./plain
+bad "a directory" 126 'n1: /usr: ' m alice@n1 /usr
+printf '#!/no/such/interpreter\n' >"$home/work/script" && chmod 755 "$home/work/script"
+bad "interpreter missing" 127 'n1: ./script: .*(interpreter|No such file)' m alice@n1 ./script
+bad "working directory missing" 255 '/no/such' m --directory /no/such alice@n1 true
+dir=/usr/share
+same "a working directory of the system's is the target's" /usr/share "$(m alice@n1 pwd)"
+mkdir -p "$tmp/usr" "/usr/share/mrc-test-$$" && at_exit 'rmdir "/usr/share/mrc-test-$$"' && node rmdir "/usr/share/mrc-test-$$"
+dir=/usr/share/mrc-test-$$
+bad "working directory missing there" 255 "n1: the working directory $dir can't be entered on the target" m alice@n1 true
+dir=$home/work
+bad "working directory was removed" 255 'working directory' here sh -c "mkdir gone && cd gone && rmdir ../gone && exec mrc -F $conf alice@n1 true"
+bad "tree missing" 255 '/no/such/tree' m --head /no/such/tree alice@n1 true
+bad "tree is a file" 255 'plain.*must be a directory' m --head "$home/work/plain" alice@n1 true
+mkdir -m 700 "$tmp/closed"
+bad "tree not ours" 2 "closed.*Permission denied" m --head "$tmp/closed" alice@n1 ls "$tmp/closed"
+
+echo "# files"
+mkdir -m 755 "$home/work/roots" && echo s >"$home/work/roots/f" && chmod 600 "$home/work/roots/f"
+bad "permission denied on the head" 1 'Permission denied' m alice@n1 cat roots/f
+bad "and to write" 2 'Permission denied' m alice@n1 sh -c 'echo x > roots/g'
+ln -s loop2 "$home/work/loop1" && ln -s loop1 "$home/work/loop2"
+bad "a loop of links" 1 'Too many levels' m alice@n1 cat loop1
+ln -s /no/where "$home/work/dangling" && ln -s ../../outside "$home/work/out" && echo o >"$tmp/outside"
+bad "a dangling link" 1 'No such file' m alice@n1 cat dangling
+bad "a link out of the export" 1 'No such file' m alice@n1 cat out
+ln -s ../../../../../../../../etc/passwd "$home/work/passwd"
+same "a link into the target's" "$(node sha256sum /etc/passwd | cut -c1-64)" "$(m alice@n1 sha256sum passwd | cut -c1-64)"
+mkdir "$tmp/full" && mount -t tmpfs -o size=1m none "$tmp/full" && at_exit 'umount -l "$tmp/full"' && chown "$user:" "$tmp/full"
+dir=$tmp/full
+bad "disk of the head is full" 1 'No space left' m alice@n1 dd if=/dev/zero of=big bs=64k count=100 status=none conv=fsync
+same "nothing above what fits" yes "$([ "$(stat -c %s "$tmp/full/big")" -le 1048576 ] && echo yes)"
+bad "full, without fsync" 1 'No space left' m alice@n1 cp /usr/bin/bash big2
+rm -f "$tmp/full"/*
+bad "full, shell" 1 'No space left' m alice@n1 sh -c 'i=0; while [ $i -lt 40 ]; do i=$((i+1)); head -c 40000 /dev/zero > f$i || exit 1; done'
+bad "full, append" 1 'No space left' m alice@n1 sh -c 'while head -c 4096 /dev/zero >> app; do :; done; exit 1'
+dir=$home/work
+same "10,000 open files" 10000 "$(m alice@n1 python3 -c '
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (10100, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+import os
+os.mkdir("many"); f = []
+for i in range(10000):
+    f.append(os.open(f"many/{i}", os.O_RDWR | os.O_CREAT))
+os.write(f[9999], b"last")
+print(len(f))')"
+same "the last" last "$(cat "$home/work/many/9999")"
+
+echo "# a killed part"
+# victim WHICH: the process id of a part of the running mrc
+mrc_pid() { pgrep -o -u "$user" -f "^mrc -F $conf"; }
+begin()
+{
+    m alice@n1 sh -c 'touch begun; sleep 4321; :' 2>"$tmp/bad.err" </dev/null &
+    waiter=$!
+    wait_for 20 test -e "$home/work/begun"
+}
+ended() # WHAT REGEX
+{
+    local start status_got=0
+    start=$(date +%s)
+    wait $waiter || status_got=$?
+    echo "# $1: $(cat "$tmp/bad.err")"
+    [ $status_got = 255 ] || complain "$1: status $status_got"
+    grep -Eiq -- "$2" "$tmp/bad.err" || complain "$1: should say '$2'"
+    [ "$(wc -l <"$tmp/bad.err")" -le 2 ] || complain "$1: too many words"
+    [ $(($(date +%s) - start)) -le 30 ] || complain "$1: took $(($(date +%s) - start)) s"
+    rm "$home/work/begun"
+    wait_for 20 eval '! node pgrep -f "sleep 4321" >/dev/null'
+    same "$1: no mounts left" "" "$(node awk '$3 ~ /fuse/' /proc/1/mounts)"
+}
+children() { pgrep -P "$(mrc_pid)"; }
+begin
+node sh -c 'kill -9 $(pgrep -o agent-)'
+ended "killed agent" 'n1'
+begin
+for p in $(children); do
+    [ "$(ps -o pgid= -p "$p" | tr -d ' ')" = "$p" ] && server=$p || transport=$p
+done
+kill -9 "$transport"
+ended "killed transport" 'n1'
+begin
+for p in $(children); do
+    [ "$(ps -o pgid= -p "$p" | tr -d ' ')" = "$p" ] && server=$p
+done
+kill -9 "$server"
+ended "killed file server" 'file server'
+begin
+node sh -c 'kill -9 $(pgrep -f "^sshd: alice")'
+ended "killed sshd" 'n1'
+bad_end
+echo "all passed"
