@@ -25,6 +25,7 @@ dist_man_MANS += mrc/mrc.1
 noinst_LIBRARIES += mrc/libmrc.a
 mrc_libmrc_a_CPPFLAGS = $(AM_CPPFLAGS) $(SSH2_CFLAGS)
 mrc_libmrc_a_SOURCES = \
+  mrc/agents.c mrc/agents.h \
   mrc/ask.c mrc/ask.h \
   mrc/connect.c mrc/mrc.h mrc/remote.c \
   mrc/dial.c mrc/dial.h \

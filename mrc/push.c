@@ -21,208 +21,22 @@
 #include "common/sys/fd.h"
 #include "common/sys/mem.h"
 
-#include <dirent.h>
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <fnmatch.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum {
     STEP_TIMEOUT_MS = 60000, /* without a byte either way, once the shell there has spoken */
     EARLY_BYTES = 64 << 10,
-    AGENT_BYTES = 64 << 20, /* largest agent */
     PEEK_BYTES = 4096
 };
-
-/* ---- agents on this computer ---- */
-
-static const struct machine {
-    uint16_t elf;
-    const char *arch;     /* uname -m */
-    const char *patterns; /* other words for it, as patterns of sh */
-} machines[] = {
-    { EM_X86_64, "x86_64", "x86_64|amd64" }, { EM_AARCH64, "aarch64", "aarch64|arm64" },
-    { EM_386, "i686", "i[3456]86" },         { EM_ARM, "armv7l", "armv[678]*|armhf" },
-    { EM_RISCV, "riscv64", "riscv64" },      { EM_PPC64, "ppc64le", "ppc64le" },
-    { EM_S390, "s390x", "s390x" },
-};
-
-static const struct machine *machine_of(const char *arch)
-{
-    for (size_t i = 0; i < ARRAY_LEN(machines); i++)
-        if (strcmp(machines[i].arch, arch) == 0)
-            return &machines[i];
-    return NULL;
-}
-
-/* Would the script take the file for what uname -m there says? */
-static bool is_arch(const struct mrc_agent_file *f, const char *said)
-{
-    const struct machine *m = machine_of(f->arch);
-    for (const char *at = m ? m->patterns : f->arch; *at;) {
-        char pattern[16];
-        size_t n = strcspn(at, "|");
-        snprintf(pattern, sizeof pattern, "%.*s", (int)n, at);
-        if (fnmatch(pattern, said, 0) == 0)
-            return true;
-        at += n;
-        at += *at == '|';
-    }
-    return false;
-}
-
-static uint32_t cksum_table[256];
-
-static void fill_cksum_table(void)
-{
-    for (uint32_t i = 0; i < 256; i++) {
-        uint32_t v = i << 24;
-        for (int bit = 0; bit < 8; bit++)
-            v = v & 0x80000000u ? v << 1 ^ 0x04c11db7u : v << 1;
-        cksum_table[i] = v;
-    }
-}
-
-uint32_t mrc_cksum_add(uint32_t sum, const void *ptr, size_t len_bytes)
-{
-    if (!cksum_table[1])
-        fill_cksum_table();
-    const uint8_t *at = ptr;
-    for (size_t i = 0; i < len_bytes; i++)
-        sum = sum << 8 ^ cksum_table[(sum >> 24 ^ at[i]) & 255];
-    return sum;
-}
-
-uint32_t mrc_cksum_end(uint32_t sum, uint64_t len_bytes)
-{
-    for (; len_bytes; len_bytes >>= 8) {
-        uint8_t byte = (uint8_t)len_bytes;
-        sum = mrc_cksum_add(sum, &byte, 1);
-    }
-    return ~sum;
-}
-
-static int cksum_of(int fd, uint64_t len_bytes, uint32_t *out)
-{
-    uint8_t piece[32 << 10];
-    uint32_t sum = 0;
-    for (uint64_t done = 0; done < len_bytes;) {
-        ssize_t n = pread(fd, piece, sizeof piece, (off_t)done);
-        if (n <= 0)
-            return n < 0 ? -errno : -EIO;
-        sum = mrc_cksum_add(sum, piece, (size_t)n);
-        done += (uint64_t)n;
-    }
-    *out = mrc_cksum_end(sum, len_bytes);
-    return 0;
-}
-
-/* Fills in *f from the file. Returns 0, -ENOENT, -ENOEXEC it is no agent, -errno. */
-static int look_at(const char *path, struct mrc_agent_file *f)
-{
-    AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    Elf64_Ehdr head; /* e_machine is at the same place in both classes */
-    ssize_t n = pread(fd, &head, sizeof head, 0);
-    if (n < (ssize_t)sizeof(Elf32_Ehdr) || memcmp(head.e_ident, ELFMAG, SELFMAG) != 0)
-        return -ENOEXEC;
-    *f = (struct mrc_agent_file){ 0 };
-    for (size_t i = 0; i < ARRAY_LEN(machines); i++)
-        if (machines[i].elf == head.e_machine)
-            snprintf(f->arch, sizeof f->arch, "%s", machines[i].arch);
-    uint8_t hash[CRYPTO_SHA256_BYTES];
-    int rc = f->arch[0] ? crypto_sha256_file(fd, hash, &f->len_bytes) : -ENOEXEC;
-    if (rc == 0 && f->len_bytes > AGENT_BYTES)
-        rc = -EFBIG;
-    if (rc == 0)
-        rc = cksum_of(fd, f->len_bytes, &f->cksum);
-    if (rc < 0)
-        return rc;
-    for (size_t i = 0; i < sizeof hash; i++)
-        snprintf(f->hash + 2 * i, 3, "%02x", hash[i]);
-    snprintf(f->path, sizeof f->path, "%s", path);
-    return 0;
-}
-
-/* Adds the file unless it is missing or an agent for its architecture is there already. */
-static int add(struct mrc_agents *a, const char *path, struct err *e)
-{
-    AUTO_FREE struct mrc_agent_file *f = malloc(sizeof *f);
-    int rc = f ? look_at(path, f) : -ENOMEM;
-    if (rc == -ENOENT || rc == -ENOTDIR)
-        return 0;
-    if (rc == -ENOEXEC)
-        return err_set(e, 0, "%s is not an agent for an architecture that is known", path);
-    if (rc < 0)
-        return err_set(e, -rc, "agent %s", path);
-    for (size_t i = 0; i < a->count; i++)
-        if (strcmp(a->file[i].arch, f->arch) == 0)
-            return 0;
-    if (a->count < MRC_AGENTS_MAX)
-        a->file[a->count++] = *f;
-    return 0;
-}
-
-static int add_folder(struct mrc_agents *a, const char *folder, struct err *e)
-{
-    DIR *d = opendir(folder);
-    int rc = 0;
-    for (struct dirent *entry; d && rc == 0 && (entry = readdir(d));) {
-        char path[PATH_MAX];
-        if (entry->d_name[0] != '.' && (size_t)snprintf(path, sizeof path, "%s/%s/mrc-agent",
-                                                        folder, entry->d_name) < sizeof path)
-            rc = add(a, path, e);
-    }
-    if (d)
-        closedir(d);
-    return rc;
-}
-
-int mrc_agents_find(struct mrc_agents *a, struct err *e)
-{
-    *a = (struct mrc_agents){ 0 };
-    const char *named = getenv("MRC_AGENT");
-    int rc = 0;
-    if (named && *named) {
-        rc = add(a, named, e);
-        if (rc == 0 && !a->count)
-            return err_set(e, ENOENT, "agent %s ($MRC_AGENT)", named);
-        return rc;
-    }
-    char path[PATH_MAX + 16];
-    ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
-    if (n > 0) {
-        path[n] = 0;
-        char *slash = strrchr(path, '/');
-        size_t room = sizeof path - (size_t)(slash + 1 - path);
-        snprintf(slash + 1, room, "mrc-agent");
-        rc = add(a, path, e);
-        if (rc == 0 && !a->count) { /* a build tree, for programs of other folders */
-            snprintf(slash + 1, room, "../mrc/mrc-agent");
-            rc = add(a, path, e);
-        }
-    }
-    if (rc == 0)
-        rc = add(a, PKGLIBEXECDIR "/mrc-agent", e);
-    if (rc == 0)
-        rc = add_folder(a, PKGLIBEXECDIR "/agents", e);
-    if (rc == 0 && !a->count)
-        return err_set(e, ENOENT,
-                       "no mrc-agent beside this program or in %s: is mrc installed "
-                       "completely?",
-                       PKGLIBEXECDIR);
-    return rc;
-}
 
 /* ---- the script ---- */
 
@@ -322,8 +136,7 @@ int mrc_push_command(char *text, size_t size_bytes, char nonce[MRC_PUSH_NONCE_BY
     bool fits = put(text, size_bytes, &used, script_begin, nonce);
     for (size_t i = 0; i < o->agents->count; i++) {
         const struct mrc_agent_file *f = &o->agents->file[i];
-        const struct machine *m = machine_of(f->arch);
-        fits = fits && put(text, size_bytes, &used, script_agent, m ? m->patterns : f->arch,
+        fits = fits && put(text, size_bytes, &used, script_agent, mrc_agent_patterns(f),
                            f->hash, (unsigned long long)f->len_bytes, (unsigned long)f->cksum);
     }
     if (o->cache_dir)
@@ -595,7 +408,7 @@ static int on_need(struct push *p, struct err *e)
         return err_set(e, EPROTO, "%s asks for the agent again and again", p->o->host);
     const struct mrc_agents *a = p->o->agents;
     for (size_t i = 0; i < a->count; i++)
-        if (is_arch(&a->file[i], p->reader.arch))
+        if (mrc_agent_is_for(&a->file[i], p->reader.arch))
             return upload(p->fd, &p->reader, &a->file[i], p->report, e);
     return no_agent(&p->reader, p->o, e);
 }

@@ -8,8 +8,8 @@
 
 #include "common/base/attr.h"
 #include "common/base/err.h"
+#include "mrc/agents.h"
 
-#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,32 +19,12 @@
 #define MRC_AGENT_MAGIC "\n\001mrc-agent-stream-1\002\n"
 
 enum {
-    MRC_AGENTS_MAX = 8,
     MRC_PUSH_COMMAND_BYTES = 16 << 10, /* holds every command of mrc_push_command */
     MRC_PUSH_NONCE_BYTES = 17,
     MRC_PUSH_LINE_MAX = 1024,     /* one line of the script there */
     MRC_PUSH_NOISE_MAX = 1 << 20, /* bytes before the agent's magic that are skipped */
     MRC_PUSH_PLACES_MAX = 8       /* uploads of one start: candidates for the cache folder */
 };
-
-/* An agent executable on this computer. */
-struct mrc_agent_file {
-    char path[PATH_MAX];
-    char arch[16]; /* as uname -m prints it, from the ELF header */
-    char hash[65]; /* SHA-256, hexadecimal */
-    uint64_t len_bytes;
-    uint32_t cksum; /* POSIX cksum */
-};
-
-struct mrc_agents {
-    struct mrc_agent_file file[MRC_AGENTS_MAX];
-    size_t count;
-};
-
-/* Finds one agent per architecture: $MRC_AGENT only, if it is set; else mrc-agent beside this
- * program, then in PKGLIBEXECDIR and PKGLIBEXECDIR/agents/ARCH/.
- * Returns 0; -ENOENT none; -errno, with words. */
-MUST int mrc_agents_find(struct mrc_agents *a, struct err *e);
 
 struct mrc_push_opts {
     const struct mrc_agents *agents; /* borrowed for both calls */
@@ -105,9 +85,5 @@ struct mrc_push_reader {
 void mrc_push_reader_init(struct mrc_push_reader *r, const char *nonce);
 enum mrc_push_event mrc_push_feed(struct mrc_push_reader *r, const uint8_t *ptr,
                                   size_t len_bytes, size_t *used);
-
-/* POSIX cksum of a piece: start with 0, give the sum so far; end by mrc_cksum_end. */
-uint32_t mrc_cksum_add(uint32_t sum, const void *ptr, size_t len_bytes);
-uint32_t mrc_cksum_end(uint32_t sum, uint64_t len_bytes);
 
 #endif

@@ -21,7 +21,7 @@ cache=$tmp/home/.cache/mrc
 push()
 {
     functions_status=0
-    printf 'hello' | HOME=$tmp/home timeout 60 "$driver" "$@" > "$tmp/out" 2> "$tmp/err" || functions_status=$?
+    printf 'hello' | HOME=$tmp/head timeout 60 "$driver" -h "$tmp/home" "$@" > "$tmp/out" 2> "$tmp/err" || functions_status=$?
 }
 expect_ok()
 {
@@ -158,8 +158,8 @@ if [ "$(id -u)" = 0 ] && unshare -m true 2> /dev/null; then
     }
     cat > "$tmp/inside.sh" << EOF
 rm -rf $tmp/marks; mkdir $tmp/marks
-for i in 1 2; do printf hello | HOME=$tmp/home timeout 60 $driver 'exec sh -c "\$1"' > $tmp/marks/out\$i 2> $tmp/marks/err\$i; done
-printf hello | timeout 60 $driver -c $tmp/home/.cache/only 'exec sh -c "\$1"' > $tmp/marks/out3 2> $tmp/marks/err3
+for i in 1 2; do printf hello | HOME=$tmp/head timeout 60 $driver -h $tmp/home 'exec sh -c "\$1"' > $tmp/marks/out\$i 2> $tmp/marks/err\$i; done
+printf hello | HOME=$tmp/head timeout 60 $driver -c $tmp/home/.cache/only 'exec sh -c "\$1"' > $tmp/marks/out3 2> $tmp/marks/err3
 ls $tmp/home/.cache/* > $tmp/marks/left
 EOF
     for case in noexec,size=8m size=64k; do

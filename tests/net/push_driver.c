@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* push_driver.c: starts the agent by a shell command, for the tests of the upload:
- *     push_driver [-c cache folder] [-e early text] [-a arguments] [-s "shell -c"] command of
- * sh The command's $1 is the line for the login shell. What comes behind the agent's magic goes
- * to our standard output; our standard input goes to the agent. Prints "uploaded N" or "cached"
- * to stderr. */
+ *
+ *     push_driver [-h home there] [-c cache folder] [-e early text] [-a arguments] command
+ *
+ * The command is for sh; its $1 is the line for the login shell. What comes behind the agent's
+ * magic goes to our standard output; our standard input goes to the agent. Prints "uploaded N"
+ * or "cached" to stderr. */
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
 #include "mrc/push.h"
@@ -37,10 +39,12 @@ int main(int argc, char **argv)
     char nonce[MRC_PUSH_NONCE_BYTES];
     struct mrc_push_report report;
     struct err e = { 0 };
+    const char *home = NULL;
     int letter, pair[2];
     log_init("push_driver", LOG_NORMAL);
-    while ((letter = getopt(argc, argv, "+c:e:a:")) >= 0) {
+    while ((letter = getopt(argc, argv, "+h:c:e:a:")) >= 0) {
         switch (letter) {
+        case 'h': home = optarg; break;
         case 'c': o.cache_dir = optarg; break;
         case 'e':
             o.early = optarg;
@@ -58,6 +62,8 @@ int main(int argc, char **argv)
     if (rc == 0 && fd_socketpair(pair) < 0)
         return 98;
     if (rc == 0 && fork() == 0) {
+        if (home)
+            setenv("HOME", home, 1);
         dup2(pair[1], STDIN_FILENO);
         dup2(pair[1], STDOUT_FILENO);
         execlp("sh", "sh", "-c", argv[optind], "sh", command, (char *)NULL);

@@ -141,18 +141,7 @@ TEST(arguments_that_can_not_be_passed)
     assert_ok(mrc_push_command(text, sizeof text, nonce, &o, &e));
 }
 
-TEST(cksum)
-{
-    /* printf '' | cksum; printf 123456789 | cksum; head -c 1000 /dev/zero | cksum */
-    static const uint8_t zeros[1000];
-    assert_int_equal(mrc_cksum_end(0, 0), 4294967295u);
-    assert_int_equal(mrc_cksum_end(mrc_cksum_add(0, "123456789", 9), 9), 930766865u);
-    assert_int_equal(
-        mrc_cksum_end(mrc_cksum_add(mrc_cksum_add(0, zeros, 300), zeros, 700), 1000),
-        2610763910u);
-}
-
 UNIT_MAIN(cmocka_unit_test(warm), cmocka_unit_test(cold), cmocka_unit_test(foreign_bytes),
           cmocka_unit_test(long_lines_and_noise_are_bounded),
           cmocka_unit_test(command_passes_every_login_shell),
-          cmocka_unit_test(arguments_that_can_not_be_passed), cmocka_unit_test(cksum))
+          cmocka_unit_test(arguments_that_can_not_be_passed))
