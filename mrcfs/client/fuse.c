@@ -75,6 +75,7 @@ struct mfs_session {
     int fd;
     struct loop_fd watch;
     struct mfs_known_table nodes;
+    struct link files; /* open ones: the kernel may go without closing them */
     struct link again; /* nodes whose notice is to be repeated */
     struct loop_timer again_timer;
     struct mfs_raw_init init;
@@ -86,7 +87,8 @@ struct mfs_session {
 
 /* An open file or directory; FUSE's handle is its address. */
 struct file {
-    uint64_t fh; /* the server's */
+    struct link open; /* in its session's files */
+    uint64_t fh;      /* the server's */
     uint64_t node;
     bool is_written; /* since the last flush */
     bool had_locks;  /* of any kind, asked for through it */
@@ -699,8 +701,10 @@ static void resume_locks(struct mfs_known *n);
 static struct file *file_new(struct mfs_call *call)
 {
     struct file *f = calloc(1, sizeof *f);
-    if (f)
+    if (f) {
         f->node = call->node;
+        list_push_back(&call->session->files, &f->open);
+    }
     return f;
 }
 
@@ -708,6 +712,7 @@ static void file_free(struct file *f)
 {
     if (!f)
         return;
+    list_remove(&f->open);
     free(f->chunk);
     free(f->head);
     free(f);
@@ -1968,6 +1973,10 @@ void mfs_session_free(struct mfs_session *s)
         fuse_session_destroy(s->se); /* closes fd */
     else
         fd_close(&s->fd);
+    while (!list_is_empty(&s->files))
+        file_free(LIST_ENTRY(s->files.next, struct file, open));
+    for (size_t k = 0; k < AHEAD_MAX; k++)
+        free(s->ahead[k].head);
     mfs_known_table_fini(&s->nodes);
     free(s);
 }
@@ -2016,6 +2025,7 @@ int mfs_client_attach(struct mfs_client *c, size_t export_number, int fuse_fd, s
     s->export_number = export_number;
     s->root = c->exports[export_number].node;
     s->fd = take_fd(&fd);
+    list_init(&s->files);
     list_init(&s->again);
     list_push_back(&c->sessions, &s->link);
     int rc = session_open(s);
