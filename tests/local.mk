@@ -90,7 +90,9 @@ tests_unit_mrc_test_sshconf_LDADD = mrc/libmrc.a common/libcommon.a $(SODIUM_LIB
 # The upload of an agent through a shell, for tests/net/mrc-push.sh.
 check_PROGRAMS += tests/net/push_driver tests/net/fake_agent
 tests_net_push_driver_LDADD = mrc/libmrc.a common/libcommon.a $(SODIUM_LIBS)
+if !SANITIZE
 tests_net_fake_agent_LDFLAGS = $(AM_LDFLAGS) -static
+endif
 tests_net_fake_agent_LDADD =
 TESTS += tests/net/mrc-push.sh
 EXTRA_DIST += tests/net/mrc-push.sh

@@ -162,7 +162,7 @@ for i in 1 2; do printf hello | HOME=$tmp/head timeout 60 $driver -h $tmp/home '
 printf hello | HOME=$tmp/head timeout 60 $driver -c $tmp/home/.cache/only 'exec sh -c "\$1"' > $tmp/marks/out3 2> $tmp/marks/err3
 ls $tmp/home/.cache/* > $tmp/marks/left
 EOF
-    for case in noexec,size=8m size=64k; do
+    for case in noexec,size=64m size=$(($(stat -c %s "$MRC_AGENT") / 2048))k; do
         inside $case
         for i in 1 2; do same "$case $i" hello "$(sed 1d "$tmp/marks/out$i")"; done
         grep -q uploaded "$tmp/marks/err1" || fail "$case: $(cat "$tmp/marks/err1")"
