@@ -964,7 +964,9 @@ static int list_methods(struct ssh *s, char *offered, size_t size_bytes, struct 
         if (rc < 0)
             return gave_up(s, rc, e);
     }
-    snprintf(offered, size_bytes, "%s", list);
+    printable(offered, size_bytes, list, strlen(list));
+    for (char *at = offered; (at = strchr(at, '\n'));)
+        *at = '?';
     return 0;
 }
 
