@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -167,6 +168,15 @@ int mrc_supply_new(struct loop *loop, int fd, void (*on_done)(void *ctx, int cod
 
 int mrc_supply_open(struct mrc_supply *s, struct mrc_link *l, uint8_t weight)
 {
-    return mrc_link_open(l, "stdin-demand", (struct bytes){ NULL, 0 }, weight, MRC_WINDOW_FIRST,
-                         &ops, s, &s->port);
+    uint8_t space[20];
+    struct wr w = wr_of(space, sizeof space);
+    struct stat st;
+    if (fstat(s->fd, &st) == 0 && S_ISREG(st.st_mode)) {
+        put_u64(&w, (uint64_t)st.st_size);
+        put_i64(&w, st.st_mtim.tv_sec);
+        put_u32(&w, (uint32_t)st.st_mtim.tv_nsec);
+    }
+    struct bytes request = { space, (uint32_t)wr_len(&w) };
+    return mrc_link_open(l, "stdin-demand", request, weight, MRC_WINDOW_FIRST, &ops, s,
+                         &s->port);
 }

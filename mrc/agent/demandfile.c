@@ -28,6 +28,7 @@ enum {
     REQUEST_SIZE = 64 * 1024, /* longest request from the kernel: none carries data */
     READS_MAX = 64,           /* reads that wait at a time */
     POLLS_MAX = 64,
+    POLLED_MAX = 64 * 1024, /* bytes for who polls a pipe */
     BIG_READ = 4096,
     STREAM_FROM = 128 * 1024, /* bytes used in big reads before read-ahead starts */
     AHEAD_FIRST = 256 * 1024,
@@ -44,7 +45,10 @@ struct demandfile {
     struct loop *loop;
     struct mrc_port *port;
     int fd;
-    bool is_pipe;
+    bool is_pipe, wants_file;
+    uint64_t size; /* of the head's file, and its time */
+    int64_t mtime_sec;
+    uint32_t mtime_nsec;
     struct loop_fd watch;
     struct buf in;    /* supply records, not whole yet */
     struct buf ready; /* bytes for the job */
@@ -53,6 +57,8 @@ struct demandfile {
     uint64_t polls[POLLS_MAX]; /* kernel handles to be told */
     int poll_count;
     bool is_read_asked, is_poll_asked, is_ready, is_end;
+    uint32_t poll_size;  /* of the latest answer to a poll */
+    uint32_t pipe_asked; /* size of the read that the pipe's bytes were asked for */
     uint64_t supplied, used, big_used, ahead, stream_until;
     void (*on_done)(void *ctx, int code);
     void *ctx;
@@ -93,7 +99,7 @@ static void tell_pollers(struct demandfile *d)
     d->poll_count = 0;
 }
 
-static void fill_attr(struct fuse_attr *a)
+static void fill_attr(const struct demandfile *d, struct fuse_attr *a)
 {
     memset(a, 0, sizeof *a);
     a->ino = ROOT;
@@ -102,6 +108,9 @@ static void fill_attr(struct fuse_attr *a)
     a->uid = getuid();
     a->gid = getgid();
     a->blksize = 65536;
+    a->size = d->size;
+    a->mtime = a->ctime = a->atime = (uint64_t)d->mtime_sec;
+    a->mtimensec = a->ctimensec = a->atimensec = d->mtime_nsec;
 }
 
 /* Reads */
@@ -117,11 +126,11 @@ static void used(struct demandfile *d, uint32_t asked, size_t n)
 
 static void want_more(struct demandfile *d)
 {
-    if (d->big_used >= STREAM_FROM || d->is_pipe) {
+    if (d->big_used >= STREAM_FROM) {
         if (!d->ahead)
             d->ahead = AHEAD_FIRST;
         if (d->supplied - d->used < d->ahead / 2 && d->stream_until < d->used + d->ahead) {
-            if (d->stream_until && d->ahead < AHEAD_MAX && !d->is_pipe)
+            if (d->stream_until && d->ahead < AHEAD_MAX)
                 d->ahead *= 2;
             d->stream_until = d->used + d->ahead;
             demand(d, DEMAND_STREAM, d->stream_until);
@@ -169,7 +178,7 @@ static void on_pipe_writable(struct demandfile *d)
             fd_close(&d->fd);
             return;
         }
-        d->used += (uint64_t)n;
+        used(d, d->pipe_asked, (size_t)n);
         buf_consume(&d->ready, (size_t)n);
     }
     if (d->is_end && !buf_len(&d->ready)) {
@@ -209,7 +218,7 @@ static void do_init(struct demandfile *d, const struct request *q)
 static void do_getattr(struct demandfile *d, const struct request *q)
 {
     struct fuse_attr_out out = { .attr_valid = 3600 };
-    fill_attr(&out.attr);
+    fill_attr(d, &out.attr);
     reply(d, q->h->unique, 0, &out, sizeof out);
 }
 
@@ -408,6 +417,16 @@ static void on_data(void *ctx, struct bytes body)
     if (d->fd < 0)
         return;
     if (d->is_pipe) {
+        /* Who polls needs one byte to see. Who waits again has taken it, and may have more. */
+        if (d->is_ready) {
+            d->is_ready = false;
+            d->is_read_asked = true;
+            d->poll_size = d->poll_size ? d->poll_size * 16 : 1;
+            if (d->poll_size > POLLED_MAX)
+                d->poll_size = POLLED_MAX;
+            d->pipe_asked = d->poll_size;
+            demand(d, DEMAND_READ, d->pipe_asked);
+        }
         on_pipe_writable(d);
         return;
     }
@@ -440,7 +459,7 @@ static void on_closed(void *ctx, int code, struct bytes text)
 
 static const struct mrc_port_ops ops = { on_data, on_eof, NULL, NULL, on_closed };
 
-int demandfile_new(struct loop *loop, struct mrc_port *port,
+int demandfile_new(struct loop *loop, struct mrc_port *port, struct bytes request,
                    void (*on_done)(void *ctx, int code), void *ctx, struct demandfile **out)
 {
     struct demandfile *d = calloc(1, sizeof *d);
@@ -451,6 +470,9 @@ int demandfile_new(struct loop *loop, struct mrc_port *port,
     d->port = port;
     d->on_done = on_done;
     d->ctx = ctx;
+    struct rd r = rd_of(request.ptr, request.len);
+    d->wants_file = get_u64(&r, &d->size) == 0 && get_i64(&r, &d->mtime_sec) == 0 &&
+                    get_u32(&r, &d->mtime_nsec) == 0;
     buf_init(&d->in, MRC_WINDOW_FIRST + SUPPLY_MAX + SUPPLY_HEAD + AHEAD_MAX);
     buf_init(&d->ready, 2 * AHEAD_MAX + SUPPLY_MAX);
     port->ops = &ops;
@@ -464,14 +486,45 @@ int demandfile_serve(struct demandfile *d, int fuse_fd)
     struct stat st;
     d->fd = fuse_fd;
     d->is_pipe = fstat(fuse_fd, &st) == 0 && S_ISFIFO(st.st_mode);
+    d->is_end = false;
     int rc = fd_set_nonblock(fuse_fd, true);
     if (rc == 0)
         rc = loop_fd_add(d->loop, &d->watch, fuse_fd, d->is_pipe ? 0 : EPOLLIN, on_fuse, d);
     if (rc < 0)
         fd_close(&d->fd);
-    else if (d->is_pipe)
-        want_more(d);
     return rc;
+}
+
+bool demandfile_wants_file(const struct demandfile *d)
+{
+    return d->wants_file;
+}
+
+bool demandfile_is_pipe(const struct demandfile *d)
+{
+    return d->is_pipe;
+}
+
+/* While read-ahead runs, who waits is served anyway. */
+bool demandfile_wish(struct demandfile *d, const uint8_t record[DEMAND_LEN])
+{
+    struct rd r = rd_of(record, DEMAND_LEN);
+    uint8_t kind;
+    uint64_t size;
+    if (d->fd < 0 || get_u8(&r, &kind) < 0 || get_u64(&r, &size) < 0)
+        return false;
+    bool is_served = d->is_read_asked || d->stream_until > d->supplied || buf_len(&d->ready);
+    if (is_served || (kind == DEMAND_POLL && d->is_poll_asked))
+        return true;
+    if (kind == DEMAND_READ) {
+        d->is_read_asked = true;
+        d->pipe_asked = size < SUPPLY_MAX ? (uint32_t)size : SUPPLY_MAX;
+        demand(d, DEMAND_READ, d->pipe_asked);
+    } else {
+        d->is_poll_asked = true;
+        demand(d, DEMAND_POLL, 0);
+    }
+    return true;
 }
 
 void demandfile_finish(struct demandfile *d)
@@ -536,9 +589,9 @@ static int open_file(int sock, int *fd_out)
     return *fd_out < 0 ? -errno : 0;
 }
 
-int demandfile_open(int sock, int *fd_out, struct err *e)
+int demandfile_open(int sock, bool wants_file, int *fd_out, struct err *e)
 {
-    int rc = open_file(sock, fd_out);
+    int rc = wants_file ? open_file(sock, fd_out) : -ENOTSUP;
     if (rc == 0)
         return 0;
     int pair[2];

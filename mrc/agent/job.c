@@ -11,6 +11,7 @@
 #include "mrc/agent/files.h"
 #include "mrc/agent/supervise.h"
 #include "mrc/agent/view.h"
+#include "mrc/demand.h"
 #include "mrc/job.h"
 #include "mrc/pump.h"
 
@@ -38,6 +39,7 @@ struct agent_job {
     struct agent_job_opts o;
     struct view_probe probe;
     struct mrc_port *port; /* the job's channel until the supervisor has it */
+    struct bytes request;  /* of the channel that is being opened */
     struct buf in;
     bool has_spec, is_abandoned, is_failed, is_handed_over;
     int fds[STREAM_COUNT];     /* the job's ends */
@@ -200,7 +202,8 @@ static void build(struct agent_job *j, const struct job_spec *spec, const struct
                             .wants_target_resolver = (spec->flags & JOB_TARGET_RESOLVER) != 0 };
     if (view_enter(&vo, b->view_sock, &report, &e) < 0)
         _exit(1);
-    if (b->demand_sock >= 0 && demandfile_open(b->demand_sock, &j->fds[0], &e) < 0)
+    if (b->demand_sock >= 0 &&
+        demandfile_open(b->demand_sock, demandfile_wants_file(j->demand), &j->fds[0], &e) < 0)
         _exit(1);
     pid_t init;
     if (view_start_init(&vo, b->view_sock, &report, &init, &e) < 0)
@@ -216,6 +219,7 @@ static void build(struct agent_job *j, const struct job_spec *spec, const struct
     struct supervise_opts so = { .spec = spec,
                                  .view = &report,
                                  .sock = b->job_sock,
+                                 .demand_sock = b->demand_sock,
                                  .tty_fd = j->tty_fd,
                                  .fds = { j->fds[0], j->fds[1], j->fds[2] },
                                  .head_paths = m->head_paths,
@@ -285,18 +289,25 @@ static void on_view_message(void *ctx, uint32_t events)
     }
 }
 
-/* The builder made the file that is the job's standard input (a second time if the first way
- * failed). */
+/* First the builder sends the file that is the job's standard input (a second time if the first
+ * way failed), then, if it became a pipe, the supervisor tells who waits for it. */
 static void on_demand_fd(void *ctx, uint32_t events)
 {
     struct agent_job *j = ctx;
     (void)events;
-    int fd;
-    int rc = fd_receive(j->demand_sock, &fd);
-    if (rc == 0 && j->demand && (rc = demandfile_serve(j->demand, fd)) == 0)
-        return;
+    int rc = -ECANCELED;
+    if (j->demand && demandfile_is_pipe(j->demand)) {
+        uint8_t record[DEMAND_LEN];
+        bool is_whole = fd_read_full(j->demand_sock, record, sizeof record) == sizeof record;
+        rc = is_whole && demandfile_wish(j->demand, record) ? 0 : -EPIPE;
+    } else if (j->demand) {
+        int fd;
+        rc = fd_receive(j->demand_sock, &fd);
+        if (rc == 0)
+            rc = demandfile_serve(j->demand, fd);
+    }
     if (rc == 0)
-        close(fd);
+        return;
     loop_fd_del(&j->demand_watch);
     fd_close(&j->demand_sock);
 }
@@ -451,7 +462,7 @@ static int open_demand(struct agent_job *j, struct mrc_port *port)
 {
     if (j->demand || j->fds[0] >= 0 || j->has_spec)
         return -EBUSY;
-    int rc = demandfile_new(j->o.loop, port, on_demand_done, j, &j->demand);
+    int rc = demandfile_new(j->o.loop, port, j->request, on_demand_done, j, &j->demand);
     if (rc == 0)
         j->pumps++;
     return rc;
@@ -537,8 +548,10 @@ static const struct {
     { "fs-meta", open_meta },  { "fs-bulk", open_bulk },  { "stats", open_stats },
 };
 
-int agent_job_open(struct agent_job *j, struct mrc_port *port, struct bytes service)
+int agent_job_open(struct agent_job *j, struct mrc_port *port, struct bytes service,
+                   struct bytes request)
 {
+    j->request = request;
     char name[16];
     if (bytes_to_text(service, name, sizeof name) < 0)
         return -EOPNOTSUPP;

@@ -21,7 +21,8 @@ MUST int agent_job_new(const struct agent_job_opts *o, struct agent_job **out);
 /* The services of a job's channels: "job", "stdin", "stdout", "stderr", "tty", "fs-meta",
  * "fs-bulk". Returns 0, -EOPNOTSUPP for another service, -EBUSY when there is one already, or
  * another -errno. */
-MUST int agent_job_open(struct agent_job *j, struct mrc_port *port, struct bytes service);
+MUST int agent_job_open(struct agent_job *j, struct mrc_port *port, struct bytes service,
+                        struct bytes request);
 
 /* The head is gone: ends the job; on_done comes within a bounded time. */
 void agent_job_abandon(struct agent_job *j);

@@ -25,6 +25,7 @@ mrc_mrc_agent_SOURCES = \
   mrc/agent/files.c mrc/agent/files.h \
   mrc/agent/job.c mrc/agent/job.h \
   mrc/agent/main.c \
+  mrc/agent/readers.c mrc/agent/readers.h \
   mrc/agent/nomodules.c \
   mrc/agent/supervise.c mrc/agent/supervise.h
 mrc_mrc_agent_LDFLAGS = -static -Wl,--wrap=dlopen

@@ -47,7 +47,7 @@ static int on_open(void *ctx, struct mrc_port *port, struct bytes service, struc
 {
     struct agent *a = ctx;
     int rc = agent_export_open(a->export, port, service, request);
-    return rc == -EOPNOTSUPP ? agent_job_open(a->job, port, service) : rc;
+    return rc == -EOPNOTSUPP ? agent_job_open(a->job, port, service, request) : rc;
 }
 
 static void on_end(void *ctx, int code, const char *text)

@@ -9,6 +9,8 @@
 #include "common/sys/clock.h"
 #include "common/sys/fd.h"
 #include "mrc/agent/command.h"
+#include "mrc/agent/readers.h"
+#include "mrc/demand.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -21,8 +23,16 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+enum {
+    LOOK_FIRST_MS = 1,
+    LOOK_LAST_MS = 50,
+    HIDDEN_LOOKS =
+        20, /* in a row, most of a second, that somebody was there who can't be looked at */
+};
 
 struct supervisor {
     const struct supervise_opts *o;
@@ -32,6 +42,10 @@ struct supervisor {
     bool is_over;
     int status;
     bool head_gone;
+    char input[32];    /* the pipe that is standard input, as /proc shows it; empty: nothing to
+                          look for */
+    int look_after_ms; /* until the next look for readers of it */
+    int hidden;        /* looks in a row */
 };
 
 static void say(struct supervisor *s, const struct job_msg *m)
@@ -129,6 +143,45 @@ static void reap(struct supervisor *s)
             s->status = status;
         }
     }
+}
+
+/* Standard input is a pipe: is it the head's input? */
+static void find_input(struct supervisor *s)
+{
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", s->o->fds[0]);
+    ssize_t n = s->o->demand_sock >= 0 && s->o->fds[0] >= 0
+                    ? readlink(path, s->input, sizeof s->input - 1)
+                    : -1;
+    if (n < 0 || strncmp(s->input, "pipe:", 5))
+        s->input[0] = 0;
+    s->look_after_ms = LOOK_FIRST_MS;
+}
+
+/* Passes on that the job waits for input. The agent hangs up when it need not be told any more.
+ */
+static void look_for_readers(struct supervisor *s)
+{
+    uint64_t size = 0;
+    enum readers_want want = readers_look(s->input, &size);
+    int longer = s->look_after_ms * 2 < LOOK_LAST_MS ? s->look_after_ms * 2 : LOOK_LAST_MS;
+    s->look_after_ms = want > READERS_HIDDEN ? LOOK_FIRST_MS : longer;
+    /* Without a pid namespace those of other users are always there. */
+    bool is_hidden = want == READERS_HIDDEN && s->o->view->has_pid_ns;
+    s->hidden = is_hidden ? s->hidden + 1 : 0;
+    if (s->hidden >= HIDDEN_LOOKS) {
+        want = READERS_READ; /* better too early than never */
+        s->hidden = 0;
+    }
+    if (want <= READERS_HIDDEN)
+        return;
+    uint8_t space[DEMAND_LEN];
+    struct wr w = wr_of(space, sizeof space);
+    put_u8(&w, want == READERS_READ ? DEMAND_READ : DEMAND_POLL);
+    put_u64(&w, size);
+    ssize_t n = send(s->o->demand_sock, space, sizeof space, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0 && errno != EAGAIN)
+        s->input[0] = 0;
 }
 
 /* One turn of waiting; false when the time is over. */
@@ -258,6 +311,8 @@ int supervise(const struct supervise_opts *o)
     enum job_stage stage = JOB_STAGE_EXEC;
     int rc =
         s.sigfd < 0 ? err_set(&e, errno, "signalfd") : command_start(o, &s.job, &stage, &e);
+    find_input(&s);
+    uint64_t next_look_ms = 0;
     for (int i = 0; i < 3; i++) {
         int fd = o->fds[i];
         fd_close(&fd); /* so that the end of the job's output is the end of the pipe */
@@ -267,8 +322,13 @@ int supervise(const struct supervise_opts *o)
         return 1;
     }
     say(&s, &(struct job_msg){ .id = JOB_MSG_started, .started = { (uint32_t)s.job } });
-    while (!s.is_over && !s.head_gone)
-        wait_turn(&s, -1);
+    while (!s.is_over && !s.head_gone) {
+        if (s.input[0] && clock_mono_ms() >= next_look_ms) {
+            look_for_readers(&s);
+            next_look_ms = clock_mono_ms() + (uint64_t)s.look_after_ms;
+        }
+        wait_turn(&s, s.input[0] ? s.look_after_ms : -1);
+    }
     end_tree(&s);
     report_end(&s);
     return 0;

@@ -15,9 +15,10 @@ enum {
 struct supervise_opts {
     const struct job_spec *spec;
     const struct view_report *view;
-    int sock;   /* stream socket with job messages; end of file = the head is gone */
-    int tty_fd; /* slave of the pseudo-terminal; -1 = none */
-    int fds[3]; /* standard input, output, error where their kind is JOB_FD_STREAM */
+    int demand_sock; /* where wishes for standard input go, if that is a pipe on demand; -1 */
+    int sock;        /* stream socket with job messages; end of file = the head is gone */
+    int tty_fd;      /* slave of the pseudo-terminal; -1 = none */
+    int fds[3];      /* standard input, output, error where their kind is JOB_FD_STREAM */
     const char *const *head_paths; /* mount points of the head's trees: brought home before the
                                       end is reported */
     size_t head_path_count;

@@ -45,7 +45,7 @@ enum {
     REQUEST_BYTES = MFS_DATA_MAX + 4096, /* libfuse's room for a request's head */
     REQUESTS_PER_TURN = 64,
     DIR_CHUNK_BYTES = 64 << 10, /* asked of the server at once, kept between readdirs */
-    AHEAD_MAX = 64,             /* files opened ahead at a time */
+    OPENED_AHEAD_MAX = 64,      /* files opened ahead at a time */
     AHEAD_KEPT_MS = 5000,       /* how long one waits for being wanted */
     SMALL_FILE = 64 << 10,      /* the server's bound for what comes along */
     HEAD_KEPT_MS = 2000,        /* how long a file that came along with open answers reads */
@@ -80,7 +80,7 @@ struct mfs_session {
     struct loop_timer again_timer;
     struct mfs_raw_init init;
     bool is_detached;
-    struct ahead ahead[AHEAD_MAX];
+    struct ahead ahead[OPENED_AHEAD_MAX];
     uint64_t last_opened; /* node */
     unsigned run;         /* files opened one after the other in the order of their directory */
 };
@@ -893,7 +893,7 @@ static int on_open(struct mfs_call *call, int rc, struct rd *body)
 
 static struct ahead *find_ahead(struct mfs_session *s, uint64_t node)
 {
-    for (size_t i = 0; node && i < AHEAD_MAX; i++)
+    for (size_t i = 0; node && i < OPENED_AHEAD_MAX; i++)
         if (s->ahead[i].node == node)
             return &s->ahead[i];
     return NULL;
@@ -910,7 +910,7 @@ static void drop_ahead(struct mfs_session *s, struct ahead *a)
 static struct ahead *free_ahead(struct mfs_session *s)
 {
     struct ahead *oldest = NULL;
-    for (size_t i = 0; i < AHEAD_MAX; i++) {
+    for (size_t i = 0; i < OPENED_AHEAD_MAX; i++) {
         struct ahead *a = &s->ahead[i];
         if (!a->node)
             return a;
@@ -1909,7 +1909,7 @@ static void detach(struct mfs_session *s)
                 mfs_client_forget(c, n->number, n->nlookup);
         }
     }
-    for (size_t i = 0; i < AHEAD_MAX; i++)
+    for (size_t i = 0; i < OPENED_AHEAD_MAX; i++)
         if (s->ahead[i].node && s->ahead[i].is_answered)
             drop_ahead(s, &s->ahead[i]);
     list_init(&s->again);
@@ -1975,7 +1975,7 @@ void mfs_session_free(struct mfs_session *s)
         fd_close(&s->fd);
     while (!list_is_empty(&s->files))
         file_free(LIST_ENTRY(s->files.next, struct file, open));
-    for (size_t k = 0; k < AHEAD_MAX; k++)
+    for (size_t k = 0; k < OPENED_AHEAD_MAX; k++)
         free(s->ahead[k].head);
     mfs_known_table_fini(&s->nodes);
     free(s);

@@ -68,6 +68,19 @@ printf '1\n2\n3\n' >"$tmp/lines"
 same "a loop keeps its input" "1 2 3 " "$(while read -r line; do job true; printf '%s ' "$line"; done <"$tmp/lines")"
 same "a loop through a pipe keeps its input" "1 2 3 " "$(while read -r line; do job true; printf '%s ' "$line"; done < <(cat "$tmp/lines"))"
 same "a read takes only its line" "1/2 3 " "$({ job sh -c 'read x; printf %s $x'; printf /; tr '\n' ' '; } < <(sed -n 1p "$tmp/lines"; sleep 1; sed -n '2,$p' "$tmp/lines"))"
+same "a pipe is a pipe" "fifo 0" "$(echo x | job sh -c 'stat -Lc %F /dev/stdin | cut -c1-4; gzip -9 2>&1 >/dev/null; echo $?' | paste -sd' ')"
+same "a file is a file" "regular file 6" "$(job stat -Lc '%F %s' /dev/stdin <"$tmp/lines")"
+same "input for who polls" "$(seq 20000 | sha256sum)" "$(seq 20000 | job python3 -c '
+import os, select, sys
+poll = select.poll()
+poll.register(0, select.POLLIN)
+while True:
+    poll.poll()
+    got = os.read(0, 65536)
+    if not got:
+        break
+    sys.stdout.buffer.write(got)
+' | sha256sum)"
 same "no input" 0 "$(echo x | m -n alice@n1 wc -c)"
 
 echo "# environment"
