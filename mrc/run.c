@@ -11,6 +11,7 @@
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
 #include "mrc/demand.h"
+#include "mrc/input.h"
 #include "mrc/pump.h"
 #include "mrc/spec.h"
 #include "mrc/tty.h"
@@ -373,17 +374,6 @@ static void on_output_done(void *ctx, int code)
     maybe_end(r);
 }
 
-static int open_input(struct run *r)
-{
-    struct mrc_supply *s;
-    int rc = mrc_supply_new(r->loop, 0, on_output_done, r, &s);
-    if (rc == 0)
-        rc = mrc_supply_open(s, r->link, WEIGHT_STREAM);
-    if (rc == 0)
-        r->output_pumps++; /* until what was not used is given back */
-    return rc;
-}
-
 static void on_tty_done(void *ctx, int code)
 {
     struct run *r = ctx;
@@ -451,6 +441,31 @@ static int open_channel(struct run *r, const struct channel *c, struct mrc_pump 
         ++*c->counter;
     if (out)
         *out = p;
+    return rc;
+}
+
+static void on_input_done(void *ctx, int code)
+{
+    (void)ctx; /* nobody waits for input */
+    (void)code;
+}
+
+/* The ordinary case is a stream: a program may take a pipe for a pipe, but a file that asks for
+ * each read looks to it like a file of no length (gzip warns and fails). */
+static int open_input(struct run *r)
+{
+    if (mrc_input_is_ours(0)) {
+        struct channel c = {
+            "stdin", own(0), -1, WEIGHT_STREAM, WINDOW_OUTPUT, on_input_done, NULL
+        };
+        return open_channel(r, &c, NULL);
+    }
+    struct mrc_supply *s;
+    int rc = mrc_supply_new(r->loop, 0, on_output_done, r, &s);
+    if (rc == 0)
+        rc = mrc_supply_open(s, r->link, WEIGHT_STREAM);
+    if (rc == 0)
+        r->output_pumps++; /* until what was not used is given back */
     return rc;
 }
 

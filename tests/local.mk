@@ -74,6 +74,8 @@ tests_net_view_driver_LDADD = mrc/agent/libview.a mrcfs/libmrcfs_client.a mrcfs/
   $(FUSE_LIBS)
 UNIT_TESTS += tests/unit/common/test_crypto
 tests_unit_common_test_crypto_LDADD = common/libcommon.a $(SODIUM_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/mrc/test_input
+tests_unit_mrc_test_input_LDADD = mrc/libsession.a common/libcommon.a $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrc/test_quote
 tests_unit_mrc_test_quote_LDADD = mrc/libmrc.a common/libcommon.a $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrc/test_agents

@@ -70,6 +70,17 @@ same "a loop through a pipe keeps its input" "1 2 3 " "$(while read -r line; do 
 same "a read takes only its line" "1/2 3 " "$({ job sh -c 'read x; printf %s $x'; printf /; tr '\n' ' '; } < <(sed -n 1p "$tmp/lines"; sleep 1; sed -n '2,$p' "$tmp/lines"))"
 same "no input" 0 "$(echo x | m -n alice@n1 wc -c)"
 
+# What nobody else can read comes through a pipe, which gzip takes for one: no warning, status 0.
+cp "$tmp/lines" "$home/work/lines"
+# shellcheck disable=SC2016     # for the inner shell
+same "a pipeline" "1 2 3 0" "$(here timeout 60 bash -c 'set -o pipefail; printf "1\n2\n3\n" | mrc -q -F "$1" alice@n1 gzip -c 2>&1 | gzip -dc | tr "\n" " "; echo $?' sh "$conf")"
+# shellcheck disable=SC2016
+same "a file as input" "1 2 3 0" "$(here timeout 60 bash -c 'mrc -q -F "$1" alice@n1 gzip -c <lines >lines.gz; rc=$?; gzip -dc lines.gz | tr "\n" " "; echo $rc' sh "$conf")"
+# shellcheck disable=SC2016
+same "input that nobody wants" 0 "$(here timeout 20 bash -c 'yes | mrc -q -F "$1" alice@n1 true; echo $?' sh "$conf")"
+# shellcheck disable=SC2016
+same "input that never comes" 0 "$(here timeout 20 bash -c 'mrc -q -F "$1" alice@n1 true < <(exec sleep 19); echo $?' sh "$conf")"
+
 echo "# environment"
 same "carried" "v w" "$(V='v w' job sh -c 'echo "$V"')"
 same "not carried" "" "$(SSH_CLIENT=x DISPLAY=:1 job sh -c 'echo $SSH_CLIENT$DISPLAY')"
