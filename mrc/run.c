@@ -33,7 +33,8 @@ enum {
     WEIGHT_STREAM = 16,
     WEIGHT_META = 64,
     WEIGHT_BULK = 8,
-    END_WAIT_MS = 60 * 1000, /* for the last files after the job's end */
+    END_WAIT_MS = 60 * 1000,   /* for the last files after the job's end */
+    FAILED_WAIT_MS = 5 * 1000, /* when there was no job */
     BYE_WAIT_MS = 2000,
     FILES_LOST_MS = 3000,
     BACKGROUND_LOOK_MS = 250,
@@ -331,7 +332,8 @@ static void maybe_end(struct run *r)
         return;
     if (!r->is_ending) {
         r->is_ending = true;
-        loop_timer_set(r->loop, &r->end_timer, END_WAIT_MS, on_end_timeout, r);
+        loop_timer_set(r->loop, &r->end_timer, r->rc < 0 ? FAILED_WAIT_MS : END_WAIT_MS,
+                       on_end_timeout, r);
         if (r->tty_in)
             mrc_pump_end_in(r->tty_in);
         if (r->job)
