@@ -5,6 +5,7 @@ mrc_libsession_a_SOURCES = \
   mrc/session/session.c mrc/session/session.h
 mrc_libsession_a_SOURCES += \
   mrc/demand.h \
+  mrc/input.c mrc/input.h \
   mrc/job.c mrc/job.def mrc/job.h \
   mrc/link.c mrc/link.h \
   mrc/pump.c mrc/pump.h \

@@ -11,6 +11,7 @@
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
 #include "mrc/demand.h"
+#include "mrc/input.h"
 #include "mrc/pump.h"
 #include "mrc/spec.h"
 #include "mrc/tty.h"
@@ -32,7 +33,8 @@ enum {
     WEIGHT_STREAM = 16,
     WEIGHT_META = 64,
     WEIGHT_BULK = 8,
-    END_WAIT_MS = 60 * 1000, /* for the last files after the job's end */
+    END_WAIT_MS = 60 * 1000,   /* for the last files after the job's end */
+    FAILED_WAIT_MS = 5 * 1000, /* when there was no job */
     BYE_WAIT_MS = 2000,
     FILES_LOST_MS = 3000,
     BACKGROUND_LOOK_MS = 250,
@@ -330,7 +332,8 @@ static void maybe_end(struct run *r)
         return;
     if (!r->is_ending) {
         r->is_ending = true;
-        loop_timer_set(r->loop, &r->end_timer, END_WAIT_MS, on_end_timeout, r);
+        loop_timer_set(r->loop, &r->end_timer, r->rc < 0 ? FAILED_WAIT_MS : END_WAIT_MS,
+                       on_end_timeout, r);
         if (r->tty_in)
             mrc_pump_end_in(r->tty_in);
         if (r->job)
@@ -371,17 +374,6 @@ static void on_output_done(void *ctx, int code)
     (void)code;
     r->output_pumps--;
     maybe_end(r);
-}
-
-static int open_input(struct run *r)
-{
-    struct mrc_supply *s;
-    int rc = mrc_supply_new(r->loop, 0, on_output_done, r, &s);
-    if (rc == 0)
-        rc = mrc_supply_open(s, r->link, WEIGHT_STREAM);
-    if (rc == 0)
-        r->output_pumps++; /* until what was not used is given back */
-    return rc;
 }
 
 static void on_tty_done(void *ctx, int code)
@@ -451,6 +443,31 @@ static int open_channel(struct run *r, const struct channel *c, struct mrc_pump 
         ++*c->counter;
     if (out)
         *out = p;
+    return rc;
+}
+
+static void on_input_done(void *ctx, int code)
+{
+    (void)ctx; /* nobody waits for input */
+    (void)code;
+}
+
+/* The ordinary case is a stream: a program may take a pipe for a pipe, but a file that asks for
+ * each read looks to it like a file of no length (gzip warns and fails). */
+static int open_input(struct run *r)
+{
+    if (mrc_input_is_ours(0)) {
+        struct channel c = {
+            "stdin", own(0), -1, WEIGHT_STREAM, WINDOW_OUTPUT, on_input_done, NULL
+        };
+        return open_channel(r, &c, NULL);
+    }
+    struct mrc_supply *s;
+    int rc = mrc_supply_new(r->loop, 0, on_output_done, r, &s);
+    if (rc == 0)
+        rc = mrc_supply_open(s, r->link, WEIGHT_STREAM);
+    if (rc == 0)
+        r->output_pumps++; /* until what was not used is given back */
     return rc;
 }
 

@@ -118,6 +118,10 @@ static void fail(struct agent_job *j, enum job_stage stage, int rc, const char *
     for (int i = 0; i < STREAM_COUNT; i++)
         fd_close(&j->fds[i]);
     fd_close(&j->tty_fd);
+    fd_close(&j->files_fds[0]); /* nobody has them yet if the view was never begun */
+    fd_close(&j->files_fds[1]);
+    if (j->demand && j->builder_done)
+        demandfile_finish(j->demand);
 }
 
 /* Builder */

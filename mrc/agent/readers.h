@@ -18,8 +18,7 @@ enum readers_want {
 };
 
 /* Looks at every process below /proc but our own. link: what readlink gives for the pipe
- * ("pipe:[123]"). Who waits counts
- * before who hides. */
+ * ("pipe:[123]"). Who waits counts before who hides. */
 enum readers_want readers_look(const char *link, uint64_t *size);
 
 #endif

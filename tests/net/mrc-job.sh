@@ -83,6 +83,17 @@ while True:
 ' | sha256sum)"
 same "no input" 0 "$(echo x | m -n alice@n1 wc -c)"
 
+# What nobody else can read comes through a pipe, which gzip takes for one: no warning, status 0.
+cp "$tmp/lines" "$home/work/lines"
+# shellcheck disable=SC2016     # for the inner shell
+same "a pipeline" "1 2 3 0" "$(here timeout 60 bash -c 'set -o pipefail; printf "1\n2\n3\n" | mrc -q -F "$1" alice@n1 gzip -c 2>&1 | gzip -dc | tr "\n" " "; echo $?' sh "$conf")"
+# shellcheck disable=SC2016
+same "a file as input" "1 2 3 0" "$(here timeout 60 bash -c 'mrc -q -F "$1" alice@n1 gzip -c <lines >lines.gz; rc=$?; gzip -dc lines.gz | tr "\n" " "; echo $rc' sh "$conf")"
+# shellcheck disable=SC2016
+same "input that nobody wants" 0 "$(here timeout 20 bash -c 'yes | mrc -q -F "$1" alice@n1 true; echo $?' sh "$conf")"
+# shellcheck disable=SC2016
+same "input that never comes" 0 "$(here timeout 20 bash -c 'mrc -q -F "$1" alice@n1 true < <(exec sleep 19); echo $?' sh "$conf")"
+
 echo "# environment"
 same "carried" "v w" "$(V='v w' job sh -c 'echo "$V"')"
 same "not carried" "" "$(SSH_CLIENT=x DISPLAY=:1 job sh -c 'echo $SSH_CLIENT$DISPLAY')"
