@@ -127,6 +127,12 @@ static uint64_t swap_root(const struct mfs_session *s, uint64_t number)
 static void learn(struct mfs_session *s, struct mfs_known *n, const struct mfs_known *parent,
                   const struct mfs_attr *a)
 {
+    n->has_told = true;
+    n->told_size = a->size;
+    n->told_mtime_sec = a->mtime_sec;
+    n->told_mtime_nsec = a->mtime_nsec;
+    n->told_ctime_sec = a->ctime_sec;
+    n->told_ctime_nsec = a->ctime_nsec;
     n->is_small_file = S_ISREG(a->mode) && a->size && a->size <= SMALL_FILE;
     n->plain_until_ms =
         a->flags & MFS_ATTR_PLAIN && a->valid_ms ? clock_mono_ms() + a->valid_ms : 0;
@@ -857,6 +863,22 @@ static bool read_from_head(fuse_req_t req, struct file *f, size_t size, off_t of
     return true;
 }
 
+/* The kernel shall ask for the node's attributes, and drop pages that they don't fit, whatever
+ * it was promised. It answers at once: pages are left alone by this call. */
+static void distrust(struct mfs_session *s, uint64_t node)
+{
+    fuse_lowlevel_notify_inval_inode(s->se, swap_root(s, node), -1, 0);
+}
+
+/* Was the kernel told something else than a of n? */
+static bool is_outdated(const struct mfs_known *n, const struct mfs_attr *a)
+{
+    return n->has_told &&
+           (n->told_size != a->size || n->told_mtime_sec != a->mtime_sec ||
+            n->told_mtime_nsec != a->mtime_nsec || n->told_ctime_sec != a->ctime_sec ||
+            n->told_ctime_nsec != a->ctime_nsec);
+}
+
 /* The kernel's open is answered with what the server said. */
 static void finish_open(struct mfs_call *call, const struct mfs_open_rep *m)
 {
@@ -865,6 +887,10 @@ static void finish_open(struct mfs_call *call, const struct mfs_open_rep *m)
     struct fuse_file_info fi = { .fh = (uintptr_t)f };
     f->fh = m->fh;
     set_caching(s, call->node, &m->attr, (int)call->flags, &fi);
+    /* Who opens a file sees it as it is, also before a notice of the change has come. */
+    const struct mfs_known *n = mfs_known_find(&s->nodes, call->node);
+    if (s->client->opts.is_loose && n && is_outdated(n, &m->attr))
+        distrust(s, call->node);
     keep_head(f, m);
     if (fuse_reply_open(call->req, &fi) < 0) {
         file_free(f);
@@ -1603,12 +1629,25 @@ struct lock_request {
     struct flock range;
 };
 
+/* What a lock protects is read anew by who got it. */
+static int on_locked(struct mfs_call *call, int rc, struct rd *body)
+{
+    struct mfs_session *s = call->session;
+    struct mfs_known *n = mfs_known_find(&s->nodes, call->node);
+    if (rc == 0 && s->client->opts.is_loose && n && call->flags != MFS_LOCK_UN) {
+        n->changes++;
+        distrust(s, call->node);
+    }
+    return on_done(call, rc, body);
+}
+
 static void send_lock(const struct lock_request *k)
 {
     struct file *f = file_of(&k->fi);
-    struct mfs_call *call = begin(k->req, k->ino, on_done);
+    struct mfs_call *call = begin(k->req, k->ino, on_locked);
     if (!call)
         return;
+    call->flags = k->type;
     call->is_lock_wait = k->is_waiting;
     if (k->is_flock) {
         struct mfs_flock_req m = { f->fh, k->type, k->is_waiting };

@@ -20,10 +20,15 @@ struct mfs_known {
     /* Shown as the only user's own although it is not: he may write it, or take it out of its
      * directory. */
     bool is_ours;
-    bool is_in_ours;         /* found in a directory that our user may take it out of */
-    bool is_removable_from;  /* a directory whose entries our user may remove */
-    bool had_locks;          /* record locks were taken: every close must be told */
-    bool had_mapped_writes;  /* written by the kernel on its own account: likewise */
+    bool is_in_ours;        /* found in a directory that our user may take it out of */
+    bool is_removable_from; /* a directory whose entries our user may remove */
+    bool had_locks;         /* record locks were taken: every close must be told */
+    bool had_mapped_writes; /* written by the kernel on its own account: likewise */
+    /* What the kernel was told last of its size and times. */
+    bool has_told;
+    uint64_t told_size;
+    int64_t told_mtime_sec, told_ctime_sec;
+    uint32_t told_mtime_nsec, told_ctime_nsec;
     uint64_t next_listed;    /* what followed it when its directory was listed; 0 = not known */
     bool is_small_file;      /* when it was last looked at: would come along with open */
     uint64_t plain_until_ms; /* it has no extended attributes, and a change of that would be

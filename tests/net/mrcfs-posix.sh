@@ -15,11 +15,11 @@ else
     tmp_root=$tmp
 fi
 
-# compare SERVED-IN WORDS: the calls on a directory of its own there, and on a mount of another
+# compare SERVED-IN WORDS [OPTION]...: the calls on a directory of its own there, and on a mount of another
 compare()
 {
     mkdir -p "$1/plain" "$1/served" "$1/mnt"
-    mount_dir "$1/served" "$1/mnt"
+    mount_dir "$1/served" "$1/mnt" "${@:3}"
     "$posix/fsops" "$1/plain" > "$1/plain.out" 2>&1 || fail "$2: fsops on the plain directory"
     timeout 100 "$posix/fsops" "$1/mnt" > "$1/mount.out" 2>&1 || fail "$2: fsops on the mount: $(tail -n 3 "$1/mount.out")"
     diff "$1/plain.out" "$1/mount.out" > "$1/diff" || fail "$2: < plain, > mount:
@@ -40,6 +40,7 @@ two_mounts()
 
 as_who=$(id -un 2>/dev/null || id -u)
 compare "$tmp_root/disk" "$as_who, $(stat -f -c %T "$tmp_root")"
+compare "$tmp_root/loose" "$as_who, loose" -o loose
 two_mounts "$tmp_root" "$as_who"
 [ -z "${MRCFS_PART:-}" ] || exit 0
 
