@@ -2097,7 +2097,8 @@ static void send_inval_node(const struct mfs_kernel_notice *n)
 static void send_inval_entry(const struct mfs_kernel_notice *n)
 {
     struct mfs_session *s = n->target;
-    fuse_lowlevel_notify_inval_entry(s->se, n->node, n->name, strlen(n->name));
+    int rc = mfs_raw_expire_entry(s->fd, n->node, n->name);
+    (void)rc; /* ENOENT: the kernel doesn't know the name */
 }
 
 /* A notice that overtakes, inside the kernel, the first answer about its node finds no inode

@@ -175,6 +175,26 @@ int mfs_raw_reply(int fd, uint64_t unique, int error, const void *body, size_t b
     return writev(fd, iov, body_bytes ? 2 : 1) < 0 ? -errno : 0;
 }
 
+int mfs_raw_expire_entry(int fd, uint64_t parent, const char *name)
+{
+    enum { NOTIFY_INVAL_ENTRY = 3, EXPIRE_ONLY = 1 };
+    struct {
+        uint32_t len;
+        int32_t code;
+        uint64_t unique;
+        uint64_t parent;
+        uint32_t name_len;
+        uint32_t flags;
+    } head = { .code = NOTIFY_INVAL_ENTRY,
+               .parent = parent,
+               .name_len = (uint32_t)strlen(name),
+               .flags = EXPIRE_ONLY };
+    head.len = (uint32_t)sizeof head + head.name_len + 1;
+    struct iovec iov[2] = { { &head, sizeof head },
+                            { (void *)(uintptr_t)name, (size_t)head.name_len + 1 } };
+    return writev(fd, iov, 2) < 0 ? -errno : 0;
+}
+
 bool mfs_raw_may_map_direct(const struct mfs_raw_init *x)
 {
     return x->offered & INIT_DIRECT_IO_ALLOW_MMAP;

@@ -57,6 +57,11 @@ size_t mfs_raw_created(struct mfs_raw_created *out, const struct mfs_raw_entry *
 /* Writes an answer; error is a positive errno or 0. Returns 0 or -errno. */
 MUST int mfs_raw_reply(int fd, uint64_t unique, int error, const void *body, size_t body_bytes);
 
+/* Notice to the kernel: what name in the directory means must be asked for again. Unlike
+ * libfuse's it does not unhash the name, so that a directory that somebody works in keeps its
+ * path (on Linux before 6.2 it does). Returns 0 or -errno. */
+MUST int mfs_raw_expire_entry(int fd, uint64_t parent, const char *name);
+
 /* Flags of INIT that are wanted from a kernel that offers them:
  * HANDLE_KILLPRIV_V2: set-id bits are dropped on write and truncate by the server's kernel;
  * saves a getxattr per write. DIRECT_IO_ALLOW_MMAP: files opened for appending can be mapped

@@ -70,7 +70,7 @@ bad()
     echo "# $what: $(head -3 "$tmp/bad.err")"
     [ "$status_got" = "$expected" ] || complain "$what: status $status_got instead of $expected"
     grep -Eiq -- "$regex" "$tmp/bad.err" || complain "$what: should say '$regex'"
-    [ "$(wc -l <"$tmp/bad.err")" -le "${lines:-1}" ] || complain "$what: more than one sentence"
+    [ "$(wc -l <"$tmp/bad.err")" -le "${lines:-1}" ] || complain "$what: more than one sentence: $(cat "$tmp/bad.err")"
     [ $(($(date +%s) - start)) -le "${seconds:-20}" ] || complain "$what: took $(($(date +%s) - start)) s"
 }
 bad_end()

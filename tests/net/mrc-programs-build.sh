@@ -9,6 +9,7 @@ sources=${XDG_CACHE_HOME:-$HOME/.cache}/mrc-tests/sources
 lua=$(ls "$sources"/lua5.4_*.orig.tar.gz 2>/dev/null) || skip "needs the sources that .ci/deps fetches"
 lab_up 1
 limit=100
+unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
 
 echo "# make -j4"
 mkdir "$home/work/lua" && tar -xzf "$lua" --strip-components=1 -C "$home/work/lua" || fail "unpack"

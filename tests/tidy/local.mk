@@ -5,6 +5,7 @@ TIDY_CHECKS = \
   tests/tidy/check-layers \
   tests/tidy/check-length \
   tests/tidy/check-limits \
+  tests/tidy/check-links \
   tests/tidy/check-man \
   tests/tidy/check-options \
   tests/tidy/check-shell
