@@ -76,7 +76,7 @@ sleep 3
 bytes=$(($(count head n1 out_bytes) - bytes))
 took=$((${EPOCHREALTIME/[.,]/} - began))
 # 99,000 on an idle computer; a busy one may not fill the link, but nothing may exceed it.
-between "rate at 100 Mbit/s in kbit/s" 50000 $((bytes * 8000 / took)) 102000
+between "rate at 100 Mbit/s in kbit/s" 10000 $((bytes * 8000 / took)) 102000
 L link head n1 --rate 0 --delay 0
 L link head n1 --clear
 wait $stream || fail "a connection over a link that went away"
