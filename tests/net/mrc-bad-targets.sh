@@ -66,7 +66,7 @@ echo "# garbage from the target"
 # hostile COMMAND: the shell over there is this; it sees what we send and can answer anything
 hostile() { here timeout $limit mrc -F "$conf" --via "sh -c '$1' --" host true; }
 bad "garbage instead of a shell" 255 '.' hostile 'head -c 10000 /dev/urandom'
-bad "endless garbage" 255 '.' hostile 'cat /dev/urandom'
+bad "endless garbage" 255 '.' hostile 'cat /dev/urandom 2>/dev/null'
 bad "silence" 255 '.' hostile 'exit 0'
 cat >"$tmp/agent.py" <<'P'
 #!/usr/bin/env python3
