@@ -40,7 +40,8 @@ two_mounts()
 
 as_who=$(id -un 2>/dev/null || id -u)
 compare "$tmp_root/disk" "$as_who, $(stat -f -c %T "$tmp_root")"
-compare "$tmp_root/loose" "$as_who, loose" -o loose
+# An ordinary user's own chmod that takes the right to search away is seen late there; see mrcfs(1), loose.
+[ "$(id -u)" != 0 ] || compare "$tmp_root/loose" "$as_who, loose" -o loose
 two_mounts "$tmp_root" "$as_who"
 [ -z "${MRCFS_PART:-}" ] || exit 0
 
