@@ -138,13 +138,13 @@ sleep 0.7
 keys "clear; $mrc -t alice@n1 sleep 1002" Enter
 sleep 2
 keys C-c
-sleep 1
+on_screen '^head\$$'
 keys 'echo status $?' Enter
 on_screen 'status 130'
 keys "clear; $mrc -t alice@n1 sleep 1003" Enter
 sleep 2
 keys 'C-\'
-sleep 1
+on_screen '^head\$$'
 keys 'echo status $?' Enter
 on_screen 'status 131'
 keys "clear; $mrc alice@n1 sh -c 'sleep 4; echo background' &" Enter
@@ -162,7 +162,7 @@ on_screen '^slept'
 keys "clear; $mrc -T alice@n1 sleep 1004" Enter
 sleep 2
 keys C-c
-sleep 1
+on_screen '^head\$$'
 keys 'echo status $?' Enter
 on_screen 'status 130'
 keys "clear; $mrc alice@n1" Enter
@@ -171,6 +171,8 @@ keys 'pwd; uname -n' Enter
 on_screen '^n1$'
 shows "^$dir\$" || fail "the login shell is elsewhere: $(screen)"
 keys 'exit' Enter
+on_screen '^head\$$'
+# What was typed ahead of the job's end belongs to the job: type only when the shell here asks.
 keys 'echo it is $?; stty -a | grep -o " echo "' Enter
 on_screen 'it is 0'
 on_screen '^ echo'
