@@ -9,7 +9,7 @@ mrcfs_libmrcfs_a_SOURCES = \
   mrcfs/server/do_attr.c \
   mrcfs/server/do_data.c \
   mrcfs/server/do_dir.c \
-  mrcfs/server/do_lock.c \
+  mrcfs/server/do_lease.c mrcfs/server/do_lock.c \
   mrcfs/server/do_names.c \
   mrcfs/server/files.c mrcfs/server/files.h \
   mrcfs/server/held.c mrcfs/server/held.h \

@@ -61,6 +61,10 @@ enum { MFS_FEATURE_NUMBERS = 1 << 2 };
  * promised. */
 enum { MFS_FEATURE_PROMISES = 1 << 3 };
 
+/* hello, from the client: it takes part in leases (docs/leases.md): answers recalls and renews.
+ * From the server, then: it grants them. */
+enum { MFS_FEATURE_LEASES = 1 << 4 };
+
 enum { MFS_NOBODY = 65534 };
 
 /* Attributes' flags. */
@@ -75,6 +79,12 @@ enum {
     /* It has no extended attributes, ACLs among them. Only where the attributes are promised,
        and as long. */
     MFS_ATTR_PLAIN = 1 << 2,
+    /* In the reply to open: no program at the server can open the file for writing before a
+       recall was answered. */
+    MFS_ATTR_HELD = 1 << 3,
+    /* In the reply to open or create: nobody else has it open; writes may be answered before
+       they are made. */
+    MFS_ATTR_ALONE = 1 << 4,
 };
 
 /* Flags of an export in hello's reply. */
