@@ -30,14 +30,28 @@ mrcfs_libmrcfs_a_SOURCES = \
 noinst_LIBRARIES += mrcfs/libmrcfs_client.a
 mrcfs_libmrcfs_client_a_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS)
 mrcfs_libmrcfs_client_a_SOURCES = \
+  mrcfs/client/ahead.c mrcfs/client/ahead.h \
   mrcfs/client/client.c mrcfs/client/client.h \
-  mrcfs/client/fuse.c \
+  mrcfs/client/coherence.c mrcfs/client/coherence.h \
+  mrcfs/client/fuse/attr.c \
+  mrcfs/client/fuse/data.c \
+  mrcfs/client/fuse/dir.c \
+  mrcfs/client/fuse/entries.c \
+  mrcfs/client/fuse/fuse.h \
+  mrcfs/client/fuse/lock.c \
+  mrcfs/client/fuse/open.c \
+  mrcfs/client/fuse/raw.c \
+  mrcfs/client/fuse/request.c \
+  mrcfs/client/fuse/session.c \
+  mrcfs/client/fuse/xattr.c \
   mrcfs/client/hello.c mrcfs/client/hello.h \
   mrcfs/client/names.c mrcfs/client/names.h \
   mrcfs/client/idmap.c mrcfs/client/idmap.h \
   mrcfs/client/known.c mrcfs/client/known.h \
   mrcfs/client/notify.c mrcfs/client/notify.h \
-  mrcfs/client/rawfuse.c mrcfs/client/rawfuse.h
+  mrcfs/client/opened.c mrcfs/client/opened.h \
+  mrcfs/client/rawfuse.c mrcfs/client/rawfuse.h \
+  mrcfs/client/session.h
 
 bin_PROGRAMS += mrcfs/mrcfs
 mrcfs_mrcfs_SOURCES = \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* client.h: inside of the file client: the connection to the server and the calls in flight.
- * Must not know: FUSE (that is fuse.c, which fills in struct mfs_call and gets the answers).
+ * Must not know: FUSE (that is fuse/, which fills in struct mfs_call and gets the answers).
  * Threads: everything belongs to the loop's thread but for the notifier (notify.c). */
 #ifndef MRCFS_CLIENT_CLIENT_H
 #define MRCFS_CLIENT_CLIENT_H
@@ -154,7 +154,7 @@ void mfs_client_lose(struct mfs_client *c, const struct err *why);
 /* For the decoder's fuzz target: handles one message without its length. -EPROTO: malformed. */
 MUST int mfs_client_message(struct mfs_client *c, struct bytes message, struct err *e);
 
-/* Implemented by fuse.c. */
+/* Implemented by fuse/ and coherence.c. */
 /* If call's process is being killed: answers its request now, and makes call's fn one that only
  * gives back what the server's answer brings. */
 void mfs_session_abandon(struct mfs_call *call);

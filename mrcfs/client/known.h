@@ -38,7 +38,7 @@ struct mfs_known {
     uint64_t since_ms;
     struct link again;
     /* Closings of files with locks that the server has not answered, and the lock requests that
-     * wait for them (fuse.c). */
+     * wait for them (fuse/lock.c). */
     unsigned closing;
     struct link waiting;
     /* The attributes at the open that last emptied the page cache: all that is in it was read

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     OPEN_DIRECT_IO = 1 << 0,
@@ -193,6 +194,24 @@ int mfs_raw_expire_entry(int fd, uint64_t parent, const char *name)
     struct iovec iov[2] = { { &head, sizeof head },
                             { (void *)(uintptr_t)name, (size_t)head.name_len + 1 } };
     return writev(fd, iov, 2) < 0 ? -errno : 0;
+}
+
+int mfs_raw_inval_node(int fd, uint64_t node, int64_t offset, int64_t length)
+{
+    enum { NOTIFY_INVAL_INODE = 2 };
+    struct {
+        uint32_t len;
+        int32_t code;
+        uint64_t unique;
+        uint64_t node;
+        int64_t offset;
+        int64_t length;
+    } m = { .len = sizeof m,
+            .code = NOTIFY_INVAL_INODE,
+            .node = node,
+            .offset = offset,
+            .length = length };
+    return write(fd, &m, sizeof m) < 0 ? -errno : 0;
 }
 
 bool mfs_raw_may_map_direct(const struct mfs_raw_init *x)

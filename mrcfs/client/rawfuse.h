@@ -62,6 +62,10 @@ MUST int mfs_raw_reply(int fd, uint64_t unique, int error, const void *body, siz
  * path (on Linux before 6.2 it does). Returns 0 or -errno. */
 MUST int mfs_raw_expire_entry(int fd, uint64_t parent, const char *name);
 
+/* Notice to the kernel: ask for the node's attributes again, and drop its pages in the range
+ * (offset < 0: none; length 0: to the end). Returns 0 or -errno. */
+MUST int mfs_raw_inval_node(int fd, uint64_t node, int64_t offset, int64_t length);
+
 /* Flags of INIT that are wanted from a kernel that offers them:
  * HANDLE_KILLPRIV_V2: set-id bits are dropped on write and truncate by the server's kernel;
  * saves a getxattr per write. DIRECT_IO_ALLOW_MMAP: files opened for appending can be mapped

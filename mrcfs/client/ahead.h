@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* ahead.h: opening ahead: when the small files of a directory are read one after the other, the
+ * next ones are opened before anybody asks. */
+#ifndef MRCFS_CLIENT_AHEAD_H
+#define MRCFS_CLIENT_AHEAD_H
+
+#include "common/base/attr.h"
+#include "mrcfs/ops.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mfs_call;
+struct mfs_caller;
+struct mfs_session;
+
+enum { MFS_AHEAD_MAX = 64 }; /* files opened ahead at a time */
+
+/* A file that was opened before anybody asked. */
+struct mfs_ahead_file {
+    uint64_t node; /* 0 = free */
+    uint32_t uid;  /* of whom it was opened for */
+    bool is_answered;
+    bool is_stale;    /* a change was reported: not to be used */
+    uint32_t changes; /* of the node, that it was opened after */
+    uint64_t asked_ms;
+    struct mfs_open_rep rep; /* head points to the copy below */
+    uint8_t *head;
+    struct mfs_call *waiter; /* the kernel's open that came meanwhile; never sent */
+};
+
+struct mfs_ahead {
+    struct mfs_ahead_file files[MFS_AHEAD_MAX];
+    uint64_t last_opened; /* node */
+    unsigned run;         /* files opened one after the other in the order of their directory */
+};
+
+/* node is being opened for reading: if the files before it in its directory were, opens those
+ * that will be next. */
+void mfs_ahead_look(struct mfs_session *s, uint64_t node, const struct mfs_caller *who);
+/* Answers call, an open that was not sent, by what was opened ahead, now or when it comes.
+ * False: there is none. */
+MUST bool mfs_ahead_take(struct mfs_session *s, struct mfs_call *call,
+                         const struct mfs_caller *who);
+/* A change of node was reported: what was opened before it is of no use. */
+void mfs_ahead_changed(struct mfs_session *s, uint64_t node);
+/* Gives up what was answered; what is still under way is given up when it is. */
+void mfs_ahead_drop_all(struct mfs_session *s);
+/* Frees its memory; nothing is told to the server. */
+void mfs_ahead_fini(struct mfs_ahead *a);
+
+#endif

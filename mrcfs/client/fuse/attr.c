@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* attr.c: the kernel's requests about attributes, access, inode flags and the file system's
+ * room; attributes as they are shown. */
+#include "mrcfs/client/fuse/fuse.h"
+
+#include "mrcfs/client/coherence.h"
+#include "mrcfs/client/opened.h"
+
+#include <errno.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
+
+void mfs_fuse_stat(const struct mfs_session *s, const struct mfs_known *n,
+                   const struct mfs_attr *a, struct stat *st)
+{
+    const struct mfs_client_opts *o = &s->client->opts;
+    *st = (struct stat){
+        .st_ino = a->ino,
+        .st_mode = a->mode,
+        .st_nlink = a->nlink,
+        .st_uid = mfs_idmap_here(&s->client->users, a->uid),
+        .st_gid = mfs_idmap_here(&s->client->groups, a->gid),
+        .st_rdev = makedev(a->rdev_major, a->rdev_minor),
+        .st_size = (off_t)a->size,
+        .st_blocks = (blkcnt_t)a->blocks,
+        .st_blksize = a->blksize,
+        .st_atim = { a->atime_sec, a->atime_nsec },
+        .st_mtim = { a->mtime_sec, a->mtime_nsec },
+        .st_ctim = { a->ctime_sec, a->ctime_nsec },
+    };
+    if (o->is_single_user && n && n->is_ours) {
+        st->st_uid = o->own_uid;
+        st->st_gid = o->own_gid;
+    }
+    if (o->shown.has_uid)
+        st->st_uid = o->shown.uid;
+    if (o->shown.has_gid)
+        st->st_gid = o->shown.gid;
+    if (o->shown.has_umask && !S_ISLNK(st->st_mode))
+        st->st_mode = (st->st_mode & S_IFMT) | (0777 & ~o->shown.umask);
+}
+
+double mfs_fuse_seconds(uint32_t valid_ms)
+{
+    return valid_ms / 1000.0;
+}
+
+/* getattr and setattr answer alike. */
+static int on_attr(struct mfs_call *call, int rc, struct rd *body)
+{
+    struct mfs_getattr_rep m = { 0 };
+    if (rc == 0) {
+        rc = mfs_getattr_rep_get(body, &m);
+        if (rc < 0 || !mfs_attr_is_valid(&m.attr))
+            return -EPROTO;
+    }
+    if (rc < 0) {
+        mfs_fuse_error(call->req, rc);
+        return 0;
+    }
+    struct mfs_session *s = call->session;
+    struct mfs_known *n = mfs_known_find(&s->nodes, call->node);
+    if (n)
+        mfs_coherence_learn(s, n, NULL, &m.attr);
+    struct stat st;
+    mfs_fuse_stat(s, n, &m.attr, &st);
+    fuse_reply_attr(call->req, &st, mfs_fuse_seconds(m.attr.valid_ms));
+    return 0;
+}
+
+static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct mfs_call *call = mfs_fuse_begin(req, ino, on_attr);
+    if (!call)
+        return;
+    struct mfs_getattr_req m = { call->node, fi ? mfs_fuse_opened(fi)->fh : 0 };
+    SEND(getattr, call, &m, 0);
+}
+
+static uint32_t set_valid_of(int to_set)
+{
+    static const struct {
+        int fuse;
+        uint32_t ours;
+    } table[] = {
+        { FUSE_SET_ATTR_MODE, MFS_SET_MODE },
+        { FUSE_SET_ATTR_UID, MFS_SET_UID },
+        { FUSE_SET_ATTR_GID, MFS_SET_GID },
+        { FUSE_SET_ATTR_SIZE, MFS_SET_SIZE },
+        { FUSE_SET_ATTR_ATIME, MFS_SET_ATIME },
+        { FUSE_SET_ATTR_MTIME, MFS_SET_MTIME },
+        { FUSE_SET_ATTR_ATIME_NOW, MFS_SET_ATIME_NOW },
+        { FUSE_SET_ATTR_MTIME_NOW, MFS_SET_MTIME_NOW },
+    };
+    uint32_t valid = 0;
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)
+        if (to_set & table[i].fuse)
+            valid |= table[i].ours;
+    /* The kernel sets both bits for "now". */
+    if (valid & MFS_SET_ATIME_NOW)
+        valid &= ~(uint32_t)MFS_SET_ATIME;
+    if (valid & MFS_SET_MTIME_NOW)
+        valid &= ~(uint32_t)MFS_SET_MTIME;
+    return valid;
+}
+
+/* Owners to be set, in the server's numbers. What is shown instead of the real owner is not
+ * set: it is only given back. */
+static int map_new_owner(const struct mfs_client *c, struct stat *st, int *to_set)
+{
+    int rc = 0;
+    if (c->opts.shown.has_uid && st->st_uid == c->opts.shown.uid)
+        *to_set &= ~FUSE_SET_ATTR_UID;
+    if (c->opts.shown.has_gid && st->st_gid == c->opts.shown.gid)
+        *to_set &= ~FUSE_SET_ATTR_GID;
+    if (*to_set & FUSE_SET_ATTR_UID)
+        rc = mfs_idmap_there(&c->users, st->st_uid, &st->st_uid);
+    if (rc == 0 && *to_set & FUSE_SET_ATTR_GID)
+        rc = mfs_idmap_there(&c->groups, st->st_gid, &st->st_gid);
+    return rc;
+}
+
+static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
+                       struct fuse_file_info *fi)
+{
+    int rc = map_new_owner(mfs_fuse_session(req)->client, st, &to_set);
+    if (rc < 0) {
+        mfs_fuse_error(req, rc);
+        return;
+    }
+    struct mfs_call *call = mfs_fuse_begin(req, ino, on_attr);
+    if (!call)
+        return;
+    if (to_set & FUSE_SET_ATTR_SIZE)
+        mfs_coherence_count_change(call->session, call->node);
+    struct mfs_setattr_req m = {
+        .node = call->node,
+        .fh = fi ? mfs_fuse_opened(fi)->fh : 0,
+        .valid = set_valid_of(to_set),
+        .attr = {
+            .mode = st->st_mode & 07777,
+            .uid = st->st_uid,
+            .gid = st->st_gid,
+            .size = (uint64_t)st->st_size,
+            .atime_sec = st->st_atim.tv_sec,
+            .atime_nsec = (uint32_t)st->st_atim.tv_nsec,
+            .mtime_sec = st->st_mtim.tv_sec,
+            .mtime_nsec = (uint32_t)st->st_mtim.tv_nsec,
+        },
+    };
+    SEND(setattr, call, &m, 0);
+}
+
+static void op_access(fuse_req_t req, fuse_ino_t ino, int mask)
+{
+    struct mfs_call *call = mfs_fuse_begin(req, ino, mfs_fuse_done);
+    if (!call)
+        return;
+    struct mfs_access_req m = { call->node, (uint32_t)mask & 7 };
+    SEND(access, call, &m, 0);
+}
+
+static int on_statfs(struct mfs_call *call, int rc, struct rd *body)
+{
+    struct mfs_statfs_rep m = { 0 };
+    if (rc == 0) {
+        rc = mfs_statfs_rep_get(body, &m);
+        if (rc < 0)
+            return rc;
+    }
+    if (rc < 0) {
+        mfs_fuse_error(call->req, rc);
+        return 0;
+    }
+    struct statvfs v = { .f_bsize = m.bsize,
+                         .f_frsize = m.frsize,
+                         .f_blocks = m.blocks,
+                         .f_bfree = m.bfree,
+                         .f_bavail = m.bavail,
+                         .f_files = m.files,
+                         .f_ffree = m.ffree,
+                         .f_favail = m.favail,
+                         .f_namemax = m.namemax };
+    fuse_reply_statfs(call->req, &v);
+    return 0;
+}
+
+static void op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+    struct mfs_call *call = mfs_fuse_begin(req, ino, on_statfs);
+    if (!call)
+        return;
+    struct mfs_statfs_req m = { call->node };
+    SEND(statfs, call, &m, 0);
+}
+
+/* ---- inode flags ---- */
+
+static int on_getflags(struct mfs_call *call, int rc, struct rd *body)
+{
+    struct mfs_getflags_rep m = { 0 };
+    if (rc == 0) {
+        rc = mfs_getflags_rep_get(body, &m);
+        if (rc < 0)
+            return rc;
+    }
+    if (rc < 0)
+        mfs_fuse_error(call->req, rc);
+    else
+        fuse_reply_ioctl(call->req, 0, &m.iflags, sizeof m.iflags);
+    return 0;
+}
+
+static int on_setflags(struct mfs_call *call, int rc, struct rd *body)
+{
+    if (rc == 0 && rd_left(body))
+        return -EPROTO;
+    if (rc < 0)
+        mfs_fuse_error(call->req, rc);
+    else
+        fuse_reply_ioctl(call->req, 0, NULL, 0);
+    return 0;
+}
+
+static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
+                     struct fuse_file_info *fi, unsigned flags, const void *in, size_t in_bytes,
+                     size_t out_bytes)
+{
+    (void)arg;
+    (void)fi;
+    (void)flags;
+    bool is_get = cmd == FS_IOC_GETFLAGS && out_bytes >= sizeof(uint32_t);
+    bool is_set = cmd == FS_IOC_SETFLAGS && in_bytes >= sizeof(uint32_t);
+    if (!is_get && !is_set) {
+        fuse_reply_err(req, ENOTTY);
+        return;
+    }
+    struct mfs_call *call = mfs_fuse_begin(req, ino, is_get ? on_getflags : on_setflags);
+    if (!call)
+        return;
+    if (is_get) {
+        struct mfs_getflags_req m = { call->node };
+        SEND(getflags, call, &m, 0);
+    } else {
+        struct mfs_setflags_req m = { .node = call->node };
+        memcpy(&m.iflags, in, sizeof m.iflags);
+        SEND(setflags, call, &m, 0);
+    }
+}
+
+void mfs_fuse_attr(struct fuse_lowlevel_ops *ops)
+{
+    ops->getattr = op_getattr;
+    ops->setattr = op_setattr;
+    ops->access = op_access;
+    ops->statfs = op_statfs;
+    ops->ioctl = op_ioctl;
+}

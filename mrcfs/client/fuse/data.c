@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* data.c: the kernel's requests about the contents of open files. The writeback cache is off: a
+ * write is on the server when it returns. */
+#include "mrcfs/client/fuse/fuse.h"
+
+#include "mrcfs/client/coherence.h"
+#include "mrcfs/client/opened.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+static int on_read(struct mfs_call *call, int rc, struct rd *body)
+{
+    struct mfs_read_rep m = { 0 };
+    if (rc == 0) {
+        rc = mfs_read_rep_get(body, &m);
+        if (rc < 0 || m.body.len > call->size)
+            return -EPROTO;
+    }
+    if (rc < 0)
+        mfs_fuse_error(call->req, rc);
+    else
+        fuse_reply_buf(call->req, (const char *)m.body.ptr, m.body.len);
+    return 0;
+}
+
+static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+                    struct fuse_file_info *fi)
+{
+    struct bytes head;
+    if (mfs_opened_head(mfs_fuse_session(req), mfs_fuse_opened(fi), size, offset, &head)) {
+        fuse_reply_buf(req, (const char *)head.ptr, head.len);
+        return;
+    }
+    struct mfs_call *call = mfs_fuse_begin(req, ino, on_read);
+    if (!call)
+        return;
+    call->size = size < MFS_DATA_MAX ? size : MFS_DATA_MAX;
+    struct mfs_read_req m = { mfs_fuse_opened(fi)->fh, (uint64_t)offset, (uint32_t)call->size };
+    SEND(read, call, &m, 0);
+}
+
+static int on_write(struct mfs_call *call, int rc, struct rd *body)
+{
+    struct mfs_write_rep m = { 0 };
+    if (rc == 0) {
+        rc = mfs_write_rep_get(body, &m);
+        if (rc < 0 || m.written > call->size)
+            return -EPROTO;
+    }
+    if (rc < 0)
+        mfs_fuse_error(call->req, rc);
+    else
+        fuse_reply_write(call->req, m.written);
+    return 0;
+}
+
+static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size,
+                     off_t offset, struct fuse_file_info *fi)
+{
+    struct mfs_call *call = mfs_fuse_begin(req, ino, on_write);
+    if (!call)
+        return;
+    struct mfs_opened *f = mfs_fuse_opened(fi);
+    f->is_written = true;
+    mfs_coherence_count_change(call->session, f->node);
+    if (fi->writepage) {
+        struct mfs_known *n = mfs_known_find(&call->session->nodes, f->node);
+        if (n)
+            n->had_mapped_writes = true;
+    }
+    call->size = size;
+    struct mfs_write_req m = { f->fh,
+                               (uint64_t)offset,
+                               mfs_oflags_from_host(fi->flags),
+                               { (const uint8_t *)bytes, (uint32_t)size } };
+    SEND(write, call, &m, size);
+}
+
+static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
+                         struct fuse_file_info *fi)
+{
+    struct mfs_fallocate_req m = { mfs_fuse_opened(fi)->fh, 0, (uint64_t)offset,
+                                   (uint64_t)length };
+    int rc = mfs_falloc_from_host(mode, &m.fmode);
+    if (rc < 0) {
+        mfs_fuse_error(req, rc);
+        return;
+    }
+    struct mfs_call *call = mfs_fuse_begin(req, ino, mfs_fuse_done);
+    if (!call)
+        return;
+    mfs_coherence_count_change(call->session, mfs_fuse_opened(fi)->node);
+    SEND(fallocate, call, &m, 0);
+}
+
+static int on_lseek(struct mfs_call *call, int rc, struct rd *body)
+{
+    struct mfs_lseek_rep m = { 0 };
+    if (rc == 0) {
+        rc = mfs_lseek_rep_get(body, &m);
+        if (rc < 0 || m.offset > INT64_MAX)
+            return -EPROTO;
+    }
+    if (rc < 0)
+        mfs_fuse_error(call->req, rc);
+    else
+        fuse_reply_lseek(call->req, (off_t)m.offset);
+    return 0;
+}
+
+static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
+                     struct fuse_file_info *fi)
+{
+    if (whence != SEEK_DATA && whence != SEEK_HOLE) {
+        fuse_reply_err(req, EINVAL);
+        return;
+    }
+    struct mfs_call *call = mfs_fuse_begin(req, ino, on_lseek);
+    if (!call)
+        return;
+    struct mfs_lseek_req m = { mfs_fuse_opened(fi)->fh, (uint64_t)offset,
+                               whence == SEEK_DATA ? MFS_SEEK_DATA : MFS_SEEK_HOLE };
+    SEND(lseek, call, &m, 0);
+}
+
+static int on_copy(struct mfs_call *call, int rc, struct rd *body)
+{
+    struct mfs_copy_file_range_rep m = { 0 };
+    if (rc == 0) {
+        rc = mfs_copy_file_range_rep_get(body, &m);
+        if (rc < 0 || m.copied > call->size)
+            return -EPROTO;
+    }
+    if (rc < 0)
+        mfs_fuse_error(call->req, rc);
+    else
+        fuse_reply_write(call->req, m.copied);
+    return 0;
+}
+
+static void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t offset_in,
+                               struct fuse_file_info *fi_in, fuse_ino_t ino_out,
+                               off_t offset_out, struct fuse_file_info *fi_out, size_t length,
+                               int flags)
+{
+    (void)ino_out;
+    if (flags) {
+        fuse_reply_err(req, EINVAL);
+        return;
+    }
+    struct mfs_call *call = mfs_fuse_begin(req, ino_in, on_copy);
+    if (!call)
+        return;
+    /* The kernel's answer has 32 bits. */
+    call->size = length < 1U << 30 ? length : 1U << 30;
+    struct mfs_opened *to = mfs_fuse_opened(fi_out);
+    to->is_written = true;
+    mfs_coherence_count_change(call->session, to->node);
+    struct mfs_copy_file_range_req m = { mfs_fuse_opened(fi_in)->fh, (uint64_t)offset_in,
+                                         to->fh, (uint64_t)offset_out, call->size };
+    SEND(copy_file_range, call, &m, 0);
+}
+
+void mfs_fuse_data(struct fuse_lowlevel_ops *ops)
+{
+    ops->read = op_read;
+    ops->write = op_write;
+    ops->fallocate = op_fallocate;
+    ops->lseek = op_lseek;
+    ops->copy_file_range = op_copy_file_range;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* fuse.h: inside of this folder, the only one of the file client that knows libfuse: the
+ * kernel's requests become calls of the server, the answers its replies. Must not know:
+ * sockets, how calls travel. */
+#ifndef MRCFS_CLIENT_FUSE_FUSE_H
+#define MRCFS_CLIENT_FUSE_FUSE_H
+
+#include "common/base/wire.h"
+#include "mrcfs/client/client.h"
+#include "mrcfs/client/session.h"
+
+#include <fuse_lowlevel.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+struct mfs_opened;
+
+/* ---- request.c ---- */
+
+struct mfs_session *mfs_fuse_session(fuse_req_t req);
+/* Who asks, in the server's numbers: who nobody there is, asks as nobody. */
+struct mfs_caller mfs_fuse_caller(fuse_req_t req);
+struct mfs_caller mfs_fuse_mapped_caller(const struct mfs_client *c, uint32_t uid, uint32_t gid,
+                                         uint32_t pid);
+/* A call for req about node ino, or NULL, and req has been answered. */
+struct mfs_call *mfs_fuse_begin(fuse_req_t req, fuse_ino_t ino, mfs_reply_fn fn);
+/* After the call was sent; rc is what sending returned. */
+void mfs_fuse_sent(struct mfs_call *call, int rc);
+/* The positive errno for the kernel. */
+int mfs_fuse_errno(int rc);
+void mfs_fuse_error(fuse_req_t req, int rc);
+/* The answer to what returns nothing: only the error counts. */
+int mfs_fuse_done(struct mfs_call *call, int rc, struct rd *body);
+
+#define SEND(op, call, m, var_bytes)                                                           \
+    do {                                                                                       \
+        struct mfs_caller who = mfs_fuse_caller((call)->req);                                  \
+        mfs_fuse_sent(call, mfs_send_##op(call, &who, m, var_bytes));                          \
+    } while (0)
+
+/* ---- the kinds of requests: each adds its operations ---- */
+
+void mfs_fuse_entries(struct fuse_lowlevel_ops *ops);
+void mfs_fuse_attr(struct fuse_lowlevel_ops *ops);
+void mfs_fuse_xattr(struct fuse_lowlevel_ops *ops);
+void mfs_fuse_open(struct fuse_lowlevel_ops *ops);
+void mfs_fuse_data(struct fuse_lowlevel_ops *ops);
+void mfs_fuse_dir(struct fuse_lowlevel_ops *ops);
+void mfs_fuse_lock(struct fuse_lowlevel_ops *ops);
+
+/* Handles in if it is one that libfuse doesn't know. False: it is libfuse's. */
+bool mfs_fuse_take_raw(struct mfs_session *s, const struct mfs_raw_request *in);
+
+/* ---- what they share ---- */
+
+static inline struct mfs_opened *mfs_fuse_opened(const struct fuse_file_info *fi)
+{
+    return (struct mfs_opened *)(uintptr_t)fi->fh;
+}
+
+/* Checks an entry from the server and enters its node. Returns 0, -EPROTO, -ENOMEM (then the
+ * server has been told to forget it). */
+MUST int mfs_fuse_take_entry(struct mfs_session *s, uint64_t parent, const struct mfs_entry *e,
+                             struct fuse_entry_param *p);
+void mfs_fuse_forget(struct mfs_session *s, uint64_t node, uint64_t nlookup);
+/* The names of a list that the kernel will not be told of with their nodes. */
+void mfs_fuse_drop_entries(struct mfs_session *s, struct rd r);
+/* Attributes as they are shown here; n may be NULL. */
+void mfs_fuse_stat(const struct mfs_session *s, const struct mfs_known *n,
+                   const struct mfs_attr *a, struct stat *st);
+double mfs_fuse_seconds(uint32_t valid_ms);
+/* create and tmpfile answer alike. On success the file is call->file, with its handle in fi;
+ * mfs_fuse_undo_create takes it back if the kernel doesn't want it any more. */
+MUST int mfs_fuse_take_created(struct mfs_call *call, struct rd *body, struct mfs_create_rep *m,
+                               struct fuse_entry_param *p, struct fuse_file_info *fi);
+void mfs_fuse_undo_create(struct mfs_call *call, const struct mfs_create_rep *m);
+/* A closing was answered: the lock requests that waited for it. */
+void mfs_fuse_resume_locks(struct mfs_known *n);
+
+#endif

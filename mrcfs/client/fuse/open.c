@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* open.c: the kernel's requests that open and close files: open, create, flush, release, fsync.
+ *
+ * Pages survive an open only if the file has not changed since they were read (known.h). Files
+ * opened for appending or with O_DIRECT bypass the pages, because the kernel would put appended
+ * bytes where it believes the end to be (on the server they are where they belong in any case).
+ */
+#include "mrcfs/client/fuse/fuse.h"
+
+#include "mrcfs/client/ahead.h"
+#include "mrcfs/client/coherence.h"
+#include "mrcfs/client/opened.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+/* How the kernel shall treat the file's pages; a are its attributes at this open. */
+static void set_caching(struct mfs_session *s, uint64_t node, const struct mfs_attr *a,
+                        int host_flags, struct fuse_file_info *fi)
+{
+    struct mfs_known *n = mfs_known_find(&s->nodes, node);
+    fi->keep_cache = n && mfs_known_may_keep_pages(n, a);
+    /* Kernels before 6.6 refuse to map such a file shared; what is only written can't be. */
+    bool may_bypass = mfs_raw_may_map_direct(&s->init) || (host_flags & O_ACCMODE) == O_WRONLY;
+    fi->direct_io = (host_flags & (O_APPEND | O_DIRECT)) != 0 && may_bypass;
+}
+
+/* The kernel's open is answered with what the server said. */
+static void finish_open(struct mfs_call *call, const struct mfs_open_rep *m)
+{
+    struct mfs_session *s = call->session;
+    struct mfs_opened *f = call->file;
+    struct fuse_file_info fi = { .fh = (uintptr_t)f };
+    f->fh = m->fh;
+    set_caching(s, call->node, &m->attr, (int)call->flags, &fi);
+    /* Who opens a file sees it as it is, also before a notice of the change has come. */
+    const struct mfs_known *n = mfs_known_find(&s->nodes, call->node);
+    if (s->client->opts.is_loose && n && mfs_coherence_is_outdated(n, &m->attr))
+        mfs_coherence_distrust(s, call->node);
+    mfs_opened_keep_head(f, m);
+    if (fuse_reply_open(call->req, &fi) < 0) {
+        mfs_opened_free(f);
+        mfs_opened_release_unheard(s->client, m->fh, false);
+    }
+}
+
+void mfs_session_answer_open(struct mfs_call *call, int rc, const struct mfs_open_rep *m)
+{
+    if (rc < 0) {
+        mfs_opened_free(call->file);
+        mfs_fuse_error(call->req, rc);
+    } else {
+        finish_open(call, m);
+    }
+}
+
+static int on_open(struct mfs_call *call, int rc, struct rd *body)
+{
+    struct mfs_open_rep m = { 0 };
+    if (rc == 0) {
+        rc = mfs_open_rep_get(body, &m);
+        if (rc < 0 || !m.fh || !mfs_attr_is_valid(&m.attr))
+            return -EPROTO;
+    }
+    mfs_session_answer_open(call, rc, &m);
+    return 0;
+}
+
+static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct mfs_call *call = mfs_fuse_begin(req, ino, on_open);
+    if (!call)
+        return;
+    struct mfs_session *s = call->session;
+    struct mfs_opened *f = call->file = mfs_opened_new(call);
+    call->flags = (uint32_t)fi->flags;
+    struct mfs_open_req m = { call->node, mfs_oflags_from_host(fi->flags) };
+    const struct mfs_known *known = mfs_known_find(&s->nodes, call->node);
+    if (f && known)
+        f->changes = known->changes;
+    struct mfs_caller who = mfs_fuse_caller(req);
+    bool is_read = (fi->flags & (O_ACCMODE | O_TRUNC | O_APPEND | O_DIRECT)) == O_RDONLY;
+    if (f && is_read && call->client->opts.is_loose) {
+        uint64_t node = call->node;
+        if (!known || !known->has_stamp)
+            m.oflags |= MFS_O_HEAD;
+        bool is_taken = mfs_ahead_take(s, call, &who);
+        mfs_ahead_look(s, node, &who);
+        if (is_taken)
+            return;
+    }
+    int rc = f ? mfs_send_open(call, &who, &m, 0) : -ENOMEM;
+    if (rc < 0)
+        mfs_opened_free(f);
+    mfs_fuse_sent(call, rc);
+}
+
+int mfs_fuse_take_created(struct mfs_call *call, struct rd *body, struct mfs_create_rep *m,
+                          struct fuse_entry_param *p, struct fuse_file_info *fi)
+{
+    struct mfs_session *s = call->session;
+    struct mfs_opened *f = call->file;
+    int rc = mfs_create_rep_get(body, m);
+    if (rc < 0 || !m->fh || !S_ISREG(m->entry.attr.mode))
+        return -EPROTO;
+    rc = mfs_fuse_take_entry(s, call->node, &m->entry, p);
+    if (rc == -ENOMEM)
+        mfs_opened_release_unheard(s->client, m->fh, false);
+    if (rc < 0)
+        return rc;
+    f->fh = m->fh;
+    f->node = m->entry.node;
+    *fi = (struct fuse_file_info){ .fh = (uintptr_t)f };
+    set_caching(s, f->node, &m->entry.attr, (int)call->flags, fi);
+    return 0;
+}
+
+void mfs_fuse_undo_create(struct mfs_call *call, const struct mfs_create_rep *m)
+{
+    mfs_opened_free(call->file);
+    mfs_opened_release_unheard(call->client, m->fh, false);
+    mfs_fuse_forget(call->session, m->entry.node, 1);
+}
+
+static int on_create(struct mfs_call *call, int rc, struct rd *body)
+{
+    struct mfs_create_rep m = { 0 };
+    struct fuse_entry_param p;
+    struct fuse_file_info fi;
+    if (rc == 0) {
+        rc = mfs_fuse_take_created(call, body, &m, &p, &fi);
+        if (rc == -EPROTO)
+            return rc;
+    }
+    if (rc < 0) {
+        mfs_opened_free(call->file);
+        mfs_fuse_error(call->req, rc);
+    } else if (fuse_reply_create(call->req, &p, &fi) < 0) {
+        mfs_fuse_undo_create(call, &m);
+    }
+    return 0;
+}
+
+static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+                      struct fuse_file_info *fi)
+{
+    struct mfs_call *call = mfs_fuse_begin(req, parent, on_create);
+    if (!call)
+        return;
+    struct mfs_opened *f = call->file = mfs_opened_new(call);
+    call->flags = (uint32_t)fi->flags;
+    struct mfs_create_req m = { call->node, bytes_of(name), mode, fuse_req_ctx(req)->umask,
+                                mfs_oflags_from_host(fi->flags) };
+    struct mfs_caller who = mfs_fuse_caller(req);
+    int rc = f ? mfs_send_create(call, &who, &m, m.name.len) : -ENOMEM;
+    if (rc < 0)
+        mfs_opened_free(f);
+    mfs_fuse_sent(call, rc);
+}
+
+static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct mfs_session *s = mfs_fuse_session(req);
+    struct mfs_opened *f = mfs_fuse_opened(fi);
+    struct mfs_known *n = mfs_known_find(&s->nodes, f->node);
+    /* Nothing written through it and no record lock that this close could end: the server
+     * would do nothing. */
+    if (!f->is_written && n && !n->had_locks && !n->had_mapped_writes) {
+        s->client->stats.cache_hits++;
+        fuse_reply_err(req, 0);
+        return;
+    }
+    f->is_written = false;
+    struct mfs_call *call = mfs_fuse_begin(req, ino, mfs_fuse_done);
+    if (!call)
+        return;
+    struct mfs_flush_req m = { f->fh, fi->lock_owner };
+    SEND(flush, call, &m, 0);
+}
+
+/* The kernel doesn't let close() wait for this request, so the locks that the file held are
+ * gone only a moment later. Nobody may notice: a request for a lock on the same node waits
+ * until the server has answered. */
+static int on_release(struct mfs_call *call, int rc, struct rd *body)
+{
+    if (rc == 0 && rd_left(body))
+        return -EPROTO;
+    struct mfs_known *n = mfs_known_find(&call->session->nodes, call->node);
+    mfs_fuse_error(call->req, rc);
+    if (n && call->flags && n->closing && --n->closing == 0)
+        mfs_fuse_resume_locks(n);
+    return 0;
+}
+
+static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct mfs_opened *f = mfs_fuse_opened(fi);
+    struct mfs_call *call = mfs_fuse_begin(req, ino, on_release);
+    if (call) {
+        struct mfs_known *n = mfs_known_find(&call->session->nodes, f->node);
+        struct mfs_release_req m = { f->fh };
+        struct mfs_caller who = mfs_fuse_caller(req);
+        call->node = f->node;
+        call->flags = f->had_locks && n;
+        int rc = mfs_send_release(call, &who, &m, 0);
+        if (rc == 0 && call->flags)
+            n->closing++;
+        mfs_fuse_sent(call, rc);
+    }
+    mfs_opened_free(f);
+}
+
+static void op_fsync(fuse_req_t req, fuse_ino_t ino, int is_data_only,
+                     struct fuse_file_info *fi)
+{
+    struct mfs_call *call = mfs_fuse_begin(req, ino, mfs_fuse_done);
+    if (!call)
+        return;
+    struct mfs_fsync_req m = { mfs_fuse_opened(fi)->fh, is_data_only != 0 };
+    SEND(fsync, call, &m, 0);
+}
+
+void mfs_fuse_open(struct fuse_lowlevel_ops *ops)
+{
+    ops->open = op_open;
+    ops->create = op_create;
+    ops->flush = op_flush;
+    ops->release = op_release;
+    ops->fsync = op_fsync;
+}

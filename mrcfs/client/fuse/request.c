@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* request.c: one request of the kernel: who asks, its call of the server, and what becomes of
+ * it when the process that asked is being killed. */
+#include "mrcfs/client/fuse/fuse.h"
+
+#include "mrcfs/client/opened.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+
+struct mfs_session *mfs_fuse_session(fuse_req_t req)
+{
+    return fuse_req_userdata(req);
+}
+
+struct mfs_caller mfs_fuse_mapped_caller(const struct mfs_client *c, uint32_t uid, uint32_t gid,
+                                         uint32_t pid)
+{
+    struct mfs_caller who = { MFS_NOBODY, MFS_NOBODY, pid };
+    if (mfs_idmap_there(&c->users, uid, &who.uid) < 0 ||
+        mfs_idmap_there(&c->groups, gid, &who.gid) < 0)
+        who.uid = who.gid = MFS_NOBODY;
+    return who;
+}
+
+struct mfs_caller mfs_fuse_caller(fuse_req_t req)
+{
+    const struct fuse_ctx *x = fuse_req_ctx(req);
+    return mfs_fuse_mapped_caller(mfs_fuse_session(req)->client, x->uid, x->gid,
+                                  (uint32_t)x->pid);
+}
+
+/* The kernel takes ENOSYS as "never ask again" and, for open, as success. */
+int mfs_fuse_errno(int rc)
+{
+    return rc == -ENOSYS ? EOPNOTSUPP : -rc;
+}
+
+void mfs_fuse_error(fuse_req_t req, int rc)
+{
+    fuse_reply_err(req, mfs_fuse_errno(rc));
+}
+
+static void on_interrupt(fuse_req_t req, void *ctx)
+{
+    (void)req;
+    mfs_call_interrupt(ctx);
+}
+
+struct mfs_call *mfs_fuse_begin(fuse_req_t req, fuse_ino_t ino, mfs_reply_fn fn)
+{
+    struct mfs_session *s = mfs_fuse_session(req);
+    struct mfs_call *call = mfs_call_new(s->client, fn);
+    if (!call) {
+        fuse_reply_err(req, ENOMEM);
+        return NULL;
+    }
+    call->session = s;
+    call->req = req;
+    call->node = mfs_session_swap_root(s, ino);
+    call->pid = (uint32_t)fuse_req_ctx(req)->pid;
+    return call;
+}
+
+void mfs_fuse_sent(struct mfs_call *call, int rc)
+{
+    if (rc < 0) {
+        mfs_fuse_error(call->req, rc);
+        mfs_call_drop(call);
+        return;
+    }
+    fuse_req_interrupt_func(call->req, on_interrupt, call);
+}
+
+int mfs_fuse_done(struct mfs_call *call, int rc, struct rd *body)
+{
+    if (rc == 0 && rd_left(body))
+        return -EPROTO;
+    mfs_fuse_error(call->req, rc);
+    return 0;
+}
+
+/* ---- processes that are being killed ---- */
+
+/* Has the thread been sent SIGKILL, or a signal that ends it? The kernel makes the second the
+ * first. */
+static bool is_dying(uint32_t pid)
+{
+    char path[64], line[128];
+    snprintf(path, sizeof path, "/proc/%u/status", pid);
+    FILE *f = pid ? fopen(path, "re") : NULL;
+    bool is_killed = false;
+    while (f && fgets(line, sizeof line, f)) {
+        unsigned long long set;
+        if (sscanf(line, "SigPnd: %llx", &set) == 1 || sscanf(line, "ShdPnd: %llx", &set) == 1)
+            is_killed = is_killed || set >> (SIGKILL - 1) & 1;
+    }
+    if (f)
+        fclose(f);
+    return is_killed;
+}
+
+/* The answer that nobody waits for any more: what it brings is given back. */
+static int on_abandoned(struct mfs_call *call, int rc, struct rd *body)
+{
+    struct mfs_lookup_rep entry = { 0 };
+    struct mfs_create_rep created = { 0 };
+    struct mfs_open_rep opened = { 0 };
+    struct mfs_opendir_rep dir = { 0 };
+    struct mfs_readdir_rep list = { 0 };
+    if (rc < 0)
+        return 0;
+    switch (call->op) {
+    case MFS_OP_lookup:
+    case MFS_OP_mknod:
+    case MFS_OP_mkdir:
+    case MFS_OP_symlink:
+    case MFS_OP_link: rc = mfs_lookup_rep_get(body, &entry); break;
+    case MFS_OP_create:
+        rc = mfs_create_rep_get(body, &created);
+        entry.entry = created.entry;
+        break;
+    case MFS_OP_open: rc = mfs_open_rep_get(body, &opened); break;
+    case MFS_OP_opendir: rc = mfs_opendir_rep_get(body, &dir); break;
+    case MFS_OP_readdir: rc = mfs_readdir_rep_get(body, &list); break;
+    default: break;
+    }
+    mfs_fuse_drop_entries(call->session, rd_of(list.entries.ptr, list.entries.len));
+    if (entry.entry.node)
+        mfs_client_forget(call->client, entry.entry.node, 1);
+    if (created.fh || opened.fh)
+        mfs_opened_release_unheard(call->client, created.fh ? created.fh : opened.fh, false);
+    if (dir.fh)
+        mfs_opened_release_unheard(call->client, dir.fh, true);
+    return rc;
+}
+
+void mfs_session_abandon(struct mfs_call *call)
+{
+    if (!call->req || !is_dying(call->pid))
+        return;
+    list_remove(&call->interrupted);
+    if (call->op == MFS_OP_open || call->op == MFS_OP_create || call->op == MFS_OP_opendir)
+        mfs_opened_free(call->file); /* of nobody yet; a readdir's is the kernel's */
+    call->fn = on_abandoned;
+    fuse_reply_err(call->req, EINTR);
+    call->req = NULL;
+}

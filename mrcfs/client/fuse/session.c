@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* session.c: one session with the kernel: reads its requests and hands them out, from the first
+ * (INIT) until it is unmounted.
+ * Threads: the loop's only.
+ *
+ * READDIRPLUS is off for who may not believe attributes: entries that may not be believed are
+ * worth nothing. The kernel drops pages when an attribute answer shows another size or mtime
+ * (AUTO_INVAL_DATA). */
+#include "mrcfs/client/fuse/fuse.h"
+
+#include "common/sys/fd.h"
+#include "common/sys/log.h"
+#include "mrcfs/client/ahead.h"
+#include "mrcfs/client/opened.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum {
+    REQUEST_BYTES = MFS_DATA_MAX + 4096, /* libfuse's room for a request's head */
+    REQUESTS_PER_TURN = 64,
+};
+
+struct mfs_session *mfs_session_of(struct link *l)
+{
+    return LIST_ENTRY(l, struct mfs_session, link);
+}
+
+static void op_init(void *ctx, struct fuse_conn_info *conn)
+{
+    struct mfs_session *s = ctx;
+    const struct mfs_client *c = s->client;
+    uint32_t want = FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_AUTO_INVAL_DATA |
+                    FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_DONT_MASK | FUSE_CAP_POSIX_LOCKS |
+                    FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_IOCTL_DIR | FUSE_CAP_ASYNC_DIO;
+    /* The kernel of this side knows the callers' groups, so it checks for a server that acts as
+     * the caller. A lone user's server checks all by itself. */
+    if (c->features & MFS_FEATURE_PRIVILEGED && !c->opts.is_single_user)
+        want |= FUSE_CAP_POSIX_ACL;
+    /* Attributes along with names only serve who may believe them. */
+    if (c->opts.is_loose)
+        want |= FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO;
+    conn->want = want & conn->capable;
+    conn->max_background = 64;
+    conn->congestion_threshold = 48;
+}
+
+static struct fuse_lowlevel_ops operations(void)
+{
+    struct fuse_lowlevel_ops ops = { .init = op_init };
+    mfs_fuse_entries(&ops);
+    mfs_fuse_attr(&ops);
+    mfs_fuse_xattr(&ops);
+    mfs_fuse_open(&ops);
+    mfs_fuse_data(&ops);
+    mfs_fuse_dir(&ops);
+    mfs_fuse_lock(&ops);
+    return ops;
+}
+
+static ssize_t io_read(int fd, void *ptr, size_t len, void *ctx)
+{
+    (void)ctx;
+    return read(fd, ptr, len);
+}
+
+/* Every answer passes here. That to INIT is given the flags that libfuse has no names for.
+ * libfuse prints all failures but ENOENT: an unmounted file system is nothing to print. */
+static ssize_t io_writev(int fd, struct iovec *iov, int count, void *ctx)
+{
+    struct mfs_session *s = ctx;
+    mfs_raw_init_answer(&s->init, iov, count);
+    ssize_t n = writev(fd, iov, count);
+    if (n < 0) {
+        if (errno != ENOENT && errno != ENODEV)
+            log_at(LOG_DEBUG, "fuse: answer refused: %s", strerror(errno));
+        errno = ENOENT;
+    }
+    return n;
+}
+
+/* The kernel is gone: nobody will ask or forget any more. */
+static void detach(struct mfs_session *s)
+{
+    struct mfs_client *c = s->client;
+    loop_fd_del(&s->watch);
+    s->is_detached = true;
+    for (size_t i = 0; i < s->nodes.bucket_count; i++) {
+        LIST_EACH(&s->nodes.buckets[i], it, nx)
+        {
+            struct mfs_known *n = LIST_ENTRY(it, struct mfs_known, link);
+            if (n->number != s->root)
+                mfs_client_forget(c, n->number, n->nlookup);
+        }
+    }
+    mfs_ahead_drop_all(s);
+    list_init(&s->again);
+    mfs_known_table_fini(&s->nodes);
+    int rc = mfs_known_table_init(&s->nodes);
+    (void)rc; /* answers still under way find an empty table, or none */
+    if (c->opts.on_detached)
+        c->opts.on_detached(c->opts.ctx, s->export_number);
+}
+
+/* Reads one request and starts what it asks for. False when there is none now. */
+static bool take_request(struct mfs_session *s)
+{
+    struct mfs_client *c = s->client;
+    ssize_t n = fd_read(s->fd, c->request, REQUEST_BYTES);
+    if (n == -ENODEV) {
+        detach(s);
+        return false;
+    }
+    if (n == -ENOENT) /* interrupted before it was read: nothing to do */
+        return true;
+    struct mfs_raw_request in;
+    if (n < 0 || mfs_raw_request_get(&in, c->request, (size_t)n) < 0)
+        return false;
+    if (c->opts.is_root_only && in.uid != 0 && in.uid != c->opts.own_uid &&
+        mfs_raw_is_by_caller(in.op)) {
+        int rc = mfs_raw_reply(s->fd, in.unique, EACCES, NULL, 0);
+        return rc == 0;
+    }
+    if (in.op == MFS_RAW_INIT)
+        mfs_raw_init_request(&s->init, c->request, (size_t)n);
+    if (!mfs_fuse_take_raw(s, &in)) {
+        struct fuse_buf b = { .size = (size_t)n, .mem = c->request };
+        fuse_session_process_buf(s->se, &b);
+    }
+    return true;
+}
+
+static void on_request(void *ctx, uint32_t events)
+{
+    struct mfs_session *s = ctx;
+    struct mfs_client *c = s->client;
+    (void)events;
+    for (int i = 0; i < REQUESTS_PER_TURN && !mfs_client_is_crowded(c); i++)
+        if (!take_request(s))
+            break;
+    mfs_client_flush(c);
+}
+
+void mfs_session_hold(struct mfs_session *s, bool is_held)
+{
+    loop_fd_set(&s->watch, is_held ? 0 : EPOLLIN);
+}
+
+void mfs_session_free(struct mfs_session *s)
+{
+    loop_fd_del(&s->watch);
+    loop_timer_del(&s->again_timer);
+    list_remove(&s->link);
+    if (s->se)
+        fuse_session_destroy(s->se); /* closes fd */
+    else
+        fd_close(&s->fd);
+    while (!list_is_empty(&s->files))
+        mfs_opened_free(LIST_ENTRY(s->files.next, struct mfs_opened, open));
+    mfs_ahead_fini(&s->ahead);
+    mfs_known_table_fini(&s->nodes);
+    free(s);
+}
+
+static void no_log(enum fuse_log_level level, const char *fmt, va_list ap)
+{
+    char text[256];
+    (void)level;
+    vsnprintf(text, sizeof text, fmt, ap);
+    log_at(LOG_DEBUG, "libfuse: %s", text);
+}
+
+static int session_open(struct mfs_session *s)
+{
+    static const struct fuse_custom_io io = { .writev = io_writev, .read = io_read };
+    char name[] = "mrcfs";
+    char *argv[] = { name, NULL };
+    struct fuse_args args = FUSE_ARGS_INIT(1, argv);
+    fuse_set_log_func(no_log);
+    const struct fuse_lowlevel_ops ops = operations();
+    s->se = fuse_session_new(&args, &ops, sizeof ops, s);
+    fuse_opt_free_args(&args);
+    if (!s->se)
+        return -ENOMEM;
+    if (fuse_session_custom_io(s->se, &io, s->fd) < 0)
+        return -ENOMEM;
+    int rc = fd_set_nonblock(s->fd, true);
+    if (rc < 0)
+        return rc;
+    rc = mfs_known_table_init(&s->nodes);
+    if (rc < 0 || !mfs_known_look_up(&s->nodes, s->root))
+        return -ENOMEM;
+    return loop_fd_add(s->client->loop, &s->watch, s->fd, EPOLLIN, on_request, s);
+}
+
+int mfs_client_attach(struct mfs_client *c, size_t export_number, int fuse_fd, struct err *e)
+{
+    AUTO_FD fd = fuse_fd;
+    if (export_number >= c->export_count)
+        return err_set(e, EINVAL, "attach export %zu of %zu", export_number, c->export_count);
+    if (!c->request && !(c->request = malloc(REQUEST_BYTES)))
+        return err_set(e, ENOMEM, "attach export %zu", export_number);
+    struct mfs_session *s = calloc(1, sizeof *s);
+    if (!s)
+        return err_set(e, ENOMEM, "attach export %zu", export_number);
+    s->client = c;
+    s->export_number = export_number;
+    s->root = c->exports[export_number].node;
+    s->fd = take_fd(&fd);
+    list_init(&s->files);
+    list_init(&s->again);
+    list_push_back(&c->sessions, &s->link);
+    int rc = session_open(s);
+    if (rc < 0) {
+        mfs_session_free(s);
+        return err_set(e, -rc, "serve FUSE for export %s", c->exports[export_number].path);
+    }
+    return 0;
+}
+
+int mfs_client_mount_opts(const struct mfs_client *c, int fuse_fd, uid_t uid, gid_t gid,
+                          bool allow_other, char *text, size_t size_bytes)
+{
+    bool is_checked_here = c->features & MFS_FEATURE_PRIVILEGED && !c->opts.is_single_user;
+    int n = snprintf(text, size_bytes, "fd=%d,rootmode=40000,user_id=%u,group_id=%u%s%s",
+                     fuse_fd, (unsigned)uid, (unsigned)gid, allow_other ? ",allow_other" : "",
+                     is_checked_here ? ",default_permissions" : "");
+    return n < 0 || (size_t)n >= size_bytes ? -ENOSPC : 0;
+}

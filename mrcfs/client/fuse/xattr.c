@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* xattr.c: the kernel's requests about extended attributes. */
+#include "mrcfs/client/fuse/fuse.h"
+
+#include "common/sys/clock.h"
+
+#include <errno.h>
+
+/* It is about to get or lose attributes by us. */
+static void forget_plain(fuse_req_t req, fuse_ino_t ino)
+{
+    struct mfs_session *s = mfs_fuse_session(req);
+    struct mfs_known *n = mfs_known_find(&s->nodes, mfs_session_swap_root(s, ino));
+    if (n)
+        n->plain_until_ms = 0;
+}
+
+static void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
+                        size_t size, int flags)
+{
+    forget_plain(req, ino);
+    struct mfs_call *call = mfs_fuse_begin(req, ino, mfs_fuse_done);
+    if (!call)
+        return;
+    struct mfs_setxattr_req m = { call->node,
+                                  bytes_of(name),
+                                  { (const uint8_t *)value, (uint32_t)size },
+                                  mfs_xattr_from_host(flags) };
+    SEND(setxattr, call, &m, m.name.len + size);
+}
+
+/* getxattr and listxattr answer alike; call->size is what the caller has room for. */
+static int on_xattr(struct mfs_call *call, int rc, struct rd *body)
+{
+    struct mfs_getxattr_rep m = { 0 };
+    if (rc == 0) {
+        rc = mfs_getxattr_rep_get(body, &m);
+        if (rc < 0 || m.length > MFS_XATTR_SIZE_MAX || m.value.len > MFS_XATTR_SIZE_MAX)
+            return -EPROTO;
+        if (call->size && m.value.len > call->size)
+            rc = -ERANGE;
+    }
+    if (rc < 0)
+        mfs_fuse_error(call->req, rc);
+    else if (call->size)
+        fuse_reply_buf(call->req, (const char *)m.value.ptr, m.value.len);
+    else
+        fuse_reply_xattr(call->req, m.length);
+    return 0;
+}
+
+/* Known to have no extended attributes? */
+static bool is_plain(fuse_req_t req, fuse_ino_t ino)
+{
+    struct mfs_session *s = mfs_fuse_session(req);
+    const struct mfs_known *n = mfs_known_find(&s->nodes, mfs_session_swap_root(s, ino));
+    bool is = n && n->plain_until_ms && clock_mono_ms() < n->plain_until_ms;
+    s->client->stats.cache_hits += is;
+    return is;
+}
+
+static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+    if (is_plain(req, ino)) {
+        fuse_reply_err(req, ENODATA);
+        return;
+    }
+    struct mfs_call *call = mfs_fuse_begin(req, ino, on_xattr);
+    if (!call)
+        return;
+    call->size = size;
+    struct mfs_getxattr_req m = { call->node, bytes_of(name), (uint32_t)size };
+    SEND(getxattr, call, &m, m.name.len);
+}
+
+static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+    if (is_plain(req, ino)) {
+        if (size)
+            fuse_reply_buf(req, NULL, 0);
+        else
+            fuse_reply_xattr(req, 0);
+        return;
+    }
+    struct mfs_call *call = mfs_fuse_begin(req, ino, on_xattr);
+    if (!call)
+        return;
+    call->size = size;
+    struct mfs_listxattr_req m = { call->node, (uint32_t)size };
+    SEND(listxattr, call, &m, 0);
+}
+
+static void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+    struct mfs_call *call = mfs_fuse_begin(req, ino, mfs_fuse_done);
+    if (!call)
+        return;
+    struct mfs_removexattr_req m = { call->node, bytes_of(name) };
+    SEND(removexattr, call, &m, m.name.len);
+}
+
+void mfs_fuse_xattr(struct fuse_lowlevel_ops *ops)
+{
+    ops->setxattr = op_setxattr;
+    ops->getxattr = op_getxattr;
+    ops->listxattr = op_listxattr;
+    ops->removexattr = op_removexattr;
+}

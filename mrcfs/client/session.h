@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* session.h: inside of the file client: one session with the kernel, that is one mounted
+ * export. Must not know: libfuse's interface. */
+#ifndef MRCFS_CLIENT_SESSION_H
+#define MRCFS_CLIENT_SESSION_H
+
+#include "common/base/list.h"
+#include "common/sys/loop.h"
+#include "mrcfs/client/ahead.h"
+#include "mrcfs/client/known.h"
+#include "mrcfs/client/rawfuse.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct fuse_session;
+struct mfs_call;
+struct mfs_client;
+struct mfs_open_rep;
+
+enum { MFS_FUSE_ROOT = 1 }; /* the root's number for the kernel */
+
+struct mfs_session {
+    struct link link;
+    struct mfs_client *client;
+    size_t export_number;
+    uint64_t root; /* the server's number of the node that FUSE calls 1 */
+    struct fuse_session *se;
+    int fd;
+    struct loop_fd watch;
+    struct mfs_known_table nodes;
+    struct link files; /* struct mfs_opened: the kernel may go without closing them */
+    struct link again; /* nodes whose notice is to be repeated */
+    struct loop_timer again_timer;
+    struct mfs_raw_init init;
+    bool is_detached;
+    struct mfs_ahead ahead;
+};
+
+/* FUSE's node 1 is the export's root, whatever its number; that number's own owner, should it
+ * have one, gets the other. Its own inverse. */
+static inline uint64_t mfs_session_swap_root(const struct mfs_session *s, uint64_t number)
+{
+    if (number == MFS_FUSE_ROOT)
+        return s->root;
+    return number == s->root ? MFS_FUSE_ROOT : number;
+}
+
+/* Answers the kernel's open that call stands for: with what the server said, or with rc if it
+ * is negative. Implemented by fuse/open.c. */
+void mfs_session_answer_open(struct mfs_call *call, int rc, const struct mfs_open_rep *m);
+
+#endif
