@@ -20,6 +20,14 @@ MUST int mrc_connect(const struct mrc_transport_opts *t, struct mrc_connection *
 /* Closes what is left; the transport ends with it. */
 void mrc_disconnect(struct mrc_connection *c);
 
+/* What an agent shall serve. */
+struct mrc_remote_opts {
+    const char *host; /* for messages */
+    const char *dir;  /* empty or relative: from the home directory there */
+    bool is_read_only;
+    bool follows_links; /* as in struct mfs_serve_opts */
+};
+
 /* What an agent serves for us. */
 struct mrc_remote {
     int meta_fd; /* the file protocol's streams, ours to close */
@@ -27,10 +35,9 @@ struct mrc_remote {
     pid_t pid; /* a child that relays; it ends when the streams or the connection do */
 };
 
-/* Serves directory dir of the connected computer (empty or relative: from the home directory
- * there). Takes c, also on failure; must be called while there is one thread. A lost connection
- * ends both streams, with words on standard error. */
-MUST int mrc_remote_serve(struct mrc_connection *c, const char *host, const char *dir,
-                          bool is_read_only, struct mrc_remote *out, struct err *e);
+/* Serves a directory of the connected computer. Takes c, also on failure; must be called while
+ * there is one thread. A lost connection ends both streams, with words on standard error. */
+MUST int mrc_remote_serve(struct mrc_connection *c, const struct mrc_remote_opts *o,
+                          struct mrc_remote *out, struct err *e);
 
 #endif

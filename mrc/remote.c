@@ -7,6 +7,7 @@
 #include "common/sys/log.h"
 #include "mrc/mrc.h"
 #include "mrc/pump.h"
+#include "mrc/serve.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -18,7 +19,6 @@ enum {
     WINDOW = 16 * 1024 * 1024,
     WEIGHT_META = 64,
     WEIGHT_BULK = 8,
-    SERVE_READ_ONLY = 1, /* first byte of the request of "serve-meta"; the path follows */
 };
 
 struct relay {
@@ -96,17 +96,18 @@ static int relay(struct mrc_connection *c, const char *host, struct bytes reques
     return rc < 0 || r.is_failed ? -EIO : 0;
 }
 
-int mrc_remote_serve(struct mrc_connection *c, const char *host, const char *dir,
-                     bool is_read_only, struct mrc_remote *out, struct err *e)
+int mrc_remote_serve(struct mrc_connection *c, const struct mrc_remote_opts *o,
+                     struct mrc_remote *out, struct err *e)
 {
     uint8_t request[MRC_OPEN_MAX - 64];
-    size_t len = strlen(dir);
+    size_t len = strlen(o->dir);
     if (len + 1 > sizeof request) {
         mrc_disconnect(c);
-        return err_set(e, ENAMETOOLONG, "%.100s", dir);
+        return err_set(e, ENAMETOOLONG, "%.100s", o->dir);
     }
-    request[0] = is_read_only ? SERVE_READ_ONLY : 0;
-    memcpy(request + 1, dir, len);
+    request[0] = (uint8_t)((o->is_read_only ? MRC_SERVE_READ_ONLY : 0) |
+                           (o->follows_links ? MRC_SERVE_FOLLOW_LINKS : 0));
+    memcpy(request + 1, o->dir, len);
     int meta[2], bulk[2];
     int rc = fd_socketpair(meta);
     if (rc == 0 && (rc = fd_socketpair(bulk)) < 0) {
@@ -124,10 +125,10 @@ int mrc_remote_serve(struct mrc_connection *c, const char *host, const char *dir
             _exit(1);
         fd_close_all_but((const int[]){ c->fd, meta[1], bulk[1] }, 3);
         struct err why = { "" };
-        rc = relay(c, host, (struct bytes){ request, (uint32_t)len + 1 }, meta[1], bulk[1],
+        rc = relay(c, o->host, (struct bytes){ request, (uint32_t)len + 1 }, meta[1], bulk[1],
                    &why);
         if (rc < 0 && why.text[0])
-            log_error("%s: %s", host, why.text);
+            log_error("%s: %s", o->host, why.text);
         _exit(rc < 0);
     }
     rc = pid < 0 ? err_set(e, errno, "fork") : 0;

@@ -6,6 +6,10 @@
 
 #include "mrcfs/mrcfs.h"
 
+/* The first byte of the request that an agent serve a directory ("serve-meta"); its path follows.
+ */
+enum { MRC_SERVE_READ_ONLY = 1, MRC_SERVE_FOLLOW_LINKS = 2 };
+
 struct mrc_server {
     pid_t pid;
     int meta_fd; /* our ends of its streams */

@@ -19,13 +19,15 @@
 #include <unistd.h>
 
 /* The child: serves dir, then ends. */
-static void serve(const char *dir, bool is_read_only, int meta_fd, int bulk_fd)
+static void serve(const struct mfs_connect_opts *c, const char *dir, int meta_fd, int bulk_fd)
 {
     struct err e = { "" };
-    struct mfs_export x = { dir, is_read_only };
-    struct mfs_serve_opts o = {
-        .exports = &x, .export_count = 1, .meta_fd = meta_fd, .bulk_fd = bulk_fd
-    };
+    struct mfs_export x = { dir, c->is_read_only };
+    struct mfs_serve_opts o = { .exports = &x,
+                                .export_count = 1,
+                                .follows_links = c->follows_links,
+                                .meta_fd = meta_fd,
+                                .bulk_fd = bulk_fd };
     int rc = mfs_serve(&o, &e);
     if (rc < 0)
         log_at(LOG_VERBOSE, "file server: %s", e.text);
@@ -67,7 +69,7 @@ static int connect_local(const struct mfs_connect_opts *o, struct mfs_connection
         setpgid(0, 0);
         fd_close(&meta_ours);
         fd_close(&bulk_ours);
-        serve(path, o->is_read_only, take_fd(&meta_theirs), take_fd(&bulk_theirs));
+        serve(o, path, take_fd(&meta_theirs), take_fd(&bulk_theirs));
     }
     *out = (struct mfs_connection){ take_fd(&meta_ours), take_fd(&bulk_ours), pid };
     return 0;
@@ -98,8 +100,11 @@ static int connect_remote(const struct mfs_connect_opts *o, struct mfs_connectio
         return rc;
     }
     struct mrc_remote remote;
-    rc = mrc_remote_serve(&connection, o->source.host, o->source.dir, o->is_read_only, &remote,
-                          e);
+    struct mrc_remote_opts ro = { .host = o->source.host,
+                                  .dir = o->source.dir,
+                                  .is_read_only = o->is_read_only,
+                                  .follows_links = o->follows_links };
+    rc = mrc_remote_serve(&connection, &ro, &remote, e);
     if (rc == 0)
         *out = (struct mfs_connection){ remote.meta_fd, remote.bulk_fd, remote.pid };
     return rc;

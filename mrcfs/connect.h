@@ -20,6 +20,7 @@ struct mfs_connect_opts {
     const char *const *ssh_options;
     size_t ssh_option_count;
     bool is_read_only;
+    bool follows_links;
     int verbosity;
 };
 

@@ -12,6 +12,7 @@ mrcfs_libmrcfs_a_SOURCES = \
   mrcfs/server/do_lease.c mrcfs/server/do_lock.c \
   mrcfs/server/do_names.c \
   mrcfs/server/files.c mrcfs/server/files.h \
+  mrcfs/server/follow.c \
   mrcfs/server/held.c mrcfs/server/held.h \
   mrcfs/server/hidden.c mrcfs/server/hidden.h \
   mrcfs/server/hide.c mrcfs/server/hide.h \

@@ -28,6 +28,7 @@ struct mfs_mount_opts {
     bool allow_other;
     bool allow_root;
     bool is_loose;
+    bool follows_links;
     bool default_permissions;
     bool is_debug;
     const char *ssh_options[MFS_SSH_OPTIONS_MAX]; /* Name=value */

@@ -33,6 +33,9 @@ struct mfs_serve_opts {
     size_t hide_count;
     const char *const *show;
     size_t show_count;
+    /* Symbolic links are shown as what they lead to in their export. Those that lead nowhere,
+     * out of it, to something hidden, or to a directory that they lie in stay links. */
+    bool follows_links;
     int meta_fd; /* connected stream sockets, blocking or not; taken */
     int bulk_fd;
     /* Called once if the process could not be confined to the exports: why. May be NULL. */

@@ -48,8 +48,10 @@ static int start(struct agent_export *x, struct bytes request)
 {
     char path[PATH_MAX], given[PATH_MAX];
     const char *home = getenv("HOME");
-    if (request.len < 1 || bytes_to_text((struct bytes){ request.ptr + 1, request.len - 1 },
-                                         given, sizeof given) < 0)
+    if (request.len < 1 ||
+        bytes_to_text((struct bytes){ request.ptr + 1, request.len - 1 }, given, sizeof given) <
+            0 ||
+        request.ptr[0] & ~(MRC_SERVE_READ_ONLY | MRC_SERVE_FOLLOW_LINKS))
         return -EPROTO;
     if (given[0] == '~' && (!given[1] || given[1] == '/'))
         memmove(given, given + (given[1] ? 2 : 1), strlen(given));
@@ -63,8 +65,11 @@ static int start(struct agent_export *x, struct bytes request)
         return -errno;
     if (!S_ISDIR(st.st_mode))
         return -ENOTDIR;
-    struct mfs_export tree = { .path = path, .is_read_only = request.ptr[0] & 1 };
-    struct mfs_serve_opts so = { .exports = &tree, .export_count = 1 };
+    struct mfs_export tree = { .path = path,
+                               .is_read_only = request.ptr[0] & MRC_SERVE_READ_ONLY };
+    struct mfs_serve_opts so = { .exports = &tree,
+                                 .export_count = 1,
+                                 .follows_links = request.ptr[0] & MRC_SERVE_FOLLOW_LINKS };
     return mrc_serve_start(&so, &x->server, NULL);
 }
 

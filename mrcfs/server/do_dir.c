@@ -98,7 +98,16 @@ static void add_attr(struct mfs_call *o, const struct mfs_place *at, struct mfs_
     int no_fd = -1;
     if (mfs_statx(at->parent->fd, at->name, AT_SYMLINK_NOFOLLOW, &stx) < 0)
         return;
-    d->has_entry = mfs_op_enter(o, at, &no_fd, &stx, &d->entry) == 0;
+    if (S_ISLNK(stx.stx_mode) && o->srv->follows_links) {
+        AUTO_FD fd = mfs_open_beneath(at->parent->fd, at->name);
+        d->has_entry = fd >= 0 && mfs_enter_link(o, at, &fd, &d->entry) == 0;
+        if (d->has_entry) {
+            d->type = (uint8_t)IFTODT(d->entry.attr.mode);
+            d->ino = d->entry.attr.ino;
+        }
+    } else {
+        d->has_entry = mfs_op_enter(o, at, &no_fd, &stx, &d->entry) == 0;
+    }
 }
 
 /* Fills w with entries. Returns 0 with *is_eof, -EINVAL when not even one fits, -errno. */
@@ -114,9 +123,10 @@ static int fill(struct mfs_call *o, struct mfs_file *f, const struct mfs_readdir
             *is_eof = 1;
             return 0;
         }
+        bool is_followed = k->type == DT_LNK && o->srv->follows_links;
         struct mfs_dirent d = { .next_cookie = (uint64_t)k->next,
                                 .name = bytes_of(k->name),
-                                .type = k->type,
+                                .type = is_followed ? DT_UNKNOWN : k->type,
                                 .ino = mfs_ino_of(o->srv, f->export_number, f->dev, k->ino) };
         bool is_shown =
             is_dots(k->name) || !(mfs_hidden_has_file(&o->srv->hidden, f->dev, k->ino) ||
@@ -125,8 +135,11 @@ static int fill(struct mfs_call *o, struct mfs_file *f, const struct mfs_readdir
             size_t needed = MFS_DIRENT_BYTES + d.name.len + (q->is_plus ? MFS_ENTRY_BYTES : 0);
             if (needed > size - wr_len(w))
                 return wr_len(w) ? 0 : -EINVAL;
-            struct mfs_place at = { f->holder.node, k->name, f->export_number, is_watched,
-                                    events };
+            struct mfs_place at = { .parent = f->holder.node,
+                                    .name = k->name,
+                                    .export_number = f->export_number,
+                                    .is_watched = is_watched,
+                                    .events = events };
             if (q->is_plus && !is_dots(k->name))
                 add_attr(o, &at, &d);
             mfs_dirent_put(w, &d);

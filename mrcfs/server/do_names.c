@@ -2,7 +2,7 @@
 /* do_names.c: operations that find, make, move and remove names.
  * Must not know: the wire's coding, threads.
  * Every name is one component used relative to a directory's descriptor; a link in its place is
- * never followed. */
+ * never followed, but by lookup if the server is told to (follow.c). */
 #include "mrcfs/server/server.h"
 
 #include "common/sys/fd.h"
@@ -49,8 +49,11 @@ static int spot_new(struct mfs_call *o, uint64_t node, struct bytes name, struct
 
 static struct mfs_place place_of(const struct spot *s)
 {
-    return (struct mfs_place){ s->dir, s->name, s->dir->export_number, s->is_watched,
-                               s->events };
+    return (struct mfs_place){ .parent = s->dir,
+                               .name = s->name,
+                               .export_number = s->dir->export_number,
+                               .is_watched = s->is_watched,
+                               .events = s->events };
 }
 
 /* The entry of what is at s now. */
@@ -61,7 +64,24 @@ static int enter_spot(struct mfs_call *o, const struct spot *s, struct mfs_entry
         return fd;
     struct statx stx;
     struct mfs_place at = place_of(s);
-    return mfs_op_enter(o, &at, &fd, &stx, e);
+    int rc = mfs_op_enter(o, &at, &fd, &stx, e);
+    /* Asked for by its name it may be something else. */
+    if (rc == 0 && o->srv->follows_links && S_ISLNK(e->attr.mode))
+        e->valid_ms = e->attr.valid_ms = 0;
+    return rc;
+}
+
+/* Likewise, of what a link there leads to. */
+static int enter_followed(struct mfs_call *o, const struct spot *s, struct mfs_entry *e)
+{
+    AUTO_FD fd = mfs_open_beneath(s->dir->fd, s->name);
+    struct statx stx;
+    struct mfs_place at = place_of(s);
+    int rc = fd < 0 ? fd : mfs_statx(fd, "", AT_EMPTY_PATH, &stx);
+    if (rc < 0)
+        return rc;
+    return S_ISLNK(stx.stx_mode) ? mfs_enter_link(o, &at, &fd, e)
+                                 : mfs_op_enter(o, &at, &fd, &stx, e);
 }
 
 int mfs_do_lookup(struct mfs_call *o, const struct mfs_lookup_req *q, struct mfs_lookup_rep *p)
@@ -72,7 +92,8 @@ int mfs_do_lookup(struct mfs_call *o, const struct mfs_lookup_req *q, struct mfs
         return rc;
     if (mfs_op_is_hidden(o, s.dir, s.name))
         return -ENOENT;
-    rc = enter_spot(o, &s, &p->entry);
+    rc = o->srv->follows_links ? enter_followed(o, &s, &p->entry)
+                               : enter_spot(o, &s, &p->entry);
     if (rc == -ENOENT && s.is_watched && mfs_op_promise_name(s.dir, s.events)) {
         /* That it is absent can be believed too. */
         p->entry = (struct mfs_entry){ .valid_ms = MFS_PROMISE_MS };
@@ -155,7 +176,7 @@ static int secure_spot(struct mfs_call *o, const struct spot *s, struct mfs_iden
     mfs_identity_of(&stx, what);
     if (mfs_hidden_has_file(&o->srv->hidden, what->dev, what->ino))
         return -ENOENT;
-    mfs_op_keep(o, mfs_node_secure(&o->srv->nodes, what, s->dir->export_number));
+    mfs_op_keep(o, mfs_node_secure(&o->srv->nodes, what, s->dir));
     return 0;
 }
 
@@ -336,6 +357,6 @@ int mfs_do_tmpfile(struct mfs_call *o, const struct mfs_tmpfile_req *q,
     AUTO_FD fd = openat(dir->fd, ".", flags | O_TMPFILE | O_CLOEXEC, q->mode & 07777);
     if (fd < 0)
         return -errno;
-    struct mfs_place at = { NULL, NULL, dir->export_number, false, 0 };
+    struct mfs_place at = { .export_number = dir->export_number };
     return finish_open(o, &at, &fd, flags, &p->entry, &p->fh);
 }

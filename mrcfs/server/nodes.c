@@ -101,9 +101,15 @@ void mfs_nodes_fini(struct mfs_nodes *t)
     pthread_mutex_destroy(&t->mu);
 }
 
-static uint64_t file_key(const struct mfs_identity *id, unsigned export_number)
+static uint64_t file_key(const struct mfs_identity *id, unsigned export_number, uint64_t view)
 {
-    return id->ino ^ id->dev << 40 ^ (uint64_t)export_number << 56;
+    return id->ino ^ id->dev << 40 ^ (uint64_t)export_number << 56 ^ view;
+}
+
+/* The view that a file found in the directory dir (or NULL) belongs to. */
+static uint64_t view_in(const struct mfs_identity *what, const struct mfs_node *dir)
+{
+    return what->type == S_IFDIR && dir ? dir->view : 0;
 }
 
 static struct mfs_node *find(const struct mfs_nodes *t, uint64_t id)
@@ -113,12 +119,13 @@ static struct mfs_node *find(const struct mfs_nodes *t, uint64_t id)
 }
 
 static struct mfs_node *find_file(const struct mfs_nodes *t, const struct mfs_identity *id,
-                                  unsigned export_number)
+                                  unsigned export_number, uint64_t view)
 {
-    struct mfs_link *l = mfs_table_find(&t->by_file, file_key(id, export_number));
+    struct mfs_link *l = mfs_table_find(&t->by_file, file_key(id, export_number, view));
     for (; l; l = mfs_table_next(l)) {
         struct mfs_node *n = node_of_file(l);
-        if (n->export_number == export_number && is_same_place(&n->identity, id))
+        if (n->export_number == export_number && n->view == view &&
+            is_same_place(&n->identity, id))
             return n;
     }
     return NULL;
@@ -188,7 +195,7 @@ int mfs_nodes_add_root(struct mfs_nodes *t, int *fd, unsigned export_number)
         node_free(n);
         return rc;
     }
-    rc = mfs_table_add(&t->by_file, &n->by_file, file_key(&n->identity, export_number));
+    rc = mfs_table_add(&t->by_file, &n->by_file, file_key(&n->identity, export_number, 0));
     n->is_stale = rc < 0;
     return 0;
 }
@@ -329,14 +336,28 @@ int mfs_node_pin(struct mfs_nodes *t, uint64_t id, struct mfs_node **out)
 }
 
 struct mfs_node *mfs_node_secure(struct mfs_nodes *t, const struct mfs_identity *what,
-                                 unsigned export_number)
+                                 const struct mfs_node *dir)
 {
     pthread_mutex_lock(&t->mu);
-    struct mfs_node *n = find_file(t, what, export_number);
+    struct mfs_node *n = find_file(t, what, dir->export_number, view_in(what, dir));
     if (n && pin(t, n) < 0)
         n = NULL;
     pthread_mutex_unlock(&t->mu);
     return n;
+}
+
+bool mfs_node_is_within(struct mfs_nodes *t, const struct mfs_node *n,
+                        const struct mfs_identity *what)
+{
+    enum { STEPS_MAX = 8192 }; /* more than names fit a path */
+    bool is = false;
+    pthread_mutex_lock(&t->mu);
+    for (int i = 0; n && !is; i++) {
+        is = is_same_place(&n->identity, what) || i == STEPS_MAX;
+        n = n->via ? find(t, n->via) : n->parent;
+    }
+    pthread_mutex_unlock(&t->mu);
+    return is;
 }
 
 void mfs_node_hold(struct mfs_nodes *t, struct mfs_node *n, struct mfs_holder *h)
@@ -400,7 +421,7 @@ static void set_place(struct mfs_nodes *t, struct mfs_node *n, const struct mfs_
 }
 
 static int add_new(struct mfs_nodes *t, const struct mfs_place *at,
-                   const struct mfs_identity *identity, struct mfs_node **out)
+                   const struct mfs_identity *identity, uint64_t view, struct mfs_node **out)
 {
     if (t->by_id.count >= MFS_NODES_MAX)
         return -ENFILE;
@@ -412,13 +433,16 @@ static int add_new(struct mfs_nodes *t, const struct mfs_place *at,
     n->id = ++t->last_id;
     n->export_number = at->export_number;
     n->identity = *identity;
+    n->view = view;
+    n->via = at->view && at->view == view ? at->via : 0;
     if (at->name && !(n->name = strdup(at->name))) {
         free(n);
         return -ENOMEM;
     }
     int rc = mfs_table_add(&t->by_id, &n->by_id, n->id);
     if (rc == 0) {
-        rc = mfs_table_add(&t->by_file, &n->by_file, file_key(identity, at->export_number));
+        rc = mfs_table_add(&t->by_file, &n->by_file,
+                           file_key(identity, at->export_number, view));
         if (rc < 0)
             mfs_table_remove(&t->by_id, &n->by_id);
     }
@@ -441,7 +465,10 @@ int mfs_node_enter(struct mfs_nodes *t, const struct mfs_place *at, int *fd,
     int rc = 0;
     mfs_identity_of(stx, &identity);
     pthread_mutex_lock(&t->mu);
-    struct mfs_node *n = find_file(t, &identity, at->export_number);
+    uint64_t view = view_in(&identity, at->parent);
+    if (at->view && identity.type == S_IFDIR)
+        view = at->view;
+    struct mfs_node *n = find_file(t, &identity, at->export_number, view);
     if (n && n->fd < 0 && !is_same_file(&n->identity, &identity)) {
         unlink_file(t, n); /* the inode number was used again */
         n = NULL;
@@ -449,7 +476,7 @@ int mfs_node_enter(struct mfs_nodes *t, const struct mfs_place *at, int *fd,
     if (n)
         set_place(t, n, at);
     else
-        rc = add_new(t, at, &identity, &n);
+        rc = add_new(t, at, &identity, view, &n);
     if (rc == 0) {
         n->nlookup++;
         if (*fd >= 0 && n->fd < 0)
@@ -481,7 +508,7 @@ uint64_t mfs_node_known(struct mfs_nodes *t, const struct mfs_identity *what,
                         const struct mfs_node *dir, const char *name, bool *is_as_told)
 {
     pthread_mutex_lock(&t->mu);
-    struct mfs_node *n = find_file(t, what, dir->export_number);
+    struct mfs_node *n = find_file(t, what, dir->export_number, view_in(what, dir));
     uint64_t id = n ? n->id : 0;
     *is_as_told = n && n->parent == dir && n->name && !strcmp(n->name, name);
     pthread_mutex_unlock(&t->mu);
@@ -548,7 +575,7 @@ void mfs_node_moved(struct mfs_nodes *t, const struct mfs_identity *what,
                     const struct mfs_place *to)
 {
     pthread_mutex_lock(&t->mu);
-    struct mfs_node *n = find_file(t, what, to->export_number);
+    struct mfs_node *n = find_file(t, what, to->export_number, view_in(what, to->parent));
     if (n)
         set_place(t, n, to);
     pthread_mutex_unlock(&t->mu);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* nodes.h: the files that the client knows, by number: each an O_PATH descriptor, never a path.
  * Must not know: the wire, who asks, what may be seen.
- * A node is one (export, device, inode) as long as the client remembers it. Descriptors of
- * nodes not used lately are closed when there are too many; such a node is found again by its
- * parent and name and is stale when something else is there. Threads: mu guards everything in
- * the table and the nodes but pinned nodes' fd, which stays as it is while pinned. */
+ * A node is one (export, view, device, inode) as long as the client remembers it. Views are for
+ * directories that the client reaches through a followed link: its kernel takes a directory to
+ * be in one place only, so each way to one is a node of its own. Descriptors of nodes not used
+ * lately are closed when there are too many; such a node is found again by its parent and name
+ * and is stale when something else is there. Threads: mu guards everything in the table and the
+ * nodes but pinned nodes' fd, which stays as it is while pinned. */
 #ifndef MRCFS_SERVER_NODES_H
 #define MRCFS_SERVER_NODES_H
 
@@ -55,6 +57,8 @@ struct mfs_node {
     int fd; /* O_PATH, or -1 */
     bool is_root;
     bool is_stale; /* replaced in by_file by a newer file with the same inode number */
+    uint64_t view; /* of a directory: which followed link it was reached by; 0 = none */
+    uint64_t via;  /* where a view begins: the node of the directory that holds the link */
     unsigned pins;
     unsigned children;
     struct link holders;
@@ -93,6 +97,8 @@ struct mfs_place {
     unsigned export_number;
     bool is_watched; /* every change in parent since before the file was looked at is told */
     uint32_t events; /* parent's when that began */
+    uint64_t view;   /* not 0: a directory here begins this view, by a link that is in via */
+    uint64_t via;
 };
 
 /* open_max: descriptors that nodes may keep open. */
@@ -126,22 +132,26 @@ MUST int mfs_node_enter(struct mfs_nodes *t, const struct mfs_place *at, int *fd
                         const struct statx *stx, uint64_t *id);
 void mfs_node_forget(struct mfs_nodes *t, uint64_t id, uint64_t nlookup);
 
-/* Borrows the node of this file if the client knows it, with its descriptor open: what is about
- * to lose its name must not be lost. NULL if not. */
+/* Borrows the node of this file in dir if the client knows it, with its descriptor open: what
+ * is about to lose its name must not be lost. NULL if not. */
 struct mfs_node *mfs_node_secure(struct mfs_nodes *t, const struct mfs_identity *what,
-                                 unsigned export_number);
+                                 const struct mfs_node *dir);
+
+/* Is this directory the pinned n, or one that it is in as the client sees it? */
+bool mfs_node_is_within(struct mfs_nodes *t, const struct mfs_node *n,
+                        const struct mfs_identity *what);
 
 /* The number of the node of this file in dir's export, 0 if the client doesn't know it.
  * *is_as_told: it was last known as name in dir. */
 uint64_t mfs_node_known(struct mfs_nodes *t, const struct mfs_identity *what,
                         const struct mfs_node *dir, const char *name, bool *is_as_told);
 
-/* Before the pinned node n is looked at: can every change of it be told from now on? It is still
- * what its last known place names, and that directory is watched; or it is a watched directory
- * itself. Then *events is to be given to mfs_node_promise afterwards. */
+/* Before the pinned node n is looked at: can every change of it be told from now on? It is
+ * still what its last known place names, and that directory is watched; or it is a watched
+ * directory itself. Then *events is to be given to mfs_node_promise afterwards. */
 bool mfs_node_may_promise(struct mfs_nodes *t, struct mfs_node *n, uint32_t *events);
-/* What was seen of node id may be believed, unless something happened since: then false. watched:
- * the directory whose events count, NULL: itself or its last known parent. */
+/* What was seen of node id may be believed, unless something happened since: then false.
+ * watched: the directory whose events count, NULL: itself or its last known parent. */
 bool mfs_node_promise(struct mfs_nodes *t, uint64_t id, const struct mfs_node *watched,
                       uint32_t events);
 

@@ -116,6 +116,7 @@ int mfs_server_init(struct mfs_server *srv, const struct mfs_serve_opts *o, stru
     if (!o->export_count || o->export_count > MFS_EXPORTS_MAX)
         return err_set(e, EINVAL, "%zu exports; 1 to %d can be served", o->export_count,
                        MFS_EXPORTS_MAX);
+    srv->follows_links = o->follows_links;
     int rc = mfs_hide_init(&srv->hide, o->hide, o->hide_count, o->show, o->show_count, e);
     for (size_t i = 0; rc == 0 && i < o->export_count; i++)
         rc = add_export(srv, &o->exports[i], e);

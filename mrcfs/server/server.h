@@ -57,6 +57,7 @@ struct mfs_server {
     struct mfs_id_map gids;
     bool is_single_user; /* MFS_FEATURE_SINGLE_USER */
     bool has_promises;   /* MFS_FEATURE_PROMISES */
+    bool follows_links;
     uint32_t own_uid;
     struct mfs_callers callers;
     int proc_fd; /* /proc/self/fd: how O_PATH descriptors are opened for real */
@@ -139,7 +140,14 @@ MUST int mfs_file_attr(struct mfs_call *o, const struct mfs_file *f, struct mfs_
 MUST int mfs_op_enter(struct mfs_call *o, const struct mfs_place *at, int *fd,
                       struct statx *stx, struct mfs_entry *e);
 
-/* A name in the watched directory, seen when its events were as many, may be believed, present or absent; false if more have come. */
+/* The entry of a link just found at a place: of what it leads to if that is in the export, isn't
+ * hidden, and isn't a directory that the link lies in; else its own. link_fd: O_PATH, taken.
+ * Nothing is promised: either may change in places that are not watched. (follow.c) */
+MUST int mfs_enter_link(struct mfs_call *o, const struct mfs_place *at, int *link_fd,
+                        struct mfs_entry *e);
+
+/* A name in the watched directory, seen when its events were as many, may be believed, present or
+ * absent; false if more have come. */
 bool mfs_op_promise_name(struct mfs_node *dir, uint32_t events);
 
 /* Opens the file behind an O_PATH descriptor: regular files and directories only, -ENXIO for

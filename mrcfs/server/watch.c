@@ -66,7 +66,8 @@ bool mfs_watch(struct mfs_watches *w, struct mfs_node *dir)
         return false;
     if (state != MFS_WATCH_NONE)
         return state == MFS_WATCH_STANDS;
-    if (dir->identity.type != S_IFDIR)
+    /* A view is of a directory that may have any number of others. */
+    if (dir->identity.type != S_IFDIR || dir->view)
         return false;
     pthread_mutex_lock(&w->mu);
     if (dir->watch_state == MFS_WATCH_NONE) {

@@ -37,7 +37,7 @@ refuses 2 "nonsense" "local:$served" "$mnt" -o ro,nonsense=1
 refuses 2 "idmap=wrong" "local:$served" "$mnt" -o idmap=wrong
 refuses 2 "needs a value" "local:$served" "$mnt" -o fsname=
 refuses 2 "uid=x" "local:$served" "$mnt" -o uid=x
-refuses 2 "follow_symlinks" "local:$served" "$mnt" -o follow_symlinks
+refuses 2 "transform_symlinks" "local:$served" "$mnt" -o transform_symlinks
 refuses 1 "no-such-file" "local:$served" "$mnt" -o "idmap=file,uidfile=$tmp/no-such-file"
 refuses 2 "needs the mount point" -u
 refuses 1 "mount" -u "$mnt"
@@ -72,6 +72,63 @@ chmod 640 "$served/f"
 mrcfs -o uid=1234,gid=2345,umask=027 "local:$served" "$mnt" || fail "uid= gid= umask="
 same "shown owner" "1234 2345 750" "$(stat -c '%u %g %a' "$mnt/f")"
 mrcfs -u "$mnt" || fail "unmount uid="
+
+# Links as what they lead to, here and (further down) afar.
+linked=$tmp/linked
+mkdir "$linked" "$linked/d" "$linked/d/sub" "$linked/other"
+echo content > "$linked/f"
+echo deep > "$linked/d/sub/g"
+ln -s f "$linked/l"
+ln -s "$linked/d" "$linked/ld"
+ln -s ../d "$linked/other/d"
+ln -s ../other "$linked/d/other"
+ln -s nowhere "$linked/dangling"
+ln -s circle "$linked/circle"
+ln -s .. "$linked/d/up"
+ln -s "$served/f" "$linked/out"
+ln -s ../served/f "$linked/out2"
+follows()
+{
+    for name in l:regular ld:directory other/d:directory dangling:symbolic circle:symbolic d/up:symbolic out:symbolic \
+        out2:symbolic d/other/d:symbolic; do
+        is=$(stat -c %F "$mnt/${name%:*}")
+        case $is in "${name#*:} "* | "${name#*:}") ;; *) fail "$*: ${name%:*} is a $is" ;; esac
+    done
+    same "$*: through a link" content "$(cat "$mnt/l")"
+    same "$*: a link to a file is it" "$(stat -c %i "$mnt/f")" "$(stat -c %i "$mnt/l")"
+    same "$*: through a link to a directory" deep "$(cat "$mnt/ld/sub/g")"
+    same "$*: readlink of what stays" nowhere "$(readlink "$mnt/dangling")"
+    # Both ways to one directory, held at the same time: each keeps its place.
+    same "$*: places" "$mnt/ld/sub $mnt/d/sub $mnt/ld/sub" \
+        "$(cd "$mnt/ld/sub" && /bin/pwd | tr '\n' ' ' && cd "$mnt/d/sub" && ls > /dev/null && /bin/pwd | tr '\n' ' ' \
+            && cd "$mnt/ld/sub" && /bin/pwd)"
+    (cd "$mnt/ld/sub" && ls "$mnt/d/sub" > /dev/null && same "$*: still there" "$mnt/ld/sub" "$(/bin/pwd)") || exit 1
+    # It ends: no circle is gone round.
+    same "$*: found" 6 "$(timeout 20 find "$mnt" -name g -o -name sub -type d | sort -u | wc -l)"
+    echo new > "$mnt/ld/sub/new"
+    same "$*: written" "new new" "$(cat "$linked/d/sub/new") $(cat "$mnt/d/sub/new")"
+    rm "$mnt/d/sub/new"
+    [ ! -e "$mnt/ld/sub/new" ] || fail "$*: removed, and still there through the link"
+    # Its name is the link's: what it leads to stays.
+    ln -s f "$mnt/made" || fail "$*: ln -s"
+    same "$*: made and followed" content "$(cat "$mnt/made")"
+    mv "$mnt/made" "$mnt/moved" || fail "$*: mv"
+    same "$*: moved" f "$(readlink "$linked/moved")"
+    rm "$mnt/moved" || fail "$*: rm"
+    same "$*: the file stays" content "$(cat "$linked/f")"
+    rmdir "$mnt/ld" 2> /dev/null && fail "$*: rmdir of a link"
+    ln -sfn d/sub/g "$linked/l"
+    same "$*: led elsewhere" deep "$(cat "$mnt/l")"
+    ln -sfn f "$linked/l"
+}
+for more in '' ,loose; do
+    mrcfs -o "follow_symlinks$more" "local:$linked" "$mnt" || fail "follow_symlinks$more"
+    follows "follow_symlinks$more"
+    mrcfs -u "$mnt" || fail "unmount follow_symlinks$more"
+done
+mrcfs "local:$linked" "$mnt" || fail "without follow_symlinks"
+same "not followed" "f symbolic link" "$(readlink "$mnt/l") $(stat -c %F "$mnt/ld")"
+mrcfs -u "$mnt" || fail "unmount without follow_symlinks"
 
 # idmap: a file of somebody else's, which only root can make.
 if [ "$(id -u)" = 0 ]; then
@@ -121,6 +178,10 @@ same "written afar" afar "$(cat "$served/h")"
 grep -qx 4022 "$tmp/not-ssh.args" || fail "no port in: $(cat "$tmp/not-ssh.args")"
 grep -qx 'Compression=yes' "$tmp/not-ssh.args" || fail "no -o in: $(cat "$tmp/not-ssh.args")"
 mrcfs -u "$mnt" || fail "unmount from afar"
+HOME=$tmp/home XDG_CACHE_HOME='' mrcfs -o "ssh_command=$tmp/not-ssh,follow_symlinks" "far.example:$linked" "$mnt" \
+    || fail "follow_symlinks afar"
+follows "follow_symlinks afar"
+mrcfs -u "$mnt" || fail "unmount follow_symlinks afar"
 rc=$(status mrcfs -o "ssh_command=$tmp/not-ssh" "elsewhere:$served" "$mnt" 2> "$tmp/err")
 same "exit status without a connection" 1 "$rc"
 not_mounted "$mnt" || fail "mounted without a connection"

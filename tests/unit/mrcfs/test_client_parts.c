@@ -137,10 +137,10 @@ static void test_mount_options(void **state)
     assert_string_equal(o.ssh_options[0], "IdentityFile=/a b");
     assert_int_equal(parse(&o, "reconnect", &e), 0);
     assert_int_equal(o.warning_count, 1);
-    static const char *const bad[] = { "nonsense", "Nonsense",        "umask=9",
-                                       "uid=-1",   "uid=99999999999", "uid",
-                                       "fsname",   "idmap",           "idmap=x",
-                                       "nomap=x",  "follow_symlinks", "ro,password_stdin" };
+    static const char *const bad[] = {
+        "nonsense", "Nonsense", "umask=9", "uid=-1",  "uid=99999999999",    "uid",
+        "fsname",   "idmap",    "idmap=x", "nomap=x", "transform_symlinks", "ro,password_stdin"
+    };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         e.text[0] = 0;
         assert_int_equal(parse(&o, bad[i], &e), -EINVAL);
