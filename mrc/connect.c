@@ -6,17 +6,25 @@
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
 #include "common/sys/mem.h"
+#include "mrc/asking.h"
 #include "mrc/push.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { TRANSPORT_WAIT_MS = 2000 };
+enum {
+    TRANSPORT_WAIT_MS = 2000,
+    START_TIMEOUT_S = 60, /* for a command that gives a stream to a shell to say something */
+    SSH_START_TIMEOUT_S = 240, /* ssh's own steps have bounds of their own, and better words */
+    CONNECT_TIMEOUT_MAX_S = 86400
+};
 
 static int start_transport(const struct mrc_transport_opts *t, const char *command,
                            struct mrc_connection *out, struct err *e)
@@ -45,6 +53,60 @@ static int transport_status(pid_t pid)
     return waitpid(pid, &status, WNOHANG) == pid ? status : -1;
 }
 
+/* ConnectTimeout of -o, for transports without an ssh that would read it. Returns 0 when there
+ * is none. */
+static int connect_timeout_s(const struct mrc_transport_opts *t, struct err *e)
+{
+    static const char name[] = "ConnectTimeout";
+    for (size_t i = 0; i < t->ssh_option_count; i++) { /* the first one counts, as in ssh */
+        const char *at = t->ssh_options[i];
+        if (strncasecmp(at, name, sizeof name - 1) != 0)
+            continue;
+        at += sizeof name - 1;
+        if (!*at || !strchr("= \t", *at))
+            continue;
+        at += strspn(at, "= \t");
+        char *end;
+        long seconds = strtol(at, &end, 10);
+        if (end == at || *end || seconds < 0 || seconds > CONNECT_TIMEOUT_MAX_S)
+            return err_set(e, EINVAL, "-o %.100s: a number of seconds is needed",
+                           t->ssh_options[i]);
+        return (int)seconds;
+    }
+    return 0;
+}
+
+static int start_timeout_ms(const struct mrc_transport_opts *t, struct err *e)
+{
+    bool is_ssh = t->kind != MRC_TRANSPORT_VIA && t->kind != MRC_TRANSPORT_LOCAL;
+    if (is_ssh) /* ConnectTimeout bounds its own steps, and may be written as ssh allows */
+        return SSH_START_TIMEOUT_S * 1000;
+    int given_s = connect_timeout_s(t, e);
+    return given_s < 0 ? given_s : (given_s ? given_s : START_TIMEOUT_S) * 1000;
+}
+
+static bool is_asking(void *ctx)
+{
+    const struct mrc_connection *c = ctx;
+    return mrc_is_asking(c->pid);
+}
+
+/* Better words than those of the dialogue, which doesn't know the transport; those that are
+ * too long for e are said at once. */
+static void explain(const struct mrc_transport_opts *t, const struct mrc_push_report *r, int rc,
+                    int timeout_ms, struct err *e)
+{
+    if (rc == -ENOSPC) {
+        log_error("no place for the agent on %s: %s", t->host, r->bad);
+        e->text[0] = 0;
+    } else if (rc == -ETIMEDOUT && !r->noise_bytes && t->kind == MRC_TRANSPORT_VIA) {
+        err_set(e, 0,
+                "nothing was heard for %d s from the command of --via, which should give a "
+                "stream to a shell on %.60s (-o ConnectTimeout=SECONDS waits longer): %.80s",
+                timeout_ms / 1000, t->host, t->via);
+    }
+}
+
 int mrc_connect(const struct mrc_transport_opts *t, struct mrc_connection *out, struct err *e)
 {
     AUTO_FREE struct mrc_agents *agents = calloc(1, sizeof *agents);
@@ -54,7 +116,14 @@ int mrc_connect(const struct mrc_transport_opts *t, struct mrc_connection *out, 
     int rc = mrc_agents_find(agents, e);
     if (rc < 0)
         return rc;
-    struct mrc_push_opts po = { .agents = agents, .host = t->host, .start_timeout_ms = -1 };
+    int timeout_ms = start_timeout_ms(t, e);
+    if (timeout_ms < 0)
+        return timeout_ms;
+    struct mrc_push_opts po = { .agents = agents,
+                                .host = t->host,
+                                .start_timeout_ms = timeout_ms,
+                                .is_asking = is_asking,
+                                .ctx = out };
     char nonce[MRC_PUSH_NONCE_BYTES];
     rc = mrc_push_command(command, MRC_PUSH_COMMAND_BYTES, nonce, &po, e);
     if (rc == 0)
@@ -69,6 +138,11 @@ int mrc_connect(const struct mrc_transport_opts *t, struct mrc_connection *out, 
                                   : "%s: agent was there, %llu bytes sent",
                t->host, (unsigned long long)report.sent_bytes);
         return 0;
+    }
+    explain(t, &report, rc, timeout_ms, e);
+    if (rc == -ETIMEDOUT || rc == -ENOSPC) {
+        mrc_disconnect(out);
+        return rc;
     }
     fd_close(&out->fd);
     int status = transport_status(out->pid);

@@ -28,6 +28,7 @@ mrc_libmrc_a_CPPFLAGS = $(AM_CPPFLAGS) $(SSH2_CFLAGS)
 mrc_libmrc_a_SOURCES = \
   mrc/agents.c mrc/agents.h \
   mrc/ask.c mrc/ask.h \
+  mrc/asking.c mrc/asking.h \
   mrc/connect.c mrc/mrc.h mrc/remote.c \
   mrc/dial.c mrc/dial.h \
   mrc/hostkey.c mrc/hostkey.h \

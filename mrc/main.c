@@ -136,7 +136,8 @@ static int run_job(const struct mrc_options *o, const struct mrc_trees *t,
         return rc;
     struct mrc_server server = { 0, -1, -1 };
     struct mrc_connection connection = { .fd = -1 };
-    rc = serve_trees(t, &server, e);
+    if (t->export_count) /* else all files are the target's */
+        rc = serve_trees(t, &server, e);
     if (rc == 0)
         rc = connect_to(o, &connection, e);
     if (rc == 0) {

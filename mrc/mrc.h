@@ -12,8 +12,8 @@ struct mrc_connection {
 };
 
 /* Starts the transport (t->command is ignored), asks on the terminal what it has to ask, and
- * uploads the agent if it is not there. Blocks. Returns 0, or -errno; e->text is empty when the
- * transport has already said on standard error why. */
+ * uploads the agent if it is not there. Blocks. Returns 0, or -errno; e->text is empty when
+ * standard error has already said why. */
 MUST int mrc_connect(const struct mrc_transport_opts *t, struct mrc_connection *out,
                      struct err *e);
 

@@ -33,7 +33,9 @@
 #include <unistd.h>
 
 enum {
-    STEP_TIMEOUT_MS = 60000, /* without a byte either way, once the shell there has spoken */
+    STEP_TIMEOUT_MS = 60000,   /* without a byte either way, once the shell there has spoken */
+    NOISE_TIMEOUT_MS = 300000, /* with bytes, but none that mean something */
+    LOOK_MS = 500,             /* between two looks whether the user is being asked */
     EARLY_BYTES = 64 << 10,
     PEEK_BYTES = 4096
 };
@@ -397,8 +399,8 @@ struct push {
     const struct mrc_push_opts *o;
     struct mrc_push_reader reader;
     struct mrc_push_report *report;
-    char bad[224]; /* places that did not do, and why */
     size_t bad_len;
+    uint64_t noise_end_ms;
     unsigned needs;
 };
 
@@ -415,8 +417,8 @@ static int on_need(struct push *p, struct err *e)
 
 static void on_bad(struct push *p)
 {
-    (void)put(p->bad, sizeof p->bad, &p->bad_len, "%s%.110s", p->bad_len ? "; " : "",
-              p->reader.place);
+    (void)put(p->report->bad, sizeof p->report->bad, &p->bad_len, "%s%.180s",
+              p->bad_len ? "; " : "", p->reader.place);
 }
 
 /* Peeks at what came, takes what the reader takes. Returns 1 when the agent runs. */
@@ -435,16 +437,44 @@ static int step(struct push *p, struct err *e)
         return err_set(e, EIO, "stream of %s", p->o->host);
     switch (event) {
     case MRC_PUSH_MORE: return 0;
-    case MRC_PUSH_NEED: return on_need(p, e);
+    case MRC_PUSH_NEED:
+        p->noise_end_ms = clock_mono_ms() + NOISE_TIMEOUT_MS;
+        return on_need(p, e);
     case MRC_PUSH_BAD: on_bad(p); return 0;
     case MRC_PUSH_AGENT: return 1;
     case MRC_PUSH_FAIL:
-        err_set(e, 0, "no place for the agent on %s: %s", p->o->host, p->bad);
+        err_set(e, 0, "no place for the agent on %s: %s", p->o->host, p->report->bad);
         return -ENOSPC;
     case MRC_PUSH_NOISY:
         return err_set(e, EPROTO, "%s prints too much before the agent starts", p->o->host);
     }
     return err_set(e, EPROTO, "%s", p->o->host);
+}
+
+/* Waits for the first sign of the shell there. */
+static int wait_start(const struct push *p)
+{
+    int left_ms = p->o->start_timeout_ms;
+    for (;;) {
+        bool is_asking = p->o->is_asking && p->o->is_asking(p->o->ctx);
+        if (left_ms < 0 || is_asking)
+            left_ms = p->o->start_timeout_ms;
+        int step_ms = left_ms >= 0 && left_ms < LOOK_MS ? left_ms : LOOK_MS;
+        int rc = wait_fd(p->fd, POLLIN, step_ms);
+        if (rc != -ETIMEDOUT || left_ms == step_ms)
+            return rc;
+        if (left_ms >= 0)
+            left_ms -= step_ms;
+    }
+}
+
+static int wait_more(const struct push *p)
+{
+    uint64_t now_ms = clock_mono_ms();
+    if (now_ms >= p->noise_end_ms)
+        return -ETIMEDOUT;
+    uint64_t left_ms = p->noise_end_ms - now_ms;
+    return wait_fd(p->fd, POLLIN, left_ms < STEP_TIMEOUT_MS ? (int)left_ms : STEP_TIMEOUT_MS);
 }
 
 int mrc_push_run(int fd, const char *nonce, const struct mrc_push_opts *o,
@@ -459,16 +489,23 @@ int mrc_push_run(int fd, const char *nonce, const struct mrc_push_opts *o,
     if (rc < 0)
         return ended(&p.reader, o, rc, e);
     while (rc == 0) {
-        int timeout_ms = p.reader.seen_bytes ? STEP_TIMEOUT_MS : o->start_timeout_ms;
-        rc = wait_fd(fd, POLLIN, timeout_ms);
-        if (rc == -ETIMEDOUT)
-            err_set(e, ETIMEDOUT, "%s did not start the agent", o->host);
+        bool is_first = p.reader.seen_bytes == 0;
+        rc = is_first ? wait_start(&p) : wait_more(&p);
+        if (is_first)
+            p.noise_end_ms = clock_mono_ms() + NOISE_TIMEOUT_MS;
+        if (rc == -ETIMEDOUT && is_first)
+            err_set(e, 0, "%s: no shell there has said anything for %d s", o->host,
+                    o->start_timeout_ms / 1000);
+        else if (rc == -ETIMEDOUT)
+            ended(&p.reader, o, rc, e);
+        else if (rc < 0)
+            err_set(e, -rc, "wait for %s", o->host);
         if (rc == 0)
             rc = step(&p, e);
+        report->noise_bytes = p.reader.seen_bytes;
     }
     if (rc < 0)
         return rc;
-    report->noise_bytes = p.reader.seen_bytes;
     rc = report->is_uploaded && o->early_len ? send_all(fd, o->early, o->early_len) : 0;
     return rc < 0 ? ended(&p.reader, o, rc, e) : 0;
 }

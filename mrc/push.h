@@ -23,7 +23,8 @@ enum {
     MRC_PUSH_NONCE_BYTES = 17,
     MRC_PUSH_LINE_MAX = 1024,     /* one line of the script there */
     MRC_PUSH_NOISE_MAX = 1 << 20, /* bytes before the agent's magic that are skipped */
-    MRC_PUSH_PLACES_MAX = 8       /* uploads of one start: candidates for the cache folder */
+    MRC_PUSH_PLACES_MAX = 8,      /* uploads of one start: candidates for the cache folder */
+    MRC_PUSH_BAD_BYTES = 1000     /* what is told of places that did not do */
 };
 
 struct mrc_push_opts {
@@ -34,8 +35,10 @@ struct mrc_push_opts {
     const void *early;    /* the session's first bytes: sent at once, so that an agent */
     size_t early_len;     /* in the cache costs no round trip; sent again after an
                              upload. At most 64 KiB; may be NULL */
-    int start_timeout_ms; /* from the call to the first sign of the shell there, which may be
-                             behind a question to the user; -1 none */
+    int start_timeout_ms; /* from the call to the first sign of the shell there; -1 none */
+    /* Is the user being asked something? That time does not count. May be NULL. */
+    bool (*is_asking)(void *ctx);
+    void *ctx;
 };
 
 /* Makes the command line for the remote shell; any login shell may read it (sh, csh, fish).
@@ -50,12 +53,14 @@ struct mrc_push_report {
     bool is_uploaded;
     uint64_t sent_bytes; /* of the agent, as sent */
     uint64_t noise_bytes;
+    char bad[MRC_PUSH_BAD_BYTES]; /* places that did not do, and why; -ENOSPC: all of them */
 };
 
 /* Drives the dialogue on the stream (a socket, blocking or not) until the agent's magic was
  * read; nothing behind it is taken. Blocks; ended from elsewhere by the end of the stream.
+ * report is filled in each case.
  * Returns 0; -errno with words: -ECONNRESET the stream ended, -ENOEXEC no agent for the target,
- * -ENOSPC no place for it there, -ETIMEDOUT, -EPROTO. */
+ * -ENOSPC no place for it there (report->bad tells of each), -ETIMEDOUT, -EPROTO. */
 MUST int mrc_push_run(int fd, const char *nonce, const struct mrc_push_opts *o,
                       struct mrc_push_report *report, struct err *e);
 

@@ -457,9 +457,8 @@ static void on_input_done(void *ctx, int code)
 static int open_input(struct run *r)
 {
     if (mrc_input_is_ours(0)) {
-        struct channel c = {
-            "stdin", own(0), -1, WEIGHT_STREAM, WINDOW_OUTPUT, on_input_done, NULL
-        };
+        struct channel c = { "stdin",       own(0),        -1,  WEIGHT_STREAM,
+                             WINDOW_OUTPUT, on_input_done, NULL };
         return open_channel(r, &c, NULL);
     }
     struct mrc_supply *s;
@@ -482,10 +481,11 @@ static int open_channels(struct run *r)
     struct channel bulk = { "fs-bulk",     r->o->server->bulk_fd, r->o->server->bulk_fd,
                             WEIGHT_BULK,   WINDOW_FILES,          on_files_done,
                             &r->file_pumps };
+    bool has_files = meta.fd_in >= 0;
     r->o->server->meta_fd = r->o->server->bulk_fd = -1;
-    if (rc == 0)
+    if (rc == 0 && has_files)
         rc = open_channel(r, &meta, NULL);
-    if (rc == 0)
+    if (rc == 0 && has_files)
         rc = open_channel(r, &bulk, NULL);
     if (rc == 0 && r->stdio.has_tty) {
         int out = isatty(1) == 1 ? 1 : isatty(2) == 1 ? 2 : isatty(0) == 1 ? 0 : 1;

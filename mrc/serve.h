@@ -11,8 +11,8 @@
 enum { MRC_SERVE_READ_ONLY = 1, MRC_SERVE_FOLLOW_LINKS = 2 };
 
 struct mrc_server {
-    pid_t pid;
-    int meta_fd; /* our ends of its streams */
+    pid_t pid;   /* 0 = none */
+    int meta_fd; /* our ends of its streams; -1 = none */
     int bulk_fd;
 };
 

@@ -107,6 +107,23 @@ static bool is_export(int kind)
     return kind == VIEW_HEAD || kind == VIEW_OVERLAY;
 }
 
+static void drop(struct mrc_trees *t, struct mrc_tree *gone)
+{
+    if (is_export(gone->kind)) {
+        size_t number = gone->export_number;
+        t->export_count--;
+        memmove(&t->exports[number], &t->exports[number + 1],
+                (t->export_count - number) * sizeof t->exports[0]);
+        for (size_t i = 0; i < t->count; i++)
+            if (is_export(t->list[i].kind) && t->list[i].export_number > number)
+                t->list[i].export_number--;
+    }
+    free(gone->path);
+    t->count--;
+    size_t at = (size_t)(gone - t->list);
+    memmove(gone, gone + 1, (t->count - at) * sizeof *gone);
+}
+
 static int add(struct mrc_trees *t, int kind, char *path, bool is_read_only, struct err *e)
 {
     struct mrc_tree *known = find(t, kind, path);
@@ -155,6 +172,8 @@ static int add_head(struct mrc_trees *t, const char *path, bool is_read_only, st
         return rc;
     struct mrc_tree *cover = covering(t, clean);
     if (cover && cover->is_read_only == is_read_only) {
+        if (!strcmp(cover->path, clean))
+            cover->is_default = false;
         free(clean);
         return 0;
     }
@@ -171,6 +190,7 @@ static int add_overlay(struct mrc_trees *t, const char *path, struct err *e)
     if (!known)
         return add(t, VIEW_OVERLAY, clean, false, e);
     known->kind = VIEW_OVERLAY;
+    known->is_default = false;
     free(clean);
     return 0;
 }
@@ -193,6 +213,9 @@ static int add_asked(const struct mrc_options *o, struct mrc_trees *t, struct er
         } else {
             char *clean;
             rc = make_absolute(path, &clean, e);
+            struct mrc_tree *same = rc == 0 ? find(t, VIEW_HEAD, clean) : NULL;
+            if (same && same->is_default && kinds[id] == VIEW_TARGET)
+                drop(t, same);
             if (rc == 0)
                 rc = add(t, kinds[id], clean, false, e);
         }
@@ -302,6 +325,8 @@ int mrc_trees_make(const struct mrc_options *o, struct mrc_trees *t, struct err 
         rc = add_root_view(t, !o->directory, e);
     else
         rc = add_home_view(t, !o->directory, e);
+    for (size_t i = 0; i < t->count; i++)
+        t->list[i].is_default = strcmp(t->list[i].path, "/") != 0;
     if (rc == 0)
         rc = add_asked(o, t, e);
     if (rc == 0)

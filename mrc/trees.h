@@ -13,6 +13,7 @@ struct mrc_tree {
     int kind; /* enum view_kind of mrc/agent/view.h, whose numbers are on the wire */
     char *path;
     bool is_read_only;
+    bool is_default;      /* not asked for by name: gives way to what is */
     size_t export_number; /* head trees */
 };
 

@@ -7,6 +7,7 @@
 #include "mrc/agent/job.h"
 
 #include "common/sys/fd.h"
+#include "common/sys/mem.h"
 #include "mrc/agent/demandfile.h"
 #include "mrc/agent/files.h"
 #include "mrc/agent/supervise.h"
@@ -280,14 +281,16 @@ static void on_view_message(void *ctx, uint32_t events)
         m.kind = VIEW_MSG_FAILED;
         m.rc = rc;
         err_set(&m.err, -rc, "file client");
+        rc = 1;
     }
     loop_fd_del(&j->view_watch);
     fd_close(&j->view_sock);
-    files_finish(j->files);
+    if (j->files)
+        files_finish(j->files);
     if (rc == 1 && m.kind == VIEW_MSG_DONE) {
         hand_over(j);
     } else if (rc == 1 && m.kind == VIEW_MSG_FAILED) {
-        fail(j, m.rc == -ENOENT ? JOB_STAGE_CWD : JOB_STAGE_VIEW, m.rc, m.err.text);
+        fail(j, m.is_cwd ? JOB_STAGE_CWD : JOB_STAGE_VIEW, m.rc, m.err.text);
     } else {
         fail(j, JOB_STAGE_VIEW, -EIO, "the process that builds the view died");
     }
@@ -328,15 +331,33 @@ static int start_files(struct agent_job *j, const struct job_spec *spec, struct 
     return files_start(&fo, &j->files, e);
 }
 
+/* The head's trees need the two streams to its file server; without trees there are none. */
+static int check_files(const struct agent_job *j, const struct job_spec *spec, struct err *e)
+{
+    AUTO_FREE struct mounts *m = calloc(1, sizeof *m);
+    if (!m)
+        return err_set(e, ENOMEM, "trees of the view");
+    int rc = read_mounts(spec->mounts, m);
+    if (rc < 0)
+        return err_set(e, -rc, "trees of the view");
+    bool has_streams = j->files_fds[0] >= 0 && j->files_fds[1] >= 0;
+    if (m->head_count ? has_streams : j->files_fds[0] < 0 && j->files_fds[1] < 0)
+        return 0;
+    return has_streams ? 0 : err_set(e, EPROTO, "mrc opened no streams for its files");
+}
+
 static int start(struct agent_job *j, const struct job_spec *spec, struct err *e)
 {
+    int rc = check_files(j, spec, e);
+    if (rc < 0)
+        return rc;
     view_probe(j->o.cache_dir, &j->probe);
     if (j->probe.means == VIEW_MEANS_NONE) {
         view_probe_text(&j->probe, e);
         return -EPERM;
     }
     int view_pair[2] = { -1, -1 }, job_pair[2] = { -1, -1 }, demand_pair[2] = { -1, -1 };
-    int rc = view_socketpair(view_pair);
+    rc = view_socketpair(view_pair);
     if (rc == 0)
         rc = fd_socketpair(job_pair);
     if (rc == 0 && j->demand)
@@ -374,7 +395,7 @@ static int start(struct agent_job *j, const struct job_spec *spec, struct err *e
         rc = loop_fd_add(j->o.loop, &j->demand_watch, j->demand_sock, EPOLLIN, on_demand_fd, j);
     if (rc < 0)
         return err_set(e, -rc, "watch the job");
-    return start_files(j, spec, e);
+    return j->files_fds[0] < 0 ? 0 : start_files(j, spec, e);
 }
 
 /* The job's channel before it is handed over */

@@ -36,6 +36,7 @@ struct packet {
     enum view_message_kind kind;
     size_t export_number;
     int rc;
+    bool is_cwd;
     struct view_report report;
     struct err err;
 };
@@ -81,9 +82,9 @@ int view_send_fuse(int sock, size_t export_number, int fuse_fd, struct err *e)
 }
 
 /* Says so to the agent; if that can't be told either, the agent sees the socket's end. */
-static int send_failure(int sock, int failed_rc, const struct err *e)
+static int send_failure(int sock, int failed_rc, bool is_cwd, const struct err *e)
 {
-    struct packet p = { .kind = VIEW_MSG_FAILED, .rc = failed_rc };
+    struct packet p = { .kind = VIEW_MSG_FAILED, .rc = failed_rc, .is_cwd = is_cwd };
     if (e)
         p.err = *e;
     (void)!send_packet(sock, &p, -1);
@@ -125,6 +126,7 @@ int view_receive(int sock, struct view_message *out)
                                   .export_number = p.export_number,
                                   .fuse_fd = take_fd(&fd),
                                   .rc = p.rc,
+                                  .is_cwd = p.is_cwd,
                                   .report = p.report,
                                   .err = p.err };
     return 1;
@@ -324,11 +326,12 @@ int view_enter(const struct view_opts *o, int sock, struct view_report *r, struc
         rc = enter_built(o, sock, r, e);
     if (rc == 0)
         ask_for_owners(o);
-    if (rc == 0 && chdir(o->cwd) < 0)
+    bool is_cwd = rc == 0 && chdir(o->cwd) < 0;
+    if (is_cwd)
         rc = err_set(e, errno, "the working directory %s can't be entered on the target",
                      o->cwd);
     umask(old_umask);
-    return rc < 0 ? send_failure(sock, rc, e) : 0;
+    return rc < 0 ? send_failure(sock, rc, is_cwd, e) : 0;
 }
 
 /* --- the job's first process --- */
@@ -356,19 +359,19 @@ int view_start_init(const struct view_opts *o, int sock, struct view_report *r, 
     int pair[2];
     int rc = fd_pipe(pair);
     if (rc < 0)
-        return send_failure(sock, err_set(e, -rc, "make a pipe"), e);
+        return send_failure(sock, err_set(e, -rc, "make a pipe"), false, e);
     AUTO_FD status = pair[0];
     AUTO_FD theirs = pair[1];
     if (r->has_pid_ns && unshare(CLONE_NEWPID) < 0)
-        return send_failure(sock, err_set(e, errno, "make a pid namespace"), e);
+        return send_failure(sock, err_set(e, errno, "make a pid namespace"), false, e);
     pid_t pid = fork();
     if (pid < 0)
-        return send_failure(sock, err_set(e, errno, "start the job's first process"), e);
+        return send_failure(sock, err_set(e, errno, "start the job's first process"), false, e);
     if (pid == 0) {
         fd_close(&status);
         rc = start_init_side(r, theirs, e);
         if (rc < 0) {
-            send_failure(sock, rc, e);
+            send_failure(sock, rc, false, e);
             _exit(255);
         }
         *pid_out = 0;

@@ -131,6 +131,7 @@ struct view_message {
     size_t export_number;
     int fuse_fd; /* the receiver's to close; -1 but for VIEW_MSG_FUSE */
     int rc;
+    bool is_cwd; /* what failed is the way to the working directory */
     struct view_report report;
     struct err err;
 };

@@ -33,6 +33,13 @@ bad "unknown host key" 255 'key.*n1|n1.*key' m -o UserKnownHostsFile="$home/know
 bad "no host" 255 '.' m ''
 bad "bad option" 255 'no-such-option' m --no-such-option alice@n1 true
 bad "--via without a shell" 255 'via.*false' m --via false alice@n1 true
+seconds=6 bad "--via that says nothing" 255 'nothing was heard for 3 s.*--via.*sleep' m -o ConnectTimeout=3 --via 'sleep 100;:' alice@n1 true
+bad "--via with a bad limit" 255 'ConnectTimeout=x.*seconds' m -o ConnectTimeout=x --via 'sleep 100;:' alice@n1 true
+# The terminal is read for some seconds before the answer comes.
+# shellcheck disable=SC2016
+printf '#!/bin/sh\n(sleep 5; printf "who? " >/dev/tty) </dev/null >/dev/null & read -r x </dev/tty; exec "$@"\n' >"$home/asks" && chmod 755 "$home/asks"
+same "the time of a question does not count" "me;who? me" "$(here timeout $limit "$top_srcdir/tests/lib/on_terminal" --timeout 30 'who?' me -- \
+    mrc -q -o ConnectTimeout=2 --via "$home/asks" n1 echo me | tr -d '\r' | paste -sd';')"
 lines=2 bad "--via not found" 255 'via.*no-such-program' m --via no-such-program alice@n1 true
 
 echo "# command, directory, trees"
