@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -23,7 +24,8 @@ enum {
     TRANSPORT_WAIT_MS = 2000,
     START_TIMEOUT_S = 60, /* for a command that gives a stream to a shell to say something */
     SSH_START_TIMEOUT_S = 240, /* ssh's own steps have bounds of their own, and better words */
-    CONNECT_TIMEOUT_MAX_S = 86400
+    CONNECT_TIMEOUT_MAX_S = 86400,
+    SILENCE_MAX_S = 86400
 };
 
 static int start_transport(const struct mrc_transport_opts *t, const char *command,
@@ -51,6 +53,13 @@ static int transport_status(pid_t pid)
     while (n < 0 && errno == EINTR);
     int status;
     return waitpid(pid, &status, WNOHANG) == pid ? status : -1;
+}
+
+int mrc_silence_ms(void)
+{
+    const char *text = getenv("MRC_SILENCE");
+    long seconds = text ? strtol(text, NULL, 10) : 0;
+    return seconds > 0 && seconds <= SILENCE_MAX_S ? (int)seconds * 1000 : 0;
 }
 
 /* ConnectTimeout of -o, for transports without an ssh that would read it. Returns 0 when there
@@ -119,7 +128,11 @@ int mrc_connect(const struct mrc_transport_opts *t, struct mrc_connection *out, 
     int timeout_ms = start_timeout_ms(t, e);
     if (timeout_ms < 0)
         return timeout_ms;
+    char args[32] = "";
+    if (mrc_silence_ms())
+        snprintf(args, sizeof args, "--silence=%d", mrc_silence_ms() / 1000);
     struct mrc_push_opts po = { .agents = agents,
+                                .agent_args = args,
                                 .host = t->host,
                                 .start_timeout_ms = timeout_ms,
                                 .is_asking = is_asking,

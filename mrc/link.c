@@ -9,6 +9,8 @@
 #include "common/sys/fd.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -17,6 +19,7 @@ enum {
     OUT_LOW = 64 * 1024, /* bytes handed to the transport ahead of what it takes */
     OUT_MAX = OUT_LOW + 2 * MRC_FRAME_MAX + 4096,
     IN_SIZE = 256 * 1024,
+    PAUSE_WAIT_MS = 1000,
 };
 
 struct mrc_link {
@@ -84,6 +87,14 @@ static void end(struct mrc_link *l, int code, const char *text)
     l->o.on_end(l->o.ctx, code, text);
 }
 
+/* It came from the other side and may go to a terminal. */
+static void clean(char *text)
+{
+    for (; *text; text++)
+        if ((uint8_t)*text < 0x20 || *text == 0x7f)
+            *text = '?';
+}
+
 static void end_with(struct mrc_link *l, int code, struct bytes text)
 {
     char words[MRC_TEXT_MAX];
@@ -91,9 +102,7 @@ static void end_with(struct mrc_link *l, int code, struct bytes text)
     if (n)
         memcpy(words, text.ptr, n);
     words[n] = 0;
-    for (uint32_t i = 0; i < n; i++) /* it came from the other side and may go to a terminal */
-        if ((uint8_t)words[i] < 0x20 || words[i] == 0x7f)
-            words[i] = '?';
+    clean(words);
     end(l, code, words);
 }
 
@@ -248,13 +257,31 @@ static void act_on_input(struct mrc_link *l)
     }
 }
 
+static void end_malformed(struct mrc_link *l, int rc)
+{
+    if (rc != -EPROTONOSUPPORT) {
+        end(l, rc, "the other side sent something that is none of the session's messages");
+        return;
+    }
+    const struct mrc_hello *hello = &l->act.frame.hello;
+    char software[40], text[MRC_TEXT_MAX];
+    if (bytes_to_text(hello->software, software, sizeof software) < 0)
+        snprintf(software, sizeof software, "unknown software");
+    clean(software);
+    snprintf(text, sizeof text,
+             "%s there speaks version %u of the session protocol, %s here version %d: both "
+             "must be of one version (is $MRC_AGENT set?)",
+             software, hello->version, l->session.software, MRC_SESSION_VERSION);
+    end(l, rc, text);
+}
+
 void mrc_link_feed(struct mrc_link *l, struct bytes input)
 {
     struct mrc_event ev = { .kind = MRC_EV_INPUT, .now_ms = clock_mono_ms(), .input = input };
     while (ev.input.len && !l->is_over) {
         int rc = mrc_session_step(&l->session, &ev, &l->act);
         if (rc < 0) {
-            end(l, rc, "the other side sent something malformed");
+            end_malformed(l, rc);
             return;
         }
         uint32_t used = ev.input.len - (uint32_t)l->act.input_left;
@@ -318,6 +345,7 @@ int mrc_link_new(const struct mrc_link_opts *o, struct mrc_link **out, struct er
     buf_init(&l->out, OUT_MAX);
     struct mrc_session_opts so = { .is_head = o->is_head,
                                    .software = o->software,
+                                   .silence_ms = (uint64_t)o->silence_ms,
                                    .now_ms = clock_mono_ms() };
     if (getrandom(so.session_id, sizeof so.session_id, 0) < 0 ||
         getrandom(so.secret, sizeof so.secret, 0) < 0) {
@@ -390,6 +418,21 @@ void mrc_link_bye(struct mrc_link *l, int code, const char *text)
     struct mrc_event ev = { .kind = MRC_EV_BYE, .code = code, .text = bytes_of(text) };
     int rc = mrc_session_step(&l->session, &ev, &l->act);
     (void)rc; /* BYE can't fail */
+}
+
+void mrc_link_pause(struct mrc_link *l)
+{
+    struct mrc_event ev = { .kind = MRC_EV_PAUSE };
+    uint64_t end_ms = clock_mono_ms() + PAUSE_WAIT_MS;
+    int rc = mrc_session_step(&l->session, &ev, &l->act);
+    (void)rc; /* PAUSE can't fail */
+    flush(l);
+    while (!l->is_over && l->wants_out && clock_mono_ms() < end_ms) {
+        struct pollfd pf = { .fd = l->fd_out, .events = POLLOUT };
+        if (poll(&pf, 1, PAUSE_WAIT_MS) <= 0)
+            break;
+        flush(l);
+    }
 }
 
 bool mrc_link_is_flushed(const struct mrc_link *l)

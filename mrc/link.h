@@ -48,6 +48,7 @@ struct mrc_link_opts {
     int fd_out;
     bool is_head;
     const char *software;
+    int silence_ms; /* after which the other end counts as gone; 0 = the usual */
     /* The other end opened a channel: return the port's owner in *ops and *ctx with 0, or
      * -errno to refuse. NULL: refuse all. */
     int (*on_open)(void *ctx, struct mrc_port *port, struct bytes service,
@@ -67,6 +68,8 @@ MUST int mrc_link_open(struct mrc_link *l, const char *service, struct bytes req
                        uint8_t weight, uint64_t window_bytes, const struct mrc_port_ops *ops,
                        void *ctx, struct mrc_port **out);
 void mrc_link_bye(struct mrc_link *l, int code, const char *text);
+/* Tells the other end that we are about to be stopped; waits a moment until that is sent. */
+void mrc_link_pause(struct mrc_link *l);
 /* True when nothing is left to be sent. */
 bool mrc_link_is_flushed(const struct mrc_link *l);
 /* Gives input bytes that were read before the link existed. */

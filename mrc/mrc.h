@@ -17,6 +17,10 @@ struct mrc_connection {
 MUST int mrc_connect(const struct mrc_transport_opts *t, struct mrc_connection *out,
                      struct err *e);
 
+/* Milliseconds of silence after which the other side counts as gone: $MRC_SILENCE, in seconds;
+ * 0 = the usual. The agent is told the same. */
+int mrc_silence_ms(void);
+
 /* Closes what is left; the transport ends with it. */
 void mrc_disconnect(struct mrc_connection *c);
 

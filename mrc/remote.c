@@ -82,6 +82,7 @@ static int relay(struct mrc_connection *c, const char *host, struct bytes reques
                                 .fd_out = c->fd,
                                 .is_head = true,
                                 .software = "mrcfs " PACKAGE_VERSION,
+                                .silence_ms = mrc_silence_ms(),
                                 .on_end = on_end,
                                 .ctx = &r };
     rc = mrc_link_new(&lo, &r.link, e);

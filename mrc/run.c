@@ -36,6 +36,7 @@ enum {
     END_WAIT_MS = 60 * 1000,   /* for the last files after the job's end */
     FAILED_WAIT_MS = 5 * 1000, /* when there was no job */
     BYE_WAIT_MS = 2000,
+    START_WAIT_MS = 300 * 1000, /* for the job, once the agent runs */
     FILES_LOST_MS = 3000,
     BACKGROUND_LOOK_MS = 250,
 };
@@ -53,9 +54,9 @@ struct run {
     int output_pumps, file_pumps;
     int sigfd;
     struct loop_fd sig_watch;
-    struct loop_timer end_timer, terminal_timer;
+    struct loop_timer end_timer, terminal_timer, start_timer;
     sigset_t old_mask;
-    bool has_outcome, is_ending, is_over, is_lost, is_done;
+    bool has_started, has_outcome, is_ending, is_over, is_lost, is_done;
     struct mrc_outcome outcome;
     int rc;
     struct mrc_port *stats;
@@ -92,8 +93,8 @@ static bool is_in_background(const struct run *r)
     return foreground > 0 && foreground != getpgrp();
 }
 
-/* Makes the terminal raw and reads it; in the background, as soon as we are no more: the shell
- * doesn't always tell. */
+/* Makes the terminal raw, but for its signals until the job is there, and reads it; in the
+ * background, as soon as we are no more: the shell doesn't always tell. */
 static void take_terminal(void *ctx)
 {
     struct run *r = ctx;
@@ -104,7 +105,7 @@ static void take_terminal(void *ctx)
         mrc_pump_pause(r->tty_in, is_background);
     if (is_background)
         loop_timer_set(r->loop, &r->terminal_timer, BACKGROUND_LOOK_MS, take_terminal, r);
-    else if (mrc_tty_raw(r->keys_fd) < 0)
+    else if (mrc_tty_raw(r->keys_fd, !r->has_started) < 0)
         log_warn("the terminal can't be made raw: %s", strerror(errno));
 }
 
@@ -120,6 +121,7 @@ static void send_size(struct run *r)
 static void stop_self(struct run *r)
 {
     mrc_tty_restore();
+    mrc_link_pause(r->link);
     kill(getpid(), SIGSTOP);
     take_terminal(r);
     send_size(r);
@@ -127,6 +129,19 @@ static void stop_self(struct run *r)
 }
 
 /* Signals that came to us */
+
+static bool is_fatal(int number)
+{
+    return number == SIGINT || number == SIGTERM || number == SIGHUP || number == SIGQUIT;
+}
+
+/* There is no job yet that could be told. */
+static void give_up(struct run *r, int number)
+{
+    r->has_outcome = true;
+    r->outcome = (struct mrc_outcome){ true, number };
+    r->is_done = true;
+}
 
 static void on_signal(void *ctx, uint32_t events)
 {
@@ -139,8 +154,12 @@ static void on_signal(void *ctx, uint32_t events)
             send_size(r);
         else if (n == SIGCONT)
             send_signal(r, n, true);
-        else if (r->has_outcome && (n == SIGINT || n == SIGTERM || n == SIGHUP || n == SIGQUIT))
+        else if (!is_fatal(n))
+            send_signal(r, n, si.ssi_code == SI_KERNEL);
+        else if (r->has_outcome)
             r->is_done = true; /* only the last files are waited for: the user need not */
+        else if (!r->has_started)
+            give_up(r, n);
         else
             send_signal(r, n, si.ssi_code == SI_KERNEL);
     }
@@ -192,6 +211,9 @@ static void got_message(struct run *r, const struct job_msg *m)
     case JOB_MSG_started:
         log_at(LOG_VERBOSE, "%s: started, process %u there", r->o->options->host,
                m->started.pid);
+        r->has_started = true;
+        loop_timer_del(&r->start_timer);
+        take_terminal(r);
         if (r->o->on_started)
             r->o->on_started(r->o->ctx);
         break;
@@ -215,6 +237,8 @@ static void got_message(struct run *r, const struct job_msg *m)
     maybe_end(r);
 }
 
+static void finish(struct run *r);
+
 static void on_job_data(void *ctx, struct bytes body)
 {
     struct run *r = ctx;
@@ -230,8 +254,13 @@ static void on_job_data(void *ctx, struct bytes body)
         got_message(r, &m);
         buf_consume(&r->in, used);
     }
-    if (rc < 0)
-        mrc_link_bye(r->link, -EPROTO, "job message makes no sense");
+    if (rc < 0) {
+        r->has_outcome = true;
+        r->outcome.code = 255;
+        r->rc = err_set(r->e, 0, "%.60s: a message about the job makes no sense",
+                        r->o->options->host);
+        finish(r);
+    }
 }
 
 static void on_job_closed(void *ctx, int code, struct bytes text)
@@ -245,7 +274,8 @@ static void on_job_closed(void *ctx, int code, struct bytes text)
         clean(why);
         r->has_outcome = true;
         r->outcome.code = 255;
-        r->rc = err_set(r->e, 0, "%.60s: the job was lost: %s", r->o->options->host, why);
+        r->rc = err_set(r->e, 0, "%.60s: %s%s", r->o->options->host,
+                        r->has_started ? "the job was lost: " : "", why);
     }
     maybe_end(r);
 }
@@ -364,6 +394,17 @@ static void on_link_end(void *ctx, int code, const char *text)
         r->outcome = (struct mrc_outcome){ false, 255 };
     }
     r->is_done = true;
+}
+
+static void on_start_timeout(void *ctx)
+{
+    struct run *r = ctx;
+    if (r->has_outcome)
+        return;
+    r->has_outcome = true;
+    r->rc = err_set(r->e, 0, "%.60s: the agent has not started the job for %d s",
+                    r->o->options->host, START_WAIT_MS / 1000);
+    finish(r);
 }
 
 /* Channels */
@@ -523,6 +564,7 @@ static int start(struct run *r)
                                 .fd_out = r->o->link_fd,
                                 .is_head = true,
                                 .software = "mrc " PACKAGE_VERSION,
+                                .silence_ms = mrc_silence_ms(),
                                 .on_end = on_link_end,
                                 .ctx = r };
     rc = mrc_link_new(&lo, &r->link, r->e);
@@ -538,6 +580,7 @@ static int start(struct run *r)
     if (rc < 0)
         return err_set(r->e, -rc, "watch signals");
     take_terminal(r);
+    loop_timer_set(r->loop, &r->start_timer, START_WAIT_MS, on_start_timeout, r);
     return 0;
 }
 
@@ -561,6 +604,7 @@ int mrc_run(const struct mrc_run_opts *o, struct mrc_outcome *out, struct err *e
     loop_fd_del(&r.sig_watch);
     loop_timer_del(&r.end_timer);
     loop_timer_del(&r.terminal_timer);
+    loop_timer_del(&r.start_timer);
     fd_close(&r.sigfd);
     loop_free(r.loop);
     buf_fini(&r.in);

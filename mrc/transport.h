@@ -36,8 +36,8 @@ struct mrc_transport_opts {
     size_t ssh_option_count;
     const char *via; /* MRC_TRANSPORT_VIA; `sh -c command` is appended to it as words, or for
                         ssh and its like, which join words again, the command as one word */
-    const char *ssh_program; /* MRC_TRANSPORT_OPENSSH: shell words that are run instead of ssh, with
-                                ssh's arguments behind them; NULL: ssh */
+    const char *ssh_program; /* MRC_TRANSPORT_OPENSSH: shell words that are run instead of ssh,
+                                with ssh's arguments behind them; NULL: ssh */
     const char *command; /* run there by the user's login shell, as ssh does: must be valid for
                             any POSIX shell */
     bool forward_agent;

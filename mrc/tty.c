@@ -11,19 +11,22 @@
 
 static struct termios saved;
 static int saved_fd = -1;
-static bool is_raw;
+static bool is_raw, has_signals;
 
-int mrc_tty_raw(int fd)
+int mrc_tty_raw(int fd, bool keeps_signals)
 {
-    if (is_raw)
+    if (is_raw && keeps_signals == has_signals)
         return 0;
-    if (tcgetattr(fd, &saved) < 0)
+    if (!is_raw && tcgetattr(fd, &saved) < 0)
         return -errno;
     saved_fd = fd;
     struct termios raw = saved;
     cfmakeraw(&raw);
     raw.c_cc[VMIN] = 1;
     raw.c_cc[VTIME] = 0;
+    if (keeps_signals)
+        raw.c_lflag |= saved.c_lflag & ISIG;
+    has_signals = keeps_signals;
     if (tcsetattr(fd, TCSADRAIN, &raw) < 0)
         return -errno;
     is_raw = true;

@@ -9,8 +9,9 @@
 #include <stdbool.h>
 
 /* The terminal's modes are saved at the first mrc_tty_raw and restored by mrc_tty_restore,
- * which may be called at any time and any number of times. fd must be a terminal. */
-MUST int mrc_tty_raw(int fd);
+ * which may be called at any time and any number of times. fd must be a terminal.
+ * keeps_signals: Ctrl-C and the like still make signals here; called again to change that. */
+MUST int mrc_tty_raw(int fd, bool keeps_signals);
 void mrc_tty_restore(void);
 
 /* Size now. Returns 0 or -errno. */

@@ -98,9 +98,9 @@ tests_net_push_driver_LDADD = mrc/libmrc.a common/libcommon.a $(SODIUM_LIBS)
 if !SANITIZE
 tests_net_fake_agent_LDFLAGS = $(AM_LDFLAGS) -static
 endif
-tests_net_fake_agent_LDADD =
-TESTS += tests/net/mrc-push.sh
-EXTRA_DIST += tests/net/mrc-push.sh
+tests_net_fake_agent_LDADD = mrc/libsession.a common/libcommon.a
+TESTS += tests/net/mrc-push.sh tests/net/mrc-hostile.sh
+EXTRA_DIST += tests/net/mrc-push.sh tests/net/mrc-hostile.sh
 
 # A transport between standard input and output, for tests/net/mrc-ssh*.sh.
 check_PROGRAMS += tests/net/stream_driver

@@ -21,6 +21,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { SILENCE_MAX_S = 86400 };
+
 struct agent {
     struct loop *loop;
     struct mrc_link *link;
@@ -108,7 +110,7 @@ static int take_stdio(int *in, int *out)
     return 0;
 }
 
-static int run(struct agent *a, struct err *e)
+static int run(struct agent *a, int silence_ms, struct err *e)
 {
     int rc = find_cache_dir(a, e);
     if (rc < 0)
@@ -134,6 +136,7 @@ static int run(struct agent *a, struct err *e)
                                 .fd_in = in,
                                 .fd_out = out,
                                 .software = "mrc-agent " PACKAGE_VERSION,
+                                .silence_ms = silence_ms,
                                 .on_open = on_open,
                                 .on_end = on_end,
                                 .ctx = a };
@@ -155,6 +158,13 @@ int main(int argc, char **argv)
         printf("mrc-agent %s\n", PACKAGE_VERSION);
         return 0;
     }
+    static const char silence[] = "--silence=";
+    int silence_ms = 0;
+    if (argc == 2 && !strncmp(argv[1], silence, sizeof silence - 1)) {
+        long seconds = strtol(argv[1] + sizeof silence - 1, NULL, 10);
+        silence_ms = seconds > 0 && seconds <= SILENCE_MAX_S ? (int)seconds * 1000 : 0;
+        argc = 1;
+    }
     if (argc != 1 || isatty(0)) {
         fprintf(stderr, "mrc-agent is started by mrc on the target; see mrc(1)\n");
         return 2;
@@ -164,7 +174,7 @@ int main(int argc, char **argv)
     umask(077);
     struct agent a = { 0 };
     struct err e = { "" };
-    if (run(&a, &e) < 0) {
+    if (run(&a, silence_ms, &e) < 0) {
         log_error("%s", e.text);
         return 1;
     }

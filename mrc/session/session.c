@@ -15,6 +15,7 @@ void mrc_session_init(struct mrc_session *s, const struct mrc_session_opts *o)
     memcpy(s->session_id, o->session_id, sizeof s->session_id);
     memcpy(s->secret, o->secret, sizeof s->secret);
     strncpy(s->software, o->software ? o->software : "", sizeof s->software - 1);
+    s->silence_ms = o->silence_ms ? o->silence_ms : MRC_SILENCE_MAX_MS;
     s->next_id = o->is_head ? 1 : 2;
     s->now_ms = s->heard_ms = s->pinged_ms = o->now_ms;
 }
@@ -131,6 +132,10 @@ static bool put_session_control(struct mrc_session *s, struct mrc_action *act)
         s->ping_pending = false;
         put(act, &(struct mrc_frame){ .id = MRC_FRAME_ping, .ping = { s->now_ms } });
     }
+    if (s->pause_pending) {
+        s->pause_pending = false;
+        put(act, &(struct mrc_frame){ .id = MRC_FRAME_pause });
+    }
     while (s->pong_count)
         put(act,
             &(struct mrc_frame){ .id = MRC_FRAME_pong, .pong = { s->pongs[--s->pong_count] } });
@@ -192,9 +197,11 @@ static int got_hello(struct mrc_session *s, struct mrc_frame *f, struct mrc_acti
 {
     if (s->hello_received)
         return -EPROTO;
+    act->frame = *f;
+    if (f->hello.version != MRC_SESSION_VERSION)
+        return -EPROTONOSUPPORT;
     s->hello_received = true;
     act->kind = MRC_ACT_HELLO;
-    act->frame = *f;
     return 0;
 }
 
@@ -299,6 +306,13 @@ static int got_pong(struct mrc_session *s, struct mrc_frame *f, struct mrc_actio
     return 0;
 }
 
+static int got_pause(struct mrc_session *s, struct mrc_frame *f, struct mrc_action *act)
+{
+    (void)f, (void)act;
+    s->is_peer_paused = true;
+    return 0;
+}
+
 static int got_bye(struct mrc_session *s, struct mrc_frame *f, struct mrc_action *act)
 {
     s->is_over = true;
@@ -318,6 +332,7 @@ static int got_frame(struct mrc_session *s, struct rd body, struct mrc_action *a
         return rc;
     if (!s->hello_received && f.id != MRC_FRAME_hello)
         return -EPROTO;
+    s->is_peer_paused = false;
     switch (f.id) {
 #define FRAME(id, name, fields)                                                                \
     case id:                                                                                   \
@@ -435,14 +450,17 @@ static int step_wish(struct mrc_session *s, const struct mrc_event *ev)
 static int step_tick(struct mrc_session *s, const struct mrc_event *ev, struct mrc_action *act)
 {
     /* We ourselves were stopped or asleep: the silence says nothing about the other end. */
-    if (ev->now_ms - s->now_ms > MRC_PING_MS)
+    uint64_t ping_ms = s->silence_ms / MRC_PINGS;
+    if (ev->now_ms - s->now_ms > ping_ms)
         s->heard_ms = ev->now_ms;
     s->now_ms = ev->now_ms;
-    if (s->is_head && s->now_ms - s->heard_ms >= MRC_SILENCE_MAX_MS) {
+    if (s->is_peer_paused) {
+        s->heard_ms = s->now_ms;
+    } else if (s->now_ms - s->heard_ms >= s->silence_ms) {
         act->kind = MRC_ACT_LOST;
         s->is_over = true;
-    } else if (s->hello_received && s->now_ms - s->heard_ms >= MRC_PING_MS &&
-               s->now_ms - s->pinged_ms >= MRC_PING_MS) {
+    } else if (s->hello_received && s->now_ms - s->heard_ms >= ping_ms &&
+               s->now_ms - s->pinged_ms >= ping_ms) {
         s->ping_pending = true;
         s->pinged_ms = s->now_ms;
     }
@@ -462,6 +480,7 @@ int mrc_session_step(struct mrc_session *s, const struct mrc_event *ev, struct m
     case MRC_EV_WRITE: return step_write(s, act);
     case MRC_EV_OPEN: return step_open(s, ev, act);
     case MRC_EV_TICK: return step_tick(s, ev, act);
+    case MRC_EV_PAUSE: s->pause_pending = true; return 0;
     case MRC_EV_BYE:
         s->bye_pending = true;
         s->bye_code = ev->code;
@@ -490,8 +509,7 @@ bool mrc_session_has(const struct mrc_session *s, uint32_t chan)
 
 uint64_t mrc_session_next_ms(const struct mrc_session *s)
 {
-    (void)s;
-    return MRC_PING_MS / 3;
+    return s->silence_ms / MRC_PINGS / 3;
 }
 
 bool mrc_session_check(const struct mrc_session *s)

@@ -13,10 +13,10 @@ enum {
     MRC_SESSION_VERSION = 1,
     MRC_CHAN_MAX = 64, /* channels at a time */
     MRC_WINDOW_FIRST =
-        256 * 1024,          /* bytes that may be sent on a new channel before any credit */
-    MRC_CHUNK = 16 * 1024,   /* longest piece of one channel before others get their turn */
-    MRC_PING_MS = 15 * 1000, /* silence after which we ask */
+        256 * 1024,        /* bytes that may be sent on a new channel before any credit */
+    MRC_CHUNK = 16 * 1024, /* longest piece of one channel before others get their turn */
     MRC_SILENCE_MAX_MS = 120 * 1000, /* silence after which the other end counts as gone */
+    MRC_PINGS = 8,                   /* questions in that time */
     MRC_OPEN_MAX = 1024,             /* service and request of an open frame */
     MRC_TEXT_MAX = 256,              /* words in reset and bye */
     MRC_PONGS_MAX = 4, /* answers owed; more pings than that without room are dropped */
@@ -34,6 +34,7 @@ enum mrc_event_kind {
     MRC_EV_RESET,    /* end chan with code and text */
     MRC_EV_BYE,      /* end the session with code and text */
     MRC_EV_TICK,     /* time passed: now_ms */
+    MRC_EV_PAUSE,    /* we are about to be stopped: tell the other end, by WRITE steps */
 };
 
 struct mrc_event {
@@ -98,6 +99,8 @@ struct mrc_chan {
 struct mrc_session {
     bool is_head;
     bool hello_sent, hello_received, bye_pending, bye_sent, is_over;
+    bool pause_pending, is_peer_paused;
+    uint64_t silence_ms;
     uint8_t session_id[16];
     uint8_t secret[32];
     char software[32];
@@ -122,14 +125,16 @@ struct mrc_session_opts {
     uint8_t secret[32];
     const char *software;
     uint64_t now_ms;
+    uint64_t silence_ms; /* in place of MRC_SILENCE_MAX_MS; 0 = that */
 };
 
 void mrc_session_init(struct mrc_session *s, const struct mrc_session_opts *o);
 
 /* One event, at most one action (act is overwritten). INPUT and WRITE are repeated by the
  * driver as described above. Returns 0; -EPROTO after malformed input (the session is unusable
- * then); -ENOSPC when MRC_CHAN_MAX channels are open; -E2BIG when service and request are too
- * long; -EINVAL for an unknown channel. */
+ * then); -EPROTONOSUPPORT the same for a hello of another version, which is in act->frame;
+ * -ENOSPC when MRC_CHAN_MAX channels are open; -E2BIG when service and request are too long;
+ * -EINVAL for an unknown channel. */
 MUST int mrc_session_step(struct mrc_session *s, const struct mrc_event *ev,
                           struct mrc_action *act);
 
