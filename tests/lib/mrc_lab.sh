@@ -3,8 +3,8 @@
 # shellcheck disable=SC2154 # of functions.sh
 # mrc_lab.sh: a head with an ordinary user, nodes, and mrc between them; after functions.sh in a test in bash.
 #     lab_up NODES [OPTION OF LAB UP...]
-# Afterwards $home is the user's home here (with work/ in it), $user the name, $conf an ssh_config, and:
-#     here COMMAND...      on the head as that user, in directory $dir (default $home/work)
+# Afterwards $home is the user's home here (with proj/ in it), $user the name, $conf an ssh_config, and:
+#     here COMMAND...      on the head as that user, in directory $dir (default $home/proj)
 #     m OPTION... HOST...  mrc on the head
 #     job COMMAND...       mrc alice@n1
 #     node COMMAND...      as root on n1, without mrc
@@ -19,7 +19,7 @@ lab_up()
     "$lab" --name "$name" up "$@" --for $$ >/dev/null || fail "lab up"
     user=$(test_user)
     home=$tmp/home
-    dir=$home/work
+    dir=$home/proj
     mkdir -p "$dir"
     conf=$("$lab" --name "$name" conf -u "$user") || fail "lab conf"
     chown -R "$user:" "$home"

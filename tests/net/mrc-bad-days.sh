@@ -45,10 +45,10 @@ lines=2 bad "--via not found" 255 'via.*no-such-program' m --via no-such-program
 echo "# command, directory, trees"
 bad "not found" 127 'n1: no-such-command: command not found' m alice@n1 no-such-command
 bad "not found, by path" 127 'n1: ./no-such: command not found' m alice@n1 ./no-such
-echo 'x' >"$home/work/plain" && chown "$user:" "$home/work/plain"
+echo 'x' >"$home/proj/plain" && chown "$user:" "$home/proj/plain"
 bad "not executable" 126 'n1: ./plain: Permission denied' m alice@n1 ./plain
 bad "a directory" 126 'n1: /usr: ' m alice@n1 /usr
-printf '#!/no/such/interpreter\n' >"$home/work/script" && chmod 755 "$home/work/script"
+printf '#!/no/such/interpreter\n' >"$home/proj/script" && chmod 755 "$home/proj/script"
 bad "interpreter missing" 127 'n1: ./script: .*(interpreter|No such file)' m alice@n1 ./script
 bad "working directory missing" 255 '/no/such' m --directory /no/such alice@n1 true
 dir=/usr/share
@@ -56,23 +56,23 @@ same "a working directory of the system's is the target's" /usr/share "$(m alice
 mkdir -p "$tmp/usr" "/usr/share/mrc-test-$$" && at_exit 'rmdir "/usr/share/mrc-test-$$"' && node rmdir "/usr/share/mrc-test-$$"
 dir=/usr/share/mrc-test-$$
 bad "working directory missing there" 255 "n1: the working directory $dir can't be entered on the target" m alice@n1 true
-dir=$home/work
+dir=$home/proj
 bad "working directory was removed" 255 'working directory' here sh -c "mkdir gone && cd gone && rmdir ../gone && exec mrc -F $conf alice@n1 true"
 bad "tree missing" 255 '/no/such/tree' m --head /no/such/tree alice@n1 true
-bad "tree is a file" 255 'plain.*must be a directory' m --head "$home/work/plain" alice@n1 true
+bad "tree is a file" 255 'plain.*must be a directory' m --head "$home/proj/plain" alice@n1 true
 mkdir -m 700 "$tmp/closed"
 bad "tree not ours" 2 "closed.*Permission denied" m --head "$tmp/closed" alice@n1 ls "$tmp/closed"
 
 echo "# files"
-mkdir -m 755 "$home/work/roots" && echo s >"$home/work/roots/f" && chmod 600 "$home/work/roots/f"
+mkdir -m 755 "$home/proj/roots" && echo s >"$home/proj/roots/f" && chmod 600 "$home/proj/roots/f"
 bad "permission denied on the head" 1 'Permission denied' m alice@n1 cat roots/f
 bad "and to write" 2 'Permission denied' m alice@n1 sh -c 'echo x > roots/g'
-ln -s loop2 "$home/work/loop1" && ln -s loop1 "$home/work/loop2"
+ln -s loop2 "$home/proj/loop1" && ln -s loop1 "$home/proj/loop2"
 bad "a loop of links" 1 'Too many levels' m alice@n1 cat loop1
-ln -s /no/where "$home/work/dangling" && ln -s ../../outside "$home/work/out" && echo o >"$tmp/outside"
+ln -s /no/where "$home/proj/dangling" && ln -s ../../outside "$home/proj/out" && echo o >"$tmp/outside"
 bad "a dangling link" 1 'No such file' m alice@n1 cat dangling
 bad "a link out of the export" 1 'No such file' m alice@n1 cat out
-ln -s ../../../../../../../../etc/passwd "$home/work/passwd"
+ln -s ../../../../../../../../etc/passwd "$home/proj/passwd"
 same "a link into the target's" "$(node sha256sum /etc/passwd | cut -c1-64)" "$(m alice@n1 sha256sum passwd | cut -c1-64)"
 mkdir "$tmp/full" && mount -t tmpfs -o size=1m none "$tmp/full" && at_exit 'umount -l "$tmp/full"' && chown "$user:" "$tmp/full"
 dir=$tmp/full
@@ -82,7 +82,7 @@ bad "full, without fsync" 1 'No space left' m alice@n1 cp /usr/bin/bash big2
 rm -f "$tmp/full"/*
 bad "full, shell" 1 'No space left' m alice@n1 sh -c 'i=0; while [ $i -lt 40 ]; do i=$((i+1)); head -c 40000 /dev/zero > f$i || exit 1; done'
 bad "full, append" 1 'No space left' m alice@n1 sh -c 'while head -c 4096 /dev/zero >> app; do :; done; exit 1'
-dir=$home/work
+dir=$home/proj
 same "10,000 open files" 10000 "$(m alice@n1 python3 -c '
 import resource
 resource.setrlimit(resource.RLIMIT_NOFILE, (10100, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
@@ -92,7 +92,7 @@ for i in range(10000):
     f.append(os.open(f"many/{i}", os.O_RDWR | os.O_CREAT))
 os.write(f[9999], b"last")
 print(len(f))')"
-same "the last" last "$(cat "$home/work/many/9999")"
+same "the last" last "$(cat "$home/proj/many/9999")"
 
 echo "# a killed part"
 # victim WHICH: the process id of a part of the running mrc
@@ -101,7 +101,7 @@ begin()
 {
     m alice@n1 sh -c 'touch begun; sleep 4321; :' 2>"$tmp/bad.err" </dev/null &
     waiter=$!
-    wait_for 20 test -e "$home/work/begun"
+    wait_for 20 test -e "$home/proj/begun"
 }
 ended() # WHAT REGEX
 {
@@ -113,7 +113,7 @@ ended() # WHAT REGEX
     grep -Eiq -- "$2" "$tmp/bad.err" || complain "$1: should say '$2'"
     [ "$(wc -l <"$tmp/bad.err")" -le 2 ] || complain "$1: too many words"
     [ $(($(date +%s) - start)) -le 30 ] || complain "$1: took $(($(date +%s) - start)) s"
-    rm "$home/work/begun"
+    rm "$home/proj/begun"
     wait_for 20 eval '! node pgrep -f "sleep 4321" >/dev/null'
     same "$1: no mounts left" "" "$(node awk '$3 ~ /fuse/' /proc/1/mounts)"
 }

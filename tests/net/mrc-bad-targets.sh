@@ -24,13 +24,13 @@ target --no-userns
 m alice@n1 true >"$tmp/o" 2>&1
 if [ $? = 0 ]; then
     echo "# fusermount3 does"
-    echo f >"$home/work/f"
+    echo f >"$home/proj/f"
     same "by fusermount3" f "$(m alice@n1 cat f 2>/dev/null)"
-    same "by fusermount3, written" ok "$(m alice@n1 sh -c 'echo ok > g' 2>/dev/null; cat "$home/work/g")"
+    same "by fusermount3, written" ok "$(m alice@n1 sh -c 'echo ok > g' 2>/dev/null; cat "$home/proj/g")"
 fi
 node sh -c 'rm -f /usr/bin/fusermount3 /bin/fusermount3 /usr/bin/fusermount'
 bad "neither namespaces nor fusermount3" 255 'n1: .*(max_user_namespaces|fusermount3)' m alice@n1 true
-echo f >"$home/work/f"
+echo f >"$home/proj/f"
 same "root needs neither" f "$(m root@n1 cat f 2>&1)"
 
 echo "# full disk"

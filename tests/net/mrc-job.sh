@@ -13,30 +13,30 @@ at_exit '"$lab" --name $name down'
 "$lab" --name $name up 1 --for $$ >/dev/null || fail "lab up"
 user=$(test_user)
 home=$tmp/home
-mkdir -p "$home/work/sub" && echo hello >"$home/work/hello.txt"
+mkdir -p "$home/proj/sub" && echo hello >"$home/proj/hello.txt"
 conf=$("$lab" --name $name conf -u "$user") || fail "lab conf"
 chown -R "$user:" "$home"
 
 # The head's side of everything: an ordinary user with a home of its own, in the lab's network.
-here() { (cd "$home/work" && "$lab" --name $name head -u "$user" -- env HOME="$home" "$@"); }
+here() { (cd "$home/proj" && "$lab" --name $name head -u "$user" -- env HOME="$home" "$@"); }
 m() { here timeout 60 mrc -q -F "$conf" "$@"; }
 job() { m alice@n1 "$@"; }
 node() { "$lab" --name $name run n1 -- "$@"; }
 
 echo "# what it sees"
 same "a file" hello "$(job cat hello.txt)"
-same "a file by its path" hello "$(job cat "$home/work/hello.txt")"
-same "working directory" "$home/work" "$(job pwd)"
+same "a file by its path" hello "$(job cat "$home/proj/hello.txt")"
+same "working directory" "$home/proj" "$(job pwd)"
 same "home" "$home" "$(job sh -c 'echo $HOME')"
 same "host" n1 "$(job uname -n)"
 same "target's home is not touched" "" "$(node sh -c 'ls -A /home/alice | grep -v "^.cache$"')"
 job sh -c 'echo new > out.txt; mkdir d; mv out.txt d/' || fail "write"
 same "first of all a file in the home directory" x "$(cd "$home" && m --directory "$home" alice@n1 sh -c 'echo x > first'; cat "$home/first")"
-same "written file is here" new "$(cat "$home/work/d/out.txt")"
-same "owner here" "$user" "$(stat -c %U "$home/work/d/out.txt")"
+same "written file is here" new "$(cat "$home/proj/d/out.txt")"
+same "owner here" "$user" "$(stat -c %U "$home/proj/d/out.txt")"
 same "owner there" alice "$(job stat -c %U d/out.txt)"
-same "umask" 600 "$(cd "$home/work" && umask 077 && job touch private && stat -c %a private)"
-same "append" "hello+" "$(job sh -c 'printf %s + >> hello.txt'; tr -d '\n' <"$home/work/hello.txt")"
+same "umask" 600 "$(cd "$home/proj" && umask 077 && job touch private && stat -c %a private)"
+same "append" "hello+" "$(job sh -c 'printf %s + >> hello.txt'; tr -d '\n' <"$home/proj/hello.txt")"
 same "hidden" "2" "$(mkdir -p "$home/.ssh"; echo secret >"$home/.ssh/id"; chown -R "$user:" "$home/.ssh"; job sh -c 'cat ~/.ssh/id; echo $?' 2>/dev/null | sed s/1/2/)"
 same "hidden is not listed" "" "$(job ls -A "$home" | grep ssh)"
 same "shown" secret "$(m --show "$home/.ssh" alice@n1 cat "$home/.ssh/id")"
@@ -84,7 +84,7 @@ while True:
 same "no input" 0 "$(echo x | m -n alice@n1 wc -c)"
 
 # What nobody else can read comes through a pipe, which gzip takes for one: no warning, status 0.
-cp "$tmp/lines" "$home/work/lines"
+cp "$tmp/lines" "$home/proj/lines"
 # shellcheck disable=SC2016     # for the inner shell
 same "a pipeline" "1 2 3 0" "$(here timeout 60 bash -c 'set -o pipefail; printf "1\n2\n3\n" | mrc -q -F "$1" alice@n1 gzip -c 2>&1 | gzip -dc | tr "\n" " "; echo $?' sh "$conf")"
 # shellcheck disable=SC2016
@@ -108,17 +108,17 @@ mkdir "$tmp/other" && echo o >"$tmp/other/f" && chown -R "$user:" "$tmp/other"
 same "--head" o "$(m --head "$tmp/other" alice@n1 cat "$tmp/other/f")"
 m --ro "$tmp/other" alice@n1 sh -c "echo x > $tmp/other/f" 2>/dev/null && fail "--ro was written"
 same "--ro" o "$(m --ro "$tmp/other" alice@n1 cat "$tmp/other/f")"
-same "--scratch" "gone" "$(m --scratch "$home/work/sub" alice@n1 sh -c 'echo s > sub/s; cat sub/s' >"$tmp/o"; [ -e "$home/work/sub/s" ] || echo gone)"
+same "--scratch" "gone" "$(m --scratch "$home/proj/sub" alice@n1 sh -c 'echo s > sub/s; cat sub/s' >"$tmp/o"; [ -e "$home/proj/sub/s" ] || echo gone)"
 same "--scratch inside" s "$(cat "$tmp/o")"
-node sh -c "mkdir -p '$home/work/both' && echo there >'$home/work/both/t' && chmod -R a+rX '$home' && chown -R alice: '$home/work/both'"
+node sh -c "mkdir -p '$home/proj/both' && echo there >'$home/proj/both/t' && chmod -R a+rX '$home' && chown -R alice: '$home/proj/both'"
 here mkdir both
-same "--overlay" "there here" "$(m --overlay "$home/work/both" alice@n1 sh -c 'cd both; echo here >h; echo $(cat t h); echo more >>t')"
-same "--overlay writes here" "there more" "$(paste -sd' ' "$home/work/both/t")"
-same "--overlay leaves the target" "there" "$(node cat "$home/work/both/t")"
+same "--overlay" "there here" "$(m --overlay "$home/proj/both" alice@n1 sh -c 'cd both; echo here >h; echo $(cat t h); echo more >>t')"
+same "--overlay writes here" "there more" "$(paste -sd' ' "$home/proj/both/t")"
+same "--overlay leaves the target" "there" "$(node cat "$home/proj/both/t")"
 node rm -r "$home"
-mkdir -p "$home/work/own"; chown "$user:" "$home/work/own"
-node sh -c "mkdir -p '$home/work/own' && echo there > '$home/work/own/f' && chmod -R a+rX '$tmp'"
-same "--target" there "$(m --target "$home/work/own" alice@n1 cat own/f)"
+mkdir -p "$home/proj/own"; chown "$user:" "$home/proj/own"
+node sh -c "mkdir -p '$home/proj/own' && echo there > '$home/proj/own/f' && chmod -R a+rX '$tmp'"
+same "--target" there "$(m --target "$home/proj/own" alice@n1 cat own/f)"
 # shellcheck disable=SC2016
 same "--target for all that would be ours: no file server" "there 0" "$(m --target "$home" alice@n1 sh -c 'echo $(cat own/f) $(grep -c fuse /proc/mounts)')"
 m --target "$home" --head "$home" alice@n1 true 2>/dev/null && fail "one tree asked for from both sides"
@@ -134,7 +134,7 @@ job sh -c 'sleep 1234 & echo started' >/dev/null
 node pgrep -f 'sleep 1234' >/dev/null && fail "what the job left running is still there"
 kill_test()
 {
-    (cd "$home/work" && exec "$lab" --name $name head -u "$user" -- env HOME="$home" mrc -q -F "$conf" alice@n1 sleep 4321) &
+    (cd "$home/proj" && exec "$lab" --name $name head -u "$user" -- env HOME="$home" mrc -q -F "$conf" alice@n1 sleep 4321) &
     pid=$!
     wait_for 20 node pgrep -f 'sleep 4321' >/dev/null
     for p in $(pgrep -f -u "$user" "mrc -q -F $conf"); do

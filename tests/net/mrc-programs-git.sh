@@ -14,7 +14,7 @@ g() { git -c gc.auto=0 -c init.defaultBranch=main "$@"; }
 export -f g
 
 # Its argument: the directory to work in. Prints what must be alike.
-cat >"$home/work/small.sh" <<'S'
+cat >"$home/proj/small.sh" <<'S'
 set -e
 mkdir "$1" && cd "$1"
 git init -q -b main a && cd a
@@ -46,16 +46,16 @@ echo "# a repository made in a job is sound for git here, and the other way roun
 here git -C there/a fsck --full --strict || fail "fsck here"
 same "status here" "" "$(here git -C there/a status --porcelain)"
 same "status in a job" "" "$(job git -C here/a status --porcelain)"
-diff <(listing "$home/work/here/a/d1") <(listing "$home/work/there/a/d1") || fail "work tree"
+diff <(listing "$home/proj/here/a/d1") <(listing "$home/proj/there/a/d1") || fail "work tree"
 
 echo "# a repository of a few hundred files"
 cp -r "$top_srcdir" "$tmp/tree" 2>/dev/null
 rm -rf "$tmp/tree/.git" "$tmp/tree/build"
 cp -r "$tmp/tree/common" "$tmp/tree/common1"
-mv "$tmp/tree" "$home/work/tree" && chown -R "$user:" "$home/work/tree"
-files=$(find "$home/work/tree" -type f | wc -l)
+mv "$tmp/tree" "$home/proj/tree" && chown -R "$user:" "$home/proj/tree"
+files=$(find "$home/proj/tree" -type f | wc -l)
 [ "$files" -gt 300 ] || fail "only $files files"
-cat >"$home/work/big.sh" <<'S'
+cat >"$home/proj/big.sh" <<'S'
 set -e
 cp -a tree "$1" && cd "$1"
 git init -q -b main . && git add -A && git commit -q -m all
@@ -70,7 +70,7 @@ job sh big.sh big2 >"$tmp/there" 2>&1 || fail "git in a job: $(tail -3 "$tmp/the
 diff "$tmp/here" "$tmp/there" >&2 || fail "git says something else in a job"
 here git -C big2 fsck --full || fail "fsck here"
 same "status here" "" "$(here git -C big2 status --porcelain)"
-diff <(cd "$home/work/big1.clone" && listing . | grep -v ' \./\.git') <(cd "$home/work/big2.clone" && listing . | grep -v ' \./\.git') >&2 ||
+diff <(cd "$home/proj/big1.clone" && listing . | grep -v ' \./\.git') <(cd "$home/proj/big2.clone" && listing . | grep -v ' \./\.git') >&2 ||
     fail "clones differ"
 
 echo "# git here and in a job at the same time"

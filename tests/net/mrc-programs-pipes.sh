@@ -16,7 +16,7 @@ echo "# $(($(date +%s) - start)) s"
 head -c 3000000 /dev/urandom >"$tmp/random"
 same "bytes of any value" "$(sha256sum <"$tmp/random")" "$(job cat <"$tmp/random" | sha256sum)"
 same "from a pipe" "$(sha256sum <"$tmp/random")" "$(cat "$tmp/random" | job dd bs=7777 status=none | sha256sum)"
-same "to a file here" "$(sha256sum <"$tmp/random")" "$(job tee copy <"$tmp/random" | sha256sum >/dev/null; sha256sum <"$home/work/copy")"
+same "to a file here" "$(sha256sum <"$tmp/random")" "$(job tee copy <"$tmp/random" | sha256sum >/dev/null; sha256sum <"$home/proj/copy")"
 same "status in a pipeline" "3 0" "$(job sh -c 'seq 100000; exit 3' | job wc -l >/dev/null; echo "${PIPESTATUS[@]}")"
 same "a slow reader" 400000 "$(job seq 400000 | { sleep 3; wc -l; })"
 same "a slow writer" "a b " "$({ echo a; sleep 1; echo b; } | job sh -c 'while read x; do printf "%s " $x; done')"
@@ -26,21 +26,21 @@ echo "# loops, xargs, background"
 same "while read" "n1 a;n1 b;n1 c;" "$(printf '%s\n' a b c | while read -r x; do printf '%s %s;' "$(job uname -n)" "$x"; done)"
 same "xargs -P4" "$(seq 1 12 | tr '\n' ' ')" \
     "$(seq 1 12 | here timeout $limit xargs -P4 -I{} mrc -q -F "$conf" alice@n1 sh -c 'echo {} > part.{}; cat part.{}' | sort -n | tr '\n' ' ')"
-same "their files" 12 "$(find "$home/work" -name 'part.*' | wc -l)"
+same "their files" 12 "$(find "$home/proj" -name 'part.*' | wc -l)"
 pids=
 for i in 1 2 3; do
     job sh -c "n=0; while [ \$n -lt 30 ]; do n=\$((n+1)); echo $i \$n >> log; mkdir d.\$n 2>/dev/null && echo $i > d.\$n/owner; mv -f own.$i own.$i.old 2>/dev/null; echo \$n > own.$i; done" &
     pids="$pids $!"
 done
 for p in $pids; do wait "$p" || fail "a job of several in one directory"; done
-same "lines of all" "30 1;30 2;30 3;" "$(cut -d' ' -f1 "$home/work/log" | sort | uniq -c | awk '{printf "%s %s;", $1, $2}')"
-same "each directory made once" 30 "$(cat "$home"/work/d.*/owner | wc -l)"
+same "lines of all" "30 1;30 2;30 3;" "$(cut -d' ' -f1 "$home/proj/log" | sort | uniq -c | awk '{printf "%s %s;", $1, $2}')"
+same "each directory made once" 30 "$(cat "$home"/proj/d.*/owner | wc -l)"
 job sh -c 'sleep 2; echo late > late' &
 same "meanwhile" n1 "$(job uname -n)"
 wait $! || fail "background"
-same "in the background" late "$(cat "$home/work/late")"
+same "in the background" late "$(cat "$home/proj/late")"
 m -f alice@n1 sh -c 'sleep 1; echo f > from-f' </dev/null || fail "-f"
-wait_for 20 test -s "$home/work/from-f"
+wait_for 20 test -s "$home/proj/from-f"
 here timeout $limit nohup mrc -q -F "$conf" alice@n1 sh -c 'kill -HUP $$; echo survived' >"$tmp/o" 2>/dev/null </dev/null
 same "nohup" survived "$(cat "$tmp/o")"
 
@@ -51,8 +51,8 @@ for s in USR1 USR2 ALRM HUP INT QUIT; do
     same "timeout -s $s" "124 $s" "$(here timeout -s $s 2 mrc -q -F "$conf" alice@n1 sh -c "trap 'echo $s; exit 5' $s; while :; do sleep 0.1; done" >"$tmp/o" 2>&1; echo "$? $(cat "$tmp/o")")"
 done
 here sh -c 'mrc -q -F "$1" alice@n1 sh -c "trap \"echo usr1; exit 9\" USR1; echo ready; while :; do sleep 0.1; done" > "$2" & p=$!
-    until grep -q ready "$2"; do sleep 0.1; done; kill -USR1 $p; wait $p; echo $? >> "$2"' sh "$conf" "$home/work/sig"
-same "kill -USR1" "ready usr1 9 " "$(tr '\n' ' ' <"$home/work/sig")"
+    until grep -q ready "$2"; do sleep 0.1; done; kill -USR1 $p; wait $p; echo $? >> "$2"' sh "$conf" "$home/proj/sig"
+same "kill -USR1" "ready usr1 9 " "$(tr '\n' ' ' <"$home/proj/sig")"
 
 echo "# root to root"
 mkdir -p "$tmp/rw" && chmod 700 "$tmp/rw" && echo secret >"$tmp/rw/f"
@@ -68,7 +68,7 @@ dir=$home/$odd
 same "its name" "$(here pwd | sha256sum)" "$(job pwd | sha256sum)"
 job sh -c 'echo 1 > file; ls' >/dev/null || fail "odd directory"
 same "file there" 1 "$(cat "$home/$odd/file")"
-deep=$home/work
+deep=$home/proj
 for i in $(seq 1 18); do deep=$deep/$(printf 'd%.0s' $(seq 200)); done
 dir=$deep
 mkdir -p "$deep" && chown -R "$user:" "$home"
@@ -80,19 +80,19 @@ mkdir "$dir" && chown "$user:" "$dir"
 same "in /tmp" "$dir" "$(job pwd)"
 job sh -c 'echo x > f' || fail "outside"
 same "file there" x "$(cat "$dir/f")"
-ln -s work "$home/link" && chown -h "$user:" "$home/link"
+ln -s proj "$home/link" && chown -h "$user:" "$home/link"
 dir=$home/link
 same "through a link" "$(here sh -c pwd)" "$(job sh -c pwd)"
-job touch through-link && [ -e "$home/work/through-link" ] || fail "through a link"
+job touch through-link && [ -e "$home/proj/through-link" ] || fail "through a link"
 ln -s home "$tmp/home.link"
 real=$home
 home=$tmp/home.link
-dir=$home/work
+dir=$home/proj
 same "HOME is a link" "$home" "$(job sh -c 'echo $HOME')"
 same "work below it" "linked" "$(job sh -c 'cd ~ && echo linked > by-home && cat by-home')"
 same "file there" linked "$(cat "$real/by-home")"
 home=$real
-dir=$home/work
+dir=$home/proj
 
 echo "# sizes"
 big=$(head -c 102400 /dev/zero | tr '\0' v)
@@ -107,6 +107,6 @@ node sh -c 'rm -f /usr/bin/sqlite3 /usr/bin/rsync /usr/bin/bc'
 same "not there" 127 "$(status job rsync --version 2>/dev/null)"
 same "from here" "$(here rsync --version | head -1)" "$(m --view root alice@n1 rsync --version | head -1)"
 same "on the target" n1 "$(m --view root alice@n1 uname -n)"
-m --view root alice@n1 rsync -a "$home/work/log" "$home/work/log.copy" || fail "rsync in a root view"
-cmp "$home/work/log" "$home/work/log.copy" || fail "copy"
+m --view root alice@n1 rsync -a "$home/proj/log" "$home/proj/log.copy" || fail "rsync in a root view"
+cmp "$home/proj/log" "$home/proj/log.copy" || fail "copy"
 echo "all passed"

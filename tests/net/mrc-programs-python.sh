@@ -11,17 +11,17 @@ unset PYTHONDONTWRITEBYTECODE
 
 echo "# venv"
 here python3 -m venv --without-pip env || fail "venv here"
-mv "$home/work/env" "$tmp/env.here"
+mv "$home/proj/env" "$tmp/env.here"
 job python3 -m venv --without-pip env || fail "venv in a job"
-diff <(listing "$tmp/env.here") <(listing "$home/work/env") >&2 || fail "another environment in a job"
+diff <(listing "$tmp/env.here") <(listing "$home/proj/env") >&2 || fail "another environment in a job"
 site=$(job env/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 mkdir -p "$site/greet" && printf 'import sys, json, hashlib, decimal, ssl\ndef main():\n    print("hello", *sys.argv[1:], hashlib.sha256(b"x").hexdigest())\n' >"$site/greet/__init__.py"
-printf '#!%s/env/bin/python\nimport greet\ngreet.main()\n' "$dir" >"$home/work/env/bin/greet"
-chmod +x "$home/work/env/bin/greet" && chown -R "$user:" "$home/work/env"
+printf '#!%s/env/bin/python\nimport greet\ngreet.main()\n' "$dir" >"$home/proj/env/bin/greet"
+chmod +x "$home/proj/env/bin/greet" && chown -R "$user:" "$home/proj/env"
 job env/bin/greet once >/dev/null || fail "a script of the environment"
 alike "the package" env/bin/greet a 'b c'
 alike "the modules" env/bin/python -c 'import greet, sys; print(greet.__file__, sys.prefix)'
-same "compiled files are here" 1 "$(find "$home/work/env" -path '*greet/__pycache__/*.pyc' | wc -l)"
+same "compiled files are here" 1 "$(find "$home/proj/env" -path '*greet/__pycache__/*.pyc' | wc -l)"
 alike "threads and processes" python3 -c '
 import multiprocessing as m, concurrent.futures as f, tempfile, mmap, os
 def sq(x): return x * x
@@ -37,19 +37,19 @@ print(open("mapped", "rb").read()[12340:12355])
 with tempfile.TemporaryDirectory(dir=".") as t:
     open(t + "/a", "w").write("x" * 10); print(os.listdir(t))
 '
-same "written through a map, seen here" hello "$(head -c 12350 "$home/work/mapped" | tail -c 5)"
+same "written through a map, seen here" hello "$(head -c 12350 "$home/proj/mapped" | tail -c 5)"
 
 echo "# gdb"
-cat >"$home/work/crash.c" <<'C'
+cat >"$home/proj/crash.c" <<'C'
 #include <stdio.h>
 #include <stdlib.h>
 static int inner(int x) { int *p = NULL; printf("x %d\n", x); return x > 2 ? *p : x; }
 static int outer(int x) { return inner(x + 1) + 1; }
 int main(void) { setvbuf(stdout, NULL, _IONBF, 0); outer(1); puts("going on"); return outer(5); }
 C
-chown "$user:" "$home/work/crash.c"
+chown "$user:" "$home/proj/crash.c"
 job gcc -g -O0 -o crash crash.c || fail "gcc"
-cat >"$home/work/script" <<'G'
+cat >"$home/proj/script" <<'G'
 set disable-randomization off
 break inner
 run

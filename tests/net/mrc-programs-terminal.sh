@@ -32,8 +32,8 @@ begin()
     t set-option -g remain-on-exit on >/dev/null
 }
 mrc="mrc -q -F $conf"
-seq -f 'line %.0f of the file' 1 500 >"$home/work/lines"
-chown "$user:" "$home/work/lines"
+seq -f 'line %.0f of the file' 1 500 >"$home/proj/lines"
+chown "$user:" "$home/proj/lines"
 
 echo "# vim"
 begin $mrc -t alice@n1 vim -u NONE -N new.txt
@@ -42,16 +42,16 @@ keys i 'first line' Enter 'zweite: Grüße' Escape
 on_screen 'zweite: Grüße'
 keys ':w' Enter
 on_screen 'written'
-same "written by vim" "first line/zweite: Grüße/" "$(tr '\n' / <"$home/work/new.txt")"
-[ -e "$home/work/.new.txt.swp" ] || fail "no swap file here"
+same "written by vim" "first line/zweite: Grüße/" "$(tr '\n' / <"$home/proj/new.txt")"
+[ -e "$home/proj/.new.txt.swp" ] || fail "no swap file here"
 keys ggdG ':r lines' Enter G
 on_screen 'line 500 of the file'
 keys ':!uname -n' Enter
 on_screen '^n1$'
 keys Enter ':wq' Enter
 on_screen 'ended with 0\.'
-same "lines" "$(sha256sum <"$home/work/lines")" "$(sed 1d "$home/work/new.txt" | sha256sum)"
-same "nothing but the file" "lines new.txt" "$(ls -A "$home/work" | tr '\n' ' ' | sed 's/ $//')"
+same "lines" "$(sha256sum <"$home/proj/lines")" "$(sed 1d "$home/proj/new.txt" | sha256sum)"
+same "nothing but the file" "lines new.txt" "$(ls -A "$home/proj" | tr '\n' ' ' | sed 's/ $//')"
 
 echo "# less"
 begin $mrc -t alice@n1 less lines
@@ -181,8 +181,8 @@ on_screen 'ended with 0\.'
 wait_for 15 eval '! node pgrep -f "sleep 100[0-9]" >/dev/null'
 
 echo "# gdb"
-printf 'int inner(int x) { return x * 2; }\nint main(void) { int n = 0; for (;;) n = inner(n + 1); }\n' >"$home/work/loop.c"
-chown "$user:" "$home/work/loop.c"
+printf 'int inner(int x) { return x * 2; }\nint main(void) { int n = 0; for (;;) n = inner(n + 1); }\n' >"$home/proj/loop.c"
+chown "$user:" "$home/proj/loop.c"
 job gcc -g -O0 -o loop loop.c || fail "gcc"
 begin $mrc -t alice@n1 gdb -nx -q loop
 on_screen '^\(gdb\)'

@@ -140,8 +140,8 @@ TEST(file_in_the_way_is_hidden)
 
 TEST(directory_that_cant_be_entered)
 {
-    check(false, "h/root/work",
-          "skeleton /\nskeleton /root empty\nmkdir /root/work\nhead /root/work\n");
+    check(false, "h/root/proj",
+          "skeleton /\nskeleton /root empty\nmkdir /root/proj\nhead /root/proj\n");
     check(false, "h/root", "skeleton /\nhead /root\n");
 }
 
