@@ -118,6 +118,12 @@ static void explain(const struct mrc_transport_opts *t, const struct mrc_push_re
 
 int mrc_connect(const struct mrc_transport_opts *t, struct mrc_connection *out, struct err *e)
 {
+    return mrc_connect_early(t, (struct bytes){ NULL, 0 }, out, e);
+}
+
+int mrc_connect_early(const struct mrc_transport_opts *t, struct bytes early,
+                      struct mrc_connection *out, struct err *e)
+{
     AUTO_FREE struct mrc_agents *agents = calloc(1, sizeof *agents);
     AUTO_FREE char *command = malloc(MRC_PUSH_COMMAND_BYTES);
     if (!agents || !command)
@@ -133,6 +139,8 @@ int mrc_connect(const struct mrc_transport_opts *t, struct mrc_connection *out, 
         snprintf(args, sizeof args, "--silence=%d", mrc_silence_ms() / 1000);
     struct mrc_push_opts po = { .agents = agents,
                                 .agent_args = args,
+                                .early = early.ptr,
+                                .early_len = early.len,
                                 .host = t->host,
                                 .start_timeout_ms = timeout_ms,
                                 .is_asking = is_asking,

@@ -332,6 +332,40 @@ static void on_tick(void *ctx)
 
 /* Life */
 
+int mrc_link_early(struct mrc_link *l, uint8_t *out, size_t size_bytes)
+{
+    int rc = fill(l);
+    if (rc < 0)
+        return rc;
+    size_t n = buf_len(&l->out) < size_bytes ? buf_len(&l->out) : size_bytes;
+    memcpy(out, buf_at(&l->out), n);
+    buf_consume(&l->out, n);
+    l->stats.bytes_out += n;
+    return (int)n;
+}
+
+int mrc_link_attach(struct mrc_link *l, int fd_in, int fd_out)
+{
+    l->fd_in = fd_in;
+    l->fd_out = fd_out;
+    l->is_same_fd = fd_in == fd_out;
+    l->session.heard_ms = clock_mono_ms();
+    int rc = fd_set_nonblock(l->fd_in, true);
+    if (rc == 0)
+        rc = fd_set_nonblock(l->fd_out, true);
+    if (rc == 0)
+        rc = loop_fd_add(l->loop, &l->watch_in, l->fd_in, EPOLLIN, on_in, l);
+    if (rc == 0 && !l->is_same_fd)
+        rc = loop_fd_add(l->loop, &l->watch_out, l->fd_out, 0, on_out, l);
+    if (rc < 0) {
+        loop_fd_del(&l->watch_in);
+        return rc;
+    }
+    loop_timer_set(l->loop, &l->tick, mrc_session_next_ms(&l->session), on_tick, l);
+    loop_set_idle(l->loop, flush, l);
+    return 0;
+}
+
 int mrc_link_new(const struct mrc_link_opts *o, struct mrc_link **out, struct err *e)
 {
     struct mrc_link *l = calloc(1, sizeof *l);
@@ -341,7 +375,6 @@ int mrc_link_new(const struct mrc_link_opts *o, struct mrc_link **out, struct er
     l->loop = o->loop;
     l->fd_in = o->fd_in;
     l->fd_out = o->fd_out;
-    l->is_same_fd = o->fd_in == o->fd_out;
     buf_init(&l->out, OUT_MAX);
     struct mrc_session_opts so = { .is_head = o->is_head,
                                    .software = o->software,
@@ -353,20 +386,11 @@ int mrc_link_new(const struct mrc_link_opts *o, struct mrc_link **out, struct er
         return err_set(e, errno, "random numbers");
     }
     mrc_session_init(&l->session, &so);
-    int rc = fd_set_nonblock(l->fd_in, true);
-    if (rc == 0)
-        rc = fd_set_nonblock(l->fd_out, true);
-    if (rc == 0)
-        rc = loop_fd_add(l->loop, &l->watch_in, l->fd_in, EPOLLIN, on_in, l);
-    if (rc == 0 && !l->is_same_fd)
-        rc = loop_fd_add(l->loop, &l->watch_out, l->fd_out, 0, on_out, l);
+    int rc = o->fd_in < 0 ? 0 : mrc_link_attach(l, o->fd_in, o->fd_out);
     if (rc < 0) {
-        loop_fd_del(&l->watch_in);
         free(l);
         return err_set(e, -rc, "watch the link");
     }
-    loop_timer_set(l->loop, &l->tick, mrc_session_next_ms(&l->session), on_tick, l);
-    loop_set_idle(l->loop, flush, l);
     *out = l;
     return 0;
 }

@@ -44,7 +44,8 @@ struct mrc_port {
 
 struct mrc_link_opts {
     struct loop *loop;
-    int fd_in; /* may be the same as fd_out; taken, made non-blocking */
+    int fd_in; /* may be the same as fd_out; taken, made non-blocking; -1 = mrc_link_attach
+                  follows */
     int fd_out;
     bool is_head;
     const char *software;
@@ -62,6 +63,13 @@ struct mrc_link_opts {
 
 MUST int mrc_link_new(const struct mrc_link_opts *o, struct mrc_link **out, struct err *e);
 void mrc_link_free(struct mrc_link *l);
+
+/* For a link without descriptors: takes the first bytes that it has to send, at most
+ * size_bytes, which then are the caller's to bring over before mrc_link_attach. Returns their
+ * number or -errno. */
+MUST int mrc_link_early(struct mrc_link *l, uint8_t *out, size_t size_bytes);
+/* fd_in, fd_out: as in mrc_link_opts; taken, also on failure. */
+MUST int mrc_link_attach(struct mrc_link *l, int fd_in, int fd_out);
 
 /* Opens a channel; window_bytes: how far the other end may run ahead. */
 MUST int mrc_link_open(struct mrc_link *l, const char *service, struct bytes request,

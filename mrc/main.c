@@ -64,12 +64,18 @@ static int go_background(int *started_fd, struct err *e)
     _exit(WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_MRC);
 }
 
+struct job {
+    const struct mrc_options *options;
+    struct mrc_connection connection;
+    int started_fd; /* of who waits for the start; -1 = nobody */
+};
+
 static void on_started(void *ctx)
 {
-    int *started_fd = ctx;
-    if (*started_fd >= 0 && write(*started_fd, "", 1) < 0)
+    struct job *j = ctx;
+    if (j->started_fd >= 0 && write(j->started_fd, "", 1) < 0)
         log_at(LOG_VERBOSE, "nobody waits for the start any more");
-    fd_close(started_fd);
+    fd_close(&j->started_fd);
 }
 
 static int serve_trees(const struct mrc_trees *t, struct mrc_server *server, struct err *e)
@@ -99,7 +105,8 @@ static enum mrc_transport_kind kind_of(const struct mrc_options *o)
     return o->via ? MRC_TRANSPORT_VIA : ssh[o->transport];
 }
 
-static int connect_to(const struct mrc_options *o, struct mrc_connection *out, struct err *e)
+static int connect_to(const struct mrc_options *o, struct bytes early,
+                      struct mrc_connection *out, struct err *e)
 {
     static const char *identities[OPT_LIST_MAX], *ssh_options[OPT_LIST_MAX];
     struct mrc_transport_opts to = { .kind = kind_of(o),
@@ -115,44 +122,50 @@ static int connect_to(const struct mrc_options *o, struct mrc_connection *out, s
                                      .via = o->via,
                                      .forward_agent = o->forward_agent,
                                      .verbosity = o->quiet ? LOG_QUIET : (int)log_level() };
-    return mrc_connect(&to, out, e);
+    return mrc_connect_early(&to, early, out, e);
 }
 
 /* -N: everything but a job. */
 static int run_nothing(const struct mrc_options *o, struct err *e)
 {
     struct mrc_connection connection = { .fd = -1 };
-    int rc = connect_to(o, &connection, e);
+    int rc = connect_to(o, (struct bytes){ NULL, 0 }, &connection, e);
     mrc_disconnect(&connection);
+    return rc;
+}
+
+static int connect_job(void *ctx, struct bytes early, int *fd_out, struct err *e)
+{
+    struct job *j = ctx;
+    int rc = connect_to(j->options, early, &j->connection, e);
+    if (rc == 0)
+        *fd_out = take_fd(&j->connection.fd);
     return rc;
 }
 
 static int run_job(const struct mrc_options *o, const struct mrc_trees *t,
                    struct mrc_outcome *out, struct err *e)
 {
-    int started_fd = -1;
-    int rc = o->background ? go_background(&started_fd, e) : 0;
+    struct job j = { .options = o, .connection = { .fd = -1 }, .started_fd = -1 };
+    int rc = o->background ? go_background(&j.started_fd, e) : 0;
     if (rc < 0)
         return rc;
     struct mrc_server server = { 0, -1, -1 };
-    struct mrc_connection connection = { .fd = -1 };
     if (t->export_count) /* else all files are the target's */
         rc = serve_trees(t, &server, e);
-    if (rc == 0)
-        rc = connect_to(o, &connection, e);
     if (rc == 0) {
         struct mrc_run_opts ro = { .options = o,
                                    .trees = t,
                                    .server = &server,
-                                   .link_fd = take_fd(&connection.fd),
+                                   .connect = connect_job,
                                    .on_started = on_started,
-                                   .ctx = &started_fd };
+                                   .ctx = &j };
         rc = mrc_run(&ro, out, e);
     }
-    mrc_disconnect(&connection);
+    mrc_disconnect(&j.connection);
     if (mrc_serve_end(&server, SERVER_WAIT_MS) < 0 && rc == 0)
         rc = err_set(e, EIO, "the file server failed: what the job wrote may not all be here");
-    fd_close(&started_fd);
+    fd_close(&j.started_fd);
     return rc;
 }
 

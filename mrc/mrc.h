@@ -4,7 +4,10 @@
 #ifndef MRC_MRC_H
 #define MRC_MRC_H
 
+#include "common/base/wire.h"
 #include "mrc/transport.h"
+
+enum { MRC_EARLY_MAX = 64 << 10 };
 
 struct mrc_connection {
     int fd;    /* -1 = none */
@@ -16,6 +19,11 @@ struct mrc_connection {
  * standard error has already said why. */
 MUST int mrc_connect(const struct mrc_transport_opts *t, struct mrc_connection *out,
                      struct err *e);
+
+/* The same, and sends the session's first bytes with what starts the agent: if it is there, it
+ * has them without a further round trip. */
+MUST int mrc_connect_early(const struct mrc_transport_opts *t, struct bytes early,
+                           struct mrc_connection *out, struct err *e);
 
 /* Milliseconds of silence after which the other side counts as gone: $MRC_SILENCE, in seconds;
  * 0 = the usual. The agent is told the same. */

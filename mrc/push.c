@@ -20,6 +20,7 @@
 #include "common/sys/crypto.h"
 #include "common/sys/fd.h"
 #include "common/sys/mem.h"
+#include "mrc/mrc.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,7 +37,6 @@ enum {
     STEP_TIMEOUT_MS = 60000,   /* without a byte either way, once the shell there has spoken */
     NOISE_TIMEOUT_MS = 300000, /* with bytes, but none that mean something */
     LOOK_MS = 500,             /* between two looks whether the user is being asked */
-    EARLY_BYTES = 64 << 10,
     PEEK_BYTES = 4096
 };
 
@@ -483,7 +483,7 @@ int mrc_push_run(int fd, const char *nonce, const struct mrc_push_opts *o,
     struct push p = { .fd = fd, .o = o, .report = report };
     mrc_push_reader_init(&p.reader, nonce);
     *report = (struct mrc_push_report){ 0 };
-    if (o->early_len > EARLY_BYTES)
+    if (o->early_len > MRC_EARLY_MAX)
         return err_set(e, EINVAL, "first bytes of the session");
     int rc = o->early_len ? send_all(fd, o->early, o->early_len) : 0;
     if (rc < 0)

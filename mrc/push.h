@@ -34,7 +34,7 @@ struct mrc_push_opts {
     const char *agent_args;          /* plain words for the agent's command line, or NULL */
     const void *early;    /* the session's first bytes: sent at once, so that an agent */
     size_t early_len;     /* in the cache costs no round trip; sent again after an
-                             upload. At most 64 KiB; may be NULL */
+                             upload. At most MRC_EARLY_MAX; may be NULL */
     int start_timeout_ms; /* from the call to the first sign of the shell there; -1 none */
     /* Is the user being asked something? That time does not count. May be NULL. */
     bool (*is_asking)(void *ctx);

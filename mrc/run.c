@@ -10,8 +10,10 @@
 
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
+#include "common/sys/mem.h"
 #include "mrc/demand.h"
 #include "mrc/input.h"
+#include "mrc/mrc.h"
 #include "mrc/pump.h"
 #include "mrc/spec.h"
 #include "mrc/tty.h"
@@ -554,14 +556,32 @@ static int send_spec(struct run *r)
     return rc;
 }
 
+/* What opens the session travels with what starts the agent: that saves a round trip. Until
+ * then the terminal and the signals are the transport's, which may have to ask something. */
+static int connect_link(struct run *r)
+{
+    AUTO_FREE uint8_t *early = malloc(MRC_EARLY_MAX);
+    if (!early)
+        return err_set(r->e, ENOMEM, "connection");
+    int len = mrc_link_early(r->link, early, MRC_EARLY_MAX);
+    if (len < 0)
+        return err_set(r->e, -len, "first bytes of the session");
+    int fd;
+    int rc = r->o->connect(r->o->ctx, (struct bytes){ early, (uint32_t)len }, &fd, r->e);
+    if (rc < 0)
+        return rc;
+    rc = mrc_link_attach(r->link, fd, fd);
+    return rc < 0 ? err_set(r->e, -rc, "watch the link") : 0;
+}
+
 static int start(struct run *r)
 {
     int rc = loop_new(&r->loop);
     if (rc < 0)
         return err_set(r->e, -rc, "event loop");
     struct mrc_link_opts lo = { .loop = r->loop,
-                                .fd_in = r->o->link_fd,
-                                .fd_out = r->o->link_fd,
+                                .fd_in = -1,
+                                .fd_out = -1,
                                 .is_head = true,
                                 .software = "mrc " PACKAGE_VERSION,
                                 .silence_ms = mrc_silence_ms(),
@@ -576,10 +596,18 @@ static int start(struct run *r)
     rc = send_spec(r);
     if (rc < 0)
         return rc;
+    struct job_winsize before = { 0 }, after = { 0 };
+    (void)!mrc_tty_size(&before);
+    rc = connect_link(r);
+    if (rc < 0)
+        return rc;
     rc = watch_signals(r);
     if (rc < 0)
         return err_set(r->e, -rc, "watch signals");
     take_terminal(r);
+    (void)!mrc_tty_size(&after);
+    if (memcmp(&before, &after, sizeof before) != 0)
+        send_size(r);
     loop_timer_set(r->loop, &r->start_timer, START_WAIT_MS, on_start_timeout, r);
     return 0;
 }
@@ -588,6 +616,7 @@ int mrc_run(const struct mrc_run_opts *o, struct mrc_outcome *out, struct err *e
 {
     struct run r = { .o = o, .e = e, .keys_fd = -1, .sigfd = -1, .outcome = { false, 255 } };
     buf_init(&r.in, JOB_MSG_MAX + 8192);
+    sigprocmask(SIG_BLOCK, NULL, &r.old_mask);
     mrc_stdio_plan(o->options, &r.stdio);
     int rc = start(&r);
     while (rc == 0 && !r.is_done) {

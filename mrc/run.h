@@ -4,6 +4,7 @@
 #ifndef MRC_RUN_H
 #define MRC_RUN_H
 
+#include "common/base/wire.h"
 #include "mrc/options.h"
 #include "mrc/serve.h"
 #include "mrc/trees.h"
@@ -17,8 +18,10 @@ struct mrc_outcome {
 struct mrc_run_opts {
     const struct mrc_options *options;
     const struct mrc_trees *trees;
-    struct mrc_server *server;     /* its descriptors are taken */
-    int link_fd;                   /* agent at the other end, magic already read; taken */
+    struct mrc_server *server; /* its descriptors are taken */
+    /* Connects to the agent: *fd_out is a stream to it, magic already read and early already
+     * sent, and will be closed here. Asks the user what it has to ask. */
+    int (*connect)(void *ctx, struct bytes early, int *fd_out, struct err *e);
     void (*on_started)(void *ctx); /* the command runs; may be NULL */
     void *ctx;
 };
