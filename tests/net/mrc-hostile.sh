@@ -33,6 +33,12 @@ kill -TERM $pid
 wait $pid
 same "a signal before the job's start" 143 $?
 
+echo "# the session's first bytes are sent before anything was heard: a round trip less where the agent is there"
+# shellcheck disable=SC2016
+printf '#!/bin/sh\ntimeout 10 head -c 90 >"$HOME/early"\n' >"$HOME/takes" && chmod 755 "$HOME/takes"
+mrc --via "$HOME/takes" host true 2>/dev/null
+grep -aq 'mrc [0-9]' "$HOME/early" || fail "no first bytes: $(od -c "$HOME/early" | head -5)"
+
 echo "# a head that disappears"
 seconds_of_job=4321.$$
 is_running() { pgrep -f "^sleep $seconds_of_job" >/dev/null; }
