@@ -37,6 +37,7 @@ mrc_libmrc_a_SOURCES = \
   mrc/push.c mrc/push.h \
   mrc/quote.c mrc/quote.h \
   mrc/ssh.c mrc/ssh.h \
+  mrc/sshauth.c mrc/sshcommand.c mrc/sshhost.c mrc/sshparts.h \
   mrc/sshconf.c mrc/sshconf.h \
   mrc/transport.c mrc/transport.h
 
