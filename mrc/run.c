@@ -628,6 +628,7 @@ int mrc_run(const struct mrc_run_opts *o, struct mrc_outcome *out, struct err *e
     fd_close(&r.keys_fd);
     if (rc == 0)
         rc = r.rc;
+    r.has_outcome = r.is_over = true; /* what the ports say when they are dropped is no news */
     if (r.link)
         mrc_link_free(r.link);
     loop_fd_del(&r.sig_watch);

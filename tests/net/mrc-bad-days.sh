@@ -82,6 +82,41 @@ bad "full, without fsync" 1 'No space left' m alice@n1 cp /usr/bin/bash big2
 rm -f "$tmp/full"/*
 bad "full, shell" 1 'No space left' m alice@n1 sh -c 'i=0; while [ $i -lt 40 ]; do i=$((i+1)); head -c 40000 /dev/zero > f$i || exit 1; done'
 bad "full, append" 1 'No space left' m alice@n1 sh -c 'while head -c 4096 /dev/zero >> app; do :; done; exit 1'
+
+# A quota on the head: of a btrfs, which needs no quota files and no option at boot.
+quota=$tmp/quota
+quota_fs() # needs 200 MiB, of which little is written
+{
+    command -v mkfs.btrfs >/dev/null && truncate -s 200M "$tmp/quota.img" && mkfs.btrfs -q -f "$tmp/quota.img" >/dev/null 2>&1 &&
+        mkdir "$quota" && mount -o loop "$tmp/quota.img" "$quota" && at_exit 'umount -l "$quota"' &&
+        btrfs quota enable "$quota" && btrfs subvolume create "$quota/v" >/dev/null && btrfs qgroup limit 4M "$quota/v" && chown "$user:" "$quota/v"
+}
+if quota_fs 2>"$tmp/quota.err"; then
+    dir=$quota/v
+    bad "over the quota" 1 'quota exceeded' m alice@n1 dd if=/dev/urandom of=big bs=64k count=200 status=none conv=fsync
+    same "what fits is here" yes "$([ "$(stat -c %s "$dir/big")" -gt 1000000 ] && [ "$(stat -c %s "$dir/big")" -le 4194304 ] && echo yes)"
+    rm "$dir/big" && sync -f "$dir"
+    bad "over the quota, without fsync" 1 'quota exceeded' m alice@n1 sh -c 'cat /usr/bin/* 2>/dev/null | head -c 8000000 > big2'
+    rm "$dir/big2" && sync -f "$dir"
+    same "EDQUOT to the job" "122 122" "$(m alice@n1 python3 -c '
+import os
+def errno_of(flags):
+    f = os.open("e", os.O_WRONLY | os.O_CREAT | flags)
+    try:
+        for i in range(100):
+            os.write(f, os.urandom(65536))
+        os.fsync(f)
+    except OSError as e:
+        return e.errno
+    finally:
+        try:
+            os.close(f)
+        except OSError:
+            pass
+print(errno_of(0), errno_of(os.O_APPEND))')"
+else
+    echo "# no quota can be had here, not tested: $(head -1 "$tmp/quota.err")"
+fi
 dir=$home/proj
 same "10,000 open files" 10000 "$(m alice@n1 python3 -c '
 import resource
