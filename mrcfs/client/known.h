@@ -29,6 +29,8 @@ struct mfs_known {
     uint64_t told_size;
     int64_t told_mtime_sec, told_ctime_sec;
     uint32_t told_mtime_nsec, told_ctime_nsec;
+    uint32_t told_gid; /* the server's number */
+    bool told_set_gid; /* the bit, of a file or a directory */
     uint64_t next_listed;    /* what followed it when its directory was listed; 0 = not known */
     bool is_small_file;      /* when it was last looked at: would come along with open */
     uint64_t plain_until_ms; /* it has no extended attributes, and a change of that would be

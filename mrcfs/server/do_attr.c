@@ -65,18 +65,21 @@ static int vouch_groups(struct mfs_call *o, const struct mfs_setattr_req *q,
     uint32_t vouched[2] = { UINT32_MAX, UINT32_MAX };
     if (!o->srv->callers.is_privileged || o->uid == 0)
         return 0;
+    struct statx stx;
+    int rc = mfs_statx(s->n->fd, "", AT_EMPTY_PATH, &stx);
+    if (rc < 0)
+        return rc;
     if (q->valid & MFS_SET_GID) {
-        int rc = mfs_id_to_server(&o->srv->gids, q->attr.gid, &vouched[0]);
+        rc = mfs_id_to_server(&o->srv->gids, q->attr.gid, &vouched[0]);
         if (rc < 0)
             return rc;
+        /* To keep the group everybody may who owns the file; set-group-id falls all the same.
+         */
+        if (vouched[0] == stx.stx_gid)
+            vouched[0] = UINT32_MAX;
     }
-    if ((q->valid & MFS_SET_MODE) && (q->attr.mode & S_ISGID)) {
-        struct statx stx;
-        int rc = mfs_statx(s->n->fd, "", AT_EMPTY_PATH, &stx);
-        if (rc < 0)
-            return rc;
+    if ((q->valid & MFS_SET_MODE) && (q->attr.mode & S_ISGID))
         vouched[1] = stx.stx_gid;
-    }
     return mfs_caller_enter(&o->srv->callers, &o->worker->caller, o->uid, o->gid, vouched);
 }
 
@@ -101,6 +104,16 @@ static int set_owner(struct mfs_call *o, const struct subject *s, uint32_t valid
         return rc;
     return fchownat(s->n->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0 ? -errno
                                                                                      : 0;
+}
+
+/* What chown to nothing and, on some files, the kernel before a write asks for: that set-id
+ * bits fall. Who does not own the file may not, but the write then goes on. */
+static int drop_privileges(struct mfs_call *o, const struct subject *s)
+{
+    if (s->n->identity.type == S_IFLNK)
+        return 0;
+    int rc = fchownat(s->n->fd, "", (uid_t)-1, (gid_t)-1, AT_EMPTY_PATH) < 0 ? -errno : 0;
+    return rc == -EPERM && mfs_files_has_writer(&o->srv->files, s->n) ? 0 : rc;
 }
 
 static int set_size(struct mfs_call *o, const struct subject *s, uint64_t size)
@@ -147,6 +160,8 @@ int mfs_do_setattr(struct mfs_call *o, const struct mfs_setattr_req *q,
     int rc = subject_of(o, q, &s);
     if (rc == 0)
         rc = vouch_groups(o, q, &s);
+    if (rc == 0 && !q->valid)
+        rc = drop_privileges(o, &s);
     if (rc == 0 && (q->valid & MFS_SET_MODE))
         rc = set_mode(o, &s, q->attr.mode);
     if (rc == 0 && (q->valid & (MFS_SET_UID | MFS_SET_GID)))

@@ -98,3 +98,16 @@ void mfs_file_remove(struct mfs_files *t, struct mfs_file *f)
     if (is_in)
         mfs_file_put(t, f);
 }
+
+bool mfs_files_has_writer(struct mfs_files *t, struct mfs_node *n)
+{
+    bool has = false;
+    pthread_mutex_lock(&t->nodes->mu); /* guards holders */
+    LIST_EACH(&n->holders, it, nx)
+    {
+        const struct mfs_holder *h = LIST_ENTRY(it, struct mfs_holder, link);
+        has = has || CONTAINER_OF(h, struct mfs_file, holder)->is_writable;
+    }
+    pthread_mutex_unlock(&t->nodes->mu);
+    return has;
+}

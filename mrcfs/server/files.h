@@ -58,6 +58,8 @@ MUST int mfs_file_add(struct mfs_files *t, const struct mfs_file *f, struct mfs_
 /* Borrows a file until mfs_file_put. Returns 0 or -EBADF. */
 MUST int mfs_file_get(struct mfs_files *t, uint64_t id, struct mfs_file **out);
 void mfs_file_put(struct mfs_files *t, struct mfs_file *f);
+/* Is the node open for writing? */
+bool mfs_files_has_writer(struct mfs_files *t, struct mfs_node *n);
 /* Takes the number out of the table; the file is closed by the last put. */
 void mfs_file_remove(struct mfs_files *t, struct mfs_file *f);
 

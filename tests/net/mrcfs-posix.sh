@@ -39,15 +39,18 @@ two_mounts()
 }
 
 as_who=$(id -un 2>/dev/null || id -u)
-compare "$tmp_root/disk" "$as_who, $(stat -f -c %T "$tmp_root")"
+# Root's programs become others too.
+others=
+[ "$(id -u)" != 0 ] || others=allow_other
+compare "$tmp_root/disk" "$as_who, $(stat -f -c %T "$tmp_root")" ${others:+-o "$others"}
 # An ordinary user's own chmod that takes the right to search away is seen late there; see mrcfs(1), loose.
-[ "$(id -u)" != 0 ] || compare "$tmp_root/loose" "$as_who, loose" -o loose
+[ "$(id -u)" != 0 ] || compare "$tmp_root/loose" "$as_who, loose" -o loose,allow_other
 two_mounts "$tmp_root" "$as_who"
 [ -z "${MRCFS_PART:-}" ] || exit 0
 
 mkdir "$tmp/memory"
 if [ "$(id -u)" = 0 ] && mount -t tmpfs none "$tmp/memory"; then
-    compare "$tmp/memory/t" "root, tmpfs"
+    compare "$tmp/memory/t" "root, tmpfs" -o allow_other
 fi
 
 # Many entries, many open files.

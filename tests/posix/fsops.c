@@ -147,7 +147,7 @@ static const struct {
     { "attr", part_attributes }, { "data", part_data },   { "space", part_space },
     { "xattr", part_xattr },     { "acl", part_acl },     { "locks", part_locks },
     { "mmap", part_mmap },       { "dirs", part_dirs },   { "special", part_special },
-    { "rights", part_rights },   { "long", part_long },
+    { "rights", part_rights },   { "long", part_long },   { "callers", part_callers },
 };
 
 int main(int argc, char **argv)

@@ -41,5 +41,6 @@ void part_dirs(void);
 void part_special(void);
 void part_rights(void);
 void part_long(void);
+void part_callers(void);
 
 #endif

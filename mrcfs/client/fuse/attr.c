@@ -152,7 +152,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
             .mtime_nsec = (uint32_t)st->st_mtim.tv_nsec,
         },
     };
-    SEND(setattr, call, &m, 0);
+    SEND_CHANGE(setattr, call, call->node, &m, 0);
 }
 
 static void op_access(fuse_req_t req, fuse_ino_t ino, int mask)

@@ -74,7 +74,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t s
                                (uint64_t)offset,
                                mfs_oflags_from_host(fi->flags),
                                { (const uint8_t *)bytes, (uint32_t)size } };
-    SEND(write, call, &m, size);
+    SEND_CHANGE(write, call, f->node, &m, size);
 }
 
 static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
@@ -91,7 +91,7 @@ static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
     if (!call)
         return;
     mfs_coherence_count_change(call->session, mfs_fuse_opened(fi)->node);
-    SEND(fallocate, call, &m, 0);
+    SEND_CHANGE(fallocate, call, mfs_fuse_opened(fi)->node, &m, 0);
 }
 
 static int on_lseek(struct mfs_call *call, int rc, struct rd *body)
@@ -159,7 +159,7 @@ static void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t offset_i
     mfs_coherence_count_change(call->session, to->node);
     struct mfs_copy_file_range_req m = { mfs_fuse_opened(fi_in)->fh, (uint64_t)offset_in,
                                          to->fh, (uint64_t)offset_out, call->size };
-    SEND(copy_file_range, call, &m, 0);
+    SEND_CHANGE(copy_file_range, call, to->node, &m, 0);
 }
 
 void mfs_fuse_data(struct fuse_lowlevel_ops *ops)

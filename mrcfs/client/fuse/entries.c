@@ -98,7 +98,10 @@ static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
         return;
     struct mfs_mknod_req m = { call->node,  bytes_of(name), mode, fuse_req_ctx(req)->umask,
                                major(rdev), minor(rdev) };
-    SEND(mknod, call, &m, m.name.len);
+    if (mode & S_ISGID)
+        SEND_CHANGE(mknod, call, call->node, &m, m.name.len);
+    else
+        SEND(mknod, call, &m, m.name.len);
 }
 
 static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)

@@ -21,6 +21,13 @@ struct mfs_opened;
 struct mfs_session *mfs_fuse_session(fuse_req_t req);
 /* Who asks, in the server's numbers: who nobody there is, asks as nobody. */
 struct mfs_caller mfs_fuse_caller(fuse_req_t req);
+/* Who asks to change what is in or about node, or to make a file in it. If it has the
+ * set-group-id bit and the caller is in its group by a supplementary one, which the server
+ * can't know, that group takes the place of the main one: whether the bit may stay depends on
+ * it, and nothing else does. */
+struct mfs_caller mfs_fuse_caller_of(fuse_req_t req, uint64_t node);
+struct mfs_caller mfs_fuse_member(const struct mfs_session *s, struct mfs_caller who,
+                                  uint64_t node);
 struct mfs_caller mfs_fuse_mapped_caller(const struct mfs_client *c, uint32_t uid, uint32_t gid,
                                          uint32_t pid);
 /* A call for req about node ino, or NULL, and req has been answered. */
@@ -36,6 +43,12 @@ int mfs_fuse_done(struct mfs_call *call, int rc, struct rd *body);
 #define SEND(op, call, m, var_bytes)                                                           \
     do {                                                                                       \
         struct mfs_caller who = mfs_fuse_caller((call)->req);                                  \
+        mfs_fuse_sent(call, mfs_send_##op(call, &who, m, var_bytes));                          \
+    } while (0)
+/* The same for what changes node. */
+#define SEND_CHANGE(op, call, node, m, var_bytes)                                              \
+    do {                                                                                       \
+        struct mfs_caller who = mfs_fuse_caller_of((call)->req, node);                         \
         mfs_fuse_sent(call, mfs_send_##op(call, &who, m, var_bytes));                          \
     } while (0)
 

@@ -79,7 +79,8 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     const struct mfs_known *known = mfs_known_find(&s->nodes, call->node);
     if (f && known)
         f->changes = known->changes;
-    struct mfs_caller who = mfs_fuse_caller(req);
+    struct mfs_caller who =
+        fi->flags & O_TRUNC ? mfs_fuse_caller_of(req, call->node) : mfs_fuse_caller(req);
     bool is_read = (fi->flags & (O_ACCMODE | O_TRUNC | O_APPEND | O_DIRECT)) == O_RDONLY;
     if (f && is_read && call->client->opts.is_loose) {
         uint64_t node = call->node;
@@ -152,7 +153,8 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
     call->flags = (uint32_t)fi->flags;
     struct mfs_create_req m = { call->node, bytes_of(name), mode, fuse_req_ctx(req)->umask,
                                 mfs_oflags_from_host(fi->flags) };
-    struct mfs_caller who = mfs_fuse_caller(req);
+    struct mfs_caller who =
+        mode & S_ISGID ? mfs_fuse_caller_of(req, call->node) : mfs_fuse_caller(req);
     int rc = f ? mfs_send_create(call, &who, &m, m.name.len) : -ENOMEM;
     if (rc < 0)
         mfs_opened_free(f);

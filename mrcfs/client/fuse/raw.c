@@ -69,6 +69,8 @@ bool mfs_fuse_take_raw(struct mfs_session *s, const struct mfs_raw_request *in)
     if (call && is_tmpfile) {
         struct mfs_tmpfile_req m = { call->node, in->mode, in->umask,
                                      mfs_oflags_from_host((int)in->flags) };
+        if (in->mode & S_ISGID)
+            who = mfs_fuse_member(s, who, call->node);
         call->file = mfs_opened_new(call);
         if (call->file)
             rc = mfs_send_tmpfile(call, &who, &m, 0);

@@ -3,11 +3,14 @@
  * it when the process that asked is being killed. */
 #include "mrcfs/client/fuse/fuse.h"
 
+#include "common/sys/mem.h"
 #include "mrcfs/client/opened.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 struct mfs_session *mfs_fuse_session(fuse_req_t req)
 {
@@ -79,6 +82,48 @@ int mfs_fuse_done(struct mfs_call *call, int rc, struct rd *body)
         return -EPROTO;
     mfs_fuse_error(call->req, rc);
     return 0;
+}
+
+/* ---- what /proc says of the caller ---- */
+
+/* Is the thread in a group of this side by a supplementary one? */
+static bool is_in_group(uint32_t pid, uint32_t gid)
+{
+    char path[64];
+    AUTO_FREE char *line = NULL;
+    size_t room = 0;
+    bool is_in = false;
+    snprintf(path, sizeof path, "/proc/%u/status", pid);
+    FILE *f = pid ? fopen(path, "re") : NULL;
+    while (f && getline(&line, &room, f) > 0) {
+        if (strncmp(line, "Groups:", 7))
+            continue;
+        char *at = line + 7, *end = at;
+        for (unsigned long g = strtoul(at, &end, 10); end != at && !is_in;
+             at = end, g = strtoul(at, &end, 10))
+            is_in = g == gid;
+        break;
+    }
+    if (f)
+        fclose(f);
+    return is_in;
+}
+
+struct mfs_caller mfs_fuse_member(const struct mfs_session *s, struct mfs_caller who,
+                                  uint64_t node)
+{
+    const struct mfs_client *c = s->client;
+    bool is_judged_there = c->features & MFS_FEATURE_PRIVILEGED && !c->opts.is_single_user;
+    const struct mfs_known *n = is_judged_there ? mfs_known_find(&s->nodes, node) : NULL;
+    if (n && n->told_set_gid && n->told_gid != who.gid &&
+        is_in_group(who.pid, mfs_idmap_here(&c->groups, n->told_gid)))
+        who.gid = n->told_gid;
+    return who;
+}
+
+struct mfs_caller mfs_fuse_caller_of(fuse_req_t req, uint64_t node)
+{
+    return mfs_fuse_member(mfs_fuse_session(req), mfs_fuse_caller(req), node);
 }
 
 /* ---- processes that are being killed ---- */

@@ -26,7 +26,7 @@ static void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const 
                                   bytes_of(name),
                                   { (const uint8_t *)value, (uint32_t)size },
                                   mfs_xattr_from_host(flags) };
-    SEND(setxattr, call, &m, m.name.len + size);
+    SEND_CHANGE(setxattr, call, call->node, &m, m.name.len + size);
 }
 
 /* getxattr and listxattr answer alike; call->size is what the caller has room for. */
@@ -96,7 +96,7 @@ static void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
     if (!call)
         return;
     struct mfs_removexattr_req m = { call->node, bytes_of(name) };
-    SEND(removexattr, call, &m, m.name.len);
+    SEND_CHANGE(removexattr, call, call->node, &m, m.name.len);
 }
 
 void mfs_fuse_xattr(struct fuse_lowlevel_ops *ops)
