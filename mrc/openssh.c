@@ -75,7 +75,7 @@ const char *mrc_openssh_reason(const struct mrc_sshconf *c, const struct mrc_tra
         return "ProxyUseFdpass is set";
     if (is_set(c->knownhostscommand))
         return "KnownHostsCommand is set";
-    if (o->forward_agent || (is_set(c->forwardagent) && strcmp(c->forwardagent, "no") != 0))
+    if (o->forward_agent)
         return "the agent is to be forwarded";
     if (!can_authenticate(c) || !prefers_known_method(c))
         return "only authentication methods that libssh2 lacks are allowed";
@@ -89,8 +89,7 @@ int mrc_openssh_argv(const struct mrc_transport_opts *o, const char **argv, size
         "-T", "-x", "-e", "none", "-o", "ClearAllForwardings=yes", "-o", "RemoteCommand=none"
     };
     size_t n = 8;
-    if (o->forward_agent)
-        extra[n++] = "-A";
+    extra[n++] = o->forward_agent ? "-A" : "-a"; /* what the job may use, and no more */
     if (o->verbosity <= LOG_QUIET)
         extra[n++] = "-q";
     if (o->verbosity >= LOG_TRACE)

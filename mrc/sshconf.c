@@ -54,7 +54,6 @@ static const struct line {
     L("macs", TEXT, macs),
     L("knownhostscommand", TEXT, knownhostscommand),
     L("pkcs11provider", TEXT, pkcs11provider),
-    L("forwardagent", TEXT, forwardagent),
     L("identityfile", APPEND, identities),
     L("certificatefile", APPEND, certificates),
     L("userknownhostsfile", WORDS, user_known_hosts),

@@ -52,7 +52,6 @@ struct mrc_sshconf {
     const char *macs;
     const char *knownhostscommand;
     const char *pkcs11provider;
-    const char *forwardagent;
     struct mrc_sshconf_list identities; /* as written; see mrc_sshconf_expand */
     struct mrc_sshconf_list certificates;
     struct mrc_sshconf_list user_known_hosts;

@@ -128,6 +128,14 @@ same "--directory" / "$(m --directory / alice@n1 pwd)"
 same "missing directory" 255 "$(status m --directory /no/such/dir alice@n1 true 2>/dev/null)"
 same "missing tree" 255 "$(status m --head /no/such/tree alice@n1 true 2>/dev/null)"
 
+echo "# the ssh agent"
+# shellcheck disable=SC2016
+same "by -A only" "1 0 0" "$(here timeout 60 sh -c 'eval "$(ssh-agent)" >/dev/null
+    ssh-add -q "$(awk "/IdentityFile/ { print \$2; exit }" "$1")"
+    echo $(mrc -A -F "$1" alice@n1 ssh-add -l | grep -c SHA256) $(mrc -F "$1" alice@n1 ssh-add -l 2>/dev/null | grep -c SHA256) \
+        $(mrc --transport openssh -o ForwardAgent=yes -F "$1" alice@n1 ls -d /tmp/ssh-* 2>/dev/null | wc -l)
+    ssh-agent -k >/dev/null' sh "$conf")"
+
 echo "# end"
 same "processes of the job only" "ok" "$(job sh -c '[ $(ls -d /proc/[0-9]* | wc -l) -lt 8 ] && echo ok')"
 job sh -c 'sleep 1234 & echo started' >/dev/null
