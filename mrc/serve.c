@@ -35,7 +35,10 @@ static void serve(const struct mfs_serve_opts *o, const int meta[2], const int b
     so.bulk_fd = bulk[1];
     struct err e = { "" };
     int rc = mfs_serve(&so, &e);
-    if (rc < 0)
+    /* Whoever noticed that the link or the agent went has said so. */
+    if (rc == -ECONNRESET)
+        log_at(LOG_VERBOSE, "file server: %s", e.text);
+    else if (rc < 0)
         log_error("file server: %s", e.text);
     _exit(rc < 0);
 }

@@ -46,7 +46,7 @@ struct mfs_serve_opts {
 /* Serves until the client hangs up; then releases everything (locks, files). Blocks; starts
  * threads. Meant for a process of its own: changes the umask, confines the process to the
  * exports where the kernel can. Returns 0 after a clean hang-up, -EPROTO after malformed input,
- * or another -errno, with words in e. */
+ * -ECONNRESET after a hang-up within a message, or another -errno, with words in e. */
 MUST int mfs_serve(const struct mfs_serve_opts *o, struct err *e);
 
 struct mfs_client;

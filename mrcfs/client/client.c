@@ -356,6 +356,21 @@ static int stream_read(struct mfs_stream *s, struct err *e)
     return rc < 0 ? rc : 1;
 }
 
+/* n bytes of the queue were written. */
+static void count_written(struct mfs_stream *s, size_t n)
+{
+    while (n) {
+        uint32_t len = 0;
+        struct rd r = rd_of(buf_at(&s->out), buf_len(&s->out));
+        if (!s->message_left && get_u32(&r, &len) == 0)
+            s->message_left = 4 + (size_t)len;
+        size_t part = n < s->message_left ? n : s->message_left;
+        buf_consume(&s->out, part);
+        s->message_left -= part;
+        n -= part;
+    }
+}
+
 static int stream_write(struct mfs_stream *s, struct err *e)
 {
     while (buf_len(&s->out)) {
@@ -364,7 +379,7 @@ static int stream_write(struct mfs_stream *s, struct err *e)
             break;
         if (n < 0)
             return err_set(e, (int)-n, "write to the file server");
-        buf_consume(&s->out, (size_t)n);
+        count_written(s, (size_t)n);
     }
     if (!buf_len(&s->out) && s->out.size > SHRINK_BYTES) {
         size_t max_bytes = s->out.max_bytes;
@@ -476,7 +491,7 @@ static int greet(struct mfs_client *c, struct err *e)
     while (rc == 0 && buf_len(&out->out)) {
         ssize_t n = fd_write(out->fd, buf_at(&out->out), buf_len(&out->out));
         if (n >= 0)
-            buf_consume(&out->out, (size_t)n);
+            count_written(out, (size_t)n);
         else if (n == -EAGAIN)
             rc = wait_for(out->fd, POLLOUT, until_ms);
         else
@@ -542,12 +557,31 @@ int mfs_client_new(const struct mfs_client_opts *o, struct mfs_client **out, str
     return 0;
 }
 
+/* Of what is queued nobody waits for any more, only a message that was begun is written to its
+ * end: half a one would look like a broken link to the server. */
+static void finish_message(struct mfs_stream *s)
+{
+    uint64_t until_ms = clock_mono_ms() + MFS_FAREWELL_WAIT_MS;
+    int rc = 0;
+    while (rc == 0 && s->message_left) {
+        ssize_t n = fd_write(s->fd, buf_at(&s->out), s->message_left);
+        if (n > 0)
+            count_written(s, (size_t)n);
+        else
+            rc = n == -EAGAIN ? wait_for(s->fd, POLLOUT, until_ms) : -EPIPE;
+    }
+}
+
 void mfs_client_free(struct mfs_client *c)
 {
     if (!c)
         return;
     c->opts.on_lost = NULL;
     c->opts.on_detached = NULL;
+    if (!c->is_lost) {
+        finish_message(&c->meta);
+        finish_message(&c->bulk);
+    }
     mfs_client_lose(c, &(struct err){ "closed" });
     /* A notice may be waiting in the kernel for the answer to a request that is still to be
      * read: the sessions answer (with an error) until the notifier has come back. */

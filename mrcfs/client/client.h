@@ -37,6 +37,7 @@ enum {
     /* How long the server has to answer a request of a process that is being killed; then the
      * process may go without the answer. */
     MFS_DYING_WAIT_MS = 1000,
+    MFS_FAREWELL_WAIT_MS = 2000, /* for writing the rest of a message at the end */
 };
 
 struct mfs_call;
@@ -77,6 +78,7 @@ struct mfs_stream {
     struct loop_fd watch;
     struct buf in;
     struct buf out;
+    size_t message_left; /* of the message at the front of out, when a part of it was written */
 };
 
 struct mfs_client {

@@ -387,8 +387,9 @@ static void *reader_main(void *arg)
     }
     if (rc < 0)
         mfs_server_fail(srv, rc, &why);
-    /* One stream alone is of no use: no more is taken from the other than it has sent. */
-    shutdown(srv->streams[!me->stream].fd, SHUT_RD);
+    /* One stream alone is of no use: no more is taken from the other than it has sent. They come
+     * by ways of their own, so its last message may be here in part only. */
+    mfs_stream_cut(&srv->streams[!me->stream]);
     return NULL;
 }
 

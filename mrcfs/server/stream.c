@@ -66,12 +66,25 @@ static int fill(struct mfs_stream *s, size_t wanted)
     return 1;
 }
 
+static int ends_within(struct mfs_stream *s, struct err *e)
+{
+    if (__atomic_load_n(&s->is_cut, __ATOMIC_ACQUIRE))
+        return 0;
+    return err_set(e, ECONNRESET, "%s stream ends within a message", s->name);
+}
+
+void mfs_stream_cut(struct mfs_stream *s)
+{
+    __atomic_store_n(&s->is_cut, true, __ATOMIC_RELEASE);
+    shutdown(s->fd, SHUT_RD);
+}
+
 int mfs_stream_read(struct mfs_stream *s, uint8_t **message, size_t *len_bytes, struct err *e)
 {
     int rc = fill(s, LENGTH_BYTES);
     rc = rc == -ECONNRESET ? 0 : rc; /* gone with answers unread */
     if (rc == 0 && s->end != s->first)
-        return err_set(e, EPROTO, "%s stream ends within a message", s->name);
+        return ends_within(s, e);
     if (rc <= 0)
         return rc < 0 ? err_set(e, -rc, "read %s stream", s->name) : 0;
     struct rd r = rd_of(s->buffer + s->first, LENGTH_BYTES);
@@ -90,8 +103,8 @@ int mfs_stream_read(struct mfs_stream *s, uint8_t **message, size_t *len_bytes, 
     ssize_t got = have < length ? fd_read_full(s->fd, copy + have, length - have) : 0;
     if (got < 0 || (size_t)got != length - have) {
         free(copy);
-        return err_set(e, got < 0 && got != -ECONNRESET ? (int)-got : EPROTO,
-                       "%s stream ends within a message", s->name);
+        return got < 0 && got != -ECONNRESET ? err_set(e, (int)-got, "read %s stream", s->name)
+                                             : ends_within(s, e);
     }
     *message = copy;
     *len_bytes = length;

@@ -34,6 +34,7 @@ struct mfs_stream {
     uint8_t *buffer;
     size_t first;
     size_t end;
+    bool is_cut; /* by mfs_stream_cut */
     /* senders' and writer's */
     pthread_mutex_t mu; /* guards what follows */
     pthread_cond_t has_more;
@@ -57,10 +58,14 @@ void mfs_stream_stop(struct mfs_stream *s, bool is_at_once);
 void mfs_stream_close(struct mfs_stream *s);
 
 /* Reads one message without its length into heap memory that the caller frees. Returns 1, 0 at
- * the end of the stream, -EPROTO for a length out of bounds or an end within a message,
- * -ENOMEM, -errno. */
+ * the end of the stream, -EPROTO for a length out of bounds, -ECONNRESET for an end within a
+ * message, -ENOMEM, -errno. */
 MUST int mfs_stream_read(struct mfs_stream *s, uint8_t **message, size_t *len_bytes,
                          struct err *e);
+
+/* No more is read than has come, from any thread; a message of which not all has come is none.
+ */
+void mfs_stream_cut(struct mfs_stream *s);
 
 /* A message with room for size bytes, or NULL. */
 struct mfs_out *mfs_out_new(size_t size_bytes);

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -507,6 +508,47 @@ static void test_bad_answers(void **state)
     assert_int_equal(lost_count, 1);
 }
 
+/* Reads the meta stream to its end; returns 0 if that is between two messages. */
+static void *read_to_the_end(void *arg)
+{
+    int *is_whole = arg;
+    static uint8_t room[4096];
+    uint32_t len;
+    while (recv(meta, room, 4, MSG_WAITALL) == 4) {
+        struct rd r = rd_of(room, 4);
+        *is_whole = get_u32(&r, &len) == 0 && len <= sizeof room &&
+                    recv(meta, room, len, MSG_WAITALL) == (ssize_t)len;
+        if (!*is_whole)
+            break;
+    }
+    return NULL;
+}
+
+/* A client that ends with a message written in part writes it to its end, if the server reads.
+ */
+static void test_end_within_a_message(void **state)
+{
+    (void)state;
+    enum { REQUESTS = 4000, NAME = 250 };
+    static char name[NAME + 1];
+    memset(name, 'n', NAME);
+    for (int i = 0; i < REQUESTS; i++)
+        ask(FUSE_LOOKUP, 1, name, sizeof name);
+    /* More waits than one write takes: what is written now ends within a message. */
+    struct rd body;
+    uint8_t first;
+    while (recv(meta, &first, 1, MSG_DONTWAIT | MSG_PEEK) == 1)
+        assert_int_equal(call(meta, &body).op, MFS_OP_lookup);
+    turn();
+    pthread_t thread;
+    int is_whole = 0;
+    assert_int_equal(pthread_create(&thread, NULL, read_to_the_end, &is_whole), 0);
+    mfs_client_free(client);
+    client = NULL;
+    pthread_join(thread, NULL);
+    assert_true(is_whole);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -519,6 +561,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_flush, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_interrupt, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_round_trips, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_end_within_a_message, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lost, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bad_answers, set_up, tear_down),
     };
