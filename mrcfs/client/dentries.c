@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* dentries.c: a hash table of names, and directories in the order of their last use.
+ * Must not know: FUSE, the connection, time. No I/O. */
+#include "mrcfs/client/dentries.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FIRST_BUCKETS = 1024 };
+
+static uint32_t hash_of(const struct mfs_known *dir, struct bytes name)
+{
+    uint64_t x = dir->number * UINT64_C(0x9E3779B97F4A7C15) ^ name.len;
+    for (uint32_t i = 0; i < name.len; i++)
+        x = (x ^ name.ptr[i]) * UINT64_C(0x100000001B3);
+    return (uint32_t)(x ^ x >> 32);
+}
+
+static struct link *buckets_new(size_t count)
+{
+    struct link *b = calloc(count, sizeof *b);
+    for (size_t i = 0; b && i < count; i++)
+        list_init(&b[i]);
+    return b;
+}
+
+int mfs_dentries_init(struct mfs_dentries *t, struct mfs_known_table *nodes)
+{
+    *t = (struct mfs_dentries){ .nodes = nodes,
+                                .buckets = buckets_new(FIRST_BUCKETS),
+                                .bucket_count = FIRST_BUCKETS };
+    list_init(&t->dirs);
+    return t->buckets ? 0 : -ENOMEM;
+}
+
+static struct mfs_dentry *dentry_of(struct link *by_name)
+{
+    return LIST_ENTRY(by_name, struct mfs_dentry, by_name);
+}
+
+void mfs_dentries_fini(struct mfs_dentries *t)
+{
+    for (size_t i = 0; t->buckets && i < t->bucket_count; i++) {
+        LIST_EACH(&t->buckets[i], it, nx)
+        free(dentry_of(it));
+    }
+    free(t->buckets);
+    *t = (struct mfs_dentries){ 0 };
+}
+
+/* Doubles the table; without memory it stays as it is and only gets slower. */
+static void grow(struct mfs_dentries *t)
+{
+    size_t count = t->bucket_count * 2;
+    struct link *bigger = buckets_new(count);
+    if (!bigger)
+        return;
+    for (size_t i = 0; i < t->bucket_count; i++) {
+        LIST_EACH(&t->buckets[i], it, nx)
+        {
+            list_remove(it);
+            list_push_back(&bigger[dentry_of(it)->hash & (count - 1)], it);
+        }
+    }
+    free(t->buckets);
+    t->buckets = bigger;
+    t->bucket_count = count;
+}
+
+static struct mfs_dentry *find(const struct mfs_dentries *t, const struct mfs_known *dir,
+                               struct bytes name, uint32_t hash)
+{
+    if (!t->buckets)
+        return NULL;
+    LIST_EACH(&t->buckets[hash & (t->bucket_count - 1)], it, nx)
+    {
+        struct mfs_dentry *d = dentry_of(it);
+        if (d->hash == hash && d->dir == dir && d->len == name.len &&
+            !memcmp(d->name, name.ptr, name.len))
+            return d;
+    }
+    return NULL;
+}
+
+const struct mfs_dentry *mfs_dentry_find(const struct mfs_dentries *t,
+                                         const struct mfs_known *dir, struct bytes name)
+{
+    return find(t, dir, name, hash_of(dir, name));
+}
+
+static void unname(struct mfs_dentries *t, struct mfs_known *node)
+{
+    if (node) {
+        node->names--;
+        mfs_known_drop_unused(t->nodes, node);
+    }
+}
+
+static void drop(struct mfs_dentries *t, struct mfs_dentry *d)
+{
+    struct mfs_known *dir = d->dir, *node = d->node;
+    list_remove(&d->by_name);
+    list_remove(&d->in_dir);
+    free(d);
+    t->count--;
+    if (list_is_empty(&dir->dentries))
+        list_remove(&dir->with_dentries);
+    if (node != dir) /* "." of a broken file system: its own name keeps nothing */
+        unname(t, node);
+}
+
+/* The directory that was given a name longest ago loses its names; it may become unknown. */
+static void drop_oldest(struct mfs_dentries *t, const struct mfs_known *but)
+{
+    LIST_EACH(&t->dirs, it, nx)
+    {
+        struct mfs_known *dir = LIST_ENTRY(it, struct mfs_known, with_dentries);
+        if (dir != but) {
+            mfs_dentries_drop(t, dir);
+            return;
+        }
+    }
+}
+
+void mfs_dentry_set(struct mfs_dentries *t, struct mfs_known *dir, struct bytes name,
+                    struct mfs_known *node)
+{
+    uint32_t hash = hash_of(dir, name);
+    struct mfs_dentry *d = find(t, dir, name, hash);
+    if (!d) {
+        if (!t->buckets || node == dir)
+            return;
+        if (node)
+            node->names++; /* it must not go with the oldest */
+        if (t->count >= MFS_DENTRIES_MAX)
+            drop_oldest(t, dir);
+        if (node)
+            node->names--;
+        d = malloc(sizeof *d + name.len);
+        if (!d) {
+            mfs_known_drop_unused(t->nodes, node);
+            return;
+        }
+        *d = (struct mfs_dentry){ .dir = dir, .node = node, .hash = hash, .len = name.len };
+        memcpy(d->name, name.ptr, name.len);
+        if (t->count >= t->bucket_count)
+            grow(t);
+        list_push_back(&t->buckets[hash & (t->bucket_count - 1)], &d->by_name);
+        list_push_back(&dir->dentries, &d->in_dir);
+        t->count++;
+        if (node)
+            node->names++;
+    } else if (d->node != node) {
+        struct mfs_known *before = d->node;
+        d->node = node;
+        if (node)
+            node->names++;
+        unname(t, before);
+    }
+    list_remove(&dir->with_dentries);
+    list_push_back(&t->dirs, &dir->with_dentries);
+}
+
+void mfs_dentry_drop(struct mfs_dentries *t, struct mfs_known *dir, struct bytes name)
+{
+    struct mfs_dentry *d = find(t, dir, name, hash_of(dir, name));
+    mfs_listing_drop(dir);
+    if (d)
+        drop(t, d);
+}
+
+void mfs_dentries_drop(struct mfs_dentries *t, struct mfs_known *dir)
+{
+    mfs_listing_drop(dir);
+    dir->names++; /* it stays until the last name is gone */
+    while (!list_is_empty(&dir->dentries))
+        drop(t, LIST_ENTRY(dir->dentries.next, struct mfs_dentry, in_dir));
+    unname(t, dir);
+}
+
+/* ---- listings ---- */
+
+void mfs_listing_done(struct mfs_listing *l)
+{
+    if (l && --l->users == 0)
+        free(l);
+}
+
+void mfs_listing_drop(struct mfs_known *dir)
+{
+    mfs_listing_done(dir->listing);
+    dir->listing = NULL;
+}
+
+void mfs_listing_set(struct mfs_known *dir, struct bytes bytes)
+{
+    mfs_listing_drop(dir);
+    struct mfs_listing *l = malloc(sizeof *l + bytes.len);
+    if (!l)
+        return;
+    l->users = 1;
+    l->len = bytes.len;
+    if (bytes.len)
+        memcpy(l->bytes, bytes.ptr, bytes.len);
+    dir->listing = l;
+}
+
+struct mfs_listing *mfs_listing_use(struct mfs_known *dir)
+{
+    if (dir->listing)
+        dir->listing->users++;
+    return dir->listing;
+}
