@@ -66,6 +66,13 @@ enum mfs_idmap_kind {
     MFS_IDMAP_FILE, /* everybody else by lists */
 };
 
+/* What is believed of names and attributes without asking. */
+enum mfs_consistency {
+    MFS_STRICT, /* nothing */
+    MFS_LOOSE,  /* all until the server reports a change: it may be seen a moment late */
+    MFS_LEASE,  /* what others must wait for us to forget (docs/leases.md); strict if the server doesn't grant it */
+};
+
 struct mfs_client_opts {
     struct loop *loop;
     int meta_fd; /* non-blocking from now on; taken */
@@ -77,9 +84,7 @@ struct mfs_client_opts {
     /* Only own_uid exists on this side (a user namespace with one identity): others are shown
      * as nobody. */
     bool is_single_user;
-    /* Names and attributes are believed until the server reports a change, instead of being asked
-     * for each time: a change may be seen a moment late. */
-    bool is_loose;
+    enum mfs_consistency consistency;
     enum mfs_idmap_kind idmap;
     /* MFS_IDMAP_FILE: lists of name-here:number-there, either may be NULL; who is in neither
      * list keeps the number (is_nomap_ignore) or is nobody. Borrowed for mfs_client_new. */

@@ -93,7 +93,7 @@ static int run(struct files *f, struct err *e)
                                   .own_uid = f->o.own_uid,
                                   .own_gid = f->o.own_gid,
                                   .is_single_user = f->o.is_single_user,
-                                  .is_loose = f->o.is_loose,
+                                  .consistency = f->o.consistency,
                                   .on_lost = on_lost,
                                   .on_detached = on_unmounted,
                                   .ctx = f };

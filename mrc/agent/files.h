@@ -8,6 +8,7 @@
 
 #include "common/base/attr.h"
 #include "common/base/err.h"
+#include "mrcfs/mrcfs.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,7 +23,7 @@ struct files_opts {
     uid_t own_uid; /* see struct mfs_client_opts */
     gid_t own_gid;
     bool is_single_user;
-    bool is_loose;
+    enum mfs_consistency consistency;
 };
 
 MUST int files_start(const struct files_opts *o, struct files **out, struct err *e);

@@ -326,7 +326,8 @@ static int start_files(struct agent_job *j, const struct job_spec *spec, struct 
     struct files_opts fo = { .meta_fd = take_fd(&j->files_fds[0]),
                              .bulk_fd = take_fd(&j->files_fds[1]),
                              .is_single_user = geteuid() != 0,
-                             .is_loose = (spec->flags & JOB_LOOSE) != 0 };
+                             .consistency = spec->flags & JOB_LOOSE   ? MFS_LOOSE
+ : spec->flags & JOB_LEASE ? MFS_LEASE : MFS_STRICT };
     view_owner(&j->probe, uid, gid, &fo.own_uid, &fo.own_gid);
     return files_start(&fo, &j->files, e);
 }

@@ -33,6 +33,10 @@ struct mfs_call *mfs_call_new(struct mfs_client *c, mfs_reply_fn fn)
 
 void mfs_call_drop(struct mfs_call *call)
 {
+    if (!call)
+        return;
+    free(call->name);
+    free(call->new_name);
     free(call);
 }
 
@@ -210,7 +214,7 @@ void mfs_client_lose(struct mfs_client *c, const struct err *why)
             call_leave(call);
             int rc = call->fn(call, -EIO, NULL);
             (void)rc; /* only decoding fails */
-            free(call);
+            mfs_call_drop(call);
         }
     }
     mfs_client_flush(c); /* sessions that were held must hear ENOTCONN */
@@ -240,7 +244,7 @@ static int on_reply(struct mfs_client *c, const struct mfs_head *h, struct rd *b
         int ignored = call->fn(call, -EIO, NULL);
         (void)ignored;
     }
-    free(call);
+    mfs_call_drop(call);
     return rc;
 }
 
@@ -270,16 +274,48 @@ static int on_inval_entry(struct mfs_client *c, struct rd *body)
     return 0;
 }
 
+static int on_recall(struct mfs_client *c, struct rd *body)
+{
+    struct mfs_recall_notice n;
+    int rc = mfs_recall_notice_get(body, &n);
+    if (rc == 0)
+        mfs_lease_recall(c, &n);
+    return rc;
+}
+
+static int on_told(struct mfs_client *c, struct rd *body)
+{
+    struct mfs_told_notice n;
+    int rc = mfs_told_notice_get(body, &n);
+    if (rc < 0 || !mfs_attr_is_valid(&n.attr))
+        return -EPROTO;
+    mfs_lease_told(c, &n);
+    return 0;
+}
+
+static int on_expired(struct mfs_client *c, struct rd *body)
+{
+    struct mfs_expired_notice n;
+    int rc = mfs_expired_notice_get(body, &n);
+    if (rc == 0)
+        mfs_lease_expire(c);
+    return rc;
+}
+
+static int (*const notices[])(struct mfs_client *c, struct rd *body) = {
+    [MFS_NOTICE_inval_node] = on_inval_node, [MFS_NOTICE_inval_entry] = on_inval_entry,
+    [MFS_NOTICE_recall] = on_recall,         [MFS_NOTICE_expired] = on_expired,
+    [MFS_NOTICE_told] = on_told,
+};
+
 static int on_notice(struct mfs_client *c, const struct mfs_head *h, struct rd *body,
                      struct err *e)
 {
     int rc = 0;
     c->notices++;
-    if (h->notice == MFS_NOTICE_inval_node)
-        rc = on_inval_node(c, body);
-    else if (h->notice == MFS_NOTICE_inval_entry)
-        rc = on_inval_entry(c, body);
     /* An unknown notice is a newer server's; there is nothing to answer. */
+    if (h->notice < ARRAY_LEN(notices) && notices[h->notice])
+        rc = notices[h->notice](c, body);
     if (rc < 0)
         return err_set(e, EPROTO, "file server sent a malformed notice %u", h->notice);
     if (mfs_notifier_is_full(c->notifier))
@@ -528,6 +564,7 @@ int mfs_client_new(const struct mfs_client_opts *o, struct mfs_client **out, str
         return err_set(e, ENOMEM, "file client");
     c->loop = o->loop;
     c->opts = *o;
+    c->recalled[0] = c->recalled[1] = -1;
     list_init(&c->sessions);
     list_init(&c->interrupted);
     for (size_t i = 0; i < MFS_CALL_BUCKETS; i++)
@@ -553,6 +590,7 @@ int mfs_client_new(const struct mfs_client_opts *o, struct mfs_client **out, str
         mfs_client_free(c);
         return rc;
     }
+    mfs_lease_start(c);
     *out = c;
     return 0;
 }
@@ -591,6 +629,7 @@ void mfs_client_free(struct mfs_client *c)
     LIST_EACH(&c->sessions, it, nx)
     mfs_session_free(mfs_session_of(it));
     mfs_notifier_free(c->notifier);
+    mfs_lease_stop(c);
     buf_fini(&c->meta.in);
     buf_fini(&c->bulk.in);
     loop_timer_del(&c->interrupted_timer);

@@ -12,6 +12,7 @@
 #include "common/sys/buf.h"
 #include "common/sys/loop.h"
 #include "mrcfs/client/idmap.h"
+#include "mrcfs/client/lease.h"
 #include "mrcfs/client/names.h"
 #include "mrcfs/mrcfs.h"
 #include "mrcfs/ops.h"
@@ -38,6 +39,7 @@ enum {
      * process may go without the answer. */
     MFS_DYING_WAIT_MS = 1000,
     MFS_FAREWELL_WAIT_MS = 2000, /* for writing the rest of a message at the end */
+    MFS_CHANGED_MAX = 4, /* nodes that one call changes: two directories and what is moved, and replaced */
 };
 
 struct mfs_call;
@@ -69,6 +71,19 @@ struct mfs_call {
     uint32_t flags;
     bool is_plus;
     uint32_t pid;
+    /* lease.c: the node that it asks about, and those that it changes. */
+    uint64_t asked;
+    uint32_t asked_changes;
+    bool is_asked_clean;
+    struct {
+        uint64_t node;
+        uint32_t told;
+        bool is_told;
+    } changed[MFS_CHANGED_MAX];
+    unsigned changed_count;
+    char *name; /* in directory node, and in new_node; freed with the call */
+    char *new_name;
+    uint64_t new_node;
 };
 
 struct mfs_stream {
@@ -112,6 +127,9 @@ struct mfs_client {
     bool is_held;         /* the sessions don't read: too much in flight */
     struct link sessions; /* struct mfs_session */
     struct mfs_notifier *notifier;
+    struct mfs_lease lease;
+    int recalled[2]; /* pipe: numbers of recalls whose pages were dropped */
+    struct loop_fd recalled_watch;
     uint8_t *request; /* room for one request of the kernel */
 };
 
@@ -164,6 +182,8 @@ void mfs_session_hold(struct mfs_session *s, bool is_held);
 void mfs_session_free(struct mfs_session *s);
 void mfs_session_inval_node(struct mfs_session *s, const struct mfs_inval_node_notice *n);
 void mfs_session_inval_entry(struct mfs_session *s, const struct mfs_inval_entry_notice *n);
+/* Drops what the kernel has of n; when that is done, and serial is not 0, mfs_lease_answer is called, perhaps on another thread. */
+void mfs_session_drop_cached(struct mfs_session *s, struct mfs_known *n, uint64_t serial);
 struct mfs_session *mfs_session_of(struct link *l);
 
 #endif

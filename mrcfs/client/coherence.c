@@ -33,6 +33,7 @@ void mfs_coherence_learn(struct mfs_session *s, struct mfs_known *n,
     n->is_small_file = S_ISREG(a->mode) && a->size && a->size <= SMALL_FILE;
     n->plain_until_ms =
         a->flags & MFS_ATTR_PLAIN && a->valid_ms ? clock_mono_ms() + a->valid_ms : 0;
+    n->access_known = n->access_allowed = 0;
     if (!s->client->opts.is_single_user)
         return;
     bool is_own = a->uid == s->client->opts.own_uid;
@@ -72,6 +73,8 @@ static void send_inval_node(const struct mfs_kernel_notice *n)
     struct mfs_session *s = n->target;
     int rc = mfs_raw_inval_node(s->fd, n->node, n->offset, n->length);
     (void)rc; /* ENOENT: the kernel doesn't know the node */
+    if (n->serial)
+        mfs_lease_answer(s->client, n->serial);
 }
 
 static void send_inval_entry(const struct mfs_kernel_notice *n)
@@ -98,11 +101,38 @@ static void repeat_notices(void *ctx)
     }
 }
 
+void mfs_session_drop_cached(struct mfs_session *s, struct mfs_known *n, uint64_t serial)
+{
+    n->plain_until_ms = 0;
+    n->has_stamp = false;
+    mfs_ahead_changed(s, n->number);
+    n->changes++;
+    mfs_coherence_distrust(s, n->number);
+    if (!n->was_opened) {
+        if (serial)
+            mfs_lease_answer(s->client, serial);
+        return;
+    }
+    struct mfs_kernel_notice notice = { .fn = send_inval_node,
+                                        .target = s,
+                                        .node = mfs_session_swap_root(s, n->number),
+                                        .serial = serial };
+    mfs_notifier_add(s->client->notifier, &notice, (struct bytes){ NULL, 0 });
+}
+
 void mfs_session_inval_node(struct mfs_session *s, const struct mfs_inval_node_notice *n)
 {
     struct mfs_known *known = s->is_detached ? NULL : mfs_known_find(&s->nodes, n->node);
     if (!known)
         return;
+    if (mfs_lease_is_on(s->client)) {
+        known->names++; /* it stays while its names go */
+        mfs_lease_drop(s, known);
+        mfs_session_drop_cached(s, known, 0);
+        known->names--;
+        mfs_known_drop_unused(&s->nodes, known);
+        return;
+    }
     known->plain_until_ms = 0;
     known->has_stamp = false;
     mfs_ahead_changed(s, n->node);
@@ -123,8 +153,14 @@ void mfs_session_inval_node(struct mfs_session *s, const struct mfs_inval_node_n
 
 void mfs_session_inval_entry(struct mfs_session *s, const struct mfs_inval_entry_notice *n)
 {
-    if (s->is_detached || !mfs_known_find(&s->nodes, n->node))
+    struct mfs_known *dir = s->is_detached ? NULL : mfs_known_find(&s->nodes, n->node);
+    if (!dir)
         return;
+    if (mfs_lease_is_on(s->client)) { /* the kernel believes no name */
+        dir->own_changes++;
+        mfs_dentry_drop(&s->names, dir, n->name);
+        return;
+    }
     struct mfs_kernel_notice notice = { .fn = send_inval_entry,
                                         .target = s,
                                         .node = mfs_session_swap_root(s, n->node) };

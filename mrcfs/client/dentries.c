@@ -91,10 +91,9 @@ const struct mfs_dentry *mfs_dentry_find(const struct mfs_dentries *t,
 
 static void unname(struct mfs_dentries *t, struct mfs_known *node)
 {
-    if (node) {
+    if (node)
         node->names--;
-        mfs_known_drop_unused(t->nodes, node);
-    }
+    mfs_known_drop_unused(t->nodes, node);
 }
 
 static void drop(struct mfs_dentries *t, struct mfs_dentry *d)
@@ -166,6 +165,7 @@ void mfs_dentry_drop(struct mfs_dentries *t, struct mfs_known *dir, struct bytes
 {
     struct mfs_dentry *d = find(t, dir, name, hash_of(dir, name));
     mfs_listing_drop(dir);
+    dir->is_complete = false;
     if (d)
         drop(t, d);
 }
@@ -173,10 +173,12 @@ void mfs_dentry_drop(struct mfs_dentries *t, struct mfs_known *dir, struct bytes
 void mfs_dentries_drop(struct mfs_dentries *t, struct mfs_known *dir)
 {
     mfs_listing_drop(dir);
+    dir->is_complete = false;
     dir->names++; /* it stays until the last name is gone */
     while (!list_is_empty(&dir->dentries))
         drop(t, LIST_ENTRY(dir->dentries.next, struct mfs_dentry, in_dir));
-    unname(t, dir);
+    dir->names--;
+    mfs_known_drop_unused(t->nodes, dir);
 }
 
 /* ---- listings ---- */
@@ -204,6 +206,7 @@ void mfs_listing_set(struct mfs_known *dir, struct bytes bytes)
     if (bytes.len)
         memcpy(l->bytes, bytes.ptr, bytes.len);
     dir->listing = l;
+    dir->is_complete = true;
 }
 
 struct mfs_listing *mfs_listing_use(struct mfs_known *dir)

@@ -54,7 +54,8 @@ void mfs_dentry_drop(struct mfs_dentries *t, struct mfs_known *dir, struct bytes
 /* The same for all names of dir. */
 void mfs_dentries_drop(struct mfs_dentries *t, struct mfs_known *dir);
 
-/* dir's listing is bytes (copied); it counts as long as it is not dropped. */
+/* dir's listing is bytes (copied), all of whose names were set: dir is complete, so what has no dentry is absent. It stays complete
+ * when only the listing is dropped, because what changed was set. */
 void mfs_listing_set(struct mfs_known *dir, struct bytes bytes);
 void mfs_listing_drop(struct mfs_known *dir);
 struct mfs_listing *mfs_listing_use(struct mfs_known *dir); /* NULL: none */

@@ -49,7 +49,8 @@ int mfs_hello_send(struct mfs_call *call, struct err *e)
     struct wr users = wr_of(room, NAMES_BYTES);
     struct wr groups = wr_of(room + NAMES_BYTES, NAMES_BYTES);
     uint32_t features = (o->is_single_user ? MFS_FEATURE_SINGLE_USER : 0) |
-                        (o->is_loose ? MFS_FEATURE_PROMISES : 0);
+                        (o->consistency == MFS_LOOSE ? MFS_FEATURE_PROMISES : 0) |
+                        (o->consistency == MFS_LEASE ? MFS_FEATURE_LEASES : 0);
     if (o->idmap != MFS_IDMAP_NAME) {
         features |= MFS_FEATURE_NUMBERS;
     } else if (!o->is_single_user) {

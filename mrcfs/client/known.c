@@ -29,6 +29,7 @@ int mfs_known_table_init(struct mfs_known_table *t)
     if (!t->buckets)
         return -ENOMEM;
     t->bucket_count = FIRST_BUCKETS;
+    list_init(&t->unused);
     return 0;
 }
 
@@ -36,7 +37,11 @@ void mfs_known_table_fini(struct mfs_known_table *t)
 {
     for (size_t i = 0; i < t->bucket_count; i++) {
         LIST_EACH(&t->buckets[i], it, nx)
-        free(LIST_ENTRY(it, struct mfs_known, link));
+        {
+            struct mfs_known *n = LIST_ENTRY(it, struct mfs_known, link);
+            free(n->target);
+            free(n);
+        }
     }
     free(t->buckets);
     *t = (struct mfs_known_table){ 0 };
@@ -46,8 +51,7 @@ void mfs_known_table_fini(struct mfs_known_table *t)
 static void grow(struct mfs_known_table *t)
 {
     struct mfs_known_table bigger = { .buckets = buckets_new(t->bucket_count * 2),
-                                      .bucket_count = t->bucket_count * 2,
-                                      .count = t->count };
+                                      .bucket_count = t->bucket_count * 2 };
     if (!bigger.buckets)
         return;
     for (size_t i = 0; i < t->bucket_count; i++) {
@@ -59,7 +63,8 @@ static void grow(struct mfs_known_table *t)
         }
     }
     free(t->buckets);
-    *t = bigger;
+    t->buckets = bigger.buckets;
+    t->bucket_count = bigger.bucket_count;
 }
 
 struct mfs_known *mfs_known_find(const struct mfs_known_table *t, uint64_t number)
@@ -73,7 +78,7 @@ struct mfs_known *mfs_known_find(const struct mfs_known_table *t, uint64_t numbe
     return NULL;
 }
 
-struct mfs_known *mfs_known_look_up(struct mfs_known_table *t, uint64_t number)
+struct mfs_known *mfs_known_enter(struct mfs_known_table *t, uint64_t number)
 {
     struct mfs_known *n = mfs_known_find(t, number);
     if (!n) {
@@ -84,11 +89,47 @@ struct mfs_known *mfs_known_look_up(struct mfs_known_table *t, uint64_t number)
             grow(t);
         n->number = number;
         list_init(&n->waiting);
+        list_init(&n->dentries);
         list_push_back(bucket_of(t, number), &n->link);
         t->count++;
     }
-    n->nlookup++;
+    n->server_count++;
     return n;
+}
+
+struct mfs_known *mfs_known_look_up(struct mfs_known_table *t, uint64_t number)
+{
+    struct mfs_known *n = mfs_known_enter(t, number);
+    if (n)
+        n->nlookup++;
+    return n;
+}
+
+void mfs_known_drop_unused(struct mfs_known_table *t, struct mfs_known *n)
+{
+    if (!n || n->nlookup || n->names || n->is_going || !t->buckets)
+        return;
+    if (!link_is_in(&n->unused))
+        list_push_back(&t->unused, &n->unused);
+    if (t->is_freeing)
+        return; /* on_unused has called: it is done when that is */
+    t->is_freeing = true;
+    while (!list_is_empty(&t->unused)) {
+        n = LIST_ENTRY(t->unused.next, struct mfs_known, unused);
+        list_remove(&n->unused);
+        if (n->nlookup || n->names)
+            continue;
+        n->is_going = true;
+        if (t->on_unused)
+            t->on_unused(t->ctx, n);
+        list_remove(&n->link);
+        list_remove(&n->again);
+        list_remove(&n->unused);
+        free(n->target);
+        free(n);
+        t->count--;
+    }
+    t->is_freeing = false;
 }
 
 void mfs_known_forget(struct mfs_known_table *t, uint64_t number, uint64_t nlookup)
@@ -97,12 +138,7 @@ void mfs_known_forget(struct mfs_known_table *t, uint64_t number, uint64_t nlook
     if (!n)
         return;
     n->nlookup -= nlookup < n->nlookup ? nlookup : n->nlookup;
-    if (n->nlookup)
-        return;
-    list_remove(&n->link);
-    list_remove(&n->again);
-    free(n);
-    t->count--;
+    mfs_known_drop_unused(t, n);
 }
 
 bool mfs_known_may_keep_pages(struct mfs_known *n, const struct mfs_attr *a)

@@ -13,10 +13,34 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct mfs_handle;
+struct mfs_listing;
+
 struct mfs_known {
     struct link link;
     uint64_t number;
-    uint64_t nlookup;
+    uint64_t nlookup;      /* times that the kernel was told of it */
+    uint64_t server_count; /* times that the server told of it */
+    unsigned names;        /* dentries.h: that mean it */
+    /* What was granted under lease (lease.h); has_attr false: nothing. */
+    bool has_attr;
+    bool is_held; /* no program at the server can open it for writing unnoticed */
+    struct mfs_attr attr;
+    uint8_t access_known, access_allowed; /* MFS_ACCESS_* that were asked for, and allowed */
+    uint32_t told_count;                  /* of "told" notices */
+    unsigned own_pending;                 /* changes of it by us that are under way */
+    uint32_t own_changes;                 /* begun and ended so far */
+    uint32_t expired_at;                  /* its session's expiries, the last time that it was looked at for one */
+    bool was_opened;                      /* the kernel may have pages of it */
+    char *target;                         /* of a symbolic link */
+    struct mfs_handle *reader;            /* opened.h: for opens that the server isn't asked about */
+    /* Of a directory (dentries.h). */
+    struct link dentries;
+    struct link with_dentries;
+    struct mfs_listing *listing;
+    bool is_complete; /* every name that it has is among the dentries */
+    struct link unused; /* in the table's list of those to be freed */
+    bool is_going;
     /* Shown as the only user's own although it is not: he may write it, or take it out of its
      * directory. */
     bool is_ours;
@@ -59,13 +83,23 @@ struct mfs_known_table {
     struct link *buckets;
     size_t bucket_count; /* a power of two, or 0 */
     size_t count;
+    /* Nobody knows of n any more, it is about to be freed: what belongs to it must go. May be NULL. */
+    void (*on_unused)(void *ctx, struct mfs_known *n);
+    void *ctx;
+    struct link unused; /* one after the other: a tree of names may be deep */
+    bool is_freeing;
 };
 
 MUST int mfs_known_table_init(struct mfs_known_table *t);
 void mfs_known_table_fini(struct mfs_known_table *t);
 struct mfs_known *mfs_known_find(const struct mfs_known_table *t, uint64_t number);
-/* The kernel is being told of number once more. NULL without memory. */
+/* The server told of number once more. Whoever calls it tells the kernel (nlookup), gives it a name, or lets it be forgotten by
+ * mfs_known_drop_unused. NULL without memory. */
+struct mfs_known *mfs_known_enter(struct mfs_known_table *t, uint64_t number);
+/* The same, and the kernel is being told. */
 struct mfs_known *mfs_known_look_up(struct mfs_known_table *t, uint64_t number);
+/* Forgets n (may be NULL) unless the kernel or a name knows it. */
+void mfs_known_drop_unused(struct mfs_known_table *t, struct mfs_known *n);
 /* Not while it has something waiting: an open file keeps it known. */
 void mfs_known_forget(struct mfs_known_table *t, uint64_t number, uint64_t nlookup);
 

@@ -27,6 +27,7 @@ struct mfs_kernel_notice {
     uint64_t node;
     int64_t offset;
     int64_t length;
+    uint64_t serial; /* of the recall that waits for it, 0 = none */
     char *name;
 };
 

@@ -5,6 +5,7 @@
 
 #include "common/sys/clock.h"
 #include "mrcfs/client/client.h"
+#include "mrcfs/client/dentries.h"
 #include "mrcfs/client/session.h"
 
 #include <stdlib.h>
@@ -27,6 +28,8 @@ void mfs_opened_free(struct mfs_opened *f)
     if (!f)
         return;
     list_remove(&f->open);
+    mfs_listing_done(f->listing);
+    buf_fini(&f->gathered);
     free(f->chunk);
     free(f->head);
     free(f);
@@ -72,4 +75,61 @@ bool mfs_opened_head(const struct mfs_session *s, const struct mfs_opened *f, si
     *out = (struct bytes){ f->head + at, (uint32_t)(size < left ? size : left) };
     s->client->stats.cache_hits++;
     return true;
+}
+
+/* ---- readers ---- */
+
+static void handle_close(struct mfs_session *s, struct mfs_handle *h)
+{
+    if (!s->is_detached)
+        mfs_opened_release_unheard(s->client, h->fh, false);
+    s->reader_count--;
+    free(h);
+}
+
+void mfs_handle_drop(struct mfs_session *s, struct mfs_known *n)
+{
+    struct mfs_handle *h = n->reader;
+    n->reader = NULL;
+    n->is_held = false;
+    if (!h)
+        return;
+    h->is_dropped = true;
+    if (!h->users)
+        handle_close(s, h);
+}
+
+bool mfs_opened_keep(struct mfs_session *s, struct mfs_opened *f)
+{
+    struct mfs_known *n = mfs_known_find(&s->nodes, f->node);
+    if (!n || !f->fh || !f->may_be_kept || f->had_locks || !n->is_held || n->reader ||
+        n->own_pending || s->reader_count >= MFS_READERS_MAX || !mfs_lease_is_alive(s->client))
+        return false;
+    struct mfs_handle *h = malloc(sizeof *h);
+    if (!h)
+        return false;
+    *h = (struct mfs_handle){ .fh = f->fh, .uid = f->uid };
+    s->reader_count++;
+    n->reader = h;
+    f->fh = 0;
+    return true;
+}
+
+bool mfs_opened_use_reader(struct mfs_session *s, struct mfs_opened *f, uint32_t uid)
+{
+    struct mfs_known *n = mfs_known_find(&s->nodes, f->node);
+    struct mfs_handle *h = n ? n->reader : NULL;
+    if (!h || h->uid != uid || !mfs_lease_attr(s, n))
+        return false;
+    h->users++;
+    f->reader = h;
+    return true;
+}
+
+void mfs_opened_done_reader(struct mfs_session *s, struct mfs_opened *f)
+{
+    struct mfs_handle *h = f->reader;
+    f->reader = NULL;
+    if (h && --h->users == 0 && h->is_dropped)
+        handle_close(s, h);
 }

@@ -6,6 +6,7 @@
 #include "common/base/attr.h"
 #include "common/base/list.h"
 #include "common/base/wire.h"
+#include "common/sys/buf.h"
 #include "mrcfs/ops.h"
 
 #include <stdbool.h>
@@ -13,13 +14,29 @@
 #include <stdint.h>
 
 struct mfs_call;
+struct mfs_known;
+struct mfs_listing;
 struct mfs_client;
 struct mfs_session;
+
+/* A file handle of the server's that stays open for reading after the file that it was opened for, while its node is held
+ * (lease.h): opens that the server isn't asked about read through it. */
+struct mfs_handle {
+    uint64_t fh;
+    uint32_t uid; /* of whom it was opened for */
+    unsigned users;
+    bool is_dropped; /* ends with the last user */
+};
 
 /* FUSE's handle is its address. */
 struct mfs_opened {
     struct link open; /* in its session's files */
-    uint64_t fh;      /* the server's */
+    uint64_t fh;      /* the server's; 0: the reader's, or of a directory that is read from its listing */
+    struct mfs_handle *reader;
+    struct mfs_listing *listing;
+    size_t listing_at;
+    bool may_be_kept; /* opened for reading only, of a held node */
+    uint32_t uid;
     uint64_t node;
     bool is_written; /* since the last flush */
     bool had_locks;  /* of any kind, asked for through it */
@@ -36,7 +53,26 @@ struct mfs_opened {
     bool is_eof;          /* nothing follows the chunk */
     uint64_t notices;     /* that had come when the chunk was asked for */
     uint64_t last_listed; /* node given to the kernel last */
+    /* What was received from the first entry on, to become the listing. */
+    bool is_gathering;
+    uint32_t gather_changes; /* of the directory when that began */
+    struct buf gathered;
 };
+
+enum { MFS_READERS_MAX = 4096 }; /* handles kept open without a user */
+
+/* The handle to read through. */
+static inline uint64_t mfs_opened_fh(const struct mfs_opened *f)
+{
+    return f->fh || !f->reader ? f->fh : f->reader->fh;
+}
+/* f is being closed, its handle is not needed any more: keeps it as its node's reader if it can. */
+MUST bool mfs_opened_keep(struct mfs_session *s, struct mfs_opened *f);
+/* Opens f through its node's reader. False: there is none for this user. */
+MUST bool mfs_opened_use_reader(struct mfs_session *s, struct mfs_opened *f, uint32_t uid);
+void mfs_opened_done_reader(struct mfs_session *s, struct mfs_opened *f);
+/* n's reader is not to be used any more; n is no longer held. */
+void mfs_handle_drop(struct mfs_session *s, struct mfs_known *n);
 
 /* For the node of call, in its session. NULL without memory. */
 struct mfs_opened *mfs_opened_new(struct mfs_call *call);

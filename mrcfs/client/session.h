@@ -7,6 +7,7 @@
 #include "common/base/list.h"
 #include "common/sys/loop.h"
 #include "mrcfs/client/ahead.h"
+#include "mrcfs/client/dentries.h"
 #include "mrcfs/client/known.h"
 #include "mrcfs/client/rawfuse.h"
 
@@ -30,6 +31,9 @@ struct mfs_session {
     int fd;
     struct loop_fd watch;
     struct mfs_known_table nodes;
+    struct mfs_dentries names;
+    uint32_t expiries; /* of all leases so far */
+    size_t reader_count;
     struct link files; /* struct mfs_opened: the kernel may go without closing them */
     struct link again; /* nodes whose notice is to be repeated */
     struct loop_timer again_timer;

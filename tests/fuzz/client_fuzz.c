@@ -471,7 +471,7 @@ static void set_up(struct world *w)
                                  .own_uid = 1000,
                                  .own_gid = 1000,
                                  .is_single_user = choice & 1,
-                                 .is_loose = choice & 2,
+                                 .consistency = choice & 2 ? MFS_LOOSE : MFS_STRICT,
                                  .on_lost = on_lost,
                                  .ctx = w };
     if (mfs_client_new(&o, &w->client, &e) < 0 ||

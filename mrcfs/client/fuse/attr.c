@@ -58,6 +58,7 @@ static int on_attr(struct mfs_call *call, int rc, struct rd *body)
         if (rc < 0 || !mfs_attr_is_valid(&m.attr))
             return -EPROTO;
     }
+    mfs_lease_changed(call);
     if (rc < 0) {
         mfs_fuse_error(call->req, rc);
         return 0;
@@ -66,18 +67,36 @@ static int on_attr(struct mfs_call *call, int rc, struct rd *body)
     struct mfs_known *n = mfs_known_find(&s->nodes, call->node);
     if (n)
         mfs_coherence_learn(s, n, NULL, &m.attr);
+    if (n && mfs_lease_is_clean(call))
+        mfs_lease_learn_attr(call, n, &m.attr);
     struct stat st;
     mfs_fuse_stat(s, n, &m.attr, &st);
-    fuse_reply_attr(call->req, &st, mfs_fuse_seconds(m.attr.valid_ms));
+    uint32_t valid_ms = m.attr.valid_ms;
+    if (mfs_lease_is_on(s->client))
+        valid_ms = mfs_lease_attr(s, n) ? mfs_lease_left_ms(s->client) : 0;
+    fuse_reply_attr(call->req, &st, mfs_fuse_seconds(valid_ms));
     return 0;
 }
 
 static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+    struct mfs_session *s = mfs_fuse_session(req);
+    const struct mfs_known *n = mfs_known_find(&s->nodes, mfs_session_swap_root(s, ino));
+    const struct mfs_attr *known = mfs_lease_attr(s, n);
+    if (known) {
+        struct stat st;
+        mfs_fuse_stat(s, n, known, &st);
+        s->client->stats.cache_hits++;
+        fuse_reply_attr(req, &st, mfs_fuse_seconds(mfs_lease_left_ms(s->client)));
+        return;
+    }
     struct mfs_call *call = mfs_fuse_begin(req, ino, on_attr);
     if (!call)
         return;
-    struct mfs_getattr_req m = { call->node, fi ? mfs_fuse_opened(fi)->fh : 0 };
+    mfs_lease_ask(call, call->node);
+    /* Leases are of nodes. */
+    bool by_handle = fi && !mfs_lease_is_on(s->client);
+    struct mfs_getattr_req m = { call->node, by_handle ? mfs_fuse_opened(fi)->fh : 0 };
     SEND(getattr, call, &m, 0);
 }
 
@@ -137,6 +156,8 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
         return;
     if (to_set & FUSE_SET_ATTR_SIZE)
         mfs_coherence_count_change(call->session, call->node);
+    mfs_lease_write(call, call->node);
+    mfs_lease_ask(call, call->node);
     struct mfs_setattr_req m = {
         .node = call->node,
         .fh = fi ? mfs_fuse_opened(fi)->fh : 0,
@@ -155,12 +176,38 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
     SEND_CHANGE(setattr, call, call->node, &m, 0);
 }
 
+static int on_access(struct mfs_call *call, int rc, struct rd *body)
+{
+    if (rc == 0 && rd_left(body))
+        return -EPROTO;
+    struct mfs_known *n = mfs_known_find(&call->session->nodes, call->node);
+    bool is_one = !(call->flags & (call->flags - 1)); /* of several it isn't known which was refused */
+    if (n && mfs_lease_is_clean(call) && (rc == 0 || (rc == -EACCES && is_one))) {
+        n->access_known |= (uint8_t)call->flags;
+        if (rc == 0)
+            n->access_allowed |= (uint8_t)call->flags;
+    }
+    mfs_fuse_error(call->req, rc);
+    return 0;
+}
+
+/* Asked only of who checks permissions at the server, where all callers are one user. */
 static void op_access(fuse_req_t req, fuse_ino_t ino, int mask)
 {
-    struct mfs_call *call = mfs_fuse_begin(req, ino, mfs_fuse_done);
+    struct mfs_session *s = mfs_fuse_session(req);
+    const struct mfs_known *n = mfs_known_find(&s->nodes, mfs_session_swap_root(s, ino));
+    int wanted = mask & 7;
+    if (mfs_lease_attr(s, n) && (n->access_known & wanted) == wanted) {
+        s->client->stats.cache_hits++;
+        fuse_reply_err(req, (n->access_allowed & wanted) == wanted ? 0 : EACCES);
+        return;
+    }
+    struct mfs_call *call = mfs_fuse_begin(req, ino, on_access);
     if (!call)
         return;
-    struct mfs_access_req m = { call->node, (uint32_t)mask & 7 };
+    call->flags = (uint32_t)wanted;
+    mfs_lease_ask(call, call->node);
+    struct mfs_access_req m = { call->node, (uint32_t)wanted };
     SEND(access, call, &m, 0);
 }
 
@@ -219,6 +266,7 @@ static int on_setflags(struct mfs_call *call, int rc, struct rd *body)
 {
     if (rc == 0 && rd_left(body))
         return -EPROTO;
+    mfs_lease_changed(call);
     if (rc < 0)
         mfs_fuse_error(call->req, rc);
     else
@@ -247,6 +295,7 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
         SEND(getflags, call, &m, 0);
     } else {
         struct mfs_setflags_req m = { .node = call->node };
+        mfs_lease_write(call, call->node);
         memcpy(&m.iflags, in, sizeof m.iflags);
         SEND(setflags, call, &m, 0);
     }

@@ -36,7 +36,7 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
     if (!call)
         return;
     call->size = size < MFS_DATA_MAX ? size : MFS_DATA_MAX;
-    struct mfs_read_req m = { mfs_fuse_opened(fi)->fh, (uint64_t)offset, (uint32_t)call->size };
+    struct mfs_read_req m = { mfs_opened_fh(mfs_fuse_opened(fi)), (uint64_t)offset, (uint32_t)call->size };
     SEND(read, call, &m, 0);
 }
 
@@ -48,6 +48,7 @@ static int on_write(struct mfs_call *call, int rc, struct rd *body)
         if (rc < 0 || m.written > call->size)
             return -EPROTO;
     }
+    mfs_lease_changed(call);
     if (rc < 0)
         mfs_fuse_error(call->req, rc);
     else
@@ -64,6 +65,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t s
     struct mfs_opened *f = mfs_fuse_opened(fi);
     f->is_written = true;
     mfs_coherence_count_change(call->session, f->node);
+    mfs_lease_write(call, f->node);
     if (fi->writepage) {
         struct mfs_known *n = mfs_known_find(&call->session->nodes, f->node);
         if (n)
@@ -91,6 +93,7 @@ static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
     if (!call)
         return;
     mfs_coherence_count_change(call->session, mfs_fuse_opened(fi)->node);
+    mfs_lease_write(call, mfs_fuse_opened(fi)->node);
     SEND_CHANGE(fallocate, call, mfs_fuse_opened(fi)->node, &m, 0);
 }
 
@@ -119,7 +122,7 @@ static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
     struct mfs_call *call = mfs_fuse_begin(req, ino, on_lseek);
     if (!call)
         return;
-    struct mfs_lseek_req m = { mfs_fuse_opened(fi)->fh, (uint64_t)offset,
+    struct mfs_lseek_req m = { mfs_opened_fh(mfs_fuse_opened(fi)), (uint64_t)offset,
                                whence == SEEK_DATA ? MFS_SEEK_DATA : MFS_SEEK_HOLE };
     SEND(lseek, call, &m, 0);
 }
@@ -132,6 +135,7 @@ static int on_copy(struct mfs_call *call, int rc, struct rd *body)
         if (rc < 0 || m.copied > call->size)
             return -EPROTO;
     }
+    mfs_lease_changed(call);
     if (rc < 0)
         mfs_fuse_error(call->req, rc);
     else
@@ -157,7 +161,8 @@ static void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t offset_i
     struct mfs_opened *to = mfs_fuse_opened(fi_out);
     to->is_written = true;
     mfs_coherence_count_change(call->session, to->node);
-    struct mfs_copy_file_range_req m = { mfs_fuse_opened(fi_in)->fh, (uint64_t)offset_in,
+    mfs_lease_write(call, to->node);
+    struct mfs_copy_file_range_req m = { mfs_opened_fh(mfs_fuse_opened(fi_in)), (uint64_t)offset_in,
                                          to->fh, (uint64_t)offset_out, call->size };
     SEND_CHANGE(copy_file_range, call, to->node, &m, 0);
 }

@@ -3,6 +3,7 @@
 #include "mrcfs/client/fuse/fuse.h"
 
 #include "common/sys/mem.h"
+#include "mrcfs/client/coherence.h"
 #include "mrcfs/client/opened.h"
 
 #include <dirent.h>
@@ -36,6 +37,24 @@ static int on_opendir(struct mfs_call *call, int rc, struct rd *body)
     return 0;
 }
 
+/* Opens a directory whose listing is known under lease. */
+static bool open_listed(struct mfs_call *call)
+{
+    struct mfs_session *s = call->session;
+    struct mfs_opened *f = call->file;
+    struct mfs_known *n = mfs_known_find(&s->nodes, call->node);
+    if (!f || !n || !n->is_complete || !n->listing || n->own_pending ||
+        !mfs_lease_is_alive(s->client))
+        return false;
+    f->listing = mfs_listing_use(n);
+    struct fuse_file_info fi = { .fh = (uintptr_t)f };
+    s->client->stats.cache_hits++;
+    if (fuse_reply_open(call->req, &fi) < 0)
+        mfs_opened_free(f);
+    mfs_call_drop(call);
+    return true;
+}
+
 static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     (void)fi;
@@ -43,6 +62,8 @@ static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
     if (!call)
         return;
     struct mfs_opened *f = call->file = mfs_opened_new(call);
+    if (open_listed(call))
+        return;
     struct mfs_opendir_req m = { call->node };
     struct mfs_caller who = mfs_fuse_caller(req);
     int rc = f ? mfs_send_opendir(call, &who, &m, 0) : -ENOMEM;
@@ -65,11 +86,29 @@ void mfs_fuse_drop_entries(struct mfs_session *s, struct rd r)
         drop_entry(s, &d);
 }
 
+static void note_order(struct mfs_session *s, struct mfs_opened *f, uint64_t node)
+{
+    struct mfs_known *before = mfs_known_find(&s->nodes, f->last_listed);
+    if (before)
+        before->next_listed = node;
+    f->last_listed = node;
+}
+
+/* The entry of a name under lease, whose node was noted when the list came. Without one the kernel is told the name only. */
+static void fill_known(struct mfs_session *s, struct mfs_opened *f, const struct mfs_dirent *d,
+                       struct fuse_entry_param *p)
+{
+    struct mfs_known *n;
+    if (mfs_lease_name(s, mfs_known_find(&s->nodes, f->node), d->name, &n) == 1)
+        mfs_fuse_known_entry(s, n, p);
+}
+
 /* One entry into the kernel's buffer. Returns the room that it needs; more than size: nothing
  * was added. */
 static size_t add_entry(fuse_req_t req, struct mfs_opened *f, const struct mfs_dirent *d,
                         const char *name, char *text, size_t size, bool is_plus)
 {
+    struct mfs_session *s = mfs_fuse_session(req);
     struct fuse_entry_param p = { .attr = { .st_ino = d->ino,
                                             .st_mode = DTTOIF(d->type & 15U) } };
     if (!is_plus)
@@ -77,17 +116,16 @@ static size_t add_entry(fuse_req_t req, struct mfs_opened *f, const struct mfs_d
     size_t need = fuse_add_direntry_plus(req, NULL, 0, name, &p, (off_t)d->next_cookie);
     if (need > size)
         return need;
-    struct mfs_session *s = mfs_fuse_session(req);
-    if (d->has_entry && mfs_fuse_take_entry(s, f->node, &d->entry, &p) < 0)
-        p.ino = 0; /* only the name, then */
-    if (p.ino) {
-        struct mfs_known *before = mfs_known_find(&s->nodes, f->last_listed);
-        if (before)
-            before->next_listed = d->entry.node;
-        f->last_listed = d->entry.node;
+    if (mfs_lease_is_on(s->client)) {
+        fill_known(s, f, d, &p);
+    } else if (d->has_entry) {
+        if (mfs_fuse_take_entry(s, f->node, &d->entry, &p) < 0)
+            p.ino = 0; /* only the name, then */
+        if (p.ino)
+            note_order(s, f, d->entry.node);
+        if (f->notices != s->client->notices)
+            p.attr_timeout = p.entry_timeout = 0; /* something changed since it was read */
     }
-    if (d->has_entry && f->notices != s->client->notices)
-        p.attr_timeout = p.entry_timeout = 0; /* something changed since it was read */
     return fuse_add_direntry_plus(req, text, size, name, &p, (off_t)d->next_cookie);
 }
 
@@ -127,23 +165,109 @@ static void drop_chunk(struct mfs_session *s, struct mfs_opened *f)
     f->chunk_at = f->chunk_end = 0;
 }
 
+/* What was received and not yet given to the kernel. */
+static struct rd rest_of(const struct mfs_opened *f)
+{
+    if (f->listing)
+        return rd_of(f->listing->bytes + f->listing_at, f->listing->len - f->listing_at);
+    return rd_of(f->chunk ? f->chunk + f->chunk_at : NULL, f->chunk_end - f->chunk_at);
+}
+
 static int reply_entries(fuse_req_t req, struct mfs_opened *f, size_t size, bool is_plus)
 {
     char text[DIR_CHUNK_BYTES];
-    struct rd r = rd_of(f->chunk ? f->chunk + f->chunk_at : NULL, f->chunk_end - f->chunk_at);
+    struct rd r = rest_of(f);
     ssize_t len =
         add_entries(req, f, &r, text, size < sizeof text ? size : sizeof text, is_plus);
-    if (len < 0 || (len == 0 && !rd_left(&r) && !f->is_eof))
+    if (len < 0 || (len == 0 && !rd_left(&r) && !f->is_eof && !f->listing))
         return -EPROTO;
-    f->chunk_at = f->chunk_end - rd_left(&r);
     if (len == 0 && rd_left(&r))
         fuse_reply_err(req, EINVAL); /* not even one fits */
     else
         fuse_reply_buf(req, text, (size_t)len);
+    if (f->listing) {
+        f->listing_at = f->listing->len - rd_left(&r);
+        return 0;
+    }
+    f->chunk_at = f->chunk_end - rd_left(&r);
     if (!rd_left(&r)) {
         free(take_ptr(&f->chunk));
         f->chunk_at = f->chunk_end = 0;
     }
+    return 0;
+}
+
+/* ---- lists under lease ---- */
+
+enum { LISTING_MAX = 16 << 20 };
+
+/* Notes what a list says of its names and their nodes, and leaves the list without them in out. *is_whole: all of them are granted. */
+static int learn_list(struct mfs_call *call, struct bytes list, struct wr *out, bool *is_whole)
+{
+    struct mfs_session *s = call->session;
+    struct mfs_opened *f = call->file;
+    struct rd r = rd_of(list.ptr, list.len);
+    bool is_clean = mfs_lease_is_clean(call);
+    *is_whole = is_clean;
+    while (rd_left(&r)) {
+        struct mfs_dirent d;
+        if (mfs_dirent_get(&r, &d) < 0 || !mfs_name_is_valid(d.name) ||
+            (d.has_entry && (!d.entry.node || !mfs_attr_is_valid(&d.entry.attr))))
+            return -EPROTO;
+        struct mfs_known *n = d.has_entry ? mfs_known_enter(&s->nodes, d.entry.node) : NULL;
+        bool is_dots = d.name.ptr[0] == '.' &&
+                       (d.name.len == 1 || (d.name.len == 2 && d.name.ptr[1] == '.'));
+        if (n && is_clean && d.entry.valid_ms && d.entry.attr.valid_ms) {
+            mfs_coherence_learn(s, n, mfs_known_find(&s->nodes, call->node), &d.entry.attr);
+            mfs_lease_learn_name(call, d.name, &d.entry);
+            note_order(s, f, n->number);
+        } else if (!is_dots) {
+            *is_whole = false;
+        }
+        if (d.has_entry && !n)
+            mfs_client_forget(s->client, d.entry.node, 1);
+        mfs_known_drop_unused(&s->nodes, n);
+        d.has_entry = false;
+        mfs_dirent_put(out, &d);
+    }
+    return 0;
+}
+
+/* Appends a list to what was gathered from the first entry on; with the last one it is the directory's listing. */
+static void gather(struct mfs_call *call, struct bytes list, bool is_whole, bool is_eof)
+{
+    struct mfs_opened *f = call->file;
+    struct mfs_known *dir = mfs_known_find(&call->session->nodes, call->node);
+    if (!f->is_gathering)
+        return;
+    if (!is_whole || !dir || dir->own_changes != f->gather_changes ||
+        buf_append(&f->gathered, list.ptr, list.len) < 0) {
+        f->is_gathering = false;
+        buf_fini(&f->gathered);
+    } else if (is_eof) {
+        f->is_gathering = false;
+        mfs_listing_set(
+            dir, (struct bytes){ buf_at(&f->gathered), (uint32_t)buf_len(&f->gathered) });
+        buf_fini(&f->gathered);
+    }
+}
+
+static int take_list(struct mfs_call *call, const struct mfs_readdir_rep *m)
+{
+    struct mfs_opened *f = call->file;
+    if (!mfs_lease_is_on(call->client)) {
+        if (m->entries.len)
+            memcpy(f->chunk, m->entries.ptr, m->entries.len);
+        f->chunk_end = m->entries.len;
+        return 0;
+    }
+    bool is_whole;
+    struct wr w = wr_of(f->chunk, m->entries.len);
+    int rc = learn_list(call, m->entries, &w, &is_whole);
+    if (rc < 0)
+        return rc;
+    f->chunk_end = wr_len(&w);
+    gather(call, (struct bytes){ f->chunk, (uint32_t)f->chunk_end }, is_whole, m->is_eof);
     return 0;
 }
 
@@ -155,36 +279,124 @@ static int on_readdir(struct mfs_call *call, int rc, struct rd *body)
         rc = mfs_readdir_rep_get(body, &m);
         if (rc < 0 || m.entries.len > DIR_CHUNK_BYTES)
             return -EPROTO;
+        f->chunk_at = f->chunk_end = 0;
         f->chunk = m.entries.len ? malloc(m.entries.len) : NULL;
         if (m.entries.len && !f->chunk)
             rc = -ENOMEM;
+        else if (take_list(call, &m) < 0)
+            return -EPROTO;
     }
     if (rc < 0) {
         mfs_fuse_error(call->req, rc);
         return 0;
     }
-    if (m.entries.len)
-        memcpy(f->chunk, m.entries.ptr, m.entries.len);
-    f->chunk_at = 0;
-    f->chunk_end = m.entries.len;
     f->is_eof = m.is_eof;
     return reply_entries(call->req, f, call->size, call->is_plus);
+}
+
+static void send_readdir(struct mfs_call *call, uint64_t offset)
+{
+    struct mfs_opened *f = call->file;
+    mfs_lease_ask(call, call->node);
+    if (offset == 0 && mfs_lease_is_on(call->client)) {
+        const struct mfs_known *dir = mfs_known_find(&call->session->nodes, call->node);
+        buf_fini(&f->gathered);
+        buf_init(&f->gathered, LISTING_MAX);
+        f->is_gathering = dir != NULL;
+        f->gather_changes = dir ? dir->own_changes : 0;
+    }
+    bool is_plus = call->is_plus || mfs_lease_is_on(call->client);
+    struct mfs_readdir_req m = { f->fh, offset, DIR_CHUNK_BYTES, is_plus };
+    SEND(readdir, call, &m, 0);
+}
+
+/* A directory that was opened from its listing is to be read anew, and must be opened for that. */
+static int on_reopened(struct mfs_call *call, int rc, struct rd *body)
+{
+    struct mfs_opened *f = call->file;
+    struct mfs_opendir_rep m = { 0 };
+    if (rc == 0 && (mfs_opendir_rep_get(body, &m) < 0 || !m.fh))
+        return -EPROTO;
+    struct mfs_call *next = rc == 0 ? mfs_call_new(call->client, on_readdir) : NULL;
+    if (!next) {
+        if (m.fh)
+            mfs_opened_release_unheard(call->client, m.fh, true);
+        mfs_fuse_error(call->req, rc < 0 ? rc : -ENOMEM);
+        return 0;
+    }
+    if (f->fh)
+        mfs_opened_release_unheard(call->client, m.fh, true);
+    else
+        f->fh = m.fh;
+    mfs_listing_done(f->listing);
+    f->listing = NULL;
+    next->session = call->session;
+    next->req = call->req;
+    next->node = call->node;
+    next->pid = call->pid;
+    next->file = f;
+    next->size = call->size;
+    next->is_plus = call->is_plus;
+    send_readdir(next, 0);
+    return 0;
+}
+
+static void reopen(fuse_req_t req, fuse_ino_t ino, struct mfs_opened *f, size_t size,
+                   bool is_plus)
+{
+    struct mfs_call *call = mfs_fuse_begin(req, ino, on_reopened);
+    if (!call)
+        return;
+    call->file = f;
+    call->size = size;
+    call->is_plus = is_plus;
+    struct mfs_opendir_req m = { call->node };
+    SEND(opendir, call, &m, 0);
+}
+
+/* Puts f at offset in its listing. False: the listing is not the one any more that the directory has. */
+static bool seek_listing(struct mfs_session *s, struct mfs_opened *f, uint64_t offset)
+{
+    struct mfs_known *dir = mfs_known_find(&s->nodes, f->node);
+    f->listing_at = 0;
+    f->cookie = offset;
+    if (offset == 0) {
+        if (!dir || !dir->listing || dir->own_pending || !mfs_lease_is_alive(s->client))
+            return false;
+        struct mfs_listing *now = mfs_listing_use(dir);
+        mfs_listing_done(f->listing);
+        f->listing = now;
+        return true;
+    }
+    struct rd r = rest_of(f);
+    struct mfs_dirent d;
+    while (rd_left(&r) && mfs_dirent_get(&r, &d) == 0 && d.next_cookie != offset)
+        continue;
+    f->listing_at = f->listing->len - rd_left(&r);
+    return true;
 }
 
 static void read_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                      struct fuse_file_info *fi, bool is_plus)
 {
     struct mfs_opened *f = mfs_fuse_opened(fi);
+    struct mfs_session *s = mfs_fuse_session(req);
     bool is_next = offset != 0 && (uint64_t)offset == f->cookie;
-    if (is_next && (f->chunk_at < f->chunk_end || f->is_eof)) {
-        mfs_fuse_session(req)->client->stats.cache_hits++;
+    if (f->listing && !is_next && !seek_listing(s, f, (uint64_t)offset)) {
+        reopen(req, ino, f, size, is_plus);
+        return;
+    }
+    if (f->listing || (is_next && (f->chunk_at < f->chunk_end || f->is_eof))) {
+        s->client->stats.cache_hits++;
         if (reply_entries(req, f, size, is_plus) < 0)
             fuse_reply_err(req, EIO);
         return;
     }
-    drop_chunk(mfs_fuse_session(req), f);
+    drop_chunk(s, f);
+    if (!is_next)
+        f->is_gathering = false;
     f->cookie = (uint64_t)offset;
-    f->notices = mfs_fuse_session(req)->client->notices;
+    f->notices = s->client->notices;
     f->is_eof = false;
     struct mfs_call *call = mfs_fuse_begin(req, ino, on_readdir);
     if (!call)
@@ -192,8 +404,7 @@ static void read_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
     call->file = f;
     call->size = size;
     call->is_plus = is_plus;
-    struct mfs_readdir_req m = { f->fh, (uint64_t)offset, DIR_CHUNK_BYTES, is_plus };
-    SEND(readdir, call, &m, 0);
+    send_readdir(call, (uint64_t)offset);
 }
 
 static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
@@ -213,6 +424,11 @@ static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info 
     struct mfs_session *s = mfs_fuse_session(req);
     struct mfs_opened *f = mfs_fuse_opened(fi);
     drop_chunk(s, f); /* before the request may be answered and gone */
+    if (!f->fh) {
+        fuse_reply_err(req, 0);
+        mfs_opened_free(f);
+        return;
+    }
     struct mfs_call *call = mfs_fuse_begin(req, ino, mfs_fuse_done);
     if (call) {
         struct mfs_releasedir_req m = { f->fh };
@@ -228,7 +444,12 @@ static void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int is_data_only,
     if (!call)
         return;
     struct mfs_fsyncdir_req m = { mfs_fuse_opened(fi)->fh, is_data_only != 0 };
-    SEND(fsyncdir, call, &m, 0);
+    if (m.fh) {
+        SEND(fsyncdir, call, &m, 0);
+    } else { /* without a handle: more than was asked for */
+        struct mfs_syncfs_req all = { call->node };
+        SEND(syncfs, call, &all, 0);
+    }
 }
 
 void mfs_fuse_dir(struct fuse_lowlevel_ops *ops)

@@ -7,6 +7,8 @@
 #include "mrcfs/client/coherence.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/sysmacros.h>
 
 int mfs_fuse_take_entry(struct mfs_session *s, uint64_t parent, const struct mfs_entry *e,
@@ -29,15 +31,42 @@ int mfs_fuse_take_entry(struct mfs_session *s, uint64_t parent, const struct mfs
         .entry_timeout = mfs_fuse_seconds(e->valid_ms),
     };
     mfs_fuse_stat(s, n, &e->attr, &p->attr);
+    if (mfs_lease_is_on(s->client)) {
+        /* Names are asked of us; an invalidation could pass the first answer about a node. */
+        bool is_granted = e->attr.valid_ms && n->nlookup > 1;
+        p->entry_timeout = 0;
+        p->attr_timeout = is_granted ? mfs_fuse_seconds(mfs_lease_left_ms(s->client)) : 0;
+    }
     return 0;
 }
+
+void mfs_fuse_known_entry(struct mfs_session *s, struct mfs_known *n,
+                          struct fuse_entry_param *p)
+{
+    n->nlookup++;
+    *p = (struct fuse_entry_param){
+        .ino = mfs_session_swap_root(s, n->number),
+        .attr_timeout = n->nlookup > 1 ? mfs_fuse_seconds(mfs_lease_left_ms(s->client)) : 0,
+    };
+    mfs_fuse_stat(s, n, &n->attr, &p->attr);
+}
+
 
 void mfs_fuse_forget(struct mfs_session *s, uint64_t node, uint64_t nlookup)
 {
     if (node == s->root)
         return;
     mfs_known_forget(&s->nodes, node, nlookup);
-    mfs_client_forget(s->client, node, nlookup);
+}
+
+/* What an answer says of call->name in its directory. */
+static void learn_name(struct mfs_call *call, const struct mfs_entry *e)
+{
+    struct mfs_known *dir = mfs_known_find(&call->session->nodes, call->node);
+    if (call->op != MFS_OP_lookup && dir)
+        mfs_listing_drop(dir);
+    if (call->name)
+        mfs_lease_learn_name(call, bytes_of(call->name), e);
 }
 
 /* lookup, mknod, mkdir, symlink and link answer alike. */
@@ -49,16 +78,24 @@ static int on_entry(struct mfs_call *call, int rc, struct rd *body)
         rc = mfs_lookup_rep_get(body, &m);
         if (rc < 0)
             return rc;
-        if (!m.entry.node && call->op == MFS_OP_lookup) { /* known to be absent */
-            p = (struct fuse_entry_param){ .entry_timeout =
-                                               mfs_fuse_seconds(m.entry.valid_ms) };
-            fuse_reply_entry(call->req, &p);
-            return 0;
-        }
+    }
+    mfs_lease_changed(call);
+    if (rc == 0 && !m.entry.node && call->op == MFS_OP_lookup) { /* known to be absent */
+        learn_name(call, &m.entry);
+        bool is_believed = call->client->opts.consistency == MFS_LOOSE;
+        p = (struct fuse_entry_param){
+            .entry_timeout = is_believed ? mfs_fuse_seconds(m.entry.valid_ms) : 0
+        };
+        fuse_reply_entry(call->req, &p);
+        return 0;
+    }
+    if (rc == 0) {
         rc = mfs_fuse_take_entry(call->session, call->node, &m.entry, &p);
         if (rc == -EPROTO)
             return rc;
     }
+    if (rc == 0)
+        learn_name(call, &m.entry);
     if (rc < 0)
         mfs_fuse_error(call->req, rc);
     else if (fuse_reply_entry(call->req, &p) < 0)
@@ -66,11 +103,37 @@ static int on_entry(struct mfs_call *call, int rc, struct rd *body)
     return 0;
 }
 
+/* Answers a lookup by what is known under lease. */
+static bool look_up_known(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    struct mfs_session *s = mfs_fuse_session(req);
+    struct mfs_known *dir = mfs_known_find(&s->nodes, mfs_session_swap_root(s, parent));
+    struct mfs_known *n;
+    int rc = mfs_lease_name(s, dir, bytes_of(name), &n);
+    if (rc < 0)
+        return false;
+    struct fuse_entry_param p = { 0 };
+    s->client->stats.cache_hits++;
+    if (rc == 0) {
+        fuse_reply_err(req, ENOENT);
+        return true;
+    }
+    uint64_t node = n->number;
+    mfs_fuse_known_entry(s, n, &p);
+    if (fuse_reply_entry(req, &p) < 0)
+        mfs_fuse_forget(s, node, 1);
+    return true;
+}
+
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
+    if (look_up_known(req, parent, name))
+        return;
     struct mfs_call *call = mfs_fuse_begin(req, parent, on_entry);
     if (!call)
         return;
+    call->name = strdup(name);
+    mfs_lease_ask(call, call->node);
     struct mfs_lookup_req m = { call->node, bytes_of(name) };
     SEND(lookup, call, &m, m.name.len);
 }
@@ -96,6 +159,9 @@ static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
     struct mfs_call *call = mfs_fuse_begin(req, parent, on_entry);
     if (!call)
         return;
+    call->name = strdup(name);
+    mfs_lease_change(call, call->node);
+    mfs_lease_ask(call, call->node);
     struct mfs_mknod_req m = { call->node,  bytes_of(name), mode, fuse_req_ctx(req)->umask,
                                major(rdev), minor(rdev) };
     if (mode & S_ISGID)
@@ -109,6 +175,9 @@ static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
     struct mfs_call *call = mfs_fuse_begin(req, parent, on_entry);
     if (!call)
         return;
+    call->name = strdup(name);
+    mfs_lease_change(call, call->node);
+    mfs_lease_ask(call, call->node);
     struct mfs_mkdir_req m = { call->node, bytes_of(name), mode, fuse_req_ctx(req)->umask };
     SEND(mkdir, call, &m, m.name.len);
 }
@@ -118,6 +187,9 @@ static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, co
     struct mfs_call *call = mfs_fuse_begin(req, parent, on_entry);
     if (!call)
         return;
+    call->name = strdup(name);
+    mfs_lease_change(call, call->node);
+    mfs_lease_ask(call, call->node);
     struct mfs_symlink_req m = { call->node, bytes_of(name), bytes_of(target) };
     SEND(symlink, call, &m, m.name.len + m.target.len);
 }
@@ -127,14 +199,68 @@ static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const cha
     struct mfs_call *call = mfs_fuse_begin(req, parent, on_entry);
     if (!call)
         return;
+    call->name = strdup(name);
+    mfs_lease_change(call, call->node);
+    mfs_lease_change(call, mfs_session_swap_root(call->session, ino));
+    mfs_lease_ask(call, call->node);
     struct mfs_link_req m = { mfs_session_swap_root(call->session, ino), call->node,
                               bytes_of(name) };
     SEND(link, call, &m, m.new_name.len);
 }
 
+/* What name in dir means after a change by us; node NULL: nothing. is_sure false: not known. */
+static void set_name(struct mfs_session *s, uint64_t dir, const char *name, struct mfs_known *node,
+                     bool is_sure)
+{
+    struct mfs_known *d = mfs_known_find(&s->nodes, dir);
+    if (!d || !name)
+        return;
+    mfs_listing_drop(d);
+    if (is_sure)
+        mfs_dentry_set(&s->names, d, bytes_of(name), node);
+    else
+        mfs_dentry_drop(&s->names, d, bytes_of(name));
+}
+
+/* unlink and rmdir answer alike. */
+static int on_removed(struct mfs_call *call, int rc, struct rd *body)
+{
+    if (rc == 0 && rd_left(body))
+        return -EPROTO;
+    mfs_lease_changed(call);
+    if (mfs_lease_is_on(call->client))
+        set_name(call->session, call->node, call->name, NULL,
+                 rc == 0 && mfs_lease_is_clean(call));
+    mfs_fuse_error(call->req, rc);
+    return 0;
+}
+
+/* The call changes the file that name in dir is known to be. */
+static void change_named(struct mfs_call *call, uint64_t dir, const char *name)
+{
+    struct mfs_session *s = call->session;
+    const struct mfs_known *d = mfs_known_find(&s->nodes, dir);
+    const struct mfs_dentry *is =
+        d && mfs_lease_is_on(s->client) ? mfs_dentry_find(&s->names, d, bytes_of(name)) : NULL;
+    if (is && is->node)
+        mfs_lease_change(call, is->node->number);
+}
+
+static struct mfs_call *begin_remove(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    struct mfs_call *call = mfs_fuse_begin(req, parent, on_removed);
+    if (!call)
+        return NULL;
+    call->name = strdup(name);
+    mfs_lease_change(call, call->node);
+    change_named(call, call->node, name);
+    mfs_lease_ask(call, call->node);
+    return call;
+}
+
 static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    struct mfs_call *call = mfs_fuse_begin(req, parent, mfs_fuse_done);
+    struct mfs_call *call = begin_remove(req, parent, name);
     if (!call)
         return;
     struct mfs_unlink_req m = { call->node, bytes_of(name) };
@@ -143,21 +269,55 @@ static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    struct mfs_call *call = mfs_fuse_begin(req, parent, mfs_fuse_done);
+    struct mfs_call *call = begin_remove(req, parent, name);
     if (!call)
         return;
     struct mfs_rmdir_req m = { call->node, bytes_of(name) };
     SEND(rmdir, call, &m, m.name.len);
 }
 
+static int on_renamed(struct mfs_call *call, int rc, struct rd *body)
+{
+    if (rc == 0 && rd_left(body))
+        return -EPROTO;
+    struct mfs_session *s = call->session;
+    mfs_lease_changed(call);
+    if (mfs_lease_is_on(call->client)) {
+        struct mfs_known *from = mfs_known_find(&s->nodes, call->node);
+        const struct mfs_dentry *was =
+            from && call->name ? mfs_dentry_find(&s->names, from, bytes_of(call->name)) : NULL;
+        struct mfs_known *moved = was ? was->node : NULL;
+        /* flags: an exchange, say: the old name means something still. */
+        bool is_sure = rc == 0 && mfs_lease_is_clean(call) && !call->flags;
+        if (moved)
+            moved->names++; /* it keeps its place in between */
+        set_name(s, call->node, call->name, NULL, is_sure);
+        set_name(s, call->new_node, call->new_name, moved, is_sure && moved);
+        if (moved)
+            moved->names--;
+        mfs_known_drop_unused(&s->nodes, moved);
+    }
+    mfs_fuse_error(call->req, rc);
+    return 0;
+}
+
 static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to,
                       const char *new_name, unsigned flags)
 {
-    struct mfs_call *call = mfs_fuse_begin(req, parent, mfs_fuse_done);
+    struct mfs_call *call = mfs_fuse_begin(req, parent, on_renamed);
     if (!call)
         return;
-    struct mfs_rename_req m = { call->node, bytes_of(name),
-                                mfs_session_swap_root(call->session, to), bytes_of(new_name),
+    call->name = strdup(name);
+    call->new_name = strdup(new_name);
+    call->new_node = mfs_session_swap_root(call->session, to);
+    call->flags = mfs_rename_from_host(flags) & ~(uint32_t)MFS_RENAME_NOREPLACE;
+    mfs_lease_change(call, call->node);
+    if (call->new_node != call->node)
+        mfs_lease_change(call, call->new_node);
+    change_named(call, call->node, name);
+    change_named(call, call->new_node, new_name);
+    mfs_lease_ask(call, call->node);
+    struct mfs_rename_req m = { call->node, bytes_of(name), call->new_node, bytes_of(new_name),
                                 mfs_rename_from_host(flags) };
     SEND(rename, call, &m, m.name.len + m.new_name.len);
 }
@@ -171,15 +331,26 @@ static int on_readlink(struct mfs_call *call, int rc, struct rd *body)
         if (rc < 0 || m.target.len == 0 || bytes_to_text(m.target, text, sizeof text) < 0)
             return -EPROTO;
     }
-    if (rc < 0)
+    if (rc < 0) {
         mfs_fuse_error(call->req, rc);
-    else
-        fuse_reply_readlink(call->req, text);
+        return 0;
+    }
+    struct mfs_known *n = mfs_known_find(&call->session->nodes, call->node);
+    if (n && !n->target && mfs_lease_is_on(call->client))
+        n->target = strdup(text); /* a link's target never changes */
+    fuse_reply_readlink(call->req, text);
     return 0;
 }
 
 static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 {
+    struct mfs_session *s = mfs_fuse_session(req);
+    const struct mfs_known *n = mfs_known_find(&s->nodes, mfs_session_swap_root(s, ino));
+    if (n && n->target) {
+        s->client->stats.cache_hits++;
+        fuse_reply_readlink(req, n->target);
+        return;
+    }
     struct mfs_call *call = mfs_fuse_begin(req, ino, on_readlink);
     if (!call)
         return;

@@ -44,7 +44,7 @@ static int on_getlk(struct mfs_call *call, int rc, struct rd *body)
 
 static void op_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *l)
 {
-    struct mfs_getlk_req m = { .fh = mfs_fuse_opened(fi)->fh,
+    struct mfs_getlk_req m = { .fh = mfs_opened_fh(mfs_fuse_opened(fi)),
                                .owner = fi->lock_owner,
                                .start = (uint64_t)l->l_start,
                                .end = lock_end(l),
@@ -76,8 +76,11 @@ static int on_locked(struct mfs_call *call, int rc, struct rd *body)
 {
     struct mfs_session *s = call->session;
     struct mfs_known *n = mfs_known_find(&s->nodes, call->node);
-    if (rc == 0 && s->client->opts.is_loose && n && call->flags != MFS_LOCK_UN) {
+    bool is_believed = s->client->opts.consistency == MFS_LOOSE ||
+                       (mfs_lease_is_on(s->client) && n && !n->is_held);
+    if (rc == 0 && is_believed && n && call->flags != MFS_LOCK_UN) {
         n->changes++;
+        n->has_attr = false;
         mfs_coherence_distrust(s, call->node);
     }
     return mfs_fuse_done(call, rc, body);
@@ -106,6 +109,54 @@ static void send_lock(const struct lock_request *k)
     SEND(setlk, call, &m, 0);
 }
 
+static void start_lock(const struct lock_request *k);
+
+static int on_opened_for_lock(struct mfs_call *call, int rc, struct rd *body)
+{
+    struct lock_request *k = call->file;
+    struct mfs_opened *f = mfs_fuse_opened(&k->fi);
+    struct mfs_open_rep m = { 0 };
+    if (rc == 0 && (mfs_open_rep_get(body, &m) < 0 || !m.fh))
+        return -EPROTO;
+    if (rc < 0) {
+        mfs_fuse_error(k->req, rc);
+    } else if (f->fh) { /* two locks at a time */
+        mfs_opened_release_unheard(call->client, m.fh, false);
+        start_lock(k);
+    } else {
+        f->fh = m.fh;
+        mfs_opened_done_reader(call->session, f);
+        start_lock(k);
+    }
+    free(k);
+    return 0;
+}
+
+/* Locks belong to a handle of the file's own, which one that was opened without asking the server has not. */
+static void open_for_lock(const struct lock_request *k)
+{
+    struct mfs_session *s = mfs_fuse_session(k->req);
+    struct mfs_call *call = mfs_call_new(s->client, on_opened_for_lock);
+    struct lock_request *kept = call ? malloc(sizeof *kept) : NULL;
+    struct mfs_caller who = mfs_fuse_caller(k->req);
+    if (!kept) {
+        mfs_call_drop(call);
+        fuse_reply_err(k->req, ENOLCK);
+        return;
+    }
+    *kept = *k;
+    call->session = s;
+    call->file = kept;
+    call->node = mfs_fuse_opened(&k->fi)->node;
+    struct mfs_open_req m = { call->node, MFS_O_RDONLY };
+    int rc = mfs_send_open(call, &who, &m, 0);
+    if (rc < 0) {
+        mfs_fuse_error(k->req, rc);
+        mfs_call_drop(call);
+        free(kept);
+    }
+}
+
 static void start_lock(const struct lock_request *k)
 {
     struct mfs_opened *f = mfs_fuse_opened(&k->fi);
@@ -114,6 +165,10 @@ static void start_lock(const struct lock_request *k)
         f->had_locks = true;
         if (n && !k->is_flock)
             n->had_locks = true;
+    }
+    if (!f->fh) {
+        open_for_lock(k);
+        return;
     }
     struct lock_request *kept = n && n->closing ? malloc(sizeof *kept) : NULL;
     if (!kept) {

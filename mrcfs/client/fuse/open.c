@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 
 /* How the kernel shall treat the file's pages; a are its attributes at this open. */
@@ -21,6 +22,10 @@ static void set_caching(struct mfs_session *s, uint64_t node, const struct mfs_a
 {
     struct mfs_known *n = mfs_known_find(&s->nodes, node);
     fi->keep_cache = n && mfs_known_may_keep_pages(n, a);
+    if (n && a->valid_ms && mfs_lease_is_on(s->client))
+        n->has_stamp = true; /* what changes from now on is recalled */
+    if (n)
+        n->was_opened = true;
     /* Kernels before 6.6 refuse to map such a file shared; what is only written can't be. */
     bool may_bypass = mfs_raw_may_map_direct(&s->init) || (host_flags & O_ACCMODE) == O_WRONLY;
     fi->direct_io = (host_flags & (O_APPEND | O_DIRECT)) != 0 && may_bypass;
@@ -35,9 +40,14 @@ static void finish_open(struct mfs_call *call, const struct mfs_open_rep *m)
     f->fh = m->fh;
     set_caching(s, call->node, &m->attr, (int)call->flags, &fi);
     /* Who opens a file sees it as it is, also before a notice of the change has come. */
-    const struct mfs_known *n = mfs_known_find(&s->nodes, call->node);
-    if (s->client->opts.is_loose && n && mfs_coherence_is_outdated(n, &m->attr))
+    struct mfs_known *n = mfs_known_find(&s->nodes, call->node);
+    if (s->client->opts.consistency != MFS_STRICT && n &&
+        mfs_coherence_is_outdated(n, &m->attr))
         mfs_coherence_distrust(s, call->node);
+    if (n && mfs_lease_is_clean(call)) {
+        mfs_lease_learn_attr(call, n, &m->attr);
+        n->is_held = n->has_attr && m->attr.flags & MFS_ATTR_HELD;
+    }
     mfs_opened_keep_head(f, m);
     if (fuse_reply_open(call->req, &fi) < 0) {
         mfs_opened_free(f);
@@ -47,6 +57,7 @@ static void finish_open(struct mfs_call *call, const struct mfs_open_rep *m)
 
 void mfs_session_answer_open(struct mfs_call *call, int rc, const struct mfs_open_rep *m)
 {
+    mfs_lease_changed(call);
     if (rc < 0) {
         mfs_opened_free(call->file);
         mfs_fuse_error(call->req, rc);
@@ -67,6 +78,23 @@ static int on_open(struct mfs_call *call, int rc, struct rd *body)
     return 0;
 }
 
+/* Opens for reading without asking the server, under lease. */
+static bool open_known(struct mfs_call *call, const struct mfs_caller *who)
+{
+    struct mfs_session *s = call->session;
+    struct mfs_opened *f = call->file;
+    if (!mfs_opened_use_reader(s, f, who->uid))
+        return false;
+    struct fuse_file_info fi = { .fh = (uintptr_t)f, .keep_cache = true };
+    s->client->stats.cache_hits++;
+    if (fuse_reply_open(call->req, &fi) < 0) {
+        mfs_opened_done_reader(s, f);
+        mfs_opened_free(f);
+    }
+    mfs_call_drop(call);
+    return true;
+}
+
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct mfs_call *call = mfs_fuse_begin(req, ino, on_open);
@@ -76,13 +104,23 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     struct mfs_opened *f = call->file = mfs_opened_new(call);
     call->flags = (uint32_t)fi->flags;
     struct mfs_open_req m = { call->node, mfs_oflags_from_host(fi->flags) };
-    const struct mfs_known *known = mfs_known_find(&s->nodes, call->node);
-    if (f && known)
-        f->changes = known->changes;
+    struct mfs_known *known = mfs_known_find(&s->nodes, call->node);
     struct mfs_caller who =
         fi->flags & O_TRUNC ? mfs_fuse_caller_of(req, call->node) : mfs_fuse_caller(req);
     bool is_read = (fi->flags & (O_ACCMODE | O_TRUNC | O_APPEND | O_DIRECT)) == O_RDONLY;
-    if (f && is_read && call->client->opts.is_loose) {
+    if (f && known) {
+        f->changes = known->changes;
+        f->may_be_kept = is_read;
+        f->uid = who.uid;
+    }
+    if (f && is_read && open_known(call, &who))
+        return;
+    if (fi->flags & O_TRUNC)
+        mfs_lease_write(call, call->node);
+    if (known && (fi->flags & O_ACCMODE) != O_RDONLY)
+        mfs_handle_drop(s, known);
+    mfs_lease_ask(call, call->node);
+    if (f && is_read && call->client->opts.consistency != MFS_STRICT) {
         uint64_t node = call->node;
         if (!known || !known->has_stamp)
             m.oflags |= MFS_O_HEAD;
@@ -105,11 +143,18 @@ int mfs_fuse_take_created(struct mfs_call *call, struct rd *body, struct mfs_cre
     int rc = mfs_create_rep_get(body, m);
     if (rc < 0 || !m->fh || !S_ISREG(m->entry.attr.mode))
         return -EPROTO;
+    mfs_lease_changed(call);
     rc = mfs_fuse_take_entry(s, call->node, &m->entry, p);
     if (rc == -ENOMEM)
         mfs_opened_release_unheard(s->client, m->fh, false);
     if (rc < 0)
         return rc;
+    if (call->name) {
+        struct mfs_known *dir = mfs_known_find(&s->nodes, call->node);
+        if (dir)
+            mfs_listing_drop(dir);
+        mfs_lease_learn_name(call, bytes_of(call->name), &m->entry);
+    }
     f->fh = m->fh;
     f->node = m->entry.node;
     *fi = (struct fuse_file_info){ .fh = (uintptr_t)f };
@@ -134,6 +179,7 @@ static int on_create(struct mfs_call *call, int rc, struct rd *body)
         if (rc == -EPROTO)
             return rc;
     }
+    mfs_lease_changed(call);
     if (rc < 0) {
         mfs_opened_free(call->file);
         mfs_fuse_error(call->req, rc);
@@ -151,6 +197,16 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
         return;
     struct mfs_opened *f = call->file = mfs_opened_new(call);
     call->flags = (uint32_t)fi->flags;
+    call->name = strdup(name);
+    mfs_lease_change(call, call->node);
+    if (fi->flags & O_TRUNC) {
+        const struct mfs_known *dir = mfs_known_find(&call->session->nodes, call->node);
+        const struct mfs_dentry *d =
+            dir ? mfs_dentry_find(&call->session->names, dir, bytes_of(name)) : NULL;
+        if (d && d->node)
+            mfs_lease_write(call, d->node->number);
+    }
+    mfs_lease_ask(call, call->node);
     struct mfs_create_req m = { call->node, bytes_of(name), mode, fuse_req_ctx(req)->umask,
                                 mfs_oflags_from_host(fi->flags) };
     struct mfs_caller who =
@@ -198,6 +254,15 @@ static int on_release(struct mfs_call *call, int rc, struct rd *body)
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct mfs_opened *f = mfs_fuse_opened(fi);
+    struct mfs_session *s = mfs_fuse_session(req);
+    bool is_kept = mfs_opened_keep(s, f);
+    if (f->reader)
+        mfs_opened_done_reader(s, f);
+    if (is_kept || !f->fh) { /* the server need not know */
+        fuse_reply_err(req, 0);
+        mfs_opened_free(f);
+        return;
+    }
     struct mfs_call *call = mfs_fuse_begin(req, ino, on_release);
     if (call) {
         struct mfs_known *n = mfs_known_find(&call->session->nodes, f->node);
@@ -219,7 +284,7 @@ static void op_fsync(fuse_req_t req, fuse_ino_t ino, int is_data_only,
     struct mfs_call *call = mfs_fuse_begin(req, ino, mfs_fuse_done);
     if (!call)
         return;
-    struct mfs_fsync_req m = { mfs_fuse_opened(fi)->fh, is_data_only != 0 };
+    struct mfs_fsync_req m = { mfs_opened_fh(mfs_fuse_opened(fi)), is_data_only != 0 };
     SEND(fsync, call, &m, 0);
 }
 

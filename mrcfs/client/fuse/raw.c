@@ -31,6 +31,7 @@ static int on_tmpfile(struct mfs_call *call, int rc, struct rd *body)
         if (rc == -EPROTO)
             return rc;
     }
+    mfs_lease_changed(call);
     if (rc < 0) {
         mfs_opened_free(call->file);
         raw_reply(call, NULL, 0, &rc);

@@ -70,6 +70,7 @@ void mfs_fuse_sent(struct mfs_call *call, int rc)
 {
     if (rc < 0) {
         mfs_fuse_error(call->req, rc);
+        mfs_lease_changed(call);
         mfs_call_drop(call);
         return;
     }
@@ -80,6 +81,7 @@ int mfs_fuse_done(struct mfs_call *call, int rc, struct rd *body)
 {
     if (rc == 0 && rd_left(body))
         return -EPROTO;
+    mfs_lease_changed(call);
     mfs_fuse_error(call->req, rc);
     return 0;
 }
@@ -154,6 +156,7 @@ static int on_abandoned(struct mfs_call *call, int rc, struct rd *body)
     struct mfs_open_rep opened = { 0 };
     struct mfs_opendir_rep dir = { 0 };
     struct mfs_readdir_rep list = { 0 };
+    mfs_lease_changed(call);
     if (rc < 0)
         return 0;
     switch (call->op) {
@@ -174,6 +177,14 @@ static int on_abandoned(struct mfs_call *call, int rc, struct rd *body)
     mfs_fuse_drop_entries(call->session, rd_of(list.entries.ptr, list.entries.len));
     if (entry.entry.node)
         mfs_client_forget(call->client, entry.entry.node, 1);
+    if (call->name && mfs_lease_is_on(call->client)) { /* what it made or removed was not noted */
+        const uint64_t dirs[] = { call->node, call->new_node };
+        for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
+            struct mfs_known *n = mfs_known_find(&call->session->nodes, dirs[i]);
+            if (n)
+                mfs_dentries_drop(&call->session->names, n);
+        }
+    }
     if (created.fh || opened.fh)
         mfs_opened_release_unheard(call->client, created.fh ? created.fh : opened.fh, false);
     if (dir.fh)

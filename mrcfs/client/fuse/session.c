@@ -42,7 +42,7 @@ static void op_init(void *ctx, struct fuse_conn_info *conn)
     if (c->features & MFS_FEATURE_PRIVILEGED && !c->opts.is_single_user)
         want |= FUSE_CAP_POSIX_ACL;
     /* Attributes along with names only serve who may believe them. */
-    if (c->opts.is_loose)
+    if (c->opts.consistency != MFS_STRICT)
         want |= FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO;
     conn->want = want & conn->capable;
     conn->max_background = 64;
@@ -83,23 +83,33 @@ static ssize_t io_writev(int fd, struct iovec *iov, int count, void *ctx)
     return n;
 }
 
+/* Forgets all nodes, as the kernel does at its end. */
+static void forget_all(struct mfs_session *s)
+{
+    struct mfs_client *c = s->client;
+    mfs_dentries_fini(&s->names);
+    mfs_ahead_drop_all(s);
+    for (size_t i = 0; i < s->nodes.bucket_count; i++) {
+        LIST_EACH(&s->nodes.buckets[i], it, nx)
+        {
+            struct mfs_known *n = LIST_ENTRY(it, struct mfs_known, link);
+            mfs_listing_drop(n);
+            mfs_handle_drop(s, n);
+            if (n->number != s->root)
+                mfs_client_forget(c, n->number, n->server_count);
+        }
+    }
+    list_init(&s->again);
+    mfs_known_table_fini(&s->nodes);
+}
+
 /* The kernel is gone: nobody will ask or forget any more. */
 static void detach(struct mfs_session *s)
 {
     struct mfs_client *c = s->client;
     loop_fd_del(&s->watch);
+    forget_all(s);
     s->is_detached = true;
-    for (size_t i = 0; i < s->nodes.bucket_count; i++) {
-        LIST_EACH(&s->nodes.buckets[i], it, nx)
-        {
-            struct mfs_known *n = LIST_ENTRY(it, struct mfs_known, link);
-            if (n->number != s->root)
-                mfs_client_forget(c, n->number, n->nlookup);
-        }
-    }
-    mfs_ahead_drop_all(s);
-    list_init(&s->again);
-    mfs_known_table_fini(&s->nodes);
     int rc = mfs_known_table_init(&s->nodes);
     (void)rc; /* answers still under way find an empty table, or none */
     if (c->opts.on_detached)
@@ -153,6 +163,8 @@ void mfs_session_hold(struct mfs_session *s, bool is_held)
 void mfs_session_free(struct mfs_session *s)
 {
     loop_fd_del(&s->watch);
+    if (!s->is_detached)
+        forget_all(s);
     loop_timer_del(&s->again_timer);
     list_remove(&s->link);
     if (s->se)
@@ -174,6 +186,14 @@ static void no_log(enum fuse_log_level level, const char *fmt, va_list ap)
     log_at(LOG_DEBUG, "libfuse: %s", text);
 }
 
+static void on_unused(void *ctx, struct mfs_known *n)
+{
+    struct mfs_session *s = ctx;
+    mfs_handle_drop(s, n);
+    mfs_dentries_drop(&s->names, n);
+    mfs_client_forget(s->client, n->number, n->server_count);
+}
+
 static int session_open(struct mfs_session *s)
 {
     static const struct fuse_custom_io io = { .writev = io_writev, .read = io_read };
@@ -192,6 +212,10 @@ static int session_open(struct mfs_session *s)
     if (rc < 0)
         return rc;
     rc = mfs_known_table_init(&s->nodes);
+    if (rc == 0)
+        rc = mfs_dentries_init(&s->names, &s->nodes);
+    s->nodes.on_unused = on_unused;
+    s->nodes.ctx = s;
     if (rc < 0 || !mfs_known_look_up(&s->nodes, s->root))
         return -ENOMEM;
     return loop_fd_add(s->client->loop, &s->watch, s->fd, EPOLLIN, on_request, s);

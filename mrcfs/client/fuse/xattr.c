@@ -22,6 +22,7 @@ static void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const 
     struct mfs_call *call = mfs_fuse_begin(req, ino, mfs_fuse_done);
     if (!call)
         return;
+    mfs_lease_write(call, call->node);
     struct mfs_setxattr_req m = { call->node,
                                   bytes_of(name),
                                   { (const uint8_t *)value, (uint32_t)size },
@@ -95,6 +96,7 @@ static void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
     struct mfs_call *call = mfs_fuse_begin(req, ino, mfs_fuse_done);
     if (!call)
         return;
+    mfs_lease_write(call, call->node);
     struct mfs_removexattr_req m = { call->node, bytes_of(name) };
     SEND_CHANGE(removexattr, call, call->node, &m, m.name.len);
 }

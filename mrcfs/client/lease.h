@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* lease.h: what may be believed without asking, and until when (docs/leases.md).
+ * Must not know: libfuse.
+ * A node's attributes, names and listing are only looked at through here. */
+#ifndef MRCFS_CLIENT_LEASE_H
+#define MRCFS_CLIENT_LEASE_H
+
+#include "common/base/attr.h"
+#include "common/base/wire.h"
+#include "common/sys/loop.h"
+#include "mrcfs/client/dentries.h"
+#include "mrcfs/client/known.h"
+#include "mrcfs/ops.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mfs_call;
+struct mfs_client;
+struct mfs_session;
+
+/* Of a client. until_ms 0: no leases. */
+struct mfs_lease {
+    uint64_t until_ms;
+    uint64_t renewed_ms; /* when the renewal that is under way was sent */
+    uint32_t lease_ms;
+    bool is_renewing;
+    struct loop_timer timer;
+};
+
+/* Begins to renew; does nothing unless the server grants leases. */
+void mfs_lease_start(struct mfs_client *c);
+void mfs_lease_stop(struct mfs_client *c);
+bool mfs_lease_is_on(const struct mfs_client *c); /* the server grants, ever */
+bool mfs_lease_is_alive(const struct mfs_client *c);
+/* How long the kernel may believe attributes. */
+uint32_t mfs_lease_left_ms(const struct mfs_client *c);
+
+/* What is granted of n now, or NULL. */
+const struct mfs_attr *mfs_lease_attr(const struct mfs_session *s, const struct mfs_known *n);
+/* What name in dir means. Returns 1 with *out the node, whose attributes are granted; 0 it is absent; -EAGAIN: not known. */
+MUST int mfs_lease_name(struct mfs_session *s, const struct mfs_known *dir, struct bytes name,
+                        struct mfs_known **out);
+
+/* An answer says a of n, or e of a name in dir. call: what it answers; what changed meanwhile is not believed. */
+void mfs_lease_learn_attr(struct mfs_call *call, struct mfs_known *n, const struct mfs_attr *a);
+void mfs_lease_learn_name(struct mfs_call *call, struct bytes name, const struct mfs_entry *e);
+
+/* call is about to be sent, after mfs_lease_change if it changes something: it asks about node. */
+void mfs_lease_ask(struct mfs_call *call, uint64_t node);
+/* May what call's answer says be believed: has nothing of its node changed by us since it was sent? */
+bool mfs_lease_is_clean(const struct mfs_call *call);
+/* call, about to be sent, changes node: nothing is known of its attributes until it is answered, and then only if the server told them
+ * meanwhile; _write: it never tells. At most MFS_CHANGED_MAX nodes. _changed: the call was answered. */
+void mfs_lease_change(struct mfs_call *call, uint64_t node);
+void mfs_lease_write(struct mfs_call *call, uint64_t node);
+void mfs_lease_changed(struct mfs_call *call);
+
+/* All that is granted of n is void. */
+void mfs_lease_drop(struct mfs_session *s, struct mfs_known *n);
+/* Everything granted is void. */
+void mfs_lease_expire(struct mfs_client *c);
+
+/* Notices. */
+void mfs_lease_recall(struct mfs_client *c, const struct mfs_recall_notice *n);
+void mfs_lease_told(struct mfs_client *c, const struct mfs_told_notice *n);
+/* Pages were dropped for the recall with this number: may be called on any thread. */
+void mfs_lease_answer(struct mfs_client *c, uint64_t serial);
+
+#endif
