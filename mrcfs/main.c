@@ -198,7 +198,7 @@ static int make_client(struct mounted *m, const struct mfs_connection *at, struc
         .gidfile = o->gidfile,
         .is_nomap_ignore = o->is_nomap_ignore,
         .is_root_only = o->allow_root && !o->allow_other,
-        .consistency = o->is_loose ? MFS_LOOSE : MFS_STRICT,
+        .consistency = o->is_loose ? MFS_LOOSE : o->is_leased ? MFS_LEASE : MFS_STRICT,
         .on_lost = on_lost,
         .on_detached = on_detached,
         .ctx = m,
