@@ -11,7 +11,7 @@ enum { TREE_HEAD, TREE_TARGET, TREE_SCRATCH, TREE_READ_ONLY, TREE_OVERLAY };
 enum { HIDING_HIDE, HIDING_SHOW };
 enum { ENV_ADD, ENV_DROP };
 enum { VIEW_CHOICE_HOME, VIEW_CHOICE_ROOT };
-enum { CONSISTENCY_STRICT, CONSISTENCY_LOOSE };
+enum { CONSISTENCY_STRICT, CONSISTENCY_LEASE, CONSISTENCY_LOOSE };
 
 struct mrc_options {
     const char *port, *login, *config_file, *jump, *via, *directory;

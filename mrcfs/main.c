@@ -24,7 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { EXIT_USAGE = 2, POSITIONAL_MAX = 2 };
+enum { EXIT_USAGE = 2, POSITIONAL_MAX = 2, FINISH_WAIT_MS = 30 * 1000 };
 
 struct options {
     struct opt_list mount_options;
@@ -308,6 +308,9 @@ static int run(struct mounted *m, char *source, int ready_fd)
     fd_close(&ready_fd);
     if (rc == 0)
         rc = loop_run(m->loop);
+    if (rc == 0 && m->client && (rc = mfs_client_finish(m->client, FINISH_WAIT_MS)) < 0)
+        log_error("%s: the server did not confirm the last of the files: %s", source,
+                  strerror(-rc));
     tear_down(m);
     return rc < 0 || m->is_failed ? 1 : 0;
 }

@@ -114,6 +114,10 @@ struct mfs_client_opts {
  * -errno with words. */
 MUST int mfs_client_new(const struct mfs_client_opts *o, struct mfs_client **out,
                         struct err *e);
+/* Runs the loop until the server has answered all that it was asked, closings that nobody waits for too, so that the streams can be
+ * closed between two messages and nothing is lost. Returns 0 (also when the connection is lost: that was told), -ETIMEDOUT when the
+ * server says nothing for wait_ms. */
+MUST int mfs_client_finish(struct mfs_client *c, int wait_ms);
 void mfs_client_free(struct mfs_client *c);
 size_t mfs_client_exports(const struct mfs_client *c, const struct mfs_export_info **out);
 

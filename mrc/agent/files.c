@@ -18,6 +18,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+enum { FINISH_WAIT_MS = 30 * 1000 }; /* of silence, at the end */
+
 struct command {
     size_t export_number;
     int fuse_fd; /* -1: finish */
@@ -104,7 +106,10 @@ static int run(struct files *f, struct err *e)
     if (rc < 0)
         return err_set(e, -rc, "watch commands for files");
     rc = loop_run(f->loop);
-    return rc < 0 ? err_set(e, -rc, "event loop for files") : 0;
+    if (rc < 0)
+        return err_set(e, -rc, "event loop for files");
+    rc = mfs_client_finish(f->client, FINISH_WAIT_MS);
+    return rc < 0 ? err_set(e, -rc, "the head did not confirm the last of the files") : 0;
 }
 
 static void *thread_main(void *arg)

@@ -595,6 +595,7 @@ int mfs_client_new(const struct mfs_client_opts *o, struct mfs_client **out, str
     return 0;
 }
 
+<<<<<<< HEAD
 /* Of what is queued nobody waits for any more, only a message that was begun is written to its
  * end: half a one would look like a broken link to the server. */
 static void finish_message(struct mfs_stream *s)
@@ -608,6 +609,27 @@ static void finish_message(struct mfs_stream *s)
         else
             rc = n == -EAGAIN ? wait_for(s->fd, POLLOUT, until_ms) : -EPIPE;
     }
+=======
+int mfs_client_finish(struct mfs_client *c, int wait_ms)
+{
+    uint64_t heard = c->stats.bytes_in, since = clock_mono_ms();
+    mfs_lease_stop(c);
+    mfs_client_flush(c);
+    while (!c->is_lost && (c->call_count || c->lock_wait_count || buf_len(&c->meta.out) ||
+                           buf_len(&c->bulk.out))) {
+        uint64_t now = clock_mono_ms();
+        if (c->stats.bytes_in != heard) {
+            heard = c->stats.bytes_in;
+            since = now;
+        }
+        if (now - since >= (uint64_t)wait_ms)
+            return -ETIMEDOUT;
+        int rc = loop_turn(c->loop, wait_ms - (int)(now - since));
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+>>>>>>> df7e681 (files: the end waits until the server has answered everything; bench: leases)
 }
 
 void mfs_client_free(struct mfs_client *c)
