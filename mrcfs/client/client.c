@@ -595,7 +595,6 @@ int mfs_client_new(const struct mfs_client_opts *o, struct mfs_client **out, str
     return 0;
 }
 
-<<<<<<< HEAD
 /* Of what is queued nobody waits for any more, only a message that was begun is written to its
  * end: half a one would look like a broken link to the server. */
 static void finish_message(struct mfs_stream *s)
@@ -609,7 +608,8 @@ static void finish_message(struct mfs_stream *s)
         else
             rc = n == -EAGAIN ? wait_for(s->fd, POLLOUT, until_ms) : -EPIPE;
     }
-=======
+}
+
 int mfs_client_finish(struct mfs_client *c, int wait_ms)
 {
     uint64_t heard = c->stats.bytes_in, since = clock_mono_ms();
@@ -629,7 +629,6 @@ int mfs_client_finish(struct mfs_client *c, int wait_ms)
             return rc;
     }
     return 0;
->>>>>>> df7e681 (files: the end waits until the server has answered everything; bench: leases)
 }
 
 void mfs_client_free(struct mfs_client *c)
