@@ -232,6 +232,21 @@ static void build(struct agent_job *j, const struct job_spec *spec, const struct
     _exit(supervise(&so));
 }
 
+/* Mounts outside of the job's namespaces don't go with them, and the file client ends only when
+ * they are gone. In a process of its own, because taking them off may need us to pass requests
+ * on. */
+static void take_off_mounts(const struct agent_job *j)
+{
+    if (j->probe.means != VIEW_MEANS_DIRECT && j->probe.means != VIEW_MEANS_FUSERMOUNT)
+        return;
+    pid_t pid = fork();
+    if (pid != 0)
+        return; /* if there is none, the next agent takes them off */
+    fd_close_all_but((const int[]){ STDERR_FILENO }, 1);
+    view_cleanup(j->o.cache_dir);
+    _exit(0);
+}
+
 static void on_builder_end(void *ctx, uint32_t events)
 {
     struct agent_job *j = ctx;
@@ -241,6 +256,7 @@ static void on_builder_end(void *ctx, uint32_t events)
     while (waitpid(j->builder, NULL, 0) < 0 && errno == EINTR)
         continue;
     j->builder_done = true;
+    take_off_mounts(j);
     loop_timer_del(&j->timer);
     if (j->demand)
         demandfile_finish(j->demand);

@@ -270,17 +270,22 @@ static int check_direct(const struct view_opts *o, struct err *e)
 /* A mount there hides what is in it from the user's other programs: there must be nothing. */
 static int check_direct_place(const char *path, struct err *e)
 {
-    static const char why[] = "this target allows no user namespaces, so the head's directory "
-                              "is mounted over it for all to see";
     DIR *d = opendir(path);
     if (!d)
-        return err_set(e, errno, "%s on the target (%s)", path, why);
+        return err_set(e, errno,
+                       "the target allows no user namespaces, so the head's %.100s needs an "
+                       "empty directory there to be mounted on: make it",
+                       path);
     size_t count = 0;
     struct dirent *entry;
     while (count == 0 && (entry = readdir(d)))
         count += strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..");
     closedir(d);
-    return count ? err_set(e, ENOTEMPTY, "%s on the target (%s)", path, why) : 0;
+    return count ? err_set(e, ENOTEMPTY,
+                           "the target allows no user namespaces, so the head's %.100s would "
+                           "hide for all there what is in the target's",
+                           path)
+                 : 0;
 }
 
 static int enter_direct(const struct view_opts *o, int sock, struct err *e)
