@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* ops_callers.c: when set-id bits fall, by who asks: owner or not, in the file's group by the
- * main group, by a supplementary one, or not at all. Needs root to be all of these. */
+ * main group, by a supplementary one, or not at all; likewise what the sticky bit and the mode
+ * allow. Needs root to be all of these. */
 #include "tests/posix/fsops.h"
 
 #include <errno.h>
@@ -299,6 +300,102 @@ static void in_directory(const struct caller *c)
         N(rmdir("shared"));
 }
 
+/* Each is done on a fresh file "f" of this owner. */
+static int by_unlink(void)
+{
+    return unlink("f");
+}
+
+static int by_rename(void)
+{
+    return rename("f", "g");
+}
+
+static int by_replacing(void)
+{
+    return rename("own", "f");
+}
+
+static int by_link(void)
+{
+    return link("f", "g");
+}
+
+static int open_for(int flags)
+{
+    int fd = open("f", flags);
+    return fd < 0 ? -1 : close(fd);
+}
+
+static int by_reading(void)
+{
+    return open_for(O_RDONLY);
+}
+
+static int by_writing(void)
+{
+    return open_for(O_WRONLY);
+}
+
+static const struct {
+    const char *name;
+    int (*fn)(void);
+} attempts[] = {
+    { "unlink", by_unlink }, { "rename", by_rename }, { "replace", by_replacing },
+    { "link", by_link },     { "read", by_reading },  { "write", by_writing },
+};
+
+static void attempt(const struct caller *c, const char *words, uid_t owner, size_t i)
+{
+    gid_t group = GROUP;
+    char text[120];
+    unlink("f");
+    unlink("g");
+    unlink("own");
+    make_file("f", "content");
+    make_file("own", "own");
+    if (chown("f", owner, GROUP) < 0 || chmod("f", mode) < 0 ||
+        chown("own", c->uid, c->gid) < 0)
+        return;
+    if (setgroups((size_t)c->group_count, &group) < 0 || setegid(c->gid) < 0 ||
+        seteuid(c->uid) < 0)
+        return;
+    int rc = attempts[i].fn(), error = errno;
+    if (seteuid(0) < 0 || setegid(0) < 0)
+        return;
+    errno = error;
+    snprintf(text, sizeof text, "%s, %s, file of %u, mode %04o: %s", c->name, attempts[i].name,
+             owner, mode, rc < 0 ? strerrorname_np(errno) : "ok");
+    say_text(words, text);
+}
+
+/* In directories of OWNER that everybody, or its group, may write, with the sticky bit or not.
+ */
+static void in_shared(const struct caller *c)
+{
+    static const mode_t dirs[] = { 01777, 0777, 01775, 0575 }, modes[] = { 0640, 0064, 0406 };
+    static const uid_t owners[] = { OWNER, OTHER, 0 };
+    for (size_t d = 0; d < sizeof dirs / sizeof *dirs; d++) {
+        char words[32];
+        snprintf(words, sizeof words, "directory %04o", dirs[d]);
+        if (mkdir("dir", 0700) < 0 || chown("dir", OWNER, GROUP) < 0 ||
+            chmod("dir", dirs[d]) < 0 || chdir("dir") < 0)
+            return;
+        for (size_t m = 0; m < sizeof modes / sizeof *modes; m++) {
+            mode = modes[m];
+            for (size_t u = 0; u < sizeof owners / sizeof *owners; u++)
+                for (size_t i = 0; i < sizeof attempts / sizeof *attempts; i++)
+                    attempt(c, words, owners[u], i);
+        }
+        unlink("f");
+        unlink("g");
+        unlink("own");
+        if (chdir("..") < 0)
+            return;
+        N(rmdir("dir"));
+    }
+}
+
 static int all(void)
 {
     umask(0);
@@ -306,6 +403,7 @@ static int all(void)
     for (size_t i = 0; i < sizeof callers / sizeof *callers; i++) {
         on_files(&callers[i]);
         in_directory(&callers[i]);
+        in_shared(&callers[i]);
     }
     return 0;
 }
