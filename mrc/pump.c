@@ -13,11 +13,15 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PUMP_QUEUE = 512 * 1024 }; /* read ahead of the link: more than MRC_PORT_LOW */
+enum {
+    PUMP_QUEUE = 512 * 1024, /* read ahead of the link: more than MRC_PORT_LOW */
+    HOLD_LOOK_MS = 1,
+};
 
 struct mrc_pump {
     struct mrc_pump_opts o;
@@ -28,6 +32,12 @@ struct mrc_pump {
     bool out_closed;
     bool out_is_socket, out_may_block;
     struct buf pending; /* came, not written yet */
+    /* Read, and held: see order_mark. */
+    struct loop_timer hold_timer;
+    uint64_t hold_mark;
+    size_t held_bytes;
+    bool ends_after_hold, is_unwatched;
+    uint8_t *held;
 };
 
 static void close_in(struct mrc_pump *p);
@@ -38,11 +48,53 @@ static void close_out(struct mrc_pump *p);
 static void watch_in(struct mrc_pump *p)
 {
     bool wants =
-        p->port && !p->in_ended && !p->in_paused && buf_len(&p->port->queue) < PUMP_QUEUE;
+        p->port && !p->in_ended && !p->in_paused && !p->held_bytes &&
+        buf_len(&p->port->queue) < PUMP_QUEUE;
     uint32_t events = wants ? EPOLLIN : 0;
     if (p->is_same && buf_len(&p->pending))
         events |= EPOLLOUT;
     loop_fd_set(&p->watch_in, events);
+}
+
+static void on_fd(void *ctx, uint32_t events);
+
+static void on_hold(void *ctx)
+{
+    struct mrc_pump *p = ctx;
+    uint8_t *spot;
+    if (p->port && !p->o.is_passed(p->o.ctx, p->hold_mark)) {
+        loop_timer_set(p->o.loop, &p->hold_timer, HOLD_LOOK_MS, on_hold, p);
+        return;
+    }
+    size_t n = p->held_bytes;
+    p->held_bytes = 0;
+    if (p->port && buf_reserve(&p->port->queue, n, &spot) == 0) {
+        memcpy(spot, p->held, n);
+        buf_commit(&p->port->queue, n);
+        mrc_port_queued(p->port, n);
+    }
+    if (p->is_unwatched) {
+        p->is_unwatched = false;
+        if (loop_fd_add(p->o.loop, &p->watch_in, p->o.fd_in, 0, on_fd, p) < 0)
+            p->ends_after_hold = true;
+    }
+    if (p->ends_after_hold)
+        close_in(p);
+    else if (p->port)
+        watch_in(p);
+}
+
+/* Must the n bytes at spot, in the port's queue but not yet taken, be held? Then they are. */
+static bool hold(struct mrc_pump *p, const uint8_t *spot, size_t n)
+{
+    uint64_t mark = p->o.order_mark ? p->o.order_mark(p->o.ctx) : 0;
+    if (!mark || (!p->held && !(p->held = malloc(MRC_PUMP_READ_MAX))))
+        return false;
+    memcpy(p->held, spot, n);
+    p->held_bytes = n;
+    p->hold_mark = mark;
+    loop_timer_set(p->o.loop, &p->hold_timer, HOLD_LOOK_MS, on_hold, p);
+    return true;
 }
 
 static void read_in(struct mrc_pump *p)
@@ -65,8 +117,10 @@ static void read_in(struct mrc_pump *p)
             p->o.on_in_end(p->o.ctx);
         return;
     }
-    buf_commit(&p->port->queue, (size_t)n);
-    mrc_port_queued(p->port, (size_t)n);
+    if (!hold(p, spot, (size_t)n)) {
+        buf_commit(&p->port->queue, (size_t)n);
+        mrc_port_queued(p->port, (size_t)n);
+    }
     watch_in(p);
 }
 
@@ -74,6 +128,10 @@ static void close_in(struct mrc_pump *p)
 {
     if (p->in_ended)
         return;
+    if (p->held_bytes && p->port) {
+        p->ends_after_hold = true;
+        return;
+    }
     p->in_ended = true;
     if (!p->is_same) {
         loop_fd_del(&p->watch_in);
@@ -136,6 +194,8 @@ static void finish(struct mrc_pump *p, int code)
 {
     loop_fd_del(&p->watch_in);
     loop_fd_del(&p->watch_out);
+    loop_timer_del(&p->hold_timer);
+    free(p->held);
     if (!p->is_same)
         fd_close(&p->o.fd_out);
     fd_close(&p->o.fd_in);
@@ -242,11 +302,15 @@ static void on_fd(void *ctx, uint32_t events)
     struct mrc_pump *p = ctx;
     if (events & EPOLLOUT && p->is_same)
         drain(p);
-    else if (p->port && !p->in_ended && !p->in_paused &&
+    else if (p->port && !p->in_ended && !p->in_paused && !p->held_bytes &&
              (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
         read_in(p);
     else if (events & (EPOLLHUP | EPOLLERR) && p->in_ended)
         loop_fd_del(&p->watch_in);
+    else if (events & (EPOLLHUP | EPOLLERR) && p->held_bytes && !p->is_same) {
+        loop_fd_del(&p->watch_in); /* a hang-up is reported unasked, again and again */
+        p->is_unwatched = true;
+    }
 }
 
 static void on_fd_out(void *ctx, uint32_t events)

@@ -18,6 +18,10 @@ struct mrc_pump_opts {
     int fd_out; /* receives; -1 = the other side is told to stop; may be the same socket as
                    fd_in; taken */
     bool keeps_in_open; /* fd_in = -1, but the owner sends through the port itself */
+    /* What was read from fd_in is held until what the reader must not overtake is done: order_mark is asked after reading, 0 = nothing to wait
+     * for, and is_passed with that mark from then on. NULL: nothing is held. */
+    uint64_t (*order_mark)(void *ctx);
+    bool (*is_passed)(void *ctx, uint64_t mark);
     /* The pump is over and was freed: both directions ended. code: 0, or why the channel was
      * reset. */
     void (*on_done)(void *ctx, int code);

@@ -73,8 +73,17 @@ enum mfs_consistency {
     MFS_LEASE,  /* what others must wait for us to forget (docs/leases.md); strict if the server doesn't grant it */
 };
 
+/* Writes that a client answered before they were made: how many there were, and of how many of the first of them it is known that they are
+ * made or have failed. Whoever reads sent, and later finds that made has reached it, knows that of all that were answered before. Any thread may
+ * read. */
+struct mfs_behind_count {
+    _Atomic uint64_t sent;
+    _Atomic uint64_t made;
+};
+
 struct mfs_client_opts {
     struct loop *loop;
+    struct mfs_behind_count *behind; /* counted in; may be NULL */
     int meta_fd; /* non-blocking from now on; taken */
     int bulk_fd;
     /* The identity that the server's own user is shown as here; everybody else is mapped by
@@ -115,8 +124,8 @@ struct mfs_client_opts {
 MUST int mfs_client_new(const struct mfs_client_opts *o, struct mfs_client **out,
                         struct err *e);
 /* Runs the loop until the server has answered all that it was asked, closings that nobody waits for too, so that the streams can be
- * closed between two messages and nothing is lost. Returns 0 (also when the connection is lost: that was told), -ETIMEDOUT when the
- * server says nothing for wait_ms. */
+ * closed between two messages and nothing is lost. Returns 0 (also when the connection is lost: that was told); -ETIMEDOUT when the
+ * server says nothing for wait_ms; with what a write failed that was answered before it was made, and of which nobody was told. */
 MUST int mfs_client_finish(struct mfs_client *c, int wait_ms);
 void mfs_client_free(struct mfs_client *c);
 size_t mfs_client_exports(const struct mfs_client *c, const struct mfs_export_info **out);

@@ -96,6 +96,7 @@ static int run(struct files *f, struct err *e)
                                   .own_gid = f->o.own_gid,
                                   .is_single_user = f->o.is_single_user,
                                   .consistency = f->o.consistency,
+                                  .behind = f->o.behind,
                                   .on_lost = on_lost,
                                   .on_detached = on_unmounted,
                                   .ctx = f };

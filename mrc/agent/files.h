@@ -24,6 +24,7 @@ struct files_opts {
     gid_t own_gid;
     bool is_single_user;
     enum mfs_consistency consistency;
+    struct mfs_behind_count *behind; /* outlives the files */
 };
 
 MUST int files_start(const struct files_opts *o, struct files **out, struct err *e);

@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +48,7 @@ struct agent_job {
     int tty_fd;                /* slave */
     int files_fds[2];          /* our ends of the streams to the file server */
     int pumps;                 /* channels that are still open */
+    struct mfs_behind_count behind; /* writes on their way to the head */
     struct demandfile *demand; /* standard input on demand, else NULL */
     int demand_sock;
     struct loop_fd demand_watch;
@@ -84,20 +86,53 @@ static void on_demand_done(void *ctx, int code)
     on_pump_done(j, code);
 }
 
-static int pump(struct agent_job *j, struct mrc_port *port, int fd_in, int fd_out,
-                uint64_t window_bytes)
+/* What the job says must not overtake what it has written to files. */
+static uint64_t order_mark(void *ctx)
 {
-    struct mrc_pump_opts po = {
-        .loop = j->o.loop, .fd_in = fd_in, .fd_out = fd_out, .on_done = on_pump_done, .ctx = j
-    };
+    struct agent_job *j = ctx;
+    uint64_t sent = atomic_load(&j->behind.sent);
+    return atomic_load(&j->behind.made) < sent ? sent : 0;
+}
+
+static bool is_passed(void *ctx, uint64_t mark)
+{
+    struct agent_job *j = ctx;
+    return atomic_load(&j->behind.made) >= mark || !j->files;
+}
+
+static int start_pump(struct agent_job *j, struct mrc_port *port,
+                      const struct mrc_pump_opts *o, uint64_t window_bytes)
+{
     struct mrc_pump *p;
-    int rc = mrc_pump_new(&po, &p);
+    int rc = mrc_pump_new(o, &p);
     if (rc < 0)
         return rc;
     j->pumps++;
     rc = mrc_port_window(port, window_bytes);
     mrc_pump_attach(p, port);
     return rc;
+}
+
+static int pump(struct agent_job *j, struct mrc_port *port, int fd_in, int fd_out,
+                uint64_t window_bytes)
+{
+    struct mrc_pump_opts po = {
+        .loop = j->o.loop, .fd_in = fd_in, .fd_out = fd_out, .on_done = on_pump_done, .ctx = j
+    };
+    return start_pump(j, port, &po, window_bytes);
+}
+
+/* For what the job says (fd_in), and what is said to it on the same terminal. */
+static int pump_words(struct agent_job *j, struct mrc_port *port, int fd_in, int fd_out)
+{
+    struct mrc_pump_opts po = { .loop = j->o.loop,
+                                .fd_in = fd_in,
+                                .fd_out = fd_out,
+                                .order_mark = order_mark,
+                                .is_passed = is_passed,
+                                .on_done = on_pump_done,
+                                .ctx = j };
+    return start_pump(j, port, &po, STREAM_WINDOW);
 }
 
 /* The words of a job that never ran. */
@@ -342,6 +377,7 @@ static int start_files(struct agent_job *j, const struct job_spec *spec, struct 
     struct files_opts fo = { .meta_fd = take_fd(&j->files_fds[0]),
                              .bulk_fd = take_fd(&j->files_fds[1]),
                              .is_single_user = geteuid() != 0,
+                             .behind = &j->behind,
                              .consistency = spec->flags & JOB_LOOSE   ? MFS_LOOSE
  : spec->flags & JOB_LEASE ? MFS_LEASE : MFS_STRICT };
     view_owner(&j->probe, uid, gid, &fo.own_uid, &fo.own_gid);
@@ -492,7 +528,7 @@ static int open_stream(struct agent_job *j, struct mrc_port *port, int number)
         return rc;
     fcntl(ours, F_SETPIPE_SZ, 1024 * 1024); /* smaller is only slower */
     return number == 0 ? pump(j, port, -1, ours, STREAM_WINDOW)
-                       : pump(j, port, ours, -1, STREAM_WINDOW);
+                       : pump_words(j, port, ours, -1);
 }
 
 static int open_stdin(struct agent_job *j, struct mrc_port *port)
@@ -533,7 +569,7 @@ static int open_tty(struct agent_job *j, struct mrc_port *port)
     AUTO_FD second = fcntl(master, F_DUPFD_CLOEXEC, 3);
     if (second < 0)
         return -errno;
-    return pump(j, port, take_fd(&master), take_fd(&second), STREAM_WINDOW);
+    return pump_words(j, port, take_fd(&master), take_fd(&second));
 }
 
 static int open_files(struct agent_job *j, struct mrc_port *port, int number)

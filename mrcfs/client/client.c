@@ -430,7 +430,8 @@ bool mfs_client_is_crowded(const struct mfs_client *c)
 {
     size_t limit = c->is_held ? MFS_OUT_LOW_BYTES : MFS_OUT_HIGH_BYTES;
     size_t calls = c->is_held ? MFS_CALLS_MAX / 2 : MFS_CALLS_MAX;
-    return !c->is_lost && (buf_len(&c->meta.out) > limit || buf_len(&c->bulk.out) > limit ||
+    size_t dirty = c->is_held ? MFS_DIRTY_MAX / 2 : MFS_DIRTY_MAX;
+    return !c->is_lost && (c->behind_bytes > dirty || buf_len(&c->meta.out) > limit || buf_len(&c->bulk.out) > limit ||
                            c->call_count > calls);
 }
 
@@ -567,6 +568,7 @@ int mfs_client_new(const struct mfs_client_opts *o, struct mfs_client **out, str
     c->recalled[0] = c->recalled[1] = -1;
     list_init(&c->sessions);
     list_init(&c->interrupted);
+    list_init(&c->behind);
     for (size_t i = 0; i < MFS_CALL_BUCKETS; i++)
         list_init(&c->calls[i]);
     int rc = stream_init(&c->meta, c, "meta", take_fd(&meta_fd));
@@ -628,7 +630,7 @@ int mfs_client_finish(struct mfs_client *c, int wait_ms)
         if (rc < 0)
             return rc;
     }
-    return 0;
+    return c->behind_error && !c->behind_told ? c->behind_error : 0;
 }
 
 void mfs_client_free(struct mfs_client *c)

@@ -11,6 +11,7 @@
 #include "common/base/wire.h"
 #include "common/sys/buf.h"
 #include "common/sys/loop.h"
+#include "mrcfs/client/behind.h"
 #include "mrcfs/client/idmap.h"
 #include "mrcfs/client/lease.h"
 #include "mrcfs/client/names.h"
@@ -59,7 +60,8 @@ struct mfs_call {
     uint16_t op;
     bool is_lock_wait;
     mfs_reply_fn fn;
-    struct link interrupted; /* in the client's list, since interrupted_ms */
+    struct link interrupted; /* in the client's list, since interrupted_ms; or, of writes behind, in that of those */
+    uint64_t behind_number;
     uint64_t interrupted_ms;
 
     struct mfs_session *session;
@@ -70,6 +72,7 @@ struct mfs_call {
     uint64_t size;
     uint32_t flags;
     bool is_plus;
+    bool is_behind; /* a write that the kernel was answered already */
     uint32_t pid;
     /* lease.c: the node that it asks about, and those that it changes. */
     uint64_t asked;
@@ -128,6 +131,11 @@ struct mfs_client {
     struct link sessions; /* struct mfs_session */
     struct mfs_notifier *notifier;
     struct mfs_lease lease;
+    uint64_t behind_bytes; /* of writes on the way that the kernel was answered */
+    struct link behind;    /* their calls, oldest first */
+    uint64_t behind_sent;
+    int behind_error;      /* the first that failed */
+    bool behind_told;      /* … and somebody heard */
     int recalled[2]; /* pipe: numbers of recalls whose pages were dropped */
     struct loop_fd recalled_watch;
     uint8_t *request; /* room for one request of the kernel */
@@ -178,6 +186,8 @@ MUST int mfs_client_message(struct mfs_client *c, struct bytes message, struct e
 /* If call's process is being killed: answers its request now, and makes call's fn one that only
  * gives back what the server's answer brings. */
 void mfs_session_abandon(struct mfs_call *call);
+/* Starts what a request of the kernel, as it was read, asks for. */
+void mfs_session_take(struct mfs_session *s, const void *ptr, size_t len_bytes);
 void mfs_session_hold(struct mfs_session *s, bool is_held);
 void mfs_session_free(struct mfs_session *s);
 void mfs_session_inval_node(struct mfs_session *s, const struct mfs_inval_node_notice *n);

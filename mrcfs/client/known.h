@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct mfs_behind;
 struct mfs_handle;
 struct mfs_listing;
 
@@ -39,6 +40,9 @@ struct mfs_known {
     struct link with_dentries;
     struct mfs_listing *listing;
     bool is_complete; /* every name that it has is among the dentries */
+    struct mfs_behind *behind; /* behind.h: writes on the way */
+    int behind_error;          /* of the first that failed, not yet told */
+    bool is_alone;             /* nobody else has it open: writes may be behind */
     struct link unused; /* in the table's list of those to be freed */
     bool is_going;
     /* Shown as the only user's own although it is not: he may write it, or take it out of its

@@ -166,13 +166,14 @@ void mfs_lease_learn_name(struct mfs_call *call, struct bytes name, const struct
 {
     struct mfs_session *s = call->session;
     struct mfs_known *dir = mfs_known_find(&s->nodes, call->asked);
-    if (!mfs_lease_is_clean(call))
-        return;
+    bool is_clean = mfs_lease_is_clean(call);
     struct mfs_known *n = e->node ? mfs_known_find(&s->nodes, e->node) : NULL;
-    if (n)
+    if (is_clean && n)
         mfs_lease_learn_attr(call, n, &e->attr);
-    if (e->valid_ms && (n || !e->node))
+    if (is_clean && e->valid_ms && (n || !e->node))
         mfs_dentry_set(&s->names, dir, name, n);
+    else if (dir) /* what was known of it, that it is absent perhaps, is not true any more */
+        mfs_dentry_drop(&s->names, dir, name);
 }
 
 /* ---- changes by us ---- */
@@ -232,6 +233,8 @@ static void recall(struct mfs_session *s, uint64_t node, uint64_t serial)
             send_recalled(s->client, serial);
         return;
     }
+    if (mfs_behind_recall(s, n, serial))
+        return; /* when what is on the way has been made */
     n->names++; /* it stays while its names go */
     mfs_lease_drop(s, n);
     mfs_session_drop_cached(s, n, serial);

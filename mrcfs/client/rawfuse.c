@@ -33,6 +33,16 @@ struct create_in {
     uint32_t open_flags;
 };
 
+struct write_in {
+    uint64_t fh;
+    uint64_t offset;
+    uint32_t size;
+    uint32_t write_flags;
+    uint64_t lock_owner;
+    uint32_t flags;
+    uint32_t padding;
+};
+
 struct out_header {
     uint32_t len;
     int32_t error;
@@ -112,6 +122,18 @@ int mfs_raw_request_get(struct mfs_raw_request *in, const void *ptr, size_t len_
                                     .flags = body.flags,
                                     .mode = body.mode,
                                     .umask = body.umask };
+    const char *rest = (const char *)ptr + sizeof h;
+    size_t rest_bytes = len_bytes - sizeof h;
+    struct write_in w;
+    if (h.opcode == MFS_RAW_WRITE && rest_bytes >= sizeof w) {
+        memcpy(&w, rest, sizeof w);
+        in->offset = w.offset;
+        in->size = w.size;
+        in->flags = w.flags;
+        in->is_writepage = w.write_flags & 1;
+    }
+    if (h.opcode == MFS_RAW_LOOKUP && memchr(rest, 0, rest_bytes))
+        in->name = rest;
     return 0;
 }
 

@@ -15,9 +15,19 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 
-enum { MFS_RAW_INIT = 26, MFS_RAW_SYNCFS = 50, MFS_RAW_TMPFILE = 51 };
+enum {
+    MFS_RAW_LOOKUP = 1,
+    MFS_RAW_FORGET = 2,
+    MFS_RAW_WRITE = 16,
+    MFS_RAW_FLUSH = 25,
+    MFS_RAW_INIT = 26,
+    MFS_RAW_INTERRUPT = 36,
+    MFS_RAW_BATCH_FORGET = 42,
+    MFS_RAW_SYNCFS = 50,
+    MFS_RAW_TMPFILE = 51,
+};
 
-/* The head of any request, and the body of a TMPFILE. */
+/* The head of any request, and of the body what is needed of a TMPFILE, a WRITE and a LOOKUP. */
 struct mfs_raw_request {
     uint32_t op;
     uint64_t unique;
@@ -26,6 +36,10 @@ struct mfs_raw_request {
     uint32_t gid;
     uint32_t pid;
     uint32_t flags; /* of open */
+    uint64_t offset;
+    uint32_t size;
+    bool is_writepage;
+    const char *name; /* in the request; NULL: no LOOKUP */
     uint32_t mode;
     uint32_t umask;
 };

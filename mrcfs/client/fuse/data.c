@@ -48,8 +48,12 @@ static int on_write(struct mfs_call *call, int rc, struct rd *body)
         if (rc < 0 || m.written > call->size)
             return -EPROTO;
     }
+    if (call->is_behind && rc == 0 && m.written < call->size)
+        rc = -EIO; /* the rest would say why, and nobody sends it */
     mfs_lease_changed(call);
-    if (rc < 0)
+    if (call->is_behind)
+        mfs_behind_made(call, rc);
+    else if (rc < 0)
         mfs_fuse_error(call->req, rc);
     else
         fuse_reply_write(call->req, m.written);
@@ -59,24 +63,38 @@ static int on_write(struct mfs_call *call, int rc, struct rd *body)
 static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size,
                      off_t offset, struct fuse_file_info *fi)
 {
+    struct mfs_session *s = mfs_fuse_session(req);
+    struct mfs_opened *f = mfs_fuse_opened(fi);
+    struct mfs_known *n = mfs_known_find(&s->nodes, f->node);
+    int rc = mfs_behind_error(s, n);
+    if (rc < 0) {
+        mfs_fuse_error(req, rc);
+        return;
+    }
     struct mfs_call *call = mfs_fuse_begin(req, ino, on_write);
     if (!call)
         return;
-    struct mfs_opened *f = mfs_fuse_opened(fi);
-    f->is_written = true;
-    mfs_coherence_count_change(call->session, f->node);
+    bool is_behind =
+        !fi->writepage && mfs_behind_may(s, n, (uint64_t)offset, size, fi->flags);
+    f->is_written = f->is_written || !is_behind;
+    mfs_coherence_count_change(s, f->node);
     mfs_lease_write(call, f->node);
-    if (fi->writepage) {
-        struct mfs_known *n = mfs_known_find(&call->session->nodes, f->node);
-        if (n)
-            n->had_mapped_writes = true;
-    }
+    if (fi->writepage && n)
+        n->had_mapped_writes = true;
     call->size = size;
     struct mfs_write_req m = { f->fh,
                                (uint64_t)offset,
                                mfs_oflags_from_host(fi->flags),
                                { (const uint8_t *)bytes, (uint32_t)size } };
-    SEND_CHANGE(write, call, f->node, &m, size);
+    struct mfs_caller who = mfs_fuse_caller_of(req, f->node);
+    rc = mfs_send_write(call, &who, &m, size);
+    if (rc < 0 || !is_behind || mfs_behind_sent(call, (uint64_t)offset) < 0) {
+        f->is_written = true;
+        mfs_fuse_sent(call, rc);
+        return;
+    }
+    call->req = NULL;
+    fuse_reply_write(req, size);
 }
 
 static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,

@@ -47,6 +47,7 @@ static void finish_open(struct mfs_call *call, const struct mfs_open_rep *m)
     if (n && mfs_lease_is_clean(call)) {
         mfs_lease_learn_attr(call, n, &m->attr);
         n->is_held = n->has_attr && m->attr.flags & MFS_ATTR_HELD;
+        n->is_alone = n->has_attr && m->attr.flags & MFS_ATTR_ALONE;
     }
     mfs_opened_keep_head(f, m);
     if (fuse_reply_open(call->req, &fi) < 0) {
@@ -155,6 +156,9 @@ int mfs_fuse_take_created(struct mfs_call *call, struct rd *body, struct mfs_cre
             mfs_listing_drop(dir);
         mfs_lease_learn_name(call, bytes_of(call->name), &m->entry);
     }
+    struct mfs_known *n = mfs_known_find(&s->nodes, m->entry.node);
+    if (n)
+        n->is_alone = n->has_attr && m->entry.attr.flags & MFS_ATTR_ALONE;
     f->fh = m->fh;
     f->node = m->entry.node;
     *fi = (struct fuse_file_info){ .fh = (uintptr_t)f };
@@ -222,7 +226,12 @@ static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     struct mfs_session *s = mfs_fuse_session(req);
     struct mfs_opened *f = mfs_fuse_opened(fi);
     struct mfs_known *n = mfs_known_find(&s->nodes, f->node);
-    /* Nothing written through it and no record lock that this close could end: the server
+    int rc = mfs_behind_error(s, n);
+    if (rc < 0) {
+        mfs_fuse_error(req, rc);
+        return;
+    }
+    /* Nothing written through it that was waited for, and no record lock that this close could end: the server
      * would do nothing. */
     if (!f->is_written && n && !n->had_locks && !n->had_mapped_writes) {
         s->client->stats.cache_hits++;
@@ -281,6 +290,12 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 static void op_fsync(fuse_req_t req, fuse_ino_t ino, int is_data_only,
                      struct fuse_file_info *fi)
 {
+    struct mfs_session *s = mfs_fuse_session(req);
+    int rc = mfs_behind_error(s, mfs_known_find(&s->nodes, mfs_session_swap_root(s, ino)));
+    if (rc < 0) {
+        mfs_fuse_error(req, rc);
+        return;
+    }
     struct mfs_call *call = mfs_fuse_begin(req, ino, mfs_fuse_done);
     if (!call)
         return;

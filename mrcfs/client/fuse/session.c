@@ -94,6 +94,7 @@ static void forget_all(struct mfs_session *s)
         {
             struct mfs_known *n = LIST_ENTRY(it, struct mfs_known, link);
             mfs_listing_drop(n);
+            mfs_behind_free(n);
             mfs_handle_drop(s, n);
             if (n->number != s->root)
                 mfs_client_forget(c, n->number, n->server_count);
@@ -116,6 +117,31 @@ static void detach(struct mfs_session *s)
         c->opts.on_detached(c->opts.ctx, s->export_number);
 }
 
+void mfs_session_take(struct mfs_session *s, const void *ptr, size_t len_bytes)
+{
+    struct mfs_client *c = s->client;
+    struct mfs_raw_request in;
+    int rc = mfs_raw_request_get(&in, ptr, len_bytes);
+    if (rc < 0)
+        return;
+    if (c->opts.is_root_only && in.uid != 0 && in.uid != c->opts.own_uid &&
+        mfs_raw_is_by_caller(in.op)) {
+        rc = mfs_raw_reply(s->fd, in.unique, EACCES, NULL, 0);
+        return;
+    }
+    if (in.op == MFS_RAW_INIT)
+        mfs_raw_init_request(&s->init, ptr, len_bytes);
+    if (mfs_behind_must_wait(s, &in)) {
+        if (mfs_behind_wait(s, &in, ptr, len_bytes) < 0)
+            rc = mfs_raw_reply(s->fd, in.unique, ENOMEM, NULL, 0);
+        return;
+    }
+    if (!mfs_fuse_take_raw(s, &in)) {
+        struct fuse_buf b = { .size = len_bytes, .mem = (void *)(uintptr_t)ptr };
+        fuse_session_process_buf(s->se, &b);
+    }
+}
+
 /* Reads one request and starts what it asks for. False when there is none now. */
 static bool take_request(struct mfs_session *s)
 {
@@ -130,20 +156,9 @@ static bool take_request(struct mfs_session *s)
     struct mfs_raw_request in;
     if (n < 0 || mfs_raw_request_get(&in, c->request, (size_t)n) < 0)
         return false;
-    if (c->opts.is_root_only && in.uid != 0 && in.uid != c->opts.own_uid &&
-        mfs_raw_is_by_caller(in.op)) {
-        int rc = mfs_raw_reply(s->fd, in.unique, EACCES, NULL, 0);
-        return rc == 0;
-    }
-    if (in.op == MFS_RAW_INIT)
-        mfs_raw_init_request(&s->init, c->request, (size_t)n);
-    if (!mfs_fuse_take_raw(s, &in)) {
-        struct fuse_buf b = { .size = (size_t)n, .mem = c->request };
-        fuse_session_process_buf(s->se, &b);
-    }
+    mfs_session_take(s, c->request, (size_t)n);
     return true;
 }
-
 static void on_request(void *ctx, uint32_t events)
 {
     struct mfs_session *s = ctx;
