@@ -1,3 +1,9 @@
+# The pure core of leases (docs/leases.md).
+noinst_LIBRARIES += mrcfs/liblease.a
+mrcfs_liblease_a_SOURCES = \
+  mrcfs/lease/message.c mrcfs/lease/message.h \
+  mrcfs/lease/table.c mrcfs/lease/table.h
+
 noinst_LIBRARIES += mrcfs/libmrcfs.a
 mrcfs_libmrcfs_a_SOURCES = \
   mrcfs/ids.c mrcfs/ids.h \
