@@ -29,7 +29,7 @@ enum mfs_lease_kind {
     MFS_LEASE_TRY = 2,
     /* Unasked: mode is what is kept. Not while an ACQUIRE or TRY is unanswered. */
     MFS_LEASE_RELEASE = 3,
-    /* The answer to each REVOKE: no more is held than it said. */
+    /* The answer to each REVOKE: mode is what is kept, no more than it said. */
     MFS_LEASE_GIVEN = 4,
     /* From the broker. mode is what is held from now on. */
     MFS_LEASE_GRANT = 5,

@@ -259,8 +259,9 @@ static int want(struct mfs_lease_table *t, struct mfs_lease_party *p,
     if (!m->mode || (c && (c->wanted || c->held >= m->mode)))
         return -EPROTO;
     struct mfs_lease_token *k = c ? c->token : find_token(t, &m->key);
-    if (is_try && k && (!list_is_empty(&k->waiting) || (c && link_is_in(&c->asked)) ||
-                        !is_free_for(k, c, m->mode))) {
+    if (is_try && k &&
+        (!list_is_empty(&k->waiting) || (c && link_is_in(&c->asked)) ||
+         !is_free_for(k, c, m->mode))) {
         tell(t, p, MFS_LEASE_REFUSE, MFS_LEASE_NONE, &m->key);
         return 0;
     }
@@ -285,6 +286,7 @@ int mfs_lease_table_take(struct mfs_lease_table *t, struct mfs_lease_party *p,
 {
     struct mfs_lease_token *k = find_token(t, &m->key);
     struct claim *c = k ? find_claim(k, p) : NULL;
+    uint8_t kept;
     switch (m->kind) {
     case MFS_LEASE_ACQUIRE:
     case MFS_LEASE_TRY: return want(t, p, m, c, now_ms);
@@ -299,8 +301,9 @@ int mfs_lease_table_take(struct mfs_lease_table *t, struct mfs_lease_party *p,
         if (!c || !link_is_in(&c->asked))
             return -EPROTO;
         list_remove(&c->asked);
-        if (c->held > c->asked_to)
-            c->held = c->asked_to;
+        kept = m->mode < c->asked_to ? m->mode : c->asked_to;
+        if (c->held > kept)
+            c->held = kept;
         settle(t, c, now_ms);
         return 0;
     default: return -EPROTO;

@@ -62,7 +62,8 @@ MUST int mfs_lease_table_take(struct mfs_lease_table *t, struct mfs_lease_party 
                               const struct mfs_lease_message *m, int64_t now_ms);
 
 /* Who was asked longest ago and has not answered, and when that was; NULL: nobody. */
-struct mfs_lease_party *mfs_lease_table_late(const struct mfs_lease_table *t, int64_t *since_ms);
+struct mfs_lease_party *mfs_lease_table_late(const struct mfs_lease_table *t,
+                                             int64_t *since_ms);
 
 /* Does the invariant hold? For tests. */
 bool mfs_lease_table_check(const struct mfs_lease_table *t);

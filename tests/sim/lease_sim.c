@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* lease_sim.c: the broker's table with members that ask, give back and die at random, over links
- * of random delay: never two exclusive holders, never shared beside exclusive, as the members
- * themselves see it; every request is granted once holders answer; nothing is left at the end.
- * Usage: lease_sim [seed]; without one, a fixed set of seeds. */
+/* lease_sim.c: the broker's table with members that ask, give back and die at random, over
+ * links of random delay: never two exclusive holders, never shared beside exclusive, as the
+ * members themselves see it; every request is granted once holders answer; nothing is left at
+ * the end. Usage: lease_sim [seed]; without one, a fixed set of seeds. */
 #include "mrcfs/lease/table.h"
 
 #include <stdio.h>
@@ -271,7 +271,7 @@ int main(int argc, char **argv)
             run(s);
         run_hostile();
     }
-    printf("lease_sim: %u granted, %u refused, %u revoked, %u died\n", granted, refused, revoked,
-           died);
+    printf("lease_sim: %u granted, %u refused, %u revoked, %u died\n", granted, refused,
+           revoked, died);
     return argc > 1 || (granted > 1000 && refused > 100 && revoked > 1000) ? 0 : 1;
 }
