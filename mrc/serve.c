@@ -29,8 +29,8 @@ static void serve(const struct mfs_serve_opts *o, const int meta[2], const int b
     setpgid(0, 0);
     for (size_t i = 0; i < ARRAY_LEN(not_ours); i++)
         sigaction(not_ours[i], &(struct sigaction){ .sa_handler = SIG_IGN }, NULL);
-    fd_close_all_but((const int[]){ meta[1], bulk[1] }, 2);
     struct mfs_serve_opts so = *o;
+    fd_close_all_but((const int[]){ meta[1], bulk[1], o->broker_fd }, o->has_broker ? 3 : 2);
     so.meta_fd = meta[1];
     so.bulk_fd = bulk[1];
     struct err e = { "" };
@@ -43,7 +43,7 @@ static void serve(const struct mfs_serve_opts *o, const int meta[2], const int b
     _exit(rc < 0);
 }
 
-int mrc_serve_start(const struct mfs_serve_opts *o, struct mrc_server *out, struct err *e)
+static int fork_server(const struct mfs_serve_opts *o, struct mrc_server *out, struct err *e)
 {
     int meta[2], bulk[2];
     int rc = fd_socketpair(meta);
@@ -68,6 +68,25 @@ int mrc_serve_start(const struct mfs_serve_opts *o, struct mrc_server *out, stru
     }
     *out = (struct mrc_server){ pid, meta[0], bulk[0] };
     return 0;
+}
+
+/* Before the server is confined, and not as its child, so that it outlives it. */
+static void find_broker(struct mfs_serve_opts *o)
+{
+    struct err why = { "" };
+    o->has_broker = o->wants_broker && mfs_broker_connect(NULL, &o->broker_fd, &why) == 0;
+    if (o->wants_broker && !o->has_broker)
+        log_at(LOG_VERBOSE, "%s; the target asks for everything", why.text);
+}
+
+int mrc_serve_start(const struct mfs_serve_opts *given, struct mrc_server *out, struct err *e)
+{
+    struct mfs_serve_opts with_broker = *given, *o = &with_broker;
+    find_broker(o);
+    int rc = fork_server(o, out, e);
+    if (o->has_broker)
+        close(o->broker_fd);
+    return rc;
 }
 
 int mrc_serve_end(struct mrc_server *s, int wait_ms)

@@ -1,6 +1,17 @@
+# The pure core of leases (docs/leases.md).
+noinst_LIBRARIES += mrcfs/liblease.a
+mrcfs_liblease_a_SOURCES = \
+  mrcfs/lease/message.c mrcfs/lease/message.h \
+  mrcfs/lease/table.c mrcfs/lease/table.h
+
 noinst_LIBRARIES += mrcfs/libmrcfs.a
 mrcfs_libmrcfs_a_SOURCES = \
+  mrcfs/broker/broker.c mrcfs/broker/broker.h \
+  mrcfs/broker/meet.c \
+  mrcfs/broker/member.c mrcfs/broker/member.h \
   mrcfs/ids.c mrcfs/ids.h \
+  mrcfs/lease/message.c mrcfs/lease/message.h \
+  mrcfs/lease/table.c mrcfs/lease/table.h \
   mrcfs/mrcfs.h \
   mrcfs/notices.def \
   mrcfs/ops.c mrcfs/ops.def mrcfs/ops.h \
@@ -9,13 +20,14 @@ mrcfs_libmrcfs_a_SOURCES = \
   mrcfs/server/do_attr.c \
   mrcfs/server/do_data.c \
   mrcfs/server/do_dir.c \
-  mrcfs/server/do_lease.c mrcfs/server/do_lock.c \
+  mrcfs/server/do_lock.c \
   mrcfs/server/do_names.c \
   mrcfs/server/files.c mrcfs/server/files.h \
   mrcfs/server/follow.c \
   mrcfs/server/held.c mrcfs/server/held.h \
   mrcfs/server/hidden.c mrcfs/server/hidden.h \
   mrcfs/server/hide.c mrcfs/server/hide.h \
+  mrcfs/server/leases.c mrcfs/server/leases.h \
   mrcfs/server/locks.c mrcfs/server/locks.h \
   mrcfs/server/lockwait.c mrcfs/server/lockwait.h \
   mrcfs/server/nodes.c mrcfs/server/nodes.h \

@@ -38,7 +38,15 @@ struct mfs_serve_opts {
     bool follows_links;
     int meta_fd; /* connected stream sockets, blocking or not; taken */
     int bulk_fd;
-    /* Called once if the process could not be confined to the exports: why. May be NULL. */
+    /* What targets and the programs here see of files is one truth (docs/leases.md): meet the
+     * user's other file servers at the broker. wants_broker: mrc_serve_start connects; then
+     * has_broker: broker_fd is connected (mfs_broker_connect); taken. */
+    bool wants_broker;
+    bool has_broker;
+    int broker_fd;
+    uint32_t lease_ms; /* 0: MFS_LEASE_MS; shorter for tests */
+    /* Called if the process could not be confined to the exports, and when it loses the
+     * broker: why. May come from any thread. May be NULL. */
     void (*on_note)(void *ctx, const char *text);
     void *ctx;
 };
@@ -48,6 +56,13 @@ struct mfs_serve_opts {
  * exports where the kernel can. Returns 0 after a clean hang-up, -EPROTO after malformed input,
  * -ECONNRESET after a hang-up within a message, or another -errno, with words in e. */
 MUST int mfs_serve(const struct mfs_serve_opts *o, struct err *e);
+
+/* Connects to this user's broker of leases on this computer, and starts it if there is none. To
+ * be called while there is one thread: it forks. dir: where to meet, made if it is not there;
+ * NULL: /tmp/mrc-UID, which does not depend on the environment, so that everybody meets. Waits
+ * at most some seconds. Returns 0 with *fd; -EPERM if the directory or the broker is not ours;
+ * -EPROTO for a broker of another version; -ETIMEDOUT; or another -errno, with words. */
+MUST int mfs_broker_connect(const char *dir, int *fd, struct err *e);
 
 struct mfs_client;
 

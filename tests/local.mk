@@ -50,6 +50,9 @@ tests_unit_mrcfs_test_server_hostile_LDADD = $(MFS_FIXTURE_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_server_locks
 tests_unit_mrcfs_test_server_locks_SOURCES = tests/unit/mrcfs/test_server_locks.c $(MFS_FIXTURE)
 tests_unit_mrcfs_test_server_locks_LDADD = $(MFS_FIXTURE_LIBS)
+UNIT_TESTS += tests/unit/mrcfs/test_server_leases
+tests_unit_mrcfs_test_server_leases_SOURCES = tests/unit/mrcfs/test_server_leases.c $(MFS_FIXTURE)
+tests_unit_mrcfs_test_server_leases_LDADD = $(MFS_FIXTURE_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_server_many
 tests_unit_mrcfs_test_server_many_SOURCES = tests/unit/mrcfs/test_server_many.c $(MFS_FIXTURE)
 tests_unit_mrcfs_test_server_many_LDADD = $(MFS_FIXTURE_LIBS)
@@ -134,8 +137,9 @@ check_PROGRAMS += $(FUZZ_TESTS)
 TESTS += $(FUZZ_TESTS)
 
 # Simulations: pure cores in simulated time; an argument replays one seed.
-SIM_TESTS = tests/sim/session_sim
+SIM_TESTS = tests/sim/session_sim tests/sim/lease_sim
 tests_sim_session_sim_LDADD = mrc/libsession.a common/libcommon.a
+tests_sim_lease_sim_LDADD = mrcfs/liblease.a common/libcommon.a
 check_PROGRAMS += $(SIM_TESTS)
 TESTS += $(SIM_TESTS)
 

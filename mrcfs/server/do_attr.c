@@ -24,11 +24,18 @@ int mfs_do_getattr(struct mfs_call *o, const struct mfs_getattr_req *q,
     if (q->fh) {
         struct mfs_file *f;
         int rc = mfs_op_file(o, q->fh, &f);
-        return rc < 0 ? rc : mfs_file_attr(o, f, &p->attr);
+        if (rc < 0 || (rc = mfs_need_file(o, f, MFS_LEASE_SHARED)) < 0)
+            return rc;
+        return mfs_file_attr(o, f, &p->attr);
     }
     struct mfs_node *n;
     int rc = mfs_op_node(o, q->node, &n);
-    return rc < 0 ? rc : mfs_node_attr(o, n, &p->attr);
+    if (rc < 0 || (rc = mfs_need_node(o, n, MFS_LEASE_SHARED)) < 0)
+        return rc;
+    if ((rc = mfs_node_attr(o, n, &p->attr)) < 0)
+        return rc;
+    mfs_grant_attr(o, &n->identity, n->id, &p->attr.valid_ms);
+    return 0;
 }
 
 /* ---- setattr ---- */
@@ -159,6 +166,8 @@ int mfs_do_setattr(struct mfs_call *o, const struct mfs_setattr_req *q,
         return -EINVAL;
     int rc = subject_of(o, q, &s);
     if (rc == 0)
+        rc = mfs_need_data(o, s.n, MFS_LEASE_EXCLUSIVE);
+    if (rc == 0)
         rc = vouch_groups(o, q, &s);
     if (rc == 0 && !q->valid)
         rc = drop_privileges(o, &s);
@@ -170,7 +179,10 @@ int mfs_do_setattr(struct mfs_call *o, const struct mfs_setattr_req *q,
         rc = set_size(o, &s, q->attr.size);
     if (rc == 0 && (q->valid & times))
         rc = set_times(o, &s, q->valid, &q->attr);
-    return rc < 0 ? rc : mfs_node_attr(o, s.n, &p->attr);
+    if (rc < 0 || (rc = mfs_node_attr(o, s.n, &p->attr)) < 0)
+        return rc;
+    mfs_grant_attr(o, &s.n->identity, s.n->id, &p->attr.valid_ms);
+    return 0;
 }
 
 int mfs_do_access(struct mfs_call *o, const struct mfs_access_req *q,
@@ -181,7 +193,7 @@ int mfs_do_access(struct mfs_call *o, const struct mfs_access_req *q,
         return -EINVAL;
     bool is_write = q->mask & MFS_ACCESS_W;
     int rc = is_write ? mfs_op_node_rw(o, q->node, &n) : mfs_op_node(o, q->node, &n);
-    if (rc < 0)
+    if (rc < 0 || (rc = mfs_need_node(o, n, MFS_LEASE_SHARED)) < 0)
         return rc;
     int mode = (q->mask & MFS_ACCESS_R ? R_OK : 0) | (is_write ? W_OK : 0) |
                (q->mask & MFS_ACCESS_X ? X_OK : 0);
@@ -270,6 +282,7 @@ int mfs_do_setxattr(struct mfs_call *o, const struct mfs_setxattr_req *q,
     int flags;
     int rc = mfs_xattr_to_host(q->xflags, &flags);
     if (rc < 0 || (rc = mfs_op_node_rw(o, q->node, &n)) < 0 ||
+        (rc = mfs_need_node(o, n, MFS_LEASE_EXCLUSIVE)) < 0 ||
         (rc = xattr_name(q->name, name)) < 0)
         return rc;
     if (q->value.len > MFS_XATTR_SIZE_MAX)
@@ -292,7 +305,8 @@ int mfs_do_getxattr(struct mfs_call *o, const struct mfs_getxattr_req *q,
     struct mfs_node *n;
     uint8_t *at = NULL;
     int rc = mfs_op_node(o, q->node, &n);
-    if (rc < 0 || (rc = xattr_name(q->name, name)) < 0)
+    if (rc < 0 || (rc = mfs_need_node(o, n, MFS_LEASE_SHARED)) < 0 ||
+        (rc = xattr_name(q->name, name)) < 0)
         return rc;
     if (!strcmp(name, label_xattr))
         return -ENODATA;
@@ -335,7 +349,8 @@ int mfs_do_listxattr(struct mfs_call *o, const struct mfs_listxattr_req *q,
     struct mfs_node *n;
     uint8_t *at;
     int rc = mfs_op_node(o, q->node, &n);
-    if (rc < 0 || (rc = mfs_op_payload(o, MFS_XATTR_SIZE_MAX, &at)) < 0)
+    if (rc < 0 || (rc = mfs_need_node(o, n, MFS_LEASE_SHARED)) < 0 ||
+        (rc = mfs_op_payload(o, MFS_XATTR_SIZE_MAX, &at)) < 0)
         return rc;
     ssize_t len = listxattr(mfs_fd_name(n->fd).text, (char *)at, MFS_XATTR_SIZE_MAX);
     if (len < 0)
@@ -355,7 +370,8 @@ int mfs_do_removexattr(struct mfs_call *o, const struct mfs_removexattr_req *q,
     char name[MFS_XATTR_NAME_MAX + 1];
     struct mfs_node *n;
     int rc = mfs_op_node_rw(o, q->node, &n);
-    if (rc < 0 || (rc = xattr_name(q->name, name)) < 0)
+    if (rc < 0 || (rc = mfs_need_node(o, n, MFS_LEASE_EXCLUSIVE)) < 0 ||
+        (rc = xattr_name(q->name, name)) < 0)
         return rc;
     if (!strcmp(name, label_xattr))
         return -ENODATA;
@@ -370,7 +386,7 @@ int mfs_do_getflags(struct mfs_call *o, const struct mfs_getflags_req *q,
     struct mfs_node *n;
     unsigned flags = 0;
     int rc = mfs_op_node(o, q->node, &n);
-    if (rc < 0)
+    if (rc < 0 || (rc = mfs_need_node(o, n, MFS_LEASE_SHARED)) < 0)
         return rc;
     AUTO_FD fd = mfs_open_real(o, n, O_RDONLY);
     if (fd < 0)
@@ -387,7 +403,7 @@ int mfs_do_setflags(struct mfs_call *o, const struct mfs_setflags_req *q,
     struct mfs_node *n;
     unsigned flags = q->iflags;
     int rc = mfs_op_node_rw(o, q->node, &n);
-    if (rc < 0)
+    if (rc < 0 || (rc = mfs_need_node(o, n, MFS_LEASE_EXCLUSIVE)) < 0)
         return rc;
     AUTO_FD fd = mfs_open_real(o, n, O_RDONLY);
     if (fd < 0)

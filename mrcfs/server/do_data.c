@@ -53,6 +53,9 @@ int mfs_do_open(struct mfs_call *o, const struct mfs_open_req *q, struct mfs_ope
         return rc;
     if (n->identity.type == S_IFDIR)
         return -EISDIR;
+    rc = mfs_need_data(o, n, is_written ? MFS_LEASE_EXCLUSIVE : MFS_LEASE_SHARED);
+    if (rc < 0)
+        return rc;
     /* Whether to append is said with each write; only append-only files ask for it at open. */
     int kept = flags & (O_ACCMODE | O_SYNC | O_DSYNC | O_NOATIME | O_TRUNC);
     AUTO_FD fd = mfs_open_real(o, n, kept);
@@ -61,6 +64,7 @@ int mfs_do_open(struct mfs_call *o, const struct mfs_open_req *q, struct mfs_ope
     if (fd < 0)
         return fd;
     rc = mfs_node_attr(o, n, &p->attr);
+    mfs_grant_attr(o, &n->identity, n->id, &p->attr.valid_ms);
     if (rc == 0 && q->oflags & MFS_O_HEAD && (flags & O_ACCMODE) == O_RDONLY)
         rc = read_head(o, fd, p);
     return rc < 0 ? rc : mfs_op_add_file(o, n, &fd, flags, &p->fh);
@@ -71,7 +75,8 @@ int mfs_do_read(struct mfs_call *o, const struct mfs_read_req *q, struct mfs_rea
     struct mfs_file *f;
     uint8_t *at;
     int rc = regular(o, q->fh, &f);
-    if (rc < 0 || (rc = is_offset(q->offset)) < 0)
+    if (rc < 0 || (rc = is_offset(q->offset)) < 0 ||
+        (rc = mfs_need_file(o, f, MFS_LEASE_SHARED)) < 0)
         return rc;
     size_t size = q->size < MFS_DATA_MAX ? q->size : MFS_DATA_MAX, done = 0;
     rc = mfs_op_payload(o, size, &at);
@@ -95,7 +100,8 @@ int mfs_do_write(struct mfs_call *o, const struct mfs_write_req *q, struct mfs_w
 {
     struct mfs_file *f;
     int rc = regular(o, q->fh, &f);
-    if (rc < 0 || (rc = is_offset(q->offset)) < 0)
+    if (rc < 0 || (rc = is_offset(q->offset)) < 0 ||
+        (rc = mfs_need_file(o, f, MFS_LEASE_EXCLUSIVE)) < 0)
         return rc;
     int flags = q->oflags & MFS_O_APPEND ? RWF_APPEND : 0;
     size_t done = 0;
@@ -124,6 +130,7 @@ int mfs_do_flush(struct mfs_call *o, const struct mfs_flush_req *q,
     if (q->owner)
         mfs_locks_flush(&o->srv->locks, f, q->owner);
     /* Closing a copy makes network file systems tell the errors of earlier writes. */
+    mfs_closed(o, f);
     int copy = f->is_writable ? fcntl(f->fd, F_DUPFD_CLOEXEC, 0) : -1;
     return copy >= 0 && close(copy) < 0 && errno != EINTR ? -errno : 0;
 }
@@ -135,6 +142,7 @@ int mfs_do_release(struct mfs_call *o, const struct mfs_release_req *q,
     int rc = regular(o, q->fh, &f);
     if (rc < 0)
         return rc;
+    mfs_closed(o, f);
     mfs_locks_release(&o->srv->locks, f);
     mfs_file_remove(&o->srv->files, f);
     return 0;
@@ -184,6 +192,8 @@ int mfs_do_fallocate(struct mfs_call *o, const struct mfs_fallocate_req *q,
         return rc;
     if (mfs_falloc_to_host(q->fmode, &mode) < 0)
         return -EOPNOTSUPP;
+    if ((rc = mfs_need_file(o, f, MFS_LEASE_EXCLUSIVE)) < 0)
+        return rc;
     do
         rc = fallocate(f->fd, mode, (off_t)q->offset, (off_t)q->length) < 0 ? -errno : 0;
     while (rc == -EINTR);
@@ -200,6 +210,8 @@ int mfs_do_lseek(struct mfs_call *o, const struct mfs_lseek_req *q, struct mfs_l
         return -EINVAL;
     if (q->offset > INT64_MAX)
         return -ENXIO;
+    if ((rc = mfs_need_file(o, f, MFS_LEASE_SHARED)) < 0)
+        return rc;
     /* Nothing else uses the descriptor's position. */
     off_t at =
         lseek(f->fd, (off_t)q->offset, q->whence == MFS_SEEK_DATA ? SEEK_DATA : SEEK_HOLE);
@@ -236,7 +248,9 @@ int mfs_do_copy_file_range(struct mfs_call *o, const struct mfs_copy_file_range_
     struct mfs_file *in, *out;
     int rc = regular(o, q->fh_in, &in);
     if (rc < 0 || (rc = regular(o, q->fh_out, &out)) < 0 ||
-        (rc = is_offset(q->offset_in)) < 0 || (rc = is_offset(q->offset_out)) < 0)
+        (rc = is_offset(q->offset_in)) < 0 || (rc = is_offset(q->offset_out)) < 0 ||
+        (rc = mfs_need_file(o, out, MFS_LEASE_EXCLUSIVE)) < 0 ||
+        (rc = mfs_need_file(o, in, MFS_LEASE_SHARED)) < 0)
         return rc;
     size_t length = q->length < (size_t)INT64_MAX ? (size_t)q->length : INT64_MAX;
     off_t offset_in = (off_t)q->offset_in, offset_out = (off_t)q->offset_out;

@@ -92,12 +92,14 @@ static bool is_dots(const char *name)
 
 /* The node and attributes of an entry; without them when it is gone or can't be had. No
  * descriptor is kept: most listed files are never opened. */
-static void add_attr(struct mfs_call *o, const struct mfs_place *at, struct mfs_dirent *d)
+static void add_attr(struct mfs_call *o, const struct mfs_place *at, struct mfs_dirent *d,
+                     struct mfs_identity *what)
 {
     struct statx stx;
     int no_fd = -1;
     if (mfs_statx(at->parent->fd, at->name, AT_SYMLINK_NOFOLLOW, &stx) < 0)
         return;
+    mfs_identity_of(&stx, what);
     if (S_ISLNK(stx.stx_mode) && o->srv->follows_links) {
         AUTO_FD fd = mfs_open_beneath(at->parent->fd, at->name);
         d->has_entry = fd >= 0 && mfs_enter_link(o, at, &fd, &d->entry) == 0;
@@ -107,6 +109,24 @@ static void add_attr(struct mfs_call *o, const struct mfs_place *at, struct mfs_
         }
     } else {
         d->has_entry = mfs_op_enter(o, at, &no_fd, &stx, &d->entry) == 0;
+    }
+}
+
+/* The tokens of what was just read, all at once. */
+static void fetch(struct mfs_call *o, const struct mfs_file *f)
+{
+    enum { BATCH = 512 };
+    uint64_t inos[BATCH];
+    size_t count = 0;
+    for (size_t at = 0; at < f->end;) {
+        const struct kernel_entry *k = (const void *)(f->buffer + at);
+        if (!is_dots(k->name))
+            inos[count++] = k->ino;
+        at += k->len;
+        if (count == BATCH || at >= f->end) {
+            mfs_fetch_entries(o, f->holder.node, inos, count);
+            count = 0;
+        }
     }
 }
 
@@ -124,6 +144,8 @@ static int fill(struct mfs_call *o, struct mfs_file *f, const struct mfs_readdir
             return 0;
         }
         bool is_followed = k->type == DT_LNK && o->srv->follows_links;
+        if (q->is_plus && f->at == 0)
+            fetch(o, f);
         struct mfs_dirent d = { .next_cookie = (uint64_t)k->next,
                                 .name = bytes_of(k->name),
                                 .type = is_followed ? DT_UNKNOWN : k->type,
@@ -139,10 +161,16 @@ static int fill(struct mfs_call *o, struct mfs_file *f, const struct mfs_readdir
                                     .name = k->name,
                                     .export_number = f->export_number,
                                     .is_watched = is_watched,
-                                    .events = events };
+                                    .events = events,
+                                    .how = MFS_FOUND_LISTED };
+            struct mfs_lease_key key = { f->dev, k->ino };
+            uint64_t epoch = q->is_plus ? mfs_leases_epoch(o->srv, &key) : 0;
+            struct mfs_identity what = { 0 };
             if (q->is_plus && !is_dots(k->name))
-                add_attr(o, &at, &d);
+                add_attr(o, &at, &d, &what);
             mfs_dirent_put(w, &d);
+            if (d.has_entry)
+                mfs_grant_listed(o, &at, &what, epoch, &d.entry, wr_len(w));
         }
         f->at += k->len;
         f->cookie = (uint64_t)k->next;
@@ -159,7 +187,7 @@ int mfs_do_readdir(struct mfs_call *o, const struct mfs_readdir_req *q,
     size_t size = q->size < MFS_DATA_MAX ? q->size : MFS_DATA_MAX;
     int rc = directory(o, q->fh, &f);
     if (rc < 0 || (rc = mfs_op_node(o, f->holder.node->id, &n)) < 0 ||
-        (rc = mfs_op_payload(o, size, &at)) < 0)
+        (rc = mfs_need_node(o, n, MFS_LEASE_SHARED)) < 0 || (rc = mfs_op_payload(o, size, &at)) < 0)
         return rc;
     struct wr w = wr_of(at, size);
     bool is_watched = q->is_plus && mfs_watch(&o->srv->watches, n);

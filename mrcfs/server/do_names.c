@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@ struct spot {
     struct mfs_node *dir;
     bool is_watched;
     uint32_t events;
+    enum mfs_found how;
     char name[MFS_NAME_MAX + 1];
 };
 
@@ -30,6 +32,9 @@ static int spot_of(struct mfs_call *o, uint64_t node, struct bytes name, bool is
         rc = is_written ? mfs_op_node_rw(o, node, &s->dir) : mfs_op_node(o, node, &s->dir);
     s->is_watched = rc == 0 && mfs_watch(&o->srv->watches, s->dir);
     s->events = rc == 0 ? __atomic_load_n(&s->dir->events, __ATOMIC_SEQ_CST) : 0;
+    s->how = MFS_FOUND_LOOKED;
+    if (rc == 0)
+        rc = mfs_need_node(o, s->dir, is_written ? MFS_LEASE_EXCLUSIVE : MFS_LEASE_SHARED);
     return rc;
 }
 
@@ -44,7 +49,24 @@ static int spot_old(struct mfs_call *o, uint64_t node, struct bytes name, struct
 static int spot_new(struct mfs_call *o, uint64_t node, struct bytes name, struct spot *s)
 {
     int rc = spot_of(o, node, name, true, s);
+    s->how = MFS_FOUND_MADE;
     return rc == 0 && mfs_op_is_hidden(o, s->dir, s->name) ? -EACCES : rc;
+}
+
+/* Around what makes one event of a name, which is not news for the client: begun, then ended with
+ * the call's result, which is returned (errno is kept). */
+static void begin_event(struct mfs_call *o, const struct spot *s, uint32_t mask)
+{
+    mfs_watch_expect(&o->srv->watches, s->dir, s->name, mask);
+}
+
+static int end_event(struct mfs_call *o, const struct spot *s, uint32_t mask, int rc)
+{
+    int error = errno;
+    if (rc < 0)
+        mfs_watch_withdraw(&o->srv->watches, s->dir, s->name, mask);
+    errno = error;
+    return rc;
 }
 
 static struct mfs_place place_of(const struct spot *s)
@@ -53,7 +75,20 @@ static struct mfs_place place_of(const struct spot *s)
                                .name = s->name,
                                .export_number = s->dir->export_number,
                                .is_watched = s->is_watched,
-                               .events = s->events };
+                               .events = s->events,
+                               .how = s->how };
+}
+
+/* What was promised of an entry holds while the tokens are had. Returns 0. */
+static int grant_entry(struct mfs_call *o, const struct mfs_place *at, const struct statx *stx,
+                       struct mfs_entry *e)
+{
+    struct mfs_identity what;
+    mfs_identity_of(stx, &what);
+    mfs_grant_attr(o, &what, e->node, &e->attr.valid_ms);
+    if (at->parent)
+        mfs_grant_name(o, at->parent, at->events, &e->valid_ms);
+    return 0;
 }
 
 /* The entry of what is at s now. */
@@ -68,7 +103,7 @@ static int enter_spot(struct mfs_call *o, const struct spot *s, struct mfs_entry
     /* Asked for by its name it may be something else. */
     if (rc == 0 && o->srv->follows_links && S_ISLNK(e->attr.mode))
         e->valid_ms = e->attr.valid_ms = 0;
-    return rc;
+    return rc < 0 ? rc : grant_entry(o, &at, &stx, e);
 }
 
 /* Likewise, of what a link there leads to. */
@@ -80,8 +115,10 @@ static int enter_followed(struct mfs_call *o, const struct spot *s, struct mfs_e
     int rc = fd < 0 ? fd : mfs_statx(fd, "", AT_EMPTY_PATH, &stx);
     if (rc < 0)
         return rc;
-    return S_ISLNK(stx.stx_mode) ? mfs_enter_link(o, &at, &fd, e)
-                                 : mfs_op_enter(o, &at, &fd, &stx, e);
+    if (S_ISLNK(stx.stx_mode))
+        return mfs_enter_link(o, &at, &fd, e);
+    rc = mfs_op_enter(o, &at, &fd, &stx, e);
+    return rc < 0 ? rc : grant_entry(o, &at, &stx, e);
 }
 
 int mfs_do_lookup(struct mfs_call *o, const struct mfs_lookup_req *q, struct mfs_lookup_rep *p)
@@ -97,6 +134,7 @@ int mfs_do_lookup(struct mfs_call *o, const struct mfs_lookup_req *q, struct mfs
     if (rc == -ENOENT && s.is_watched && mfs_op_promise_name(s.dir, s.events)) {
         /* That it is absent can be believed too. */
         p->entry = (struct mfs_entry){ .valid_ms = MFS_PROMISE_MS };
+        mfs_grant_name(o, s.dir, s.events, &p->entry.valid_ms);
         return 0;
     }
     return rc;
@@ -110,7 +148,9 @@ int mfs_do_mknod(struct mfs_call *o, const struct mfs_mknod_req *q, struct mfs_m
         return rc;
     mfs_op_set_umask(o, q->umask);
     dev_t dev = makedev(q->rdev_major, q->rdev_minor);
-    if (mknodat(s.dir->fd, s.name, q->mode & (S_IFMT | 07777), dev) < 0)
+    begin_event(o, &s, IN_CREATE);
+    rc = mknodat(s.dir->fd, s.name, q->mode & (S_IFMT | 07777), dev);
+    if (end_event(o, &s, IN_CREATE, rc) < 0)
         return -errno;
     return enter_spot(o, &s, &p->entry);
 }
@@ -122,7 +162,8 @@ int mfs_do_mkdir(struct mfs_call *o, const struct mfs_mkdir_req *q, struct mfs_m
     if (rc < 0)
         return rc;
     mfs_op_set_umask(o, q->umask);
-    if (mkdirat(s.dir->fd, s.name, q->mode & 07777) < 0)
+    begin_event(o, &s, IN_CREATE);
+    if (end_event(o, &s, IN_CREATE, mkdirat(s.dir->fd, s.name, q->mode & 07777)) < 0)
         return -errno;
     return enter_spot(o, &s, &p->entry);
 }
@@ -138,7 +179,8 @@ int mfs_do_symlink(struct mfs_call *o, const struct mfs_symlink_req *q,
     rc = spot_new(o, q->node, q->name, &s);
     if (rc < 0)
         return rc;
-    if (symlinkat(target, s.dir->fd, s.name) < 0)
+    begin_event(o, &s, IN_CREATE);
+    if (end_event(o, &s, IN_CREATE, symlinkat(target, s.dir->fd, s.name)) < 0)
         return -errno;
     return enter_spot(o, &s, &p->entry);
 }
@@ -148,7 +190,7 @@ int mfs_do_readlink(struct mfs_call *o, const struct mfs_readlink_req *q,
 {
     struct mfs_node *n;
     int rc = mfs_op_node(o, q->node, &n);
-    if (rc < 0)
+    if (rc < 0 || (rc = mfs_need_node(o, n, MFS_LEASE_SHARED)) < 0)
         return rc;
     if (n->identity.type != S_IFLNK)
         return -EINVAL;
@@ -176,7 +218,11 @@ static int secure_spot(struct mfs_call *o, const struct spot *s, struct mfs_iden
     mfs_identity_of(&stx, what);
     if (mfs_hidden_has_file(&o->srv->hidden, what->dev, what->ino))
         return -ENOENT;
-    mfs_op_keep(o, mfs_node_secure(&o->srv->nodes, what, s->dir));
+    if ((rc = mfs_need(o, what, MFS_LEASE_EXCLUSIVE)) < 0)
+        return rc;
+    struct mfs_node *n = mfs_node_secure(&o->srv->nodes, what, s->dir);
+    mfs_op_keep(o, n);
+    mfs_changes(o, n);
     return 0;
 }
 
@@ -190,7 +236,8 @@ static int remove_spot(struct mfs_call *o, uint64_t node, struct bytes name, int
     rc = secure_spot(o, &s, &what);
     if (rc < 0)
         return rc;
-    return unlinkat(s.dir->fd, s.name, flags) < 0 ? -errno : 0;
+    begin_event(o, &s, IN_DELETE);
+    return end_event(o, &s, IN_DELETE, unlinkat(s.dir->fd, s.name, flags)) < 0 ? -errno : 0;
 }
 
 int mfs_do_unlink(struct mfs_call *o, const struct mfs_unlink_req *q,
@@ -220,6 +267,28 @@ static int may_move(struct mfs_call *o, const struct spot *from, const struct sp
     return 0;
 }
 
+static void begin_rename(struct mfs_call *o, const struct spot *from, const struct spot *to,
+                         unsigned flags)
+{
+    begin_event(o, from, IN_MOVED_FROM);
+    begin_event(o, to, IN_MOVED_TO);
+    if (flags & RENAME_EXCHANGE) {
+        begin_event(o, to, IN_MOVED_FROM);
+        begin_event(o, from, IN_MOVED_TO);
+    }
+}
+
+static void fail_rename(struct mfs_call *o, const struct spot *from, const struct spot *to,
+                        unsigned flags)
+{
+    end_event(o, from, IN_MOVED_FROM, -1);
+    end_event(o, to, IN_MOVED_TO, -1);
+    if (flags & RENAME_EXCHANGE) {
+        end_event(o, to, IN_MOVED_FROM, -1);
+        end_event(o, from, IN_MOVED_TO, -1);
+    }
+}
+
 int mfs_do_rename(struct mfs_call *o, const struct mfs_rename_req *q,
                   struct mfs_rename_rep *p UNUSED)
 {
@@ -236,9 +305,19 @@ int mfs_do_rename(struct mfs_call *o, const struct mfs_rename_req *q,
     struct mfs_identity moved, replaced;
     if ((rc = secure_spot(o, &from, &moved)) < 0)
         return rc;
-    bool has_replaced = secure_spot(o, &to, &replaced) == 0;
-    if (renameat2(from.dir->fd, from.name, to.dir->fd, to.name, flags) < 0)
-        return -errno;
+    rc = secure_spot(o, &to, &replaced);
+    if (rc < 0 && rc != -ENOENT)
+        return rc;
+    bool has_replaced = rc == 0;
+    /* Two names of one file: nothing happens. */
+    bool is_same = has_replaced && moved.dev == replaced.dev && moved.ino == replaced.ino;
+    if (!is_same)
+        begin_rename(o, &from, &to, flags);
+    rc = renameat2(from.dir->fd, from.name, to.dir->fd, to.name, flags) < 0 ? -errno : 0;
+    if (rc < 0 && !is_same)
+        fail_rename(o, &from, &to, flags);
+    if (rc < 0)
+        return rc;
     struct mfs_place at = place_of(&to), back = place_of(&from);
     mfs_node_moved(&o->srv->nodes, &moved, &at);
     if (has_replaced && (flags & RENAME_EXCHANGE))
@@ -251,13 +330,15 @@ int mfs_do_link(struct mfs_call *o, const struct mfs_link_req *q, struct mfs_lin
     struct mfs_node *n;
     struct spot s;
     int rc = mfs_op_node_rw(o, q->node, &n);
-    if (rc < 0 || (rc = spot_new(o, q->new_node, q->new_name, &s)) < 0)
+    if (rc < 0 || (rc = spot_new(o, q->new_node, q->new_name, &s)) < 0 ||
+        (rc = mfs_need_node(o, n, MFS_LEASE_EXCLUSIVE)) < 0)
         return rc;
     if (n->export_number != s.dir->export_number)
         return -EXDEV;
     /* Following "N" leads to the node itself and no further, a link too. */
-    if (linkat(o->srv->proc_fd, mfs_fd_name(n->fd).text, s.dir->fd, s.name, AT_SYMLINK_FOLLOW) <
-        0)
+    begin_event(o, &s, IN_CREATE);
+    rc = linkat(o->srv->proc_fd, mfs_fd_name(n->fd).text, s.dir->fd, s.name, AT_SYMLINK_FOLLOW);
+    if (end_event(o, &s, IN_CREATE, rc) < 0)
         return -errno;
     return enter_spot(o, &s, &p->entry);
 }
@@ -273,6 +354,8 @@ static int enter_open(struct mfs_call *o, const struct mfs_place *at, int real_f
     if (fd < 0)
         return -errno;
     int rc = mfs_op_enter(o, at, &fd, &stx, e);
+    if (rc == 0)
+        rc = grant_entry(o, at, &stx, e);
     if (rc == 0 && (rc = mfs_node_pin(&o->srv->nodes, e->node, n)) < 0)
         mfs_node_forget(&o->srv->nodes, e->node, 1);
     return rc;
@@ -312,6 +395,9 @@ static int open_existing(struct mfs_call *o, const struct spot *s, int flags)
         return -EISDIR;
     if (!S_ISREG(stx.stx_mode))
         return S_ISLNK(stx.stx_mode) ? -ESTALE : -ENXIO;
+    rc = mfs_need(o, &what, MFS_LEASE_EXCLUSIVE);
+    if (rc < 0)
+        return rc;
     int real = openat(o->srv->proc_fd, mfs_fd_name(fd).text, flags | O_CLOEXEC | O_NOCTTY);
     return real < 0 ? -errno : real;
 }
@@ -330,13 +416,15 @@ int mfs_do_create(struct mfs_call *o, const struct mfs_create_req *q, struct mfs
     mfs_op_set_umask(o, q->umask);
     AUTO_FD fd = -EEXIST;
     for (int i = 0; i < TRIES && (fd == -EEXIST || fd == -ENOENT); i++) {
+        begin_event(o, &s, IN_CREATE);
         fd = openat(s.dir->fd, s.name, kept | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                     q->mode & 07777);
-        if (fd < 0)
+        if (end_event(o, &s, IN_CREATE, fd) < 0)
             fd = -errno;
         if (fd != -EEXIST || is_exclusive)
             break;
         fd = open_existing(o, &s, kept);
+        s.how = fd >= 0 ? MFS_FOUND_LOOKED : MFS_FOUND_MADE;
     }
     if (fd < 0)
         return fd;
@@ -357,6 +445,6 @@ int mfs_do_tmpfile(struct mfs_call *o, const struct mfs_tmpfile_req *q,
     AUTO_FD fd = openat(dir->fd, ".", flags | O_TMPFILE | O_CLOEXEC, q->mode & 07777);
     if (fd < 0)
         return -errno;
-    struct mfs_place at = { .export_number = dir->export_number };
+    struct mfs_place at = { .export_number = dir->export_number, .how = MFS_FOUND_MADE };
     return finish_open(o, &at, &fd, flags, &p->entry, &p->fh);
 }

@@ -135,7 +135,8 @@ static int descend(struct walk *w, const char *name)
         struct mfs_entry e;
         struct mfs_place at = { .parent = dir,
                                 .name = s->name,
-                                .export_number = w->export_number };
+                                .export_number = w->export_number,
+                                .how = MFS_FOUND_LISTED };
         rc = mfs_op_enter(o, &at, &fd, &stx, &e);
         if (rc < 0)
             return rc;
@@ -255,8 +256,10 @@ int mfs_enter_link(struct mfs_call *o, const struct mfs_place *at, int *link_fd,
         mfs_hidden_has_file(&o->srv->hidden, makedev(stx.stx_dev_major, stx.stx_dev_minor),
                             stx.stx_ino))
         rc = -ENOENT;
-    if (rc == 0 && follow(o, at, *link_fd, e) < 0)
+    int followed = rc == 0 ? follow(o, at, *link_fd, e) : 0;
+    if (followed < 0 && followed != -ERESTART)
         return mfs_op_enter(o, &itself, link_fd, &stx, e);
+    rc = rc < 0 ? rc : followed;
     fd_close(link_fd);
     return rc;
 }

@@ -16,6 +16,8 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { TRIM_BATCH = 32 };
@@ -65,9 +67,20 @@ int mfs_open_beneath(int dir_fd, const char *name)
     return fd < 0 ? -errno : (int)fd;
 }
 
+/* Since Linux 6.13 a change after a look at the times gets others, however soon it comes. */
+static bool has_fine_times(void)
+{
+    struct utsname u;
+    int major = 0, minor = 0;
+    return uname(&u) == 0 && sscanf(u.release, "%d.%d", &major, &minor) == 2 &&
+           (major > 6 || (major == 6 && minor >= 13));
+}
+
 void mfs_nodes_init(struct mfs_nodes *t, size_t open_max)
 {
-    *t = (struct mfs_nodes){ .open_max = open_max, .proc_fd = -1 };
+    *t = (struct mfs_nodes){
+        .open_max = open_max, .proc_fd = -1, .has_fine_times = has_fine_times()
+    };
     pthread_mutex_init(&t->mu, NULL);
     list_init(&t->lru);
 }
@@ -85,6 +98,7 @@ static struct mfs_node *node_of_file(const struct mfs_link *l)
 static void node_free(struct mfs_node *n)
 {
     fd_close(&n->fd);
+    mfs_watch_expect_none(n);
     free(n->name);
     free(n);
 }
@@ -560,6 +574,109 @@ bool mfs_node_promise(struct mfs_nodes *t, uint64_t id, const struct mfs_node *w
     }
     pthread_mutex_unlock(&t->mu);
     return is_given;
+}
+
+bool mfs_node_is_promised(struct mfs_nodes *t, uint64_t id)
+{
+    pthread_mutex_lock(&t->mu);
+    struct mfs_node *n = find(t, id);
+    bool is = n && __atomic_load_n(&n->is_promised, __ATOMIC_SEQ_CST);
+    pthread_mutex_unlock(&t->mu);
+    return is;
+}
+
+bool mfs_node_events_are(struct mfs_nodes *t, uint64_t id, uint32_t events)
+{
+    pthread_mutex_lock(&t->mu);
+    struct mfs_node *n = find(t, id);
+    bool are = n && __atomic_load_n(&n->events, __ATOMIC_SEQ_CST) == events;
+    pthread_mutex_unlock(&t->mu);
+    return are;
+}
+
+/* ---- the client's own changes ---- */
+
+static struct mfs_left left_of(const struct statx *stx)
+{
+    return (struct mfs_left){ true,
+                              stx->stx_mode,
+                              stx->stx_nlink,
+                              stx->stx_uid,
+                              stx->stx_gid,
+                              stx->stx_size,
+                              stx->stx_mtime.tv_sec,
+                              stx->stx_ctime.tv_sec,
+                              stx->stx_mtime.tv_nsec,
+                              stx->stx_ctime.tv_nsec };
+}
+
+static bool is_left_so(const struct mfs_left *a, const struct mfs_left *b)
+{
+    return a->is_known && b->is_known && a->mode == b->mode && a->nlink == b->nlink &&
+           a->uid == b->uid && a->gid == b->gid && a->size == b->size &&
+           a->mtime_sec == b->mtime_sec && a->mtime_nsec == b->mtime_nsec &&
+           a->ctime_sec == b->ctime_sec && a->ctime_nsec == b->ctime_nsec;
+}
+
+/* Events of changes that are older have been read. */
+static bool is_long_ago(const struct mfs_left *a)
+{
+    enum { EVENT_LAG_S = 2 };
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return a->mtime_sec < now.tv_sec - EVENT_LAG_S && a->ctime_sec < now.tv_sec - EVENT_LAG_S;
+}
+
+bool mfs_node_change_begin(struct mfs_nodes *t, struct mfs_node *n, int fd)
+{
+    struct statx stx;
+    struct mfs_left now = { 0 };
+    if (mfs_statx(fd, "", AT_EMPTY_PATH, &stx) == 0)
+        now = left_of(&stx);
+    pthread_mutex_lock(&t->mu);
+    bool is_old = now.is_known && is_long_ago(&now);
+    /* Another change that is on the way makes its own difference. */
+    bool is_ours = n->changing || is_left_so(&n->left, &now) || is_old;
+    if (n->identity.type == S_IFDIR && !n->changing) {
+        /* Each change of its names is an event that says so; this is about the rest. */
+        is_ours = !n->left.is_known || (n->left.mode == now.mode && n->left.uid == now.uid &&
+                                        n->left.gid == now.gid);
+        n->is_left_doubtful = !n->left.is_known && !is_old;
+    }
+    n->changing++;
+    pthread_mutex_unlock(&t->mu);
+    return !is_ours;
+}
+
+void mfs_node_change_end(struct mfs_nodes *t, struct mfs_node *n, int fd)
+{
+    struct statx stx;
+    int rc = mfs_statx(fd, "", AT_EMPTY_PATH, &stx);
+    pthread_mutex_lock(&t->mu);
+    n->changing--;
+    n->left = rc == 0 && !n->is_left_doubtful ? left_of(&stx) : (struct mfs_left){ 0 };
+    n->is_left_doubtful = n->is_left_doubtful && n->changing;
+    pthread_mutex_unlock(&t->mu);
+}
+
+void mfs_node_made(struct mfs_nodes *t, uint64_t id, const struct statx *stx)
+{
+    pthread_mutex_lock(&t->mu);
+    struct mfs_node *n = find(t, id);
+    if (n)
+        n->left = left_of(stx);
+    pthread_mutex_unlock(&t->mu);
+}
+
+bool mfs_node_is_as_left(struct mfs_nodes *t, uint64_t id, const struct statx *stx)
+{
+    struct mfs_left now = left_of(stx);
+    pthread_mutex_lock(&t->mu);
+    struct mfs_node *n = find(t, id);
+    bool is_so = n && (n->changing || (is_left_so(&n->left, &now) &&
+                                       (t->has_fine_times || is_long_ago(&now))));
+    pthread_mutex_unlock(&t->mu);
+    return is_so;
 }
 
 bool mfs_node_take_promise(struct mfs_nodes *t, uint64_t id)

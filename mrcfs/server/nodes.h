@@ -50,6 +50,22 @@ struct mfs_holder {
     int fd;
 };
 
+/* How a file was left by the client's own last change of it. */
+struct mfs_left {
+    bool is_known;
+    uint32_t mode;
+    uint32_t nlink;
+    uint32_t uid;
+    uint32_t gid;
+    uint64_t size;
+    int64_t mtime_sec;
+    int64_t ctime_sec;
+    uint32_t mtime_nsec;
+    uint32_t ctime_nsec;
+};
+
+struct mfs_expected;
+
 struct mfs_node {
     uint64_t id;
     unsigned export_number; /* from 0 */
@@ -75,6 +91,11 @@ struct mfs_node {
     uint32_t names_promised; /* times that a name in it was, present or absent */
     uint32_t told_at;        /* names_promised when told[] was begun */
     uint32_t told_count;
+    unsigned changing;     /* changes by the client that are being made */
+    struct mfs_left left;  /* by the last one */
+    bool is_left_doubtful; /* somebody else's event may still be on the way */
+    struct mfs_expected *expected; /* events of a directory that the client causes; see watch.h */
+    unsigned expected_count;
     uint32_t told[MFS_TOLD_MAX]; /* hashes of names that the client was told to forget since */
 };
 
@@ -87,8 +108,12 @@ struct mfs_nodes {
     size_t open_count;
     size_t open_max;
     uint64_t last_id;
+    bool has_fine_times; /* no two changes look alike */
     struct mfs_watches *watches; /* told when a directory is forgotten; may be NULL */
 };
+
+/* How it came that a file is entered. */
+enum mfs_found { MFS_FOUND_LOOKED, MFS_FOUND_MADE, MFS_FOUND_LISTED };
 
 /* Where a node was found. */
 struct mfs_place {
@@ -99,6 +124,7 @@ struct mfs_place {
     uint32_t events; /* parent's when that began */
     uint64_t view;   /* not 0: a directory here begins this view, by a link that is in via */
     uint64_t via;
+    enum mfs_found how;
 };
 
 /* open_max: descriptors that nodes may keep open. */
@@ -154,6 +180,21 @@ bool mfs_node_may_promise(struct mfs_nodes *t, struct mfs_node *n, uint32_t *eve
  * watched: the directory whose events count, NULL: itself or its last known parent. */
 bool mfs_node_promise(struct mfs_nodes *t, uint64_t id, const struct mfs_node *watched,
                       uint32_t events);
+
+/* Has the client not been told since? */
+bool mfs_node_is_promised(struct mfs_nodes *t, uint64_t id);
+/* Has nothing happened in directory id since? */
+bool mfs_node_events_are(struct mfs_nodes *t, uint64_t id, uint32_t events);
+
+/* Around a change of the pinned (or held) node n by the client; fd: a descriptor of the file.
+ * Returns true if somebody else has changed it since the client did last, or may have: that is
+ * not hidden by this change. */
+bool mfs_node_change_begin(struct mfs_nodes *t, struct mfs_node *n, int fd);
+void mfs_node_change_end(struct mfs_nodes *t, struct mfs_node *n, int fd);
+/* It was made just now by the client, and looks like this. */
+void mfs_node_made(struct mfs_nodes *t, uint64_t id, const struct statx *stx);
+/* Is it as the client itself left it, so that it need not be told? */
+bool mfs_node_is_as_left(struct mfs_nodes *t, uint64_t id, const struct statx *stx);
 
 /* The client is about to be told: was there a promise? It is none any more. */
 bool mfs_node_take_promise(struct mfs_nodes *t, uint64_t id);

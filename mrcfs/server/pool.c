@@ -30,10 +30,17 @@ static struct link *startable(struct mfs_pool *p)
     return NULL;
 }
 
+/* mu held. */
+static bool has_room_for_worker(const struct mfs_pool *p)
+{
+    unsigned waiting = p->waiting < MFS_WAITING_MAX ? p->waiting : MFS_WAITING_MAX;
+    return p->workers < MFS_WORKERS_MAX + waiting;
+}
+
 /* Everybody is busy and something could be started. mu held. */
 static bool is_short_of_workers(struct mfs_pool *p)
 {
-    return !p->idle && p->workers < MFS_WORKERS_MAX && startable(p);
+    return !p->idle && has_room_for_worker(p) && startable(p);
 }
 
 /* Waits for a request; NULL when it is time to end. mu held. */
@@ -85,7 +92,7 @@ static void *worker_main(void *arg)
 /* mu held. */
 static int add_worker(struct mfs_pool *p)
 {
-    if (p->workers == MFS_WORKERS_MAX)
+    if (!has_room_for_worker(p))
         return -EAGAIN;
     pthread_attr_t attr;
     pthread_attr_init(&attr);
@@ -164,6 +171,22 @@ void mfs_pool_push(struct mfs_pool *p, struct mfs_request *rq)
     p->count[rq->class]++;
     p->bytes[rq->class] += rq->len_bytes;
     pthread_cond_signal(p->idle ? &p->has_work : &p->keeper_wanted);
+    pthread_mutex_unlock(&p->mu);
+}
+
+void mfs_pool_wait_begin(struct mfs_pool *p)
+{
+    pthread_mutex_lock(&p->mu);
+    p->waiting++;
+    if (is_short_of_workers(p))
+        pthread_cond_signal(&p->keeper_wanted);
+    pthread_mutex_unlock(&p->mu);
+}
+
+void mfs_pool_wait_end(struct mfs_pool *p)
+{
+    pthread_mutex_lock(&p->mu);
+    p->waiting--;
     pthread_mutex_unlock(&p->mu);
 }
 

@@ -22,6 +22,8 @@
 enum {
     MFS_WORKERS_FIRST = 4,
     MFS_WORKERS_MAX = 64, /* operations that can be stuck in the kernel at once */
+    /* Operations that wait for other clients; beyond, they count as stuck. */
+    MFS_WAITING_MAX = 192,
     MFS_WORKERS_STUCK_MS = 5,
     /* Requests waiting, of each queue; reached: the stream is not read until some are done. */
     MFS_QUEUE_MAX = 4096,
@@ -66,10 +68,11 @@ struct mfs_pool {
     size_t bytes[MFS_CLASSES];
     unsigned workers;
     unsigned idle;
+    unsigned waiting; /* workers that wait for other clients, up to MFS_WAITING_MAX */
     unsigned bulk_running;
     uint64_t started; /* requests taken from the queues so far */
     bool is_closing;
-    pthread_t threads[MFS_WORKERS_MAX];
+    pthread_t threads[MFS_WORKERS_MAX + MFS_WAITING_MAX];
     pthread_t keeper;
     bool has_keeper;
 };
@@ -78,6 +81,10 @@ struct mfs_pool {
 MUST int mfs_pool_start(struct mfs_pool *p, const struct mfs_pool_opts *o);
 /* Queues rq (taken); waits while the queue is full. */
 void mfs_pool_push(struct mfs_pool *p, struct mfs_request *rq);
+/* Around a wait for other clients: others' operations may be what they wait for, so a worker
+ * more may run meanwhile. */
+void mfs_pool_wait_begin(struct mfs_pool *p);
+void mfs_pool_wait_end(struct mfs_pool *p);
 /* There may be room for replies again. */
 void mfs_pool_wake(struct mfs_pool *p);
 /* Ends the workers after everything queued has been run, or dropped. */

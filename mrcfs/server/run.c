@@ -58,6 +58,7 @@ static void send_payload(struct mfs_call *o, const struct wr *front, size_t payl
 }
 
 static void op_return(struct mfs_call *o);
+static int op_again(struct mfs_call *o);
 
 /* clang-format off */
 #define SIZE_u8(f)    + 1
@@ -74,10 +75,14 @@ static void op_return(struct mfs_call *o);
     { \
         struct mfs_##name##_req q; \
         struct mfs_##name##_rep p; \
-        memset(&p, 0, sizeof p); \
         if (mfs_##name##_req_get(&o->rq->body, &q) < 0) \
             return MALFORMED; \
-        int rc = mfs_do_##name(o, &q, &p); \
+        int rc; \
+        do { \
+            memset(&p, 0, sizeof p); \
+            rc = mfs_do_##name(o, &q, &p); \
+            mfs_leases_done(o, rc); \
+        } while (rc == -ERESTART && (rc = op_again(o)) == 0); \
         /* before the answer: what a request leaves behind is done with when the client hears of it */ \
         op_return(o); \
         if (o->is_deferred) \
@@ -89,20 +94,24 @@ static void op_return(struct mfs_call *o);
         if (o->out) { \
             uint8_t front[MFS_PAYLOAD_AT]; \
             struct wr w = reply_begin(front, sizeof front, o->rq->head.id, 0); \
+            mfs_leases_decide(o); \
             mfs_##name##_rep_put(&w, &p); \
             size_t payload = o->out->len; \
             mfs_message_end(&w, payload); \
             send_payload(o, &w, payload); \
+            mfs_leases_decided(o); \
             return 0; \
         } \
         struct mfs_out *m = mfs_out_new(MFS_HEAD_BYTES rep); \
         if (!m) \
             return -ENOMEM; \
         struct wr w = reply_begin(m->memory, m->len, o->rq->head.id, 0); \
+        mfs_leases_decide(o); \
         mfs_##name##_rep_put(&w, &p); \
         mfs_message_end(&w, 0); \
         m->len = wr_len(&w); \
         send_out(o->srv, m, false); \
+        mfs_leases_decided(o); \
         return 0; \
     }
 #include "mrcfs/ops.def"
@@ -127,9 +136,20 @@ static void op_return(struct mfs_call *o)
     o->node_count = o->file_count = 0;
 }
 
+/* The operation needs more tokens than it had: nothing is done yet. */
+static int op_again(struct mfs_call *o)
+{
+    op_return(o);
+    free(o->out);
+    o->out = NULL;
+    return mfs_leases_again(o);
+}
+
 static void op_fini(struct mfs_call *o)
 {
     op_return(o);
+    mfs_leases_put(o);
+    free(o->grants);
     free(o->out);
     if (!o->is_deferred)
         mfs_server_drop(o->srv, o->rq);
@@ -172,6 +192,20 @@ void mfs_run_request(void *worker, struct mfs_request *rq)
         struct err why;
         rc = err_set(&why, EPROTO, "malformed %s request", name);
         mfs_server_fail(w->srv, rc, &why);
+    }
+}
+
+void mfs_run_at_once(struct mfs_server *srv, struct mfs_request *rq)
+{
+    struct mfs_call o = { .srv = srv, .rq = rq };
+    int rc = runners[rq->head.op](&o);
+    if (rc < 0)
+        mfs_reply_status(srv, rq->head.id, rc);
+    op_fini(&o);
+    if (rc == MALFORMED) {
+        struct err why;
+        rc = err_set(&why, EPROTO, "malformed request about leases");
+        mfs_server_fail(srv, rc, &why);
     }
 }
 
@@ -348,9 +382,16 @@ int mfs_node_attr(struct mfs_call *o, struct mfs_node *n, struct mfs_attr *a)
 {
     uint32_t events = 0;
     bool may_promise = mfs_node_may_promise(&o->srv->nodes, n, &events);
+    /* With leases the promise must still stand when the reply is sent (mfs_leases_decide): then
+     * it comes before the look. */
+    bool is_first = o->srv->leases.is_granting;
+    if (is_first && n->identity.type == S_IFDIR && mfs_watch(&o->srv->watches, n))
+        may_promise = mfs_node_may_promise(&o->srv->nodes, n, &events);
+    if (is_first)
+        may_promise = may_promise && mfs_node_promise(&o->srv->nodes, n->id, NULL, events);
     int rc = fd_attr(o, n->fd, n->export_number, a);
     if (rc == 0 && may_promise && (S_ISDIR(a->mode) || a->nlink == 1) &&
-        mfs_node_promise(&o->srv->nodes, n->id, NULL, events))
+        (is_first || mfs_node_promise(&o->srv->nodes, n->id, NULL, events)))
         a->valid_ms = MFS_PROMISE_MS;
     return rc;
 }
@@ -367,6 +408,23 @@ bool mfs_op_promise_name(struct mfs_node *dir, uint32_t events)
     return __atomic_load_n(&dir->events, __ATOMIC_SEQ_CST) == events;
 }
 
+/* With leases: what is granted is looked at after it was promised. */
+static bool look_again(struct mfs_call *o, const struct mfs_place *at, const struct statx *stx,
+                       struct mfs_attr *a)
+{
+    struct statx again;
+    struct mfs_identity was, is;
+    if (mfs_statx(at->parent->fd, at->name, AT_SYMLINK_NOFOLLOW, &again) < 0)
+        return false;
+    mfs_identity_of(stx, &was);
+    mfs_identity_of(&again, &is);
+    if (was.dev != is.dev || was.ino != is.ino || was.mount != is.mount || again.stx_nlink != 1)
+        return false;
+    mfs_attr_of(o->srv, &(struct mfs_seen){ at->export_number, &again, at->parent->fd, at->name },
+                a);
+    return true;
+}
+
 /* A watched directory's entry: the name can be believed, and what it names unless it can change
  * by another name. A directory changes by what is in it: its own watch must stand before it is
  * looked at once more. */
@@ -377,7 +435,8 @@ static void promise(struct mfs_call *o, const struct mfs_place *at, const struct
         e->valid_ms = MFS_PROMISE_MS;
     if (!S_ISDIR(stx->stx_mode)) {
         if (stx->stx_nlink == 1 &&
-            mfs_node_promise(&o->srv->nodes, e->node, at->parent, at->events))
+            mfs_node_promise(&o->srv->nodes, e->node, at->parent, at->events) &&
+            (!o->srv->leases.is_granting || look_again(o, at, stx, &e->attr)))
             e->attr.valid_ms = MFS_PROMISE_MS;
         return;
     }
@@ -403,6 +462,16 @@ int mfs_op_enter(struct mfs_call *o, const struct mfs_place *at, int *fd, struct
         fd_close(fd);
         return -ENOENT;
     }
+    struct mfs_identity what;
+    mfs_identity_of(stx, &what);
+    rc = mfs_need_found(o, at, &what);
+    /* Only with its token what is seen is true. */
+    if (rc == 0 && o->srv->leases.is_on && *fd >= 0)
+        rc = mfs_statx(*fd, "", AT_EMPTY_PATH, stx);
+    if (rc < 0) {
+        fd_close(fd);
+        return rc;
+    }
     *e = (struct mfs_entry){ 0 };
     struct mfs_seen seen = { at->export_number, stx, *fd, NULL };
     if (*fd < 0) {
@@ -411,6 +480,8 @@ int mfs_op_enter(struct mfs_call *o, const struct mfs_place *at, int *fd, struct
     }
     mfs_attr_of(o->srv, &seen, &e->attr);
     rc = mfs_node_enter(&o->srv->nodes, at, fd, stx, &e->node);
+    if (rc == 0 && at->how == MFS_FOUND_MADE && o->srv->leases.is_granting)
+        mfs_node_made(&o->srv->nodes, e->node, stx);
     if (rc == 0 && at->is_watched)
         promise(o, at, stx, e);
     return rc;

@@ -176,6 +176,7 @@ int mfs_server_map(struct mfs_server *srv, const struct mfs_head *h,
                                       .is_single = users.is_single };
     bool by_name = !(q->features & MFS_FEATURE_NUMBERS);
     srv->is_single_user = users.is_single;
+    srv->wants_leases = q->features & MFS_FEATURE_LEASES;
     srv->has_promises = q->features & MFS_FEATURE_PROMISES;
     srv->own_uid = users.own_server;
     int rc = map_kind(&srv->uids, by_name ? "/etc/passwd" : NULL, q->uid_names, &users);
@@ -227,9 +228,10 @@ static int answer_hello(struct mfs_server *srv, uint64_t id, uint32_t error)
         mfs_export_rec_put(&w, &(struct mfs_export_rec){ s->is_read_only ? MFS_EXPORT_RO : 0,
                                                          bytes_of(s->path) });
     }
+    uint32_t features = (srv->callers.is_privileged ? MFS_FEATURE_PRIVILEGED : 0) |
+                        (srv->leases.is_granting ? MFS_FEATURE_LEASES : 0);
     struct mfs_hello_rep p = { .version = MFS_VERSION,
-                               .features =
-                                   srv->callers.is_privileged ? MFS_FEATURE_PRIVILEGED : 0,
+                               .features = features,
                                .server_uid = geteuid(),
                                .server_gid = getegid(),
                                .exports = { list, (uint32_t)wr_len(&w) } };
@@ -286,6 +288,12 @@ static bool has_room(void *server, enum mfs_class class)
 static bool may_wait(const struct mfs_request *rq)
 {
     return rq->head.op == MFS_OP_setlk || rq->head.op == MFS_OP_flock;
+}
+
+/* What others wait for never queues behind those who wait. */
+static bool is_at_once(const struct mfs_request *rq)
+{
+    return rq->head.op == MFS_OP_recalled || rq->head.op == MFS_OP_renew;
 }
 
 void mfs_server_drop(void *server, struct mfs_request *rq)
@@ -380,6 +388,10 @@ static void *reader_main(void *arg)
             err_set(&why, -rc, "message of %zu bytes on the %s stream", len, s->name);
             break;
         }
+        if (rq && is_at_once(rq)) {
+            mfs_run_at_once(srv, rq);
+            continue;
+        }
         if (rq && may_wait(rq))
             mfs_locks_expect(&srv->locks, rq);
         if (rq)
@@ -412,7 +424,9 @@ static int serve(struct mfs_server *srv, struct err *e)
         rc = mfs_stream_start(&srv->streams[i], on_room, srv);
     if (rc == 0)
         rc = mfs_watches_start(&srv->watches, srv->has_promises, &srv->nodes,
-                               &srv->streams[MFS_META]);
+                               &srv->streams[MFS_META],
+                               srv->leases.is_on ? &srv->leases.member.mu : NULL);
+    srv->watches.knows_own = srv->leases.is_granting;
     pthread_t bulk_thread;
     if (rc == 0)
         rc = -pthread_create(&bulk_thread, NULL, reader_main, &bulk);
@@ -424,6 +438,7 @@ static int serve(struct mfs_server *srv, struct err *e)
     }
     mfs_watches_stop(&srv->watches);
     bool is_dropping = rc < 0 || failure_of(srv, NULL) < 0;
+    mfs_leases_hang_up(srv, is_dropping);
     /* Nobody reads answers any more; what was asked for is done all the same. */
     for (int i = 0; i < MFS_STREAMS; i++)
         mfs_stream_stop(&srv->streams[i], true);
@@ -476,6 +491,19 @@ static void prepare_process(void)
     mallopt(M_TRIM_THRESHOLD, 64 << 20);
 }
 
+/* The broker was found before this process was confined. */
+static int start_leases(struct mfs_server *srv, const struct mfs_serve_opts *o, struct err *e)
+{
+    int fd = take_fd(&srv->broker_fd);
+    srv->on_note = o->on_note;
+    srv->on_note_ctx = o->ctx;
+    int rc = mfs_leases_start(srv, fd, o->lease_ms, srv->wants_leases);
+    if (rc < 0)
+        return err_set(e, -rc, "leases");
+    srv->has_promises = srv->has_promises || srv->wants_leases;
+    return 0;
+}
+
 static int greet_and_serve(struct mfs_server *srv, const struct mfs_serve_opts *o,
                            struct err *e)
 {
@@ -487,6 +515,8 @@ static int greet_and_serve(struct mfs_server *srv, const struct mfs_serve_opts *
     if (rc <= 0)
         return rc;
     rc = error ? 0 : confine(o, e);
+    if (rc == 0 && !error && o->has_broker)
+        rc = start_leases(srv, o, e);
     if (rc == 0 && (rc = answer_hello(srv, id, error)) < 0)
         err_set(e, -rc, "answer the greeting");
     if (rc == 0 && error) {
@@ -505,15 +535,20 @@ int mfs_serve(const struct mfs_serve_opts *o, struct err *e)
     if (!srv) {
         fd_close(&meta_fd);
         fd_close(&bulk_fd);
+        if (o->has_broker)
+            close(o->broker_fd);
         return err_set(e, ENOMEM, "file server");
     }
     srv->proc_fd = -1;
+    srv->broker_fd = o->has_broker ? o->broker_fd : -1;
     prepare_process();
     int rc = mfs_stream_open(&srv->streams[MFS_META], "meta", meta_fd);
     int rc2 = mfs_stream_open(&srv->streams[MFS_BULK], "bulk", bulk_fd);
     rc = rc < 0 || rc2 < 0 ? err_set(e, rc < 0 ? -rc : -rc2, "streams of the file server")
                            : greet_and_serve(srv, o, e);
+    mfs_leases_stop(srv);
     mfs_server_fini(srv);
+    fd_close(&srv->broker_fd);
     for (int i = 0; i < MFS_STREAMS; i++)
         mfs_stream_close(&srv->streams[i]);
     free(srv);

@@ -13,6 +13,7 @@
 #include "mrcfs/server/files.h"
 #include "mrcfs/server/hidden.h"
 #include "mrcfs/server/hide.h"
+#include "mrcfs/server/leases.h"
 #include "mrcfs/server/locks.h"
 #include "mrcfs/server/nodes.h"
 #include "mrcfs/server/pool.h"
@@ -56,20 +57,25 @@ struct mfs_server {
     struct mfs_id_map uids;
     struct mfs_id_map gids;
     bool is_single_user; /* MFS_FEATURE_SINGLE_USER */
-    bool has_promises;   /* MFS_FEATURE_PROMISES */
+    bool has_promises;   /* MFS_FEATURE_PROMISES, or leases are granted */
+    bool wants_leases;   /* MFS_FEATURE_LEASES */
     bool follows_links;
     uint32_t own_uid;
     struct mfs_callers callers;
+    int broker_fd; /* until leases.member has it */
     int proc_fd; /* /proc/self/fd: how O_PATH descriptors are opened for real */
     struct mfs_nodes nodes;
     struct mfs_files files;
     struct mfs_locks locks;
+    struct mfs_leases leases;
     struct mfs_pool pool;
     struct mfs_watches watches;
     struct mfs_stream streams[MFS_STREAMS];
     pthread_mutex_t mu; /* guards failed and failure */
     int failed;         /* -errno of the first failure */
     struct err failure;
+    void (*on_note)(void *ctx, const char *text); /* may be NULL */
+    void *on_note_ctx;
 };
 
 /* A worker thread's own. Its working directory is proc_fd, for the system calls that have no
@@ -94,6 +100,15 @@ struct mfs_call {
     struct mfs_file *files[2];
     unsigned node_count;
     unsigned file_count;
+    /* Tokens (mrcfs/server/leases.h), and what the reply lets the client believe. */
+    struct mfs_op_use uses[MFS_USES_MAX];
+    unsigned use_count;
+    unsigned restarts;
+    struct mfs_op_change changes[MFS_USES_MAX];
+    unsigned change_count;
+    struct mfs_grant *grants;
+    size_t grant_count;
+    size_t grant_size;
 };
 
 /* clang-format off */
@@ -171,6 +186,8 @@ void mfs_reply_status(struct mfs_server *srv, uint64_t id, int rc);
 
 /* ---- for serve.c ---- */
 void mfs_run_request(void *worker, struct mfs_request *rq);
+/* For operations that act as nobody and wait for nothing, in any thread. */
+void mfs_run_at_once(struct mfs_server *srv, struct mfs_request *rq);
 /* The first failure counts; the streams are shut so that everything ends. */
 void mfs_server_fail(struct mfs_server *srv, int rc, const struct err *why);
 

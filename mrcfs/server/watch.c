@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* watch.c: inotify events into notices.
  * Must not know: operations, replies.
- * Events that the client itself caused can't be told from others'. A name that still means what
+ * Events that the client itself caused look like others'. A name that still means what
  * the client was told last is not reported, so that creating files costs no second look at
- * them; all else is: it costs a question, never a wrong answer. */
+ * them. With leases operations say which events of names they will cause, and files that are as the
+ * client's own last change left them are not reported. All else is: it costs a question, never a wrong answer.
+ * How a file was left is only told by its times: two changes in the same tick of a kernel before 6.13 look
+ * like one. There nothing that happened just now counts as ours. */
 #include "mrcfs/server/watch.h"
 
+#include "common/sys/clock.h"
 #include "common/sys/fd.h"
 #include "mrcfs/mrcfs.h"
 #include "mrcfs/ops.h"
@@ -129,10 +133,25 @@ static void send(struct mfs_watches *w, uint16_t kind, const struct mfs_inval_no
     mfs_stream_send(w->out, m);
 }
 
+static void lock_order(struct mfs_watches *w)
+{
+    if (w->order)
+        pthread_mutex_lock(w->order);
+}
+
+static void unlock_order(struct mfs_watches *w)
+{
+    if (w->order)
+        pthread_mutex_unlock(w->order);
+}
+
 /* Only who was promised something need be told, and once. */
 static void tell_node(struct mfs_watches *w, uint64_t node, bool has_new_contents)
 {
-    if (!mfs_node_take_promise(w->nodes, node))
+    lock_order(w);
+    bool was_promised = mfs_node_take_promise(w->nodes, node);
+    unlock_order(w);
+    if (!was_promised)
         return;
     send(w, MFS_NOTICE_inval_node,
          &(struct mfs_inval_node_notice){ node, has_new_contents, 0, 0 }, NULL);
@@ -165,6 +184,76 @@ static bool was_told(struct mfs_node *dir, const char *name)
     return false;
 }
 
+void mfs_watch_tell(struct mfs_watches *w, uint64_t node)
+{
+    if (w->has_thread)
+        tell_node(w, node, true);
+}
+
+/* ---- what the client itself causes ---- */
+
+struct mfs_expected {
+    struct mfs_expected *next;
+    uint32_t hash;
+    uint32_t mask;
+    uint64_t since_ms;
+};
+
+/* One that never came (nothing changed after all) must not hide another one for long. */
+enum { EXPECTED_MS = 5000 };
+
+void mfs_watch_expect(struct mfs_watches *w, struct mfs_node *dir, const char *name,
+                      uint32_t mask)
+{
+    if (!w->knows_own || dir->watch_state != MFS_WATCH_STANDS)
+        return;
+    struct mfs_expected *x = malloc(sizeof *x);
+    if (!x)
+        return; /* then it is told */
+    *x = (struct mfs_expected){ NULL, hash_of(name), mask, clock_mono_ms() };
+    pthread_mutex_lock(&w->mu);
+    if (dir->expected_count < MFS_EXPECTED_MAX) {
+        dir->expected_count++;
+        x->next = dir->expected;
+        dir->expected = x;
+        x = NULL;
+    }
+    pthread_mutex_unlock(&w->mu);
+    free(x);
+}
+
+static bool take_expected(struct mfs_watches *w, struct mfs_node *dir, const char *name,
+                          uint32_t mask)
+{
+    uint32_t hash = hash_of(name);
+    uint64_t now = clock_mono_ms();
+    bool is_found = false;
+    pthread_mutex_lock(&w->mu);
+    for (struct mfs_expected **at = &dir->expected; *at;) {
+        struct mfs_expected *x = *at;
+        bool is_it = !is_found && x->hash == hash && x->mask & mask;
+        if (is_it || now - x->since_ms > EXPECTED_MS) {
+            is_found = is_found || is_it;
+            *at = x->next;
+            dir->expected_count--;
+            free(x);
+        } else {
+            at = &x->next;
+        }
+    }
+    pthread_mutex_unlock(&w->mu);
+    return is_found;
+}
+
+void mfs_watch_expect_none(struct mfs_node *dir)
+{
+    while (dir->expected) {
+        struct mfs_expected *x = dir->expected;
+        dir->expected = x->next;
+        free(x);
+    }
+}
+
 static void tell_entry(struct mfs_watches *w, struct mfs_node *dir, const char *name)
 {
     if (!was_told(dir, name))
@@ -172,17 +261,38 @@ static void tell_entry(struct mfs_watches *w, struct mfs_node *dir, const char *
              &(struct mfs_inval_entry_notice){ dir->id, bytes_of(name) });
 }
 
+/* Somebody else's event of a name: the name and the listing are not what they were. */
+static void tell_names(struct mfs_watches *w, struct mfs_node *dir, const char *name,
+                       bool is_known)
+{
+    if (!is_known)
+        tell_entry(w, dir, name);
+    tell_node(w, dir->id, true); /* its listing and its times */
+}
+
+void mfs_watch_withdraw(struct mfs_watches *w, struct mfs_node *dir, const char *name,
+                        uint32_t mask)
+{
+    if (!w->knows_own || dir->watch_state != MFS_WATCH_STANDS ||
+        take_expected(w, dir, name, mask))
+        return;
+    /* Somebody else's was taken for it. */
+    lock_order(w);
+    __atomic_fetch_add(&dir->events, 1, __ATOMIC_SEQ_CST);
+    unlock_order(w);
+    tell_names(w, dir, name, false);
+}
+
 /* What name in the directory is now: the number of its node, 0 if the client doesn't know it.
  */
 static uint64_t known_at(struct mfs_watches *w, struct mfs_node *dir, const char *name,
-                         bool *is_as_told)
+                         bool *is_as_told, struct statx *stx)
 {
-    struct statx stx;
     struct mfs_identity what;
     *is_as_told = false;
-    if (mfs_statx(dir->fd, name, AT_SYMLINK_NOFOLLOW, &stx) < 0)
+    if (mfs_statx(dir->fd, name, AT_SYMLINK_NOFOLLOW, stx) < 0)
         return 0;
-    mfs_identity_of(&stx, &what);
+    mfs_identity_of(stx, &what);
     return mfs_node_known(w->nodes, &what, dir, name, is_as_told);
 }
 
@@ -190,14 +300,33 @@ static void take_name_event(struct mfs_watches *w, struct mfs_node *dir, uint32_
                             const char *name)
 {
     bool is_as_told;
-    uint64_t node = known_at(w, dir, name, &is_as_told);
-    if (mask & NAMES) {
-        if (!node || !is_as_told)
-            tell_entry(w, dir, name);
-        tell_node(w, dir->id, true); /* its listing and its times */
-    }
+    struct statx stx;
+    uint64_t node = known_at(w, dir, name, &is_as_told, &stx);
+    if (mask & NAMES)
+        tell_names(w, dir, name, node && is_as_told);
+    if (node && w->knows_own && mfs_node_is_as_left(w->nodes, node, &stx))
+        return;
     if (node && mask & (CONTENTS | IN_ATTRIB | IN_MOVED_TO))
         tell_node(w, node, (mask & CONTENTS) != 0);
+}
+
+static void take_dir_event(struct mfs_watches *w, struct mfs_node *dir,
+                           const struct inotify_event *ev)
+{
+    struct statx stx;
+    bool is_name = ev->len && ev->mask & NAMES;
+    if (w->knows_own && is_name && take_expected(w, dir, ev->name, ev->mask & NAMES))
+        return;
+    if (is_name || !w->knows_own) {
+        lock_order(w);
+        __atomic_fetch_add(&dir->events, 1, __ATOMIC_SEQ_CST);
+        unlock_order(w);
+    }
+    if (ev->len)
+        take_name_event(w, dir, ev->mask, ev->name);
+    else if (!w->knows_own || mfs_statx(dir->fd, "", AT_EMPTY_PATH, &stx) < 0 ||
+             !mfs_node_is_as_left(w->nodes, dir->id, &stx))
+        tell_node(w, dir->id, false);
 }
 
 static void take_event(struct mfs_watches *w, const struct inotify_event *ev)
@@ -216,11 +345,7 @@ static void take_event(struct mfs_watches *w, const struct inotify_event *ev)
                       true); /* it can't be found any more: the next question will say so */
             continue;
         }
-        __atomic_fetch_add(&dir->events, 1, __ATOMIC_SEQ_CST);
-        if (ev->len)
-            take_name_event(w, dir, ev->mask, ev->name);
-        else
-            tell_node(w, dir->id, false);
+        take_dir_event(w, dir, ev);
         mfs_node_unpin(w->nodes, dir);
     }
 }
@@ -249,11 +374,12 @@ static void *run(void *arg)
 }
 
 int mfs_watches_start(struct mfs_watches *w, bool is_wanted, struct mfs_nodes *nodes,
-                      struct mfs_stream *out)
+                      struct mfs_stream *out, pthread_mutex_t *order)
 {
     *w = (struct mfs_watches){ .fd = is_wanted ? inotify_init1(IN_CLOEXEC | IN_NONBLOCK) : -1,
                                .nodes = nodes,
-                               .out = out };
+                               .out = out,
+                               .order = order };
     w->stop = eventfd(0, EFD_CLOEXEC);
     pthread_mutex_init(&w->mu, NULL);
     int rc = w->stop < 0 ? -errno : 0;

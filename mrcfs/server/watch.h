@@ -24,22 +24,41 @@ struct mfs_watches {
     int stop; /* eventfd */
     struct mfs_nodes *nodes;
     struct mfs_stream *out;
+    pthread_mutex_t *order; /* held while an event is counted; may be NULL */
     pthread_mutex_t mu;
     struct mfs_table by_wd;
+    bool knows_own; /* the client's own changes are not told (leases are granted) */
     bool is_broken; /* events were lost: nothing is promised any more */
     pthread_t thread;
     bool has_thread;
 };
 
-/* Notices go to out. Unless is_wanted, or without inotify, it works all the same with nothing
+/* Notices go to out. Whoever sends what depends on a directory's events holds order (may be
+ * NULL) from looking at them until it is sent: what happens later is then told later. Unless is_wanted, or without inotify, it works all the same with nothing
  * promised. Returns 0 or -errno. */
 MUST int mfs_watches_start(struct mfs_watches *w, bool is_wanted, struct mfs_nodes *nodes,
-                           struct mfs_stream *out);
+                           struct mfs_stream *out, pthread_mutex_t *order);
 void mfs_watches_stop(struct mfs_watches *w);
 
 /* The caller's working directory is /proc/self/fd. dir: a pinned directory. True if every
  * change in it from now on is told. */
 bool mfs_watch(struct mfs_watches *w, struct mfs_node *dir);
+
+enum {
+    /* Events of one directory that are expected at once: more than operations run at once. */
+    MFS_EXPECTED_MAX = 512,
+};
+
+/* With knows_own: an operation is about to cause one event (mask, of inotify) of a name in the
+ * watched dir, which is not told. _withdraw: it did not. */
+void mfs_watch_expect(struct mfs_watches *w, struct mfs_node *dir, const char *name,
+                      uint32_t mask);
+void mfs_watch_withdraw(struct mfs_watches *w, struct mfs_node *dir, const char *name,
+                        uint32_t mask);
+/* dir is being freed. */
+void mfs_watch_expect_none(struct mfs_node *dir);
+/* Somebody else has changed node: the client is told if it believes anything. */
+void mfs_watch_tell(struct mfs_watches *w, uint64_t node);
 
 /* dir is being freed; the nodes' lock may be held. */
 void mfs_unwatch(struct mfs_watches *w, struct mfs_node *dir);

@@ -55,8 +55,8 @@ int wc_fork(struct wc *c, const struct mfs_serve_opts *o, uid_t drop_to)
         return -errno;
     if (c->server == 0) {
         struct mfs_serve_opts so = *o;
-        close(meta[0]);
-        close(bulk[0]);
+        /* The ends of other clients too, so that their servers see them hang up. */
+        fd_close_all_but((const int[]){ meta[1], bulk[1], o->broker_fd }, o->has_broker ? 3 : 2);
         so.meta_fd = meta[1];
         so.bulk_fd = bulk[1];
         server_main(&so, drop_to);
@@ -109,6 +109,8 @@ int wc_stop(struct wc *c)
             close(c->fds[i]);
     for (size_t i = 0; i < c->held_count; i++)
         free(c->held[i].memory);
+    for (; c->kept_first != c->kept_end; c->kept_first++)
+        free(c->kept[c->kept_first % WC_NOTICES_MAX].memory);
     free(c->last.memory);
     c->last.memory = NULL;
     c->held_count = 0;
@@ -166,6 +168,37 @@ static int next_message(struct wc *c, uint64_t until_ms, struct wc_message *m)
     return read_message(c, p[0].revents ? 0 : 1, m);
 }
 
+static void take_notice(struct wc *c, struct wc_message *m)
+{
+    if (c->keeps_notices && c->kept_end - c->kept_first < WC_NOTICES_MAX) {
+        c->kept[c->kept_end++ % WC_NOTICES_MAX] = *m;
+        return;
+    }
+    c->notices++;
+    free(m->memory);
+}
+
+int wc_notice(struct wc *c, int timeout_ms, struct rd *body)
+{
+    uint64_t until_ms = clock_mono_ms() + (uint64_t)timeout_ms;
+    while (c->kept_first == c->kept_end) {
+        struct wc_message m;
+        int rc = next_message(c, until_ms, &m);
+        if (rc < 0)
+            return rc;
+        if (m.head.kind == MFS_NOTIFY)
+            take_notice(c, &m);
+        else if (c->held_count == WC_HELD_MAX)
+            return -ENOSPC;
+        else
+            c->held[c->held_count++] = m;
+    }
+    free(c->last.memory);
+    c->last = c->kept[c->kept_first++ % WC_NOTICES_MAX];
+    *body = rd_of(c->last.memory, c->last.len);
+    return mfs_head_get(body, &c->last.head);
+}
+
 int wc_wait(struct wc *c, uint64_t id, int timeout_ms, struct rd *body)
 {
     struct wc_message m;
@@ -183,8 +216,7 @@ int wc_wait(struct wc *c, uint64_t id, int timeout_ms, struct rd *body)
         if (rc < 0)
             return rc;
         if (m.head.kind == MFS_NOTIFY) { /* nothing is cached here */
-            c->notices++;
-            free(m.memory);
+            take_notice(c, &m);
             continue;
         }
         is_found = !id || m.head.id == id;

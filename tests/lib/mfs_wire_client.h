@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { WC_TIMEOUT_MS = 20000, WC_HELD_MAX = 16384 };
+enum { WC_TIMEOUT_MS = 20000, WC_HELD_MAX = 16384, WC_NOTICES_MAX = 1024 };
 
 struct wc_message {
     uint8_t *memory;
@@ -35,6 +35,9 @@ struct wc {
     struct wc_message held[WC_HELD_MAX]; /* replies not asked for yet */
     size_t held_count;
     uint64_t notices;       /* that came, and were dropped */
+    bool keeps_notices;     /* instead of dropping them, for wc_notice */
+    struct wc_message kept[WC_NOTICES_MAX];
+    size_t kept_first, kept_end;
     struct wc_message last; /* what views in the last reply point into */
 };
 
@@ -57,6 +60,9 @@ MUST int wc_send(struct wc *c, int stream, const struct mfs_head *h, const void 
 /* Waits for the reply of id (0 = any message) until the timeout. Returns 0 with c->last and its
  * body, -ETIMEDOUT, -ECONNRESET when the server hung up, -EPROTO. */
 MUST int wc_wait(struct wc *c, uint64_t id, int timeout_ms, struct rd *body);
+/* The next notice (keeps_notices): waits until the timeout. Returns 0 with c->last and its body, or
+ * as wc_wait. */
+MUST int wc_notice(struct wc *c, int timeout_ms, struct rd *body);
 void wc_cancel(struct wc *c, uint64_t id);
 void wc_forget(struct wc *c, uint64_t node, uint64_t nlookup);
 

@@ -1,0 +1,662 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* leases.c: what the client may believe, and making it forget.
+ * Must not know: what each operation does. */
+#include "mrcfs/server/leases.h"
+
+#include "common/sys/clock.h"
+#include "mrcfs/server/server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What the client may believe under one token. A file may be several nodes, one per export. */
+struct belief {
+    uint64_t generation;
+    uint64_t *nodes;
+    unsigned count;
+    unsigned size;
+    unsigned recalls; /* unanswered */
+    unsigned rounds;
+};
+
+struct recall {
+    struct link link;
+    uint64_t serial;
+    struct mfs_token *token; /* pinned */
+    int64_t since_ms;
+};
+
+static int64_t now_ms(void)
+{
+    return (int64_t)clock_mono_ms();
+}
+
+static struct mfs_lease_key key_of(const struct mfs_identity *what)
+{
+    return (struct mfs_lease_key){ what->dev, what->ino };
+}
+
+/* ---- what is believed; the member's lock is held in all of this ---- */
+
+static bool is_running(const struct mfs_leases *l, int64_t margin_ms)
+{
+    return l->renewed_ms && !l->is_gone && now_ms() < l->renewed_ms + l->lease_ms + margin_ms;
+}
+
+static bool is_believing(const struct mfs_leases *l, const struct belief *b)
+{
+    return b && b->count && b->generation == l->generation;
+}
+
+/* The client has seen something of node. Returns false without memory. */
+static bool note(struct mfs_leases *l, struct mfs_token *t, uint64_t node)
+{
+    struct belief *b = t->belief;
+    if (!b && !(b = t->belief = calloc(1, sizeof *b)))
+        return false;
+    if (b->generation != l->generation) {
+        b->generation = l->generation;
+        b->count = 0;
+    }
+    for (unsigned i = 0; i < b->count; i++)
+        if (b->nodes[i] == node)
+            return true;
+    if (b->count == b->size) {
+        unsigned size = b->size ? 2 * b->size : 1;
+        uint64_t *more = realloc(b->nodes, size * sizeof *more);
+        if (!more)
+            return false;
+        b->nodes = more;
+        b->size = size;
+    }
+    b->nodes[b->count++] = node;
+    return true;
+}
+
+static void send_notice(struct mfs_server *srv, uint16_t notice,
+                        const struct mfs_recall_notice *r)
+{
+    struct mfs_out *m = mfs_out_new(64);
+    if (!m) {
+        mfs_server_fail(srv, -ENOMEM, NULL); /* it can't be made to forget */
+        return;
+    }
+    struct wr w = wr_of(m->memory, m->len);
+    mfs_message_begin(&w, &(struct mfs_head){ .kind = MFS_NOTIFY, .notice = notice });
+    if (r)
+        mfs_recall_notice_put(&w, r);
+    else
+        mfs_expired_notice_put(&w, &(struct mfs_expired_notice){ 0 });
+    mfs_message_end(&w, 0);
+    m->len = wr_len(&w);
+    mfs_stream_send(&srv->streams[MFS_META], m);
+}
+
+/* Nothing is unanswered any more of t. */
+static void on_forgotten(struct mfs_leases *l, struct mfs_token *t)
+{
+    if (t->phase != MFS_TOKEN_KEPT)
+        mfs_member_close(&l->member, t);
+}
+
+/* This recall is answered, or need not be. */
+static void settle(struct mfs_leases *l, struct recall *r)
+{
+    struct mfs_token *t = r->token;
+    struct belief *b = t->belief;
+    list_remove(&r->link);
+    free(r);
+    t->pins--;
+    if (list_is_empty(&l->recalls))
+        l->is_refusing = false;
+    if (--b->recalls == 0)
+        on_forgotten(l, t);
+}
+
+/* All that was granted is void. */
+static void expire(struct mfs_server *srv)
+{
+    struct mfs_leases *l = &srv->leases;
+    l->generation++;
+    l->renewed_ms = 0;
+    if (l->is_granting && !l->is_gone)
+        send_notice(srv, MFS_NOTICE_expired, NULL);
+    while (!list_is_empty(&l->recalls))
+        settle(l, LIST_ENTRY(l->recalls.next, struct recall, link));
+}
+
+/* Sends a recall of each node that is known by t. False: nothing to wait for. */
+static bool recall(struct mfs_server *srv, struct mfs_token *t)
+{
+    struct mfs_leases *l = &srv->leases;
+    struct belief *b = t->belief;
+    if (!is_believing(l, b))
+        return false;
+    if (!is_running(l, MFS_LEASE_MARGIN_MS)) {
+        expire(srv);
+        return false;
+    }
+    for (unsigned i = 0; i < b->count; i++) {
+        struct recall *r = malloc(sizeof *r);
+        if (!r) {
+            mfs_server_fail(srv, -ENOMEM, NULL);
+            break;
+        }
+        *r = (struct recall){ .serial = ++l->last_serial, .token = t, .since_ms = now_ms() };
+        t->pins++;
+        b->recalls++;
+        (void)mfs_node_take_promise(&srv->nodes, b->nodes[i]); /* it is told with this */
+        list_push_back(&l->recalls, &r->link);
+        l->recalled++;
+        send_notice(srv, MFS_NOTICE_recall,
+                    &(struct mfs_recall_notice){ r->serial, b->nodes[i] });
+    }
+    b->count = 0;
+    mfs_member_wake(&l->member);
+    return b->recalls > 0;
+}
+
+static void on_asked(void *ctx, struct mfs_token *t)
+{
+    struct mfs_server *srv = ctx;
+    struct belief *b = t->belief;
+    if (b && b->recalls)
+        return; /* goes on when that is answered */
+    /* Who may still look need forget nothing. */
+    if (t->asked_to == MFS_LEASE_SHARED || !recall(srv, t))
+        mfs_member_close(&srv->leases.member, t);
+}
+
+static enum mfs_drained on_drained(void *ctx, struct mfs_token *t)
+{
+    struct mfs_server *srv = ctx;
+    struct mfs_leases *l = &srv->leases;
+    struct belief *b = t->belief;
+    if (t->asked_to == MFS_LEASE_NONE && is_believing(l, b))
+        return b->rounds++ < MFS_RECALL_ROUNDS_MAX ? MFS_DRAINED_OPEN : MFS_DRAINED_CLOSED;
+    if (b)
+        b->rounds = 0;
+    return MFS_DRAINED_GIVE;
+}
+
+static void on_forget(void *ctx UNUSED, struct mfs_token *t)
+{
+    struct belief *b = t->belief;
+    if (b)
+        free(b->nodes);
+    free(b);
+}
+
+static void on_broken(void *ctx)
+{
+    struct mfs_server *srv = ctx;
+    expire(srv);
+    srv->leases.is_granting = false;
+    if (srv->on_note)
+        srv->on_note(srv->on_note_ctx,
+                     "the broker of leases has ended; targets ask for everything now");
+}
+
+static int on_tick(void *ctx)
+{
+    struct mfs_server *srv = ctx;
+    struct mfs_leases *l = &srv->leases;
+    if (list_is_empty(&l->recalls))
+        return -1;
+    int64_t now = now_ms(), since = LIST_ENTRY(l->recalls.next, struct recall, link)->since_ms,
+            end = l->renewed_ms + l->lease_ms + MFS_LEASE_MARGIN_MS;
+    if (now >= end) {
+        expire(srv);
+        return -1;
+    }
+    int64_t patience = since + 2 * (int64_t)l->lease_ms;
+    if (now >= patience)
+        l->is_refusing = true;
+    else if (patience < end)
+        end = patience;
+    return (int)(end - now);
+}
+
+/* ---- what the client says ---- */
+
+int mfs_do_recalled(struct mfs_call *o, const struct mfs_recalled_req *q,
+                    struct mfs_recalled_rep *p UNUSED)
+{
+    struct mfs_leases *l = &o->srv->leases;
+    if (!l->is_on)
+        return 0;
+    mfs_member_lock(&l->member);
+    LIST_EACH(&l->recalls, it, nx)
+    {
+        struct recall *r = LIST_ENTRY(it, struct recall, link);
+        if (r->serial == q->serial) {
+            settle(l, r);
+            break;
+        }
+    }
+    mfs_member_unlock(&l->member);
+    return 0; /* one that is not waited for any more came late */
+}
+
+int mfs_do_renew(struct mfs_call *o, const struct mfs_renew_req *q UNUSED,
+                 struct mfs_renew_rep *p)
+{
+    struct mfs_leases *l = &o->srv->leases;
+    p->lease_ms = 0;
+    if (!l->is_on)
+        return 0;
+    mfs_member_lock(&l->member);
+    if (l->is_granting && !l->is_refusing) {
+        /* One that comes too late does not bring back what has run out meanwhile. */
+        if (l->renewed_ms && !is_running(l, MFS_LEASE_MARGIN_MS))
+            expire(o->srv);
+        l->renewed_ms = now_ms();
+        p->lease_ms = l->lease_ms;
+    }
+    mfs_member_unlock(&l->member);
+    return 0;
+}
+
+/* ---- operations ---- */
+
+static struct mfs_op_use *find_use(struct mfs_call *o, const struct mfs_lease_key *key)
+{
+    for (unsigned i = 0; i < o->use_count; i++)
+        if (mfs_lease_is_same(&o->uses[i].use.key, key))
+            return &o->uses[i];
+    return NULL;
+}
+
+/* Waiting for others: the pool counts on one worker less meanwhile. */
+static int wait_for(struct mfs_call *o, struct mfs_use *u)
+{
+    struct mfs_leases *l = &o->srv->leases;
+    if (mfs_member_has(&l->member, u))
+        return 0;
+    mfs_pool_wait_begin(&o->srv->pool);
+    int rc = mfs_member_use(&l->member, u);
+    mfs_pool_wait_end(&o->srv->pool);
+    return rc;
+}
+
+static int need(struct mfs_call *o, const struct mfs_op_use *wanted)
+{
+    struct mfs_leases *l = &o->srv->leases;
+    struct mfs_op_use *u = find_use(o, &wanted->use.key);
+    if (u && wanted->node)
+        u->node = wanted->node;
+    if (u && u->use.mode >= wanted->use.mode)
+        return 0;
+    if (u) { /* what is had does not do */
+        mfs_member_put(&l->member, &u->use);
+        u->use.mode = wanted->use.mode;
+        return -ERESTART;
+    }
+    if (o->use_count == MFS_USES_MAX) { /* names have changed again and again */
+        mfs_leases_put(o);
+        return -ERESTART;
+    }
+    u = &o->uses[o->use_count];
+    *u = *wanted;
+    int rc = 0;
+    if (!o->use_count)
+        rc = wait_for(o, &u->use);
+    else if (!mfs_member_has(&l->member, &u->use))
+        rc = mfs_member_try(&l->member, &u->use);
+    if (rc < 0)
+        u->use.token = NULL;
+    if (rc == 0 || rc == -EAGAIN)
+        o->use_count++;
+    return rc == -EAGAIN ? -ERESTART : rc;
+}
+
+/* Its token is had. */
+static void change(struct mfs_call *o, struct mfs_node *n, int fd, bool is_told)
+{
+    if (!o->srv->leases.is_granting || !n || o->change_count == MFS_USES_MAX)
+        return;
+    for (unsigned i = 0; i < o->change_count; i++)
+        if (o->changes[i].node == n)
+            return;
+    if (mfs_node_change_begin(&o->srv->nodes, n, fd))
+        mfs_watch_tell(&o->srv->watches, n->id);
+    o->changes[o->change_count++] =
+        (struct mfs_op_change){ .node = n, .fd = fd, .is_told = is_told };
+}
+
+void mfs_changes(struct mfs_call *o, struct mfs_node *n)
+{
+    if (n)
+        change(o, n, n->fd, true);
+}
+
+void mfs_closed(struct mfs_call *o, struct mfs_file *f)
+{
+    struct mfs_leases *l = &o->srv->leases;
+    struct mfs_node *n;
+    if (!l->is_granting || !f->is_writable || o->use_count == MFS_USES_MAX ||
+        !__atomic_exchange_n(&f->is_written, false, __ATOMIC_RELAXED) ||
+        mfs_op_node(o, f->holder.node->id, &n) < 0)
+        return;
+    struct mfs_op_use *u = &o->uses[o->use_count];
+    *u = (struct mfs_op_use){ { .key = { f->dev, f->ino }, .mode = MFS_LEASE_SHARED }, n->id };
+    if (mfs_member_has(&l->member, &u->use)) {
+        o->use_count++;
+        o->changes[o->change_count++] =
+            (struct mfs_op_change){ .node = n, .fd = -1, .is_told = true };
+    }
+}
+
+int mfs_need(struct mfs_call *o, const struct mfs_identity *what, uint8_t mode)
+{
+    if (!o->srv->leases.is_on)
+        return 0;
+    return need(o, &(struct mfs_op_use){ .use = { .key = key_of(what), .mode = mode } });
+}
+
+int mfs_need_node(struct mfs_call *o, struct mfs_node *n, uint8_t mode)
+{
+    if (!o->srv->leases.is_on)
+        return 0;
+    int rc =
+        need(o, &(struct mfs_op_use){ { .key = key_of(&n->identity), .mode = mode }, n->id });
+    if (rc == 0 && mode == MFS_LEASE_EXCLUSIVE)
+        change(o, n, n->fd, true);
+    return rc;
+}
+
+int mfs_need_data(struct mfs_call *o, struct mfs_node *n, uint8_t mode)
+{
+    if (!o->srv->leases.is_on)
+        return 0;
+    int rc =
+        need(o, &(struct mfs_op_use){
+                    { .key = key_of(&n->identity), .mode = mode, .is_data = true }, n->id });
+    if (rc == 0 && mode == MFS_LEASE_EXCLUSIVE)
+        change(o, n, n->fd, false);
+    return rc;
+}
+
+int mfs_need_file(struct mfs_call *o, struct mfs_file *f, uint8_t mode)
+{
+    if (!o->srv->leases.is_on)
+        return 0;
+    int rc = need(
+        o, &(struct mfs_op_use){ { .key = { f->dev, f->ino }, .mode = mode, .is_data = true },
+                                 f->holder.node->id });
+    if (rc == 0 && mode == MFS_LEASE_EXCLUSIVE) {
+        change(o, f->holder.node, f->fd, false);
+        __atomic_store_n(&f->is_written, true, __ATOMIC_RELAXED);
+    }
+    return rc;
+}
+
+int mfs_need_found(struct mfs_call *o, const struct mfs_place *at,
+                   const struct mfs_identity *what)
+{
+    if (!o->srv->leases.is_on || at->how == MFS_FOUND_LISTED)
+        return 0;
+    if (at->how == MFS_FOUND_LOOKED)
+        return mfs_need(o, what, MFS_LEASE_SHARED);
+    /* What we made cannot be undone: who holds the token of a file that had the number before
+     * keeps it, and nothing is granted. */
+    unsigned count = o->use_count;
+    if (count < MFS_USES_MAX && mfs_need(o, what, MFS_LEASE_EXCLUSIVE) < 0)
+        o->use_count = count;
+    return 0;
+}
+
+/* Token names are taken in one order by everybody. */
+static int by_key(const void *a, const void *b)
+{
+    const struct mfs_op_use *x = a, *y = b;
+    return mfs_lease_compare(&x->use.key, &y->use.key);
+}
+
+int mfs_leases_again(struct mfs_call *o)
+{
+    if (o->restarts++ == MFS_RESTARTS_MAX)
+        return -EBUSY;
+    unsigned count = o->use_count;
+    mfs_leases_put(o);
+    o->grant_count = 0;
+    qsort(o->uses, count, sizeof *o->uses, by_key);
+    for (; o->use_count < count; o->use_count++) {
+        int rc = wait_for(o, &o->uses[o->use_count].use);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+void mfs_leases_put(struct mfs_call *o)
+{
+    for (unsigned i = 0; i < o->use_count; i++)
+        mfs_member_put(&o->srv->leases.member, &o->uses[i].use);
+    o->use_count = 0;
+}
+
+/* ---- after the operation ---- */
+
+void mfs_leases_done(struct mfs_call *o, int rc)
+{
+    for (unsigned i = 0; i < o->change_count; i++) {
+        struct mfs_op_change *x = &o->changes[i];
+        x->node_id = x->node->id;
+        if (x->fd >= 0)
+            mfs_node_change_end(&o->srv->nodes, x->node, x->fd);
+        x->is_told = x->is_told && rc == 0 && mfs_node_attr(o, x->node, &x->attr) == 0;
+        if (x->is_told)
+            mfs_grant_attr(o, &x->node->identity, x->node->id, &x->attr.valid_ms);
+    }
+    if (rc == -ERESTART)
+        o->change_count = 0;
+}
+
+static void tell(struct mfs_server *srv, uint64_t node, const struct mfs_attr *a)
+{
+    struct mfs_out *m = mfs_out_new(64 + MFS_ATTR_BYTES);
+    if (!m)
+        return; /* it asks then */
+    struct wr w = wr_of(m->memory, m->len);
+    mfs_message_begin(&w, &(struct mfs_head){ .kind = MFS_NOTIFY, .notice = MFS_NOTICE_told });
+    mfs_told_notice_put(&w, &(struct mfs_told_notice){ node, *a });
+    mfs_message_end(&w, 0);
+    m->len = wr_len(&w);
+    mfs_stream_send(&srv->streams[MFS_META], m);
+}
+
+/* ---- grants ---- */
+
+static void add_grant(struct mfs_call *o, const struct mfs_grant *g)
+{
+    if (o->grant_count == o->grant_size) {
+        size_t size = o->grant_size ? 2 * o->grant_size : 8;
+        struct mfs_grant *more = realloc(o->grants, size * sizeof *more);
+        if (!more) {
+            mfs_server_fail(o->srv, -ENOMEM, NULL);
+            return;
+        }
+        o->grants = more;
+        o->grant_size = size;
+    }
+    o->grants[o->grant_count++] = *g;
+}
+
+/* The token's epoch while this operation uses it, or 0. */
+static uint64_t epoch_in_use(struct mfs_call *o, const struct mfs_lease_key *key)
+{
+    struct mfs_op_use *u = find_use(o, key);
+    return u && u->use.token ? mfs_leases_epoch(o->srv, key) : 0;
+}
+
+uint64_t mfs_leases_epoch(struct mfs_server *srv, const struct mfs_lease_key *key)
+{
+    struct mfs_leases *l = &srv->leases;
+    if (!l->is_on)
+        return 0;
+    mfs_member_lock(&l->member);
+    const struct mfs_token *t = mfs_member_find(&l->member, key);
+    uint64_t epoch = t && t->held && t->phase == MFS_TOKEN_KEPT ? t->epoch : 0;
+    mfs_member_unlock(&l->member);
+    return epoch;
+}
+
+void mfs_grant_attr(struct mfs_call *o, const struct mfs_identity *what, uint64_t node,
+                    uint32_t *valid_ms)
+{
+    struct mfs_lease_key key = key_of(what);
+    if (o->srv->leases.is_on && *valid_ms)
+        add_grant(o, &(struct mfs_grant){ .key = key,
+                                          .epoch = epoch_in_use(o, &key),
+                                          .node = node,
+                                          .valid_ms = valid_ms });
+}
+
+void mfs_grant_name(struct mfs_call *o, const struct mfs_node *dir, uint32_t events,
+                    uint32_t *valid_ms)
+{
+    struct mfs_lease_key key = key_of(&dir->identity);
+    if (o->srv->leases.is_on && *valid_ms)
+        add_grant(o, &(struct mfs_grant){ .key = key,
+                                          .epoch = epoch_in_use(o, &key),
+                                          .node = dir->id,
+                                          .is_name = true,
+                                          .events = events,
+                                          .valid_ms = valid_ms });
+}
+
+void mfs_grant_listed(struct mfs_call *o, const struct mfs_place *at,
+                      const struct mfs_identity *what, uint64_t epoch,
+                      const struct mfs_entry *e, size_t end)
+{
+    /* struct mfs_entry, coded: …, attributes that end in valid_ms and flags, valid_ms. */
+    enum { NAME_VALID = 4, ATTR_VALID = 12 };
+    if (!o->srv->leases.is_on)
+        return;
+    struct mfs_lease_key dir = key_of(&at->parent->identity);
+    if (e->attr.valid_ms)
+        add_grant(o, &(struct mfs_grant){ .key = key_of(what),
+                                          .epoch = epoch,
+                                          .node = e->node,
+                                          .at = end - ATTR_VALID });
+    if (e->valid_ms)
+        add_grant(o, &(struct mfs_grant){ .key = dir,
+                                          .epoch = epoch_in_use(o, &dir),
+                                          .node = at->parent->id,
+                                          .is_name = true,
+                                          .events = at->events,
+                                          .at = end - NAME_VALID });
+}
+
+void mfs_fetch_entries(struct mfs_call *o, const struct mfs_node *dir, const uint64_t *inos,
+                       size_t count)
+{
+    if (!o->srv->leases.is_granting || !count)
+        return;
+    struct mfs_lease_key *keys = malloc(count * sizeof *keys);
+    if (!keys)
+        return;
+    for (size_t i = 0; i < count; i++)
+        keys[i] = (struct mfs_lease_key){ dir->identity.dev, inos[i] };
+    mfs_member_fetch(&o->srv->leases.member, keys, count);
+    free(keys);
+}
+
+static bool may_believe(struct mfs_server *srv, const struct mfs_grant *g)
+{
+    struct mfs_leases *l = &srv->leases;
+    struct mfs_token *t = mfs_member_find(&l->member, &g->key);
+    const struct belief *b = t ? t->belief : NULL;
+    if (!t || !g->epoch || t->epoch != g->epoch || !t->held || t->phase != MFS_TOKEN_KEPT ||
+        (b && b->recalls) || !is_running(l, 0))
+        return false;
+    bool is_so = g->is_name ? mfs_node_events_are(&srv->nodes, g->node, g->events)
+                            : mfs_node_is_promised(&srv->nodes, g->node);
+    return is_so && note(l, t, g->node);
+}
+
+void mfs_leases_decide(struct mfs_call *o)
+{
+    struct mfs_leases *l = &o->srv->leases;
+    if (!l->is_on)
+        return;
+    mfs_member_lock(&l->member);
+    if (!l->is_granting) {
+        for (size_t i = 0; i < o->grant_count && l->was_granting; i++)
+            if (o->grants[i].valid_ms)
+                *o->grants[i].valid_ms = 0;
+            else
+                memset(o->out->memory + MFS_PAYLOAD_AT + o->grants[i].at, 0, 4);
+        return;
+    }
+    for (unsigned i = 0; i < o->use_count; i++)
+        if (o->uses[i].use.token && o->uses[i].node &&
+            !note(l, o->uses[i].use.token, o->uses[i].node))
+            mfs_server_fail(o->srv, -ENOMEM, NULL);
+    for (size_t i = 0; i < o->grant_count; i++) {
+        const struct mfs_grant *g = &o->grants[i];
+        uint32_t valid_ms = may_believe(o->srv, g) ? l->lease_ms : 0;
+        if (g->valid_ms) {
+            *g->valid_ms = valid_ms;
+        } else {
+            struct wr w = wr_of(o->out->memory + MFS_PAYLOAD_AT + g->at, 4);
+            put_u32(&w, valid_ms);
+        }
+    }
+    /* Before the answer: who has it knows. */
+    for (unsigned i = 0; i < o->change_count; i++)
+        if (o->changes[i].is_told)
+            tell(o->srv, o->changes[i].node_id, &o->changes[i].attr);
+}
+
+void mfs_leases_decided(struct mfs_call *o)
+{
+    if (o->srv->leases.is_on)
+        mfs_member_unlock(&o->srv->leases.member);
+}
+
+/* ---- start and stop ---- */
+
+int mfs_leases_start(struct mfs_server *srv, int broker_fd, uint32_t lease_ms, bool is_granting)
+{
+    struct mfs_leases *l = &srv->leases;
+    *l = (struct mfs_leases){ .lease_ms = lease_ms ? lease_ms : MFS_LEASE_MS,
+                              .is_granting = is_granting,
+                              .was_granting = is_granting };
+    list_init(&l->recalls);
+    struct mfs_member_opts mo = { .fd = broker_fd,
+                                  .grace_ms = (int)l->lease_ms + MFS_LEASE_MARGIN_MS,
+                                  .asked = on_asked,
+                                  .drained = on_drained,
+                                  .forget = on_forget,
+                                  .broken = on_broken,
+                                  .tick = on_tick,
+                                  .ctx = srv };
+    int rc = mfs_member_start(&l->member, &mo);
+    l->is_on = rc == 0;
+    return rc;
+}
+
+void mfs_leases_hang_up(struct mfs_server *srv, bool is_dropping)
+{
+    struct mfs_leases *l = &srv->leases;
+    if (!l->is_on)
+        return;
+    mfs_member_lock(&l->member);
+    l->is_gone = true;
+    expire(srv);
+    mfs_member_unlock(&l->member);
+    if (is_dropping)
+        mfs_member_cancel(&l->member);
+}
+
+void mfs_leases_stop(struct mfs_server *srv)
+{
+    struct mfs_leases *l = &srv->leases;
+    if (!l->is_on)
+        return;
+    l->is_on = false;
+    mfs_member_stop(&l->member);
+}
