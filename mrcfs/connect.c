@@ -19,13 +19,16 @@
 #include <unistd.h>
 
 /* The child: serves dir, then ends. */
-static void serve(const struct mfs_connect_opts *c, const char *dir, int meta_fd, int bulk_fd)
+static void serve(const struct mfs_connect_opts *c, const char *dir, int meta_fd, int bulk_fd,
+                  int broker_fd)
 {
     struct err e = { "" };
     struct mfs_export x = { dir, c->is_read_only };
     struct mfs_serve_opts o = { .exports = &x,
                                 .export_count = 1,
                                 .follows_links = c->follows_links,
+                                .has_broker = broker_fd >= 0,
+                                .broker_fd = broker_fd,
                                 .meta_fd = meta_fd,
                                 .bulk_fd = bulk_fd };
     int rc = mfs_serve(&o, &e);
@@ -61,6 +64,10 @@ static int connect_local(const struct mfs_connect_opts *o, struct mfs_connection
         return err_set(e, -rc, "start a file server");
     AUTO_FD bulk_ours = bulk[0];
     AUTO_FD bulk_theirs = bulk[1];
+    AUTO_FD broker_fd = -1;
+    struct err why = { "" };
+    if (o->wants_broker && mfs_broker_connect(NULL, &broker_fd, &why) < 0)
+        log_at(LOG_VERBOSE, "%s; the server is asked for everything", why.text);
     pid_t pid = fork();
     if (pid < 0)
         return err_set(e, errno, "start a file server");
@@ -69,7 +76,7 @@ static int connect_local(const struct mfs_connect_opts *o, struct mfs_connection
         setpgid(0, 0);
         fd_close(&meta_ours);
         fd_close(&bulk_ours);
-        serve(o, path, take_fd(&meta_theirs), take_fd(&bulk_theirs));
+        serve(o, path, take_fd(&meta_theirs), take_fd(&bulk_theirs), take_fd(&broker_fd));
     }
     *out = (struct mfs_connection){ take_fd(&meta_ours), take_fd(&bulk_ours), pid };
     return 0;
@@ -103,7 +110,8 @@ static int connect_remote(const struct mfs_connect_opts *o, struct mfs_connectio
     struct mrc_remote_opts ro = { .host = o->source.host,
                                   .dir = o->source.dir,
                                   .is_read_only = o->is_read_only,
-                                  .follows_links = o->follows_links };
+                                  .follows_links = o->follows_links,
+                                  .wants_broker = o->wants_broker };
     rc = mrc_remote_serve(&connection, &ro, &remote, e);
     if (rc == 0)
         *out = (struct mfs_connection){ remote.meta_fd, remote.bulk_fd, remote.pid };

@@ -24,6 +24,11 @@ bool mfs_lease_is_on(const struct mfs_client *c)
     return c->features & MFS_FEATURE_LEASES && c->opts.consistency == MFS_LEASE;
 }
 
+bool mfs_lease_or_loose(const struct mfs_client *c)
+{
+    return c->opts.consistency == MFS_LOOSE || mfs_lease_is_on(c);
+}
+
 bool mfs_lease_is_alive(const struct mfs_client *c)
 {
     return c->lease.until_ms && clock_mono_ms() < c->lease.until_ms;

@@ -32,6 +32,8 @@ struct mfs_lease {
 void mfs_lease_start(struct mfs_client *c);
 void mfs_lease_stop(struct mfs_client *c);
 bool mfs_lease_is_on(const struct mfs_client *c); /* the server grants, ever */
+/* Is anything believed that the server said before? */
+bool mfs_lease_or_loose(const struct mfs_client *c);
 bool mfs_lease_is_alive(const struct mfs_client *c);
 /* How long the kernel may believe attributes. */
 uint32_t mfs_lease_left_ms(const struct mfs_client *c);

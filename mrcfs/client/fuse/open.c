@@ -41,7 +41,7 @@ static void finish_open(struct mfs_call *call, const struct mfs_open_rep *m)
     set_caching(s, call->node, &m->attr, (int)call->flags, &fi);
     /* Who opens a file sees it as it is, also before a notice of the change has come. */
     struct mfs_known *n = mfs_known_find(&s->nodes, call->node);
-    if (s->client->opts.consistency != MFS_STRICT && n &&
+    if (mfs_lease_or_loose(s->client) && n &&
         mfs_coherence_is_outdated(n, &m->attr))
         mfs_coherence_distrust(s, call->node);
     if (n && mfs_lease_is_clean(call)) {
@@ -121,7 +121,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     if (known && (fi->flags & O_ACCMODE) != O_RDONLY)
         mfs_handle_drop(s, known);
     mfs_lease_ask(call, call->node);
-    if (f && is_read && call->client->opts.consistency != MFS_STRICT) {
+    if (f && is_read && mfs_lease_or_loose(call->client)) {
         uint64_t node = call->node;
         if (!known || !known->has_stamp)
             m.oflags |= MFS_O_HEAD;

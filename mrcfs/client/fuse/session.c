@@ -42,7 +42,7 @@ static void op_init(void *ctx, struct fuse_conn_info *conn)
     if (c->features & MFS_FEATURE_PRIVILEGED && !c->opts.is_single_user)
         want |= FUSE_CAP_POSIX_ACL;
     /* Attributes along with names only serve who may believe them. */
-    if (c->opts.consistency != MFS_STRICT)
+    if (mfs_lease_or_loose(c))
         want |= FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO;
     conn->want = want & conn->capable;
     conn->max_background = 64;
