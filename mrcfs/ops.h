@@ -79,7 +79,7 @@ enum {
     /* It has no extended attributes, ACLs among them. Only where the attributes are promised,
        and as long. */
     MFS_ATTR_PLAIN = 1 << 2,
-    /* In the reply to open: no program at the server can open the file for writing before a
+    /* In the replies to open and getattr: no program at the server can open the file for writing before a
        recall was answered. */
     MFS_ATTR_HELD = 1 << 3,
     /* In the reply to open or create: nobody else has it open; writes may be answered before

@@ -25,6 +25,7 @@ struct mfs_known {
     unsigned names;        /* dentries.h: that mean it */
     /* What was granted under lease (lease.h); has_attr false: nothing. */
     bool has_attr;
+    unsigned opens; /* files that the kernel has open of it */
     bool is_held; /* no program at the server can open it for writing unnoticed */
     struct mfs_attr attr;
     uint8_t access_known, access_allowed; /* MFS_ACCESS_* that were asked for, and allowed */

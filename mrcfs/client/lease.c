@@ -123,8 +123,12 @@ void mfs_lease_stop(struct mfs_client *c)
 
 const struct mfs_attr *mfs_lease_attr(const struct mfs_session *s, const struct mfs_known *n)
 {
-    return n && n->has_attr && !n->own_pending && mfs_lease_is_alive(s->client) ? &n->attr
-                                                                                 : NULL;
+    if (!n || !n->has_attr || n->own_pending || !mfs_lease_is_alive(s->client))
+        return NULL;
+    /* Whoever reads an open file looks at its size and times first: a program at the server that writes it would be seen late. */
+    if (n->opens && !n->is_held && !n->is_alone)
+        return NULL;
+    return &n->attr;
 }
 
 int mfs_lease_name(struct mfs_session *s, const struct mfs_known *dir, struct bytes name,

@@ -67,8 +67,10 @@ static int on_attr(struct mfs_call *call, int rc, struct rd *body)
     struct mfs_known *n = mfs_known_find(&s->nodes, call->node);
     if (n)
         mfs_coherence_learn(s, n, NULL, &m.attr);
-    if (n && mfs_lease_is_clean(call))
+    if (n && mfs_lease_is_clean(call)) {
         mfs_lease_learn_attr(call, n, &m.attr);
+        n->is_held = n->is_held || (n->has_attr && m.attr.flags & MFS_ATTR_HELD);
+    }
     struct stat st;
     mfs_fuse_stat(s, n, &m.attr, &st);
     uint32_t valid_ms = m.attr.valid_ms;

@@ -33,7 +33,7 @@ int mfs_fuse_take_entry(struct mfs_session *s, uint64_t parent, const struct mfs
     mfs_fuse_stat(s, n, &e->attr, &p->attr);
     if (mfs_lease_is_on(s->client)) {
         /* Names are asked of us; an invalidation could pass the first answer about a node. */
-        bool is_granted = e->attr.valid_ms && n->nlookup > 1;
+        bool is_granted = e->attr.valid_ms && n->nlookup > 1 && (!n->opens || n->is_held);
         p->entry_timeout = 0;
         p->attr_timeout = is_granted ? mfs_fuse_seconds(mfs_lease_left_ms(s->client)) : 0;
     }

@@ -24,11 +24,21 @@ static void set_caching(struct mfs_session *s, uint64_t node, const struct mfs_a
     fi->keep_cache = n && mfs_known_may_keep_pages(n, a);
     if (n && a->valid_ms && mfs_lease_is_on(s->client))
         n->has_stamp = true; /* what changes from now on is recalled */
-    if (n)
+    if (n) {
         n->was_opened = true;
+        n->opens++;
+    }
     /* Kernels before 6.6 refuse to map such a file shared; what is only written can't be. */
     bool may_bypass = mfs_raw_may_map_direct(&s->init) || (host_flags & O_ACCMODE) == O_WRONLY;
     fi->direct_io = (host_flags & (O_APPEND | O_DIRECT)) != 0 && may_bypass;
+}
+
+/* The kernel has one open file less of f's node. */
+static void uncount(struct mfs_session *s, const struct mfs_opened *f)
+{
+    struct mfs_known *n = mfs_known_find(&s->nodes, f->node);
+    if (n && n->opens)
+        n->opens--;
 }
 
 /* The kernel's open is answered with what the server said. */
@@ -51,6 +61,7 @@ static void finish_open(struct mfs_call *call, const struct mfs_open_rep *m)
     }
     mfs_opened_keep_head(f, m);
     if (fuse_reply_open(call->req, &fi) < 0) {
+        uncount(s, f);
         mfs_opened_free(f);
         mfs_opened_release_unheard(s->client, m->fh, false);
     }
@@ -86,9 +97,11 @@ static bool open_known(struct mfs_call *call, const struct mfs_caller *who)
     struct mfs_opened *f = call->file;
     if (!mfs_opened_use_reader(s, f, who->uid))
         return false;
+    mfs_known_find(&s->nodes, f->node)->opens++;
     struct fuse_file_info fi = { .fh = (uintptr_t)f, .keep_cache = true };
     s->client->stats.cache_hits++;
     if (fuse_reply_open(call->req, &fi) < 0) {
+        uncount(s, f);
         mfs_opened_done_reader(s, f);
         mfs_opened_free(f);
     }
@@ -168,6 +181,7 @@ int mfs_fuse_take_created(struct mfs_call *call, struct rd *body, struct mfs_cre
 
 void mfs_fuse_undo_create(struct mfs_call *call, const struct mfs_create_rep *m)
 {
+    uncount(call->session, call->file);
     mfs_opened_free(call->file);
     mfs_opened_release_unheard(call->client, m->fh, false);
     mfs_fuse_forget(call->session, m->entry.node, 1);
@@ -265,6 +279,7 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
     struct mfs_opened *f = mfs_fuse_opened(fi);
     struct mfs_session *s = mfs_fuse_session(req);
     bool is_kept = mfs_opened_keep(s, f);
+    uncount(s, f);
     if (f->reader)
         mfs_opened_done_reader(s, f);
     if (is_kept || !f->fh) { /* the server need not know */
