@@ -511,8 +511,13 @@ int mfs_op_add_file(struct mfs_call *o, struct mfs_node *n, int *fd, int oflags,
         .ino = n->identity.ino,
         .is_dir = n->identity.type == S_IFDIR,
         .is_writable = (oflags & O_ACCMODE) != O_RDONLY,
+        .lease = o->filelease,
     };
-    return mfs_file_add(&o->srv->files, &f, n, fh);
+    int rc = mfs_file_add(&o->srv->files, &f, n, fh);
+    if (rc < 0)
+        mfs_filelease_undo(o);
+    o->filelease = NULL;
+    return rc;
 }
 
 void mfs_op_set_umask(struct mfs_call *o, uint32_t umask_bits)

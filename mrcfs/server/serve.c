@@ -477,7 +477,7 @@ static void on_nothing(void *ctx UNUSED)
 }
 
 /* What this process as a whole needs. */
-static void prepare_process(void)
+static void prepare_process(struct mfs_fileleases *leases)
 {
     sigset_t set;
     sigemptyset(&set);
@@ -485,6 +485,7 @@ static void prepare_process(void)
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a write past the limit answers EFBIG */
+    mfs_fileleases_prepare(leases);
     umask(0);
     /* Replies of 1 MiB come and go; giving their memory back each time costs more than they. */
     mallopt(M_MMAP_THRESHOLD, 4 << 20);
@@ -541,7 +542,7 @@ int mfs_serve(const struct mfs_serve_opts *o, struct err *e)
     }
     srv->proc_fd = -1;
     srv->broker_fd = o->has_broker ? o->broker_fd : -1;
-    prepare_process();
+    prepare_process(&srv->fileleases);
     int rc = mfs_stream_open(&srv->streams[MFS_META], "meta", meta_fd);
     int rc2 = mfs_stream_open(&srv->streams[MFS_BULK], "bulk", bulk_fd);
     rc = rc < 0 || rc2 < 0 ? err_set(e, rc < 0 ? -rc : -rc2, "streams of the file server")

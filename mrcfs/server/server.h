@@ -10,6 +10,7 @@
 #include "mrcfs/mrcfs.h"
 #include "mrcfs/ops.h"
 #include "mrcfs/server/caller.h"
+#include "mrcfs/server/fileleases.h"
 #include "mrcfs/server/files.h"
 #include "mrcfs/server/hidden.h"
 #include "mrcfs/server/hide.h"
@@ -68,6 +69,7 @@ struct mfs_server {
     struct mfs_files files;
     struct mfs_locks locks;
     struct mfs_leases leases;
+    struct mfs_fileleases fileleases;
     struct mfs_pool pool;
     struct mfs_watches watches;
     struct mfs_stream streams[MFS_STREAMS];
@@ -106,6 +108,7 @@ struct mfs_call {
     unsigned restarts;
     struct mfs_op_change changes[MFS_USES_MAX];
     unsigned change_count;
+    struct mfs_filelease *filelease; /* for the file that is added next */
     struct mfs_grant *grants;
     size_t grant_count;
     size_t grant_size;
