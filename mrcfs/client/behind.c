@@ -34,8 +34,8 @@ static struct mfs_known *concerned(struct mfs_session *s, const struct mfs_raw_r
 
 bool mfs_behind_must_wait(struct mfs_session *s, const struct mfs_raw_request *in)
 {
-    if (!s->client->behind_bytes || in->op == MFS_RAW_FORGET || in->op == MFS_RAW_BATCH_FORGET ||
-        in->op == MFS_RAW_INTERRUPT)
+    if (!s->client->behind_bytes || in->op == MFS_RAW_FORGET ||
+        in->op == MFS_RAW_BATCH_FORGET || in->op == MFS_RAW_INTERRUPT)
         return false;
     const struct mfs_known *n = concerned(s, in);
     if (!n || !n->behind)
@@ -43,8 +43,7 @@ bool mfs_behind_must_wait(struct mfs_session *s, const struct mfs_raw_request *i
     if (!list_is_empty(&n->behind->waiting))
         return true;
     if (in->op == MFS_RAW_WRITE)
-        return in->is_writepage ||
-               !mfs_behind_may(s, n, in->offset, in->size, (int)in->flags);
+        return in->is_writepage || !mfs_behind_may(s, n, in->offset, in->size, (int)in->flags);
     return in->op != MFS_RAW_FLUSH || n->had_locks;
 }
 
@@ -82,14 +81,15 @@ bool mfs_behind_recall(struct mfs_session *s, struct mfs_known *n, uint64_t seri
 
 /* ---- writes ---- */
 
-bool mfs_behind_may(struct mfs_session *s, const struct mfs_known *n, uint64_t offset, size_t size,
-                    int host_flags)
+bool mfs_behind_may(struct mfs_session *s, const struct mfs_known *n, uint64_t offset,
+                    size_t size, int host_flags)
 {
     if (!n || !n->is_alone || n->behind_error || !mfs_lease_is_alive(s->client) ||
         (host_flags & (O_APPEND | O_DIRECT | O_SYNC | O_DSYNC)))
         return false;
     const struct mfs_behind *b = n->behind;
-    return !b || (list_is_empty(&b->waiting) && (offset >= b->end || offset + size <= b->start));
+    return !b ||
+           (list_is_empty(&b->waiting) && (offset >= b->end || offset + size <= b->start));
 }
 
 int mfs_behind_sent(struct mfs_call *call, uint64_t offset)
@@ -117,7 +117,8 @@ int mfs_behind_sent(struct mfs_call *call, uint64_t offset)
     return 0;
 }
 
-/* Everything that waited goes on, in order; what writes behind anew makes the rest wait again. */
+/* Everything that waited goes on, in order; what writes behind anew makes the rest wait again.
+ */
 static void resume(struct mfs_session *s, struct mfs_known *n)
 {
     struct link list;
@@ -152,8 +153,9 @@ void mfs_behind_made(struct mfs_call *call, int rc)
     c->behind_bytes -= call->size;
     if (c->opts.behind) { /* the call has left the list */
         const struct mfs_call *oldest =
-            list_is_empty(&c->behind) ? NULL
-                                      : LIST_ENTRY(c->behind.next, struct mfs_call, interrupted);
+            list_is_empty(&c->behind)
+                ? NULL
+                : LIST_ENTRY(c->behind.next, struct mfs_call, interrupted);
         atomic_store(&c->opts.behind->made,
                      oldest ? oldest->behind_number - 1 : c->behind_sent);
     }

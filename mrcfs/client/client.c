@@ -303,8 +303,10 @@ static int on_expired(struct mfs_client *c, struct rd *body)
 }
 
 static int (*const notices[])(struct mfs_client *c, struct rd *body) = {
-    [MFS_NOTICE_inval_node] = on_inval_node, [MFS_NOTICE_inval_entry] = on_inval_entry,
-    [MFS_NOTICE_recall] = on_recall,         [MFS_NOTICE_expired] = on_expired,
+    [MFS_NOTICE_inval_node] = on_inval_node,
+    [MFS_NOTICE_inval_entry] = on_inval_entry,
+    [MFS_NOTICE_recall] = on_recall,
+    [MFS_NOTICE_expired] = on_expired,
     [MFS_NOTICE_told] = on_told,
 };
 
@@ -431,8 +433,8 @@ bool mfs_client_is_crowded(const struct mfs_client *c)
     size_t limit = c->is_held ? MFS_OUT_LOW_BYTES : MFS_OUT_HIGH_BYTES;
     size_t calls = c->is_held ? MFS_CALLS_MAX / 2 : MFS_CALLS_MAX;
     size_t dirty = c->is_held ? MFS_DIRTY_MAX / 2 : MFS_DIRTY_MAX;
-    return !c->is_lost && (c->behind_bytes > dirty || buf_len(&c->meta.out) > limit || buf_len(&c->bulk.out) > limit ||
-                           c->call_count > calls);
+    return !c->is_lost && (c->behind_bytes > dirty || buf_len(&c->meta.out) > limit ||
+                           buf_len(&c->bulk.out) > limit || c->call_count > calls);
 }
 
 void mfs_client_flush(struct mfs_client *c)

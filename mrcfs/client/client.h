@@ -40,7 +40,8 @@ enum {
      * process may go without the answer. */
     MFS_DYING_WAIT_MS = 1000,
     MFS_FAREWELL_WAIT_MS = 2000, /* for writing the rest of a message at the end */
-    MFS_CHANGED_MAX = 4, /* nodes that one call changes: two directories and what is moved, and replaced */
+    MFS_CHANGED_MAX =
+        4, /* nodes that one call changes: two directories and what is moved, and replaced */
 };
 
 struct mfs_call;
@@ -60,7 +61,8 @@ struct mfs_call {
     uint16_t op;
     bool is_lock_wait;
     mfs_reply_fn fn;
-    struct link interrupted; /* in the client's list, since interrupted_ms; or, of writes behind, in that of those */
+    struct link interrupted; /* in the client's list, since interrupted_ms; or, of writes
+                                behind, in that of those */
     uint64_t behind_number;
     uint64_t interrupted_ms;
 
@@ -134,9 +136,9 @@ struct mfs_client {
     uint64_t behind_bytes; /* of writes on the way that the kernel was answered */
     struct link behind;    /* their calls, oldest first */
     uint64_t behind_sent;
-    int behind_error;      /* the first that failed */
-    bool behind_told;      /* … and somebody heard */
-    int recalled[2]; /* pipe: numbers of recalls whose pages were dropped */
+    int behind_error; /* the first that failed */
+    bool behind_told; /* … and somebody heard */
+    int recalled[2];  /* pipe: numbers of recalls whose pages were dropped */
     struct loop_fd recalled_watch;
     uint8_t *request; /* room for one request of the kernel */
 };
@@ -192,7 +194,8 @@ void mfs_session_hold(struct mfs_session *s, bool is_held);
 void mfs_session_free(struct mfs_session *s);
 void mfs_session_inval_node(struct mfs_session *s, const struct mfs_inval_node_notice *n);
 void mfs_session_inval_entry(struct mfs_session *s, const struct mfs_inval_entry_notice *n);
-/* Drops what the kernel has of n; when that is done, and serial is not 0, mfs_lease_answer is called, perhaps on another thread. */
+/* Drops what the kernel has of n; when that is done, and serial is not 0, mfs_lease_answer is
+ * called, perhaps on another thread. */
 void mfs_session_drop_cached(struct mfs_session *s, struct mfs_known *n, uint64_t serial);
 struct mfs_session *mfs_session_of(struct link *l);
 

@@ -60,9 +60,17 @@ void mfs_coherence_count_change(struct mfs_session *s, uint64_t node)
         n->changes++;
 }
 
-/* The kernel answers at once: pages are left alone by this call. */
+/* The kernel answers at once: pages are left alone by this call. Under lease, who asks for
+ * attributes each time finds out by itself, and must not be told: a notice that comes between
+ * the kernel's question and the answer makes it drop the answer. */
 void mfs_coherence_distrust(struct mfs_session *s, uint64_t node)
 {
+    struct mfs_known *n = mfs_known_find(&s->nodes, node);
+    if (mfs_lease_is_on(s->client)) {
+        if (!n || clock_mono_ms() >= n->kernel_until_ms)
+            return;
+        n->kernel_until_ms = 0;
+    }
     int rc = mfs_raw_inval_node(s->fd, mfs_session_swap_root(s, node), -1, 0);
     (void)rc; /* ENOENT: the kernel doesn't know the node */
 }
@@ -107,8 +115,9 @@ void mfs_session_drop_cached(struct mfs_session *s, struct mfs_known *n, uint64_
     n->has_stamp = false;
     mfs_ahead_changed(s, n->number);
     n->changes++;
+    bool is_believed = clock_mono_ms() < n->kernel_until_ms;
     mfs_coherence_distrust(s, n->number);
-    if (!n->was_opened) {
+    if (!n->was_opened || !is_believed) {
         if (serial)
             mfs_lease_answer(s->client, serial);
         return;

@@ -3,7 +3,8 @@
  * ones too, and whole listings. Must not know: FUSE, the connection, time. No I/O.
  *
  * A name that means a node keeps the node known. Who drops names may thereby make nodes
- * unknown: struct mfs_known pointers other than the directory's own are to be looked up anew. */
+ * unknown: struct mfs_known pointers other than the directory's own are to be looked up anew.
+ */
 #ifndef MRCFS_CLIENT_DENTRIES_H
 #define MRCFS_CLIENT_DENTRIES_H
 
@@ -54,8 +55,9 @@ void mfs_dentry_drop(struct mfs_dentries *t, struct mfs_known *dir, struct bytes
 /* The same for all names of dir. */
 void mfs_dentries_drop(struct mfs_dentries *t, struct mfs_known *dir);
 
-/* dir's listing is bytes (copied), all of whose names were set: dir is complete, so what has no dentry is absent. It stays complete
- * when only the listing is dropped, because what changed was set. */
+/* dir's listing is bytes (copied), all of whose names were set: dir is complete, so what has no
+ * dentry is absent. It stays complete when only the listing is dropped, because what changed
+ * was set. */
 void mfs_listing_set(struct mfs_known *dir, struct bytes bytes);
 void mfs_listing_drop(struct mfs_known *dir);
 struct mfs_listing *mfs_listing_use(struct mfs_known *dir); /* NULL: none */

@@ -26,25 +26,27 @@ struct mfs_known {
     /* What was granted under lease (lease.h); has_attr false: nothing. */
     bool has_attr;
     unsigned opens; /* files that the kernel has open of it */
-    bool is_held; /* no program at the server can open it for writing unnoticed */
+    bool is_held;   /* no program at the server can open it for writing unnoticed */
     struct mfs_attr attr;
     uint8_t access_known, access_allowed; /* MFS_ACCESS_* that were asked for, and allowed */
     uint32_t told_count;                  /* of "told" notices */
     unsigned own_pending;                 /* changes of it by us that are under way */
     uint32_t own_changes;                 /* begun and ended so far */
-    uint32_t expired_at;                  /* its session's expiries, the last time that it was looked at for one */
-    bool was_opened;                      /* the kernel may have pages of it */
-    char *target;                         /* of a symbolic link */
-    struct mfs_handle *reader;            /* opened.h: for opens that the server isn't asked about */
+    uint32_t
+        expired_at; /* its session's expiries, the last time that it was looked at for one */
+    uint64_t kernel_until_ms;  /* under lease: until when the kernel may believe attributes */
+    bool was_opened;           /* the kernel may have pages of it */
+    char *target;              /* of a symbolic link */
+    struct mfs_handle *reader; /* opened.h: for opens that the server isn't asked about */
     /* Of a directory (dentries.h). */
     struct link dentries;
     struct link with_dentries;
     struct mfs_listing *listing;
-    bool is_complete; /* every name that it has is among the dentries */
+    bool is_complete;          /* every name that it has is among the dentries */
     struct mfs_behind *behind; /* behind.h: writes on the way */
     int behind_error;          /* of the first that failed, not yet told */
     bool is_alone;             /* nobody else has it open: writes may be behind */
-    struct link unused; /* in the table's list of those to be freed */
+    struct link unused;        /* in the table's list of those to be freed */
     bool is_going;
     /* Shown as the only user's own although it is not: he may write it, or take it out of its
      * directory. */
@@ -58,8 +60,8 @@ struct mfs_known {
     uint64_t told_size;
     int64_t told_mtime_sec, told_ctime_sec;
     uint32_t told_mtime_nsec, told_ctime_nsec;
-    uint32_t told_gid; /* the server's number */
-    bool told_set_gid; /* the bit, of a file or a directory */
+    uint32_t told_gid;       /* the server's number */
+    bool told_set_gid;       /* the bit, of a file or a directory */
     uint64_t next_listed;    /* what followed it when its directory was listed; 0 = not known */
     bool is_small_file;      /* when it was last looked at: would come along with open */
     uint64_t plain_until_ms; /* it has no extended attributes, and a change of that would be
@@ -88,7 +90,8 @@ struct mfs_known_table {
     struct link *buckets;
     size_t bucket_count; /* a power of two, or 0 */
     size_t count;
-    /* Nobody knows of n any more, it is about to be freed: what belongs to it must go. May be NULL. */
+    /* Nobody knows of n any more, it is about to be freed: what belongs to it must go. May be
+     * NULL. */
     void (*on_unused)(void *ctx, struct mfs_known *n);
     void *ctx;
     struct link unused; /* one after the other: a tree of names may be deep */
@@ -98,8 +101,8 @@ struct mfs_known_table {
 MUST int mfs_known_table_init(struct mfs_known_table *t);
 void mfs_known_table_fini(struct mfs_known_table *t);
 struct mfs_known *mfs_known_find(const struct mfs_known_table *t, uint64_t number);
-/* The server told of number once more. Whoever calls it tells the kernel (nlookup), gives it a name, or lets it be forgotten by
- * mfs_known_drop_unused. NULL without memory. */
+/* The server told of number once more. Whoever calls it tells the kernel (nlookup), gives it a
+ * name, or lets it be forgotten by mfs_known_drop_unused. NULL without memory. */
 struct mfs_known *mfs_known_enter(struct mfs_known_table *t, uint64_t number);
 /* The same, and the kernel is being told. */
 struct mfs_known *mfs_known_look_up(struct mfs_known_table *t, uint64_t number);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* lease.c: the client's side of leases: the time that they are good for, what is known under them, recalls.
- * Must not know: libfuse.
- * Threads: the loop's, but for mfs_lease_answer. */
+/* lease.c: the client's side of leases: the time that they are good for, what is known under
+ * them, recalls. Must not know: libfuse. Threads: the loop's, but for mfs_lease_answer. */
 #include "mrcfs/client/lease.h"
 
 #include "common/sys/clock.h"
@@ -34,10 +33,13 @@ bool mfs_lease_is_alive(const struct mfs_client *c)
     return c->lease.until_ms && clock_mono_ms() < c->lease.until_ms;
 }
 
-uint32_t mfs_lease_left_ms(const struct mfs_client *c)
+uint32_t mfs_lease_kernel_ms(struct mfs_client *c, struct mfs_known *n, bool is_granted)
 {
     uint64_t now = clock_mono_ms();
-    return c->lease.until_ms > now ? (uint32_t)(c->lease.until_ms - now) : 0;
+    if (!n || !is_granted || c->lease.until_ms <= now)
+        return 0;
+    n->kernel_until_ms = c->lease.until_ms;
+    return (uint32_t)(c->lease.until_ms - now);
 }
 
 /* ---- time ---- */
@@ -125,7 +127,8 @@ const struct mfs_attr *mfs_lease_attr(const struct mfs_session *s, const struct 
 {
     if (!n || !n->has_attr || n->own_pending || !mfs_lease_is_alive(s->client))
         return NULL;
-    /* Whoever reads an open file looks at its size and times first: a program at the server that writes it would be seen late. */
+    /* Whoever reads an open file looks at its size and times first: a program at the server
+     * that writes it would be seen late. */
     if (n->opens && !n->is_held && !n->is_alone)
         return NULL;
     return &n->attr;

@@ -35,25 +35,30 @@ bool mfs_lease_is_on(const struct mfs_client *c); /* the server grants, ever */
 /* Is anything believed that the server said before? */
 bool mfs_lease_or_loose(const struct mfs_client *c);
 bool mfs_lease_is_alive(const struct mfs_client *c);
-/* How long the kernel may believe attributes. */
-uint32_t mfs_lease_left_ms(const struct mfs_client *c);
+/* How long the kernel, which is being told of n's attributes, may believe them; noted. */
+uint32_t mfs_lease_kernel_ms(struct mfs_client *c, struct mfs_known *n, bool is_granted);
 
 /* What is granted of n now, or NULL. */
 const struct mfs_attr *mfs_lease_attr(const struct mfs_session *s, const struct mfs_known *n);
-/* What name in dir means. Returns 1 with *out the node, whose attributes are granted; 0 it is absent; -EAGAIN: not known. */
+/* What name in dir means. Returns 1 with *out the node, whose attributes are granted; 0 it is
+ * absent; -EAGAIN: not known. */
 MUST int mfs_lease_name(struct mfs_session *s, const struct mfs_known *dir, struct bytes name,
                         struct mfs_known **out);
 
-/* An answer says a of n, or e of a name in dir. call: what it answers; what changed meanwhile is not believed. */
+/* An answer says a of n, or e of a name in dir. call: what it answers; what changed meanwhile
+ * is not believed. */
 void mfs_lease_learn_attr(struct mfs_call *call, struct mfs_known *n, const struct mfs_attr *a);
 void mfs_lease_learn_name(struct mfs_call *call, struct bytes name, const struct mfs_entry *e);
 
-/* call is about to be sent, after mfs_lease_change if it changes something: it asks about node. */
+/* call is about to be sent, after mfs_lease_change if it changes something: it asks about node.
+ */
 void mfs_lease_ask(struct mfs_call *call, uint64_t node);
-/* May what call's answer says be believed: has nothing of its node changed by us since it was sent? */
+/* May what call's answer says be believed: has nothing of its node changed by us since it was
+ * sent? */
 bool mfs_lease_is_clean(const struct mfs_call *call);
-/* call, about to be sent, changes node: nothing is known of its attributes until it is answered, and then only if the server told them
- * meanwhile; _write: it never tells. At most MFS_CHANGED_MAX nodes. _changed: the call was answered. */
+/* call, about to be sent, changes node: nothing is known of its attributes until it is
+ * answered, and then only if the server told them meanwhile; _write: it never tells. At most
+ * MFS_CHANGED_MAX nodes. _changed: the call was answered. */
 void mfs_lease_change(struct mfs_call *call, uint64_t node);
 void mfs_lease_write(struct mfs_call *call, uint64_t node);
 void mfs_lease_changed(struct mfs_call *call);

@@ -19,8 +19,9 @@ struct mfs_listing;
 struct mfs_client;
 struct mfs_session;
 
-/* A file handle of the server's that stays open for reading after the file that it was opened for, while its node is held
- * (lease.h): opens that the server isn't asked about read through it. */
+/* A file handle of the server's that stays open for reading after the file that it was opened
+ * for, while its node is held (lease.h): opens that the server isn't asked about read through
+ * it. */
 struct mfs_handle {
     uint64_t fh;
     uint32_t uid; /* of whom it was opened for */
@@ -31,7 +32,8 @@ struct mfs_handle {
 /* FUSE's handle is its address. */
 struct mfs_opened {
     struct link open; /* in its session's files */
-    uint64_t fh;      /* the server's; 0: the reader's, or of a directory that is read from its listing */
+    uint64_t
+        fh; /* the server's; 0: the reader's, or of a directory that is read from its listing */
     struct mfs_handle *reader;
     struct mfs_listing *listing;
     size_t listing_at;
@@ -66,7 +68,8 @@ static inline uint64_t mfs_opened_fh(const struct mfs_opened *f)
 {
     return f->fh || !f->reader ? f->fh : f->reader->fh;
 }
-/* f is being closed, its handle is not needed any more: keeps it as its node's reader if it can. */
+/* f is being closed, its handle is not needed any more: keeps it as its node's reader if it
+ * can. */
 MUST bool mfs_opened_keep(struct mfs_session *s, struct mfs_opened *f);
 /* Opens f through its node's reader. False: there is none for this user. */
 MUST bool mfs_opened_use_reader(struct mfs_session *s, struct mfs_opened *f, uint32_t uid);

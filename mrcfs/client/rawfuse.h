@@ -27,7 +27,8 @@ enum {
     MFS_RAW_TMPFILE = 51,
 };
 
-/* The head of any request, and of the body what is needed of a TMPFILE, a WRITE and a LOOKUP. */
+/* The head of any request, and of the body what is needed of a TMPFILE, a WRITE and a LOOKUP.
+ */
 struct mfs_raw_request {
     uint32_t op;
     uint64_t unique;

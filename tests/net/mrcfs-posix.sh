@@ -29,11 +29,12 @@ $(cat "$1/diff")"
     echo "ok: $2: $(wc -l < "$1/plain.out") results alike"
 }
 
+# two_mounts DIRECTORY WORDS LATE [OPTION]...
 two_mounts()
 {
-    mount_dir "$1/two" "$1/a"
-    mount_dir "$1/two" "$1/b"
-    timeout 150 "$posix/fstwo" "$1/two" "$1/a" "$1/b" || fail "two mounts ($2)"
+    mount_dir "$1/two" "$1/a" "${@:4}"
+    mount_dir "$1/two" "$1/b" "${@:4}"
+    timeout 150 "$posix/fstwo" "$1/two" "$1/a" "$1/b" $3 || fail "two mounts ($2)"
     mrcfs -u "$1/a" || fail "unmount the first of two mounts ($2)"
     mrcfs -u "$1/b" || fail "unmount the second of two mounts ($2)"
 }
@@ -45,7 +46,9 @@ others=
 compare "$tmp_root/disk" "$as_who, $(stat -f -c %T "$tmp_root")" ${others:+-o "$others"}
 # An ordinary user's own chmod that takes the right to search away is seen late there; see mrcfs(1), loose.
 [ "$(id -u)" != 0 ] || compare "$tmp_root/loose" "$as_who, loose" -o loose,allow_other
-two_mounts "$tmp_root" "$as_who"
+two_mounts "$tmp_root" "$as_who" ''
+compare "$tmp_root/lease" "$as_who, lease" -o lease${others:+,$others}
+two_mounts "$tmp_root" "$as_who, lease" late -o lease
 [ -z "${MRCFS_PART:-}" ] || exit 0
 
 mkdir "$tmp/memory"

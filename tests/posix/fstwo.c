@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* fstwo.c: one directory seen in three places: what is done in one is seen in the others.
- *   usage: fstwo SERVED MOUNT-A MOUNT-B
+ *   usage: fstwo SERVED MOUNT-A MOUNT-B [late]     late: names changed in SERVED are seen a moment later
  * Must not know: what makes the three the same. */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 static const char *served, *mount_a, *mount_b;
+static bool is_late;
 
 #define CHECK(condition, ...)                                                                  \
     do {                                                                                       \
@@ -158,47 +159,68 @@ static void test_contents(const char *here, const char *there)
     close(fd);
 }
 
+/* With leases a program's change of names and attributes in the served directory is reported after it is made. */
+static void settle(const char *here)
+{
+    if (is_late && here == served)
+        usleep(100 * 1000);
+}
+
 static void test_names(const char *here, const char *there)
 {
     struct stat a, b;
     CHECK(access(in(there, "n1"), F_OK) < 0 && errno == ENOENT, "n1");
     put(in(here, "n1"), "1");
+    settle(here);
     expect(in(there, "n1"), "1");
     CHECK(rename(in(here, "n1"), in(here, "n2")) == 0, "n1");
+    settle(here);
     CHECK(access(in(there, "n1"), F_OK) < 0 && errno == ENOENT, "n1");
     expect(in(there, "n2"), "1");
     put(in(here, "n3"), "3");
+    settle(here);
     CHECK(rename(in(here, "n3"), in(here, "n2")) == 0, "n3");
+    settle(here);
     expect(in(there, "n2"), "3");
     CHECK(chmod(in(here, "n2"), 0640) == 0, "n2");
+    settle(here);
     CHECK(stat(in(there, "n2"), &a) == 0 && (a.st_mode & 07777) == 0640, "n2");
     CHECK(link(in(here, "n2"), in(here, "n4")) == 0, "n4");
+    settle(here);
     CHECK(stat(in(there, "n2"), &a) == 0 && a.st_nlink == 2, "n2");
     CHECK(stat(in(there, "n4"), &b) == 0 && a.st_ino == b.st_ino, "n4");
     CHECK(unlink(in(here, "n2")) == 0, "n2");
+    settle(here);
     CHECK(access(in(there, "n2"), F_OK) < 0 && errno == ENOENT, "n2");
     CHECK(unlink(in(there, "n4")) == 0, "n4");
     CHECK(access(in(here, "n4"), F_OK) < 0 && errno == ENOENT, "n4");
     CHECK(mkdir(in(here, "nd"), 0755) == 0, "nd");
+    settle(here);
     CHECK(rmdir(in(there, "nd")) == 0, "nd");
     CHECK(mkdir(in(there, "nd"), 0755) == 0, "nd");
     put(in(here, "nd/x"), "x");
+    settle(here);
     CHECK(rmdir(in(there, "nd")) < 0 && errno == ENOTEMPTY, "nd");
     CHECK(unlink(in(there, "nd/x")) == 0 && rmdir(in(here, "nd")) == 0, "nd");
+    settle(here);
 }
 
 /* Renamed or removed under an open file of the other side: nothing changes for the holder. */
 static void test_held(const char *here, const char *there)
 {
     put(in(here, "h"), "held");
+    settle(here);
     int fd = open(in(there, "h"), O_RDWR);
     CHECK(fd >= 0, "h");
     CHECK(rename(in(here, "h"), in(here, "h2")) == 0, "h");
+    settle(here);
     put(in(here, "h"), "impostor");
+    settle(here);
     expect_fd(fd, "held");
     CHECK(pwrite(fd, "HELD", 4, 0) == 4, "h");
     expect(in(here, "h2"), "HELD");
     CHECK(unlink(in(here, "h2")) == 0, "h2");
+    settle(here);
     expect_fd(fd, "HELD");
     CHECK(pwrite(fd, "still", 5, 0) == 5, "h");
     expect_fd(fd, "still");
@@ -352,8 +374,9 @@ static void test_counter(void)
 
 int main(int argc, char **argv)
 {
-    if (argc != 4)
+    if (argc < 4 || argc > 5)
         return 99;
+    is_late = argc == 5 && !strcmp(argv[4], "late");
     served = argv[1];
     mount_a = argv[2];
     mount_b = argv[3];

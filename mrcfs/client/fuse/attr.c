@@ -75,7 +75,7 @@ static int on_attr(struct mfs_call *call, int rc, struct rd *body)
     mfs_fuse_stat(s, n, &m.attr, &st);
     uint32_t valid_ms = m.attr.valid_ms;
     if (mfs_lease_is_on(s->client))
-        valid_ms = mfs_lease_attr(s, n) ? mfs_lease_left_ms(s->client) : 0;
+        valid_ms = mfs_lease_kernel_ms(s->client, n, mfs_lease_attr(s, n) != NULL);
     fuse_reply_attr(call->req, &st, mfs_fuse_seconds(valid_ms));
     return 0;
 }
@@ -83,13 +83,13 @@ static int on_attr(struct mfs_call *call, int rc, struct rd *body)
 static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct mfs_session *s = mfs_fuse_session(req);
-    const struct mfs_known *n = mfs_known_find(&s->nodes, mfs_session_swap_root(s, ino));
+    struct mfs_known *n = mfs_known_find(&s->nodes, mfs_session_swap_root(s, ino));
     const struct mfs_attr *known = mfs_lease_attr(s, n);
     if (known) {
         struct stat st;
         mfs_fuse_stat(s, n, known, &st);
         s->client->stats.cache_hits++;
-        fuse_reply_attr(req, &st, mfs_fuse_seconds(mfs_lease_left_ms(s->client)));
+        fuse_reply_attr(req, &st, mfs_fuse_seconds(mfs_lease_kernel_ms(s->client, n, true)));
         return;
     }
     struct mfs_call *call = mfs_fuse_begin(req, ino, on_attr);
@@ -183,7 +183,8 @@ static int on_access(struct mfs_call *call, int rc, struct rd *body)
     if (rc == 0 && rd_left(body))
         return -EPROTO;
     struct mfs_known *n = mfs_known_find(&call->session->nodes, call->node);
-    bool is_one = !(call->flags & (call->flags - 1)); /* of several it isn't known which was refused */
+    bool is_one =
+        !(call->flags & (call->flags - 1)); /* of several it isn't known which was refused */
     if (n && mfs_lease_is_clean(call) && (rc == 0 || (rc == -EACCES && is_one))) {
         n->access_known |= (uint8_t)call->flags;
         if (rc == 0)

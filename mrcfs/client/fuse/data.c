@@ -36,7 +36,8 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
     if (!call)
         return;
     call->size = size < MFS_DATA_MAX ? size : MFS_DATA_MAX;
-    struct mfs_read_req m = { mfs_opened_fh(mfs_fuse_opened(fi)), (uint64_t)offset, (uint32_t)call->size };
+    struct mfs_read_req m = { mfs_opened_fh(mfs_fuse_opened(fi)), (uint64_t)offset,
+                              (uint32_t)call->size };
     SEND(read, call, &m, 0);
 }
 
@@ -74,8 +75,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t s
     struct mfs_call *call = mfs_fuse_begin(req, ino, on_write);
     if (!call)
         return;
-    bool is_behind =
-        !fi->writepage && mfs_behind_may(s, n, (uint64_t)offset, size, fi->flags);
+    bool is_behind = !fi->writepage && mfs_behind_may(s, n, (uint64_t)offset, size, fi->flags);
     f->is_written = f->is_written || !is_behind;
     mfs_coherence_count_change(s, f->node);
     mfs_lease_write(call, f->node);
@@ -180,8 +180,9 @@ static void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t offset_i
     to->is_written = true;
     mfs_coherence_count_change(call->session, to->node);
     mfs_lease_write(call, to->node);
-    struct mfs_copy_file_range_req m = { mfs_opened_fh(mfs_fuse_opened(fi_in)), (uint64_t)offset_in,
-                                         to->fh, (uint64_t)offset_out, call->size };
+    struct mfs_copy_file_range_req m = { mfs_opened_fh(mfs_fuse_opened(fi_in)),
+                                         (uint64_t)offset_in, to->fh, (uint64_t)offset_out,
+                                         call->size };
     SEND_CHANGE(copy_file_range, call, to->node, &m, 0);
 }
 

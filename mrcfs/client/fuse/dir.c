@@ -94,7 +94,8 @@ static void note_order(struct mfs_session *s, struct mfs_opened *f, uint64_t nod
     f->last_listed = node;
 }
 
-/* The entry of a name under lease, whose node was noted when the list came. Without one the kernel is told the name only. */
+/* The entry of a name under lease, whose node was noted when the list came. Without one the
+ * kernel is told the name only. */
 static void fill_known(struct mfs_session *s, struct mfs_opened *f, const struct mfs_dirent *d,
                        struct fuse_entry_param *p)
 {
@@ -201,7 +202,8 @@ static int reply_entries(fuse_req_t req, struct mfs_opened *f, size_t size, bool
 
 enum { LISTING_MAX = 16 << 20 };
 
-/* Notes what a list says of its names and their nodes, and leaves the list without them in out. *is_whole: all of them are granted. */
+/* Notes what a list says of its names and their nodes, and leaves the list without them in out.
+ * *is_whole: all of them are granted. */
 static int learn_list(struct mfs_call *call, struct bytes list, struct wr *out, bool *is_whole)
 {
     struct mfs_session *s = call->session;
@@ -233,7 +235,8 @@ static int learn_list(struct mfs_call *call, struct bytes list, struct wr *out, 
     return 0;
 }
 
-/* Appends a list to what was gathered from the first entry on; with the last one it is the directory's listing. */
+/* Appends a list to what was gathered from the first entry on; with the last one it is the
+ * directory's listing. */
 static void gather(struct mfs_call *call, struct bytes list, bool is_whole, bool is_eof)
 {
     struct mfs_opened *f = call->file;
@@ -310,7 +313,8 @@ static void send_readdir(struct mfs_call *call, uint64_t offset)
     SEND(readdir, call, &m, 0);
 }
 
-/* A directory that was opened from its listing is to be read anew, and must be opened for that. */
+/* A directory that was opened from its listing is to be read anew, and must be opened for that.
+ */
 static int on_reopened(struct mfs_call *call, int rc, struct rd *body)
 {
     struct mfs_opened *f = call->file;
@@ -354,7 +358,8 @@ static void reopen(fuse_req_t req, fuse_ino_t ino, struct mfs_opened *f, size_t 
     SEND(opendir, call, &m, 0);
 }
 
-/* Puts f at offset in its listing. False: the listing is not the one any more that the directory has. */
+/* Puts f at offset in its listing. False: the listing is not the one any more that the
+ * directory has. */
 static bool seek_listing(struct mfs_session *s, struct mfs_opened *f, uint64_t offset)
 {
     struct mfs_known *dir = mfs_known_find(&s->nodes, f->node);

@@ -35,7 +35,7 @@ int mfs_fuse_take_entry(struct mfs_session *s, uint64_t parent, const struct mfs
         /* Names are asked of us; an invalidation could pass the first answer about a node. */
         bool is_granted = e->attr.valid_ms && n->nlookup > 1 && (!n->opens || n->is_held);
         p->entry_timeout = 0;
-        p->attr_timeout = is_granted ? mfs_fuse_seconds(mfs_lease_left_ms(s->client)) : 0;
+        p->attr_timeout = mfs_fuse_seconds(mfs_lease_kernel_ms(s->client, n, is_granted));
     }
     return 0;
 }
@@ -46,11 +46,10 @@ void mfs_fuse_known_entry(struct mfs_session *s, struct mfs_known *n,
     n->nlookup++;
     *p = (struct fuse_entry_param){
         .ino = mfs_session_swap_root(s, n->number),
-        .attr_timeout = n->nlookup > 1 ? mfs_fuse_seconds(mfs_lease_left_ms(s->client)) : 0,
+        .attr_timeout = mfs_fuse_seconds(mfs_lease_kernel_ms(s->client, n, n->nlookup > 1)),
     };
     mfs_fuse_stat(s, n, &n->attr, &p->attr);
 }
-
 
 void mfs_fuse_forget(struct mfs_session *s, uint64_t node, uint64_t nlookup)
 {
@@ -83,9 +82,9 @@ static int on_entry(struct mfs_call *call, int rc, struct rd *body)
     if (rc == 0 && !m.entry.node && call->op == MFS_OP_lookup) { /* known to be absent */
         learn_name(call, &m.entry);
         bool is_believed = call->client->opts.consistency == MFS_LOOSE;
-        p = (struct fuse_entry_param){
-            .entry_timeout = is_believed ? mfs_fuse_seconds(m.entry.valid_ms) : 0
-        };
+        p = (struct fuse_entry_param){ .entry_timeout = is_believed
+                                                            ? mfs_fuse_seconds(m.entry.valid_ms)
+                                                            : 0 };
         fuse_reply_entry(call->req, &p);
         return 0;
     }
@@ -209,8 +208,8 @@ static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const cha
 }
 
 /* What name in dir means after a change by us; node NULL: nothing. is_sure false: not known. */
-static void set_name(struct mfs_session *s, uint64_t dir, const char *name, struct mfs_known *node,
-                     bool is_sure)
+static void set_name(struct mfs_session *s, uint64_t dir, const char *name,
+                     struct mfs_known *node, bool is_sure)
 {
     struct mfs_known *d = mfs_known_find(&s->nodes, dir);
     if (!d || !name)

@@ -76,8 +76,10 @@ static inline struct mfs_opened *mfs_fuse_opened(const struct fuse_file_info *fi
  * server has been told to forget it). */
 MUST int mfs_fuse_take_entry(struct mfs_session *s, uint64_t parent, const struct mfs_entry *e,
                              struct fuse_entry_param *p);
-/* The same for a node whose attributes are granted: the kernel is being told of it once more. */
-void mfs_fuse_known_entry(struct mfs_session *s, struct mfs_known *n, struct fuse_entry_param *p);
+/* The same for a node whose attributes are granted: the kernel is being told of it once more.
+ */
+void mfs_fuse_known_entry(struct mfs_session *s, struct mfs_known *n,
+                          struct fuse_entry_param *p);
 void mfs_fuse_forget(struct mfs_session *s, uint64_t node, uint64_t nlookup);
 /* The names of a list that the kernel will not be told of with their nodes. */
 void mfs_fuse_drop_entries(struct mfs_session *s, struct rd r);

@@ -132,7 +132,8 @@ static int on_opened_for_lock(struct mfs_call *call, int rc, struct rd *body)
     return 0;
 }
 
-/* Locks belong to a handle of the file's own, which one that was opened without asking the server has not. */
+/* Locks belong to a handle of the file's own, which one that was opened without asking the
+ * server has not. */
 static void open_for_lock(const struct lock_request *k)
 {
     struct mfs_session *s = mfs_fuse_session(k->req);

@@ -51,8 +51,7 @@ static void finish_open(struct mfs_call *call, const struct mfs_open_rep *m)
     set_caching(s, call->node, &m->attr, (int)call->flags, &fi);
     /* Who opens a file sees it as it is, also before a notice of the change has come. */
     struct mfs_known *n = mfs_known_find(&s->nodes, call->node);
-    if (mfs_lease_or_loose(s->client) && n &&
-        mfs_coherence_is_outdated(n, &m->attr))
+    if (mfs_lease_or_loose(s->client) && n && mfs_coherence_is_outdated(n, &m->attr))
         mfs_coherence_distrust(s, call->node);
     if (n && mfs_lease_is_clean(call)) {
         mfs_lease_learn_attr(call, n, &m->attr);
@@ -245,8 +244,8 @@ static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         mfs_fuse_error(req, rc);
         return;
     }
-    /* Nothing written through it that was waited for, and no record lock that this close could end: the server
-     * would do nothing. */
+    /* Nothing written through it that was waited for, and no record lock that this close could
+     * end: the server would do nothing. */
     if (!f->is_written && n && !n->had_locks && !n->had_mapped_writes) {
         s->client->stats.cache_hits++;
         fuse_reply_err(req, 0);

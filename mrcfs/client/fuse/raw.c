@@ -37,16 +37,17 @@ static int on_tmpfile(struct mfs_call *call, int rc, struct rd *body)
         raw_reply(call, NULL, 0, &rc);
         return 0;
     }
-    size_t out_bytes = mfs_raw_created(&out, &(struct mfs_raw_entry){
-                                                 .node = p.ino,
-                                                 .generation = p.generation,
-                                                 .entry_ms = m.entry.valid_ms,
-                                                 .attr_ms = m.entry.attr.valid_ms,
-                                                 .st = p.attr,
-                                                 .fh = fi.fh,
-                                                 .is_direct = fi.direct_io,
-                                                 .may_keep = fi.keep_cache,
-                                             });
+    size_t out_bytes = mfs_raw_created(
+        &out, &(struct mfs_raw_entry){
+                  .node = p.ino,
+                  .generation = p.generation,
+                  .entry_ms = m.entry.valid_ms,
+                  .attr_ms = mfs_lease_is_on(call->client) ? 0 : m.entry.attr.valid_ms,
+                  .st = p.attr,
+                  .fh = fi.fh,
+                  .is_direct = fi.direct_io,
+                  .may_keep = fi.keep_cache,
+              });
     raw_reply(call, &out, out_bytes, &rc);
     if (rc < 0)
         mfs_fuse_undo_create(call, &m);

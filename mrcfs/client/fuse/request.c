@@ -177,7 +177,8 @@ static int on_abandoned(struct mfs_call *call, int rc, struct rd *body)
     mfs_fuse_drop_entries(call->session, rd_of(list.entries.ptr, list.entries.len));
     if (entry.entry.node)
         mfs_client_forget(call->client, entry.entry.node, 1);
-    if (call->name && mfs_lease_is_on(call->client)) { /* what it made or removed was not noted */
+    if (call->name &&
+        mfs_lease_is_on(call->client)) { /* what it made or removed was not noted */
         const uint64_t dirs[] = { call->node, call->new_node };
         for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
             struct mfs_known *n = mfs_known_find(&call->session->nodes, dirs[i]);
