@@ -306,7 +306,8 @@ static void take_name_event(struct mfs_watches *w, struct mfs_node *dir, uint32_
         tell_names(w, dir, name, node && is_as_told);
     if (node && w->knows_own && mfs_node_is_as_left(w->nodes, node, &stx))
         return;
-    if (node && mask & (CONTENTS | IN_ATTRIB | IN_MOVED_TO))
+    bool is_linked = mask & IN_CREATE && stx.stx_nlink > 1; /* it had a name before */
+    if (node && (is_linked || mask & (CONTENTS | IN_ATTRIB | IN_MOVED_TO)))
         tell_node(w, node, (mask & CONTENTS) != 0);
 }
 
