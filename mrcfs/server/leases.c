@@ -331,7 +331,10 @@ static int wait_for(struct mfs_call *o, struct mfs_use *u)
     struct mfs_leases *l = &o->srv->leases;
     if (mfs_member_has(&l->member, u))
         return 0;
-    mfs_pool_wait_begin(&o->srv->pool);
+    if (!mfs_pool_wait_begin(&o->srv->pool)) {
+        o->is_deferred = o->is_parked = true;
+        return -EXFULL;
+    }
     int rc = mfs_member_use(&l->member, u);
     mfs_pool_wait_end(&o->srv->pool);
     return rc;

@@ -181,6 +181,7 @@ void mfs_run_request(void *worker, struct mfs_request *rq)
     struct mfs_call o = { .srv = w->srv, .worker = w, .rq = rq };
     run_fn *fn = rq->head.op < ARRAY_LEN(runners) ? runners[rq->head.op] : NULL;
     uint64_t id = rq->head.id;
+    struct rd body = rq->body;
     const char *name = mfs_op_name(rq->head.op);
     int rc = fn ? enter_caller(&o) : -ENOSYS;
     if (rc == 0)
@@ -188,6 +189,10 @@ void mfs_run_request(void *worker, struct mfs_request *rq)
     if (rc < 0)
         mfs_reply_status(w->srv, id, rc);
     op_fini(&o);
+    if (o.is_parked) {
+        rq->body = body;
+        mfs_pool_park(&w->srv->pool, rq);
+    }
     if (rc == MALFORMED) {
         struct err why;
         rc = err_set(&why, EPROTO, "malformed %s request", name);

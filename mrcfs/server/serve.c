@@ -436,13 +436,13 @@ static int serve(struct mfs_server *srv, struct err *e)
         reader_main(&meta);
         pthread_join(bulk_thread, NULL);
     }
-    mfs_watches_stop(&srv->watches);
     bool is_dropping = rc < 0 || failure_of(srv, NULL) < 0;
     mfs_leases_hang_up(srv, is_dropping);
     /* Nobody reads answers any more; what was asked for is done all the same. */
     for (int i = 0; i < MFS_STREAMS; i++)
         mfs_stream_stop(&srv->streams[i], true);
     mfs_pool_stop(&srv->pool, is_dropping);
+    mfs_watches_stop(&srv->watches); /* the workers used it */
     mfs_locks_stop(&srv->locks);
     return rc < 0 ? rc : failure_of(srv, e);
 }

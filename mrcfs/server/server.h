@@ -93,6 +93,7 @@ struct mfs_call {
     struct mfs_server *srv;
     struct mfs_worker *worker;
     struct mfs_request *rq;
+    bool is_parked;      /* is_deferred, and begins again later: nothing is done yet */
     bool is_deferred;    /* somebody else took rq and will answer */
     struct mfs_out *out; /* reply whose last field's bytes are at MFS_PAYLOAD_AT already */
     uint32_t uid;        /* the caller, in numbers of this computer */

@@ -573,6 +573,33 @@ TEST(test_alone)
     assert_ok(CALL(release, fh));
 }
 
+/* However many operations wait for the other client, those that wait for nobody go on: the
+ * other client may have to write before it can answer. */
+TEST(test_many_wait)
+{
+    enum { MANY = 600 };
+    static uint64_t ids[MANY];
+    fx_put("f", "abc");
+    uint64_t f = look(&c, "f");
+    uint64_t mine = look(&other, "f");
+    for (int i = 0; i < MANY; i++)
+        ids[i] = wc_setattr_send(&c, &(struct mfs_setattr_req){ .node = f,
+                                                                .valid = MFS_SET_SIZE,
+                                                                .attr.size = (uint64_t)i });
+    uint64_t serial = recall_of(&other, mine);
+    for (int i = 0; i < 20; i++) {
+        uint64_t begun = clock_mono_ms();
+        char name[16];
+        snprintf(name, sizeof name, "g%d", i);
+        assert_error(CALL(lookup, ROOT, bytes_of(name)), ENOENT);
+        assert_in_range(clock_mono_ms() - begun, 0, LEASE_MS / 2);
+    }
+    is_not_answered(&c, ids[MANY - 1]);
+    assert_ok(ON(&other, recalled, serial));
+    for (int i = 0; i < MANY; i++)
+        assert_ok(wc_setattr_wait(&c, ids[i], &rep.setattr));
+}
+
 static pid_t broker_pid(void)
 {
     int fd;
@@ -658,6 +685,7 @@ int main(void)
         LEASE_TEST(test_program_waits_for_silent_client),
         LEASE_TEST(test_own_open_for_writing),
         LEASE_TEST(test_alone),
+        LEASE_TEST(test_many_wait),
         LEASE_TEST(test_broker_is_asked_once),
         LEASE_TEST(test_broker_dies),
     };
