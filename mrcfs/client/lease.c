@@ -248,6 +248,7 @@ static void recall(struct mfs_session *s, uint64_t node, uint64_t serial)
     if (mfs_behind_recall(s, n, serial))
         return; /* when what is on the way has been made */
     n->names++; /* it stays while its names go */
+    mfs_handle_recall(s, n, serial);
     mfs_lease_drop(s, n);
     mfs_session_drop_cached(s, n, serial);
     n->names--;
@@ -294,6 +295,8 @@ static void send_recalled(struct mfs_client *c, uint64_t serial)
     struct mfs_caller who = { c->opts.own_uid, c->opts.own_gid, 0 };
     if (call && mfs_send_recalled(call, &who, &(struct mfs_recalled_req){ serial }, 0) < 0)
         mfs_call_drop(call);
+    LIST_EACH(&c->sessions, it, nx)
+    mfs_handle_recalled(mfs_session_of(it), serial);
 }
 
 void mfs_lease_answer(struct mfs_client *c, uint64_t serial)

@@ -87,7 +87,7 @@ static void handle_close(struct mfs_session *s, struct mfs_handle *h)
     free(h);
 }
 
-void mfs_handle_drop(struct mfs_session *s, struct mfs_known *n)
+void mfs_handle_recall(struct mfs_session *s, struct mfs_known *n, uint64_t recall)
 {
     struct mfs_handle *h = n->reader;
     n->reader = NULL;
@@ -95,8 +95,30 @@ void mfs_handle_drop(struct mfs_session *s, struct mfs_known *n)
     if (!h)
         return;
     h->is_dropped = true;
-    if (!h->users)
+    h->recall = recall;
+    if (recall)
+        list_push_back(&s->dropped, &h->link);
+    else if (!h->users)
         handle_close(s, h);
+}
+
+void mfs_handle_recalled(struct mfs_session *s, uint64_t recall)
+{
+    LIST_EACH(&s->dropped, it, nx)
+    {
+        struct mfs_handle *h = LIST_ENTRY(it, struct mfs_handle, link);
+        if (h->recall != recall)
+            continue;
+        list_remove(it);
+        h->recall = 0;
+        if (!h->users)
+            handle_close(s, h);
+    }
+}
+
+void mfs_handle_drop(struct mfs_session *s, struct mfs_known *n)
+{
+    mfs_handle_recall(s, n, 0);
 }
 
 bool mfs_opened_keep(struct mfs_session *s, struct mfs_opened *f)
@@ -130,6 +152,6 @@ void mfs_opened_done_reader(struct mfs_session *s, struct mfs_opened *f)
 {
     struct mfs_handle *h = f->reader;
     f->reader = NULL;
-    if (h && --h->users == 0 && h->is_dropped)
+    if (h && --h->users == 0 && h->is_dropped && !h->recall)
         handle_close(s, h);
 }

@@ -26,7 +26,9 @@ struct mfs_handle {
     uint64_t fh;
     uint32_t uid; /* of whom it was opened for */
     unsigned users;
-    bool is_dropped; /* ends with the last user */
+    bool is_dropped;  /* ends with the last user */
+    uint64_t recall;  /* that it was dropped for, which must be answered first; 0 = none */
+    struct link link; /* in its session's dropped ones until then */
 };
 
 /* FUSE's handle is its address. */
@@ -76,6 +78,9 @@ MUST bool mfs_opened_use_reader(struct mfs_session *s, struct mfs_opened *f, uin
 void mfs_opened_done_reader(struct mfs_session *s, struct mfs_opened *f);
 /* n's reader is not to be used any more; n is no longer held. */
 void mfs_handle_drop(struct mfs_session *s, struct mfs_known *n);
+/* The same for a recall: the handle keeps programs at the server waiting until _recalled, when it was answered. */
+void mfs_handle_recall(struct mfs_session *s, struct mfs_known *n, uint64_t recall);
+void mfs_handle_recalled(struct mfs_session *s, uint64_t recall);
 
 /* For the node of call, in its session. NULL without memory. */
 struct mfs_opened *mfs_opened_new(struct mfs_call *call);

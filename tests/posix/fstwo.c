@@ -193,15 +193,19 @@ static void test_names(const char *here, const char *there)
     settle(here);
     CHECK(access(in(there, "n2"), F_OK) < 0 && errno == ENOENT, "n2");
     CHECK(unlink(in(there, "n4")) == 0, "n4");
+    settle(there);
     CHECK(access(in(here, "n4"), F_OK) < 0 && errno == ENOENT, "n4");
     CHECK(mkdir(in(here, "nd"), 0755) == 0, "nd");
     settle(here);
     CHECK(rmdir(in(there, "nd")) == 0, "nd");
+    settle(there);
     CHECK(mkdir(in(there, "nd"), 0755) == 0, "nd");
+    settle(there);
     put(in(here, "nd/x"), "x");
     settle(here);
     CHECK(rmdir(in(there, "nd")) < 0 && errno == ENOTEMPTY, "nd");
     CHECK(unlink(in(there, "nd/x")) == 0 && rmdir(in(here, "nd")) == 0, "nd");
+    settle(there);
     settle(here);
 }
 
@@ -229,6 +233,7 @@ static void test_held(const char *here, const char *there)
     expect(in(there, "h"), "impostor");
     close(fd);
     CHECK(unlink(in(there, "h")) == 0, "h");
+    settle(there);
 }
 
 static void test_mapped(const char *here, const char *there)

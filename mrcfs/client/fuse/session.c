@@ -100,6 +100,8 @@ static void forget_all(struct mfs_session *s)
                 mfs_client_forget(c, n->number, n->server_count);
         }
     }
+    LIST_EACH(&s->dropped, it, nx)
+    mfs_handle_recalled(s, LIST_ENTRY(it, struct mfs_handle, link)->recall);
     list_init(&s->again);
     mfs_known_table_fini(&s->nodes);
 }
@@ -251,6 +253,7 @@ int mfs_client_attach(struct mfs_client *c, size_t export_number, int fuse_fd, s
     s->root = c->exports[export_number].node;
     s->fd = take_fd(&fd);
     list_init(&s->files);
+    list_init(&s->dropped);
     list_init(&s->again);
     list_push_back(&c->sessions, &s->link);
     int rc = session_open(s);
