@@ -32,6 +32,7 @@ $(cat "$1/diff")"
 # two_mounts DIRECTORY WORDS LATE [OPTION]...
 two_mounts()
 {
+    rm -rf "$1/two"
     mount_dir "$1/two" "$1/a" "${@:4}"
     mount_dir "$1/two" "$1/b" "${@:4}"
     timeout 150 "$posix/fstwo" "$1/two" "$1/a" "$1/b" $3 || fail "two mounts ($2)"

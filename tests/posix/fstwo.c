@@ -122,7 +122,7 @@ static void test_append(void)
                       sscanf(line, "writer %d record %d %15s", &who, &record, end) == 3 &&
                       !strcmp(end, "end"),
                   "torn record '%s'", line);
-            CHECK(who >= 0 && who < WRITERS && record == count[who], "lost record of %d", who);
+            CHECK(who >= 0 && who < WRITERS && record == count[who], "lost record of %d in %s: %d not %d", who, dirs[d], record, count[who]);
             count[who]++;
         }
         fclose(f);
