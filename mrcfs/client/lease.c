@@ -223,6 +223,10 @@ void mfs_lease_changed(struct mfs_call *call)
         n->own_changes++;
         if (!call->changed[i].is_told || n->told_count == call->changed[i].told)
             n->has_attr = false;
+        if (!call->changed[i].is_told) { /* who may open it, or search it, may be somebody else now */
+            mfs_handle_drop(s, n);
+            mfs_dentries_drop(&s->names, n);
+        }
     }
     call->changed_count = 0;
 }
