@@ -14,7 +14,11 @@ struct mfs_call;
 struct mfs_caller;
 struct mfs_session;
 
-enum { MFS_AHEAD_MAX = 64 }; /* files opened ahead at a time */
+enum {
+    MFS_AHEAD_MAX = 256,           /* files opened ahead at a time under lease */
+    MFS_AHEAD_UNLEASED_MAX = 64,   /* … and without */
+    MFS_AHEAD_BYTES_MAX = 1 << 20, /* what they are expected to bring, and have brought */
+};
 
 /* A file that was opened before anybody asked. */
 struct mfs_ahead_file {
@@ -23,6 +27,11 @@ struct mfs_ahead_file {
     bool is_answered;
     bool is_stale;    /* a change was reported: not to be used */
     uint32_t changes; /* of the node, that it was opened after */
+    /* Under lease: those of any kind; and those that were told. */
+    uint32_t own_changes, told_count;
+    bool is_clean;  /* the answer may be believed */
+    uint64_t depth; /* round trips that it was had after */
+    size_t bytes;   /* that come along */
     uint64_t asked_ms;
     struct mfs_open_rep rep; /* head points to the copy below */
     uint8_t *head;
@@ -31,6 +40,7 @@ struct mfs_ahead_file {
 
 struct mfs_ahead {
     struct mfs_ahead_file files[MFS_AHEAD_MAX];
+    size_t bytes;         /* of all of them */
     uint64_t last_opened; /* node */
     unsigned run;         /* files opened one after the other in the order of their directory */
 };

@@ -7,6 +7,7 @@
 #include "common/base/list.h"
 #include "common/base/wire.h"
 #include "common/sys/buf.h"
+#include "mrcfs/client/scan.h"
 #include "mrcfs/ops.h"
 
 #include <stdbool.h>
@@ -52,7 +53,8 @@ struct mfs_opened {
     uint64_t cookie;      /* where the entry at chunk_at is */
     bool is_eof;          /* nothing follows the chunk */
     uint64_t notices;     /* that had come when the chunk was asked for */
-    uint64_t last_listed; /* node given to the kernel last */
+    struct mfs_order order; /* of what was received */
+    bool has_start; /* the chunk is that of the directory as it was at open, from its start */
     /* What was received from the first entry on, to become the listing. */
     bool is_gathering;
     uint32_t gather_changes; /* of the directory when that began */
