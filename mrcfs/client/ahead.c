@@ -123,28 +123,66 @@ static bool open_one(struct mfs_session *s, const struct mfs_known *n,
     return rc >= 0;
 }
 
-void mfs_ahead_look(struct mfs_session *s, uint64_t node, const struct mfs_caller *who)
+/* Is node among the next files after from? */
+static bool follows(const struct mfs_session *s, uint64_t from, uint64_t node)
 {
-    enum { SKIPPED_MAX = 4, RUN_MAX = 4 };
-    bool is_leased = mfs_lease_is_on(s->client);
-    const struct mfs_known *n = mfs_known_find(&s->nodes, s->ahead.last_opened);
-    bool is_next = false;
-    for (int i = 0; n && i < SKIPPED_MAX && !is_next; i++) {
+    enum { SKIPPED_MAX = 4 };
+    const struct mfs_known *n = from ? mfs_known_find(&s->nodes, from) : NULL;
+    for (int i = 0; n && i < SKIPPED_MAX; i++) {
         n = mfs_scan_next(s, n);
-        is_next = n && n->number == node;
+        if (n && n->number == node)
+            return true;
     }
-    s->ahead.run = is_next ? s->ahead.run + (s->ahead.run < RUN_MAX) : 0;
-    s->ahead.last_opened = node;
-    if (s->ahead.run < 1)
-        return;
-    n = mfs_known_find(&s->nodes, node);
-    int reach = is_leased ? 4 << 2 * s->ahead.run : 3 << s->ahead.run;
-    for (int i = 0; n && i < reach; i++) {
+    return false;
+}
+
+/* Opens those of count files after n that are worth it. */
+static void open_next(struct mfs_session *s, const struct mfs_known *n, int count,
+                      const struct mfs_caller *who)
+{
+    for (int i = 0; n && i < count; i++) {
         n = mfs_scan_next(s, n);
         if (n && n->is_small_file && !n->has_stamp && !n->own_pending && !n->reader &&
             !find(s, n->number) && !open_one(s, n, who))
             return;
     }
+}
+
+/* Files of one small directory are opened in an order of their own: all of them may be wanted. */
+static void open_dir(struct mfs_session *s, const struct mfs_known *dir,
+                     const struct mfs_caller *who)
+{
+    enum { DIR_FILES_MAX = 256 };
+    int count = 0;
+    const struct mfs_known *n =
+        dir && dir->first_listed ? mfs_known_find(&s->nodes, dir->first_listed) : NULL;
+    for (; n && count <= DIR_FILES_MAX; count++)
+        n = n->next_listed ? mfs_known_find(&s->nodes, n->next_listed) : NULL;
+    if (count && count <= DIR_FILES_MAX)
+        open_next(s, dir, count, who);
+}
+
+void mfs_ahead_look(struct mfs_session *s, uint64_t node, const struct mfs_caller *who)
+{
+    enum { RUN_MAX = 4, IN_DIR_MIN = 3 };
+    struct mfs_ahead *o = &s->ahead;
+    bool is_leased = mfs_lease_is_on(s->client);
+    const struct mfs_known *n = mfs_known_find(&s->nodes, node);
+    const struct mfs_known *last = o->last_opened ? mfs_known_find(&s->nodes, o->last_opened) : NULL;
+    /* Likewise the first file of a directory that was visited after others. */
+    bool is_next = follows(s, o->last_opened, node) ||
+                   (is_leased && n && n->parent == s->scan.current &&
+                    follows(s, s->scan.current, node));
+    bool is_beside = n && last && n->parent && n->parent == last->parent;
+    o->run = is_next ? o->run + (o->run < RUN_MAX) : 0;
+    o->in_dir = is_beside ? o->in_dir + (o->in_dir < IN_DIR_MIN && n != last) : 0;
+    o->last_opened = node;
+    if (!n)
+        return;
+    if (o->run)
+        open_next(s, n, is_leased ? 4 << 2 * o->run : 3 << o->run, who);
+    else if (is_leased && o->in_dir >= IN_DIR_MIN)
+        open_dir(s, mfs_known_find(&s->nodes, n->parent), who);
 }
 
 bool mfs_ahead_take(struct mfs_session *s, struct mfs_call *call, const struct mfs_caller *who)

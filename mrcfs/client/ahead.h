@@ -43,6 +43,7 @@ struct mfs_ahead {
     size_t bytes;         /* of all of them */
     uint64_t last_opened; /* node */
     unsigned run;         /* files opened one after the other in the order of their directory */
+    unsigned in_dir;      /* … and in any order, of one directory */
 };
 
 /* node is being opened for reading: if the files before it in its directory were, opens those

@@ -228,6 +228,7 @@ void mfs_lease_drop(struct mfs_session *s, struct mfs_known *n)
 {
     n->has_attr = false;
     count_change(s, n);
+    n->was_scanned = false;
     mfs_handle_drop(s, n);
     mfs_dentries_drop(&s->names, n);
 }

@@ -45,6 +45,7 @@ struct mfs_opened {
     uint8_t *head;
     size_t head_len;
     uint64_t head_until_ms;
+    bool is_head_leased; /* … or as long as the lease lasts */
     uint32_t changes; /* of the node, that it was opened after */
     /* Directories: entries received and not yet given to the kernel. */
     uint8_t *chunk;
@@ -54,7 +55,7 @@ struct mfs_opened {
     bool is_eof;          /* nothing follows the chunk */
     uint64_t notices;     /* that had come when the chunk was asked for */
     struct mfs_order order; /* of what was received */
-    bool has_start; /* the chunk is that of the directory as it was at open, from its start */
+    bool has_start; /* what is there is the directory as it was at open, and nothing of it was read */
     /* What was received from the first entry on, to become the listing. */
     bool is_gathering;
     uint32_t gather_changes; /* of the directory when that began */

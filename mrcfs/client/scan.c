@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 
 enum {
+    STEPS_AHEAD_MAX = 1024,  /* directories looked at for that */
     UP_MAX = 64,             /* directories up the tree, in search of what follows */
     FAILED_KEPT_MS = 10000,  /* how long a list that could not be believed is not asked for ahead */
     TYPICAL_BYTES = 8 << 10, /* of a list, until some have come */
@@ -275,27 +276,59 @@ static bool is_wanted(struct mfs_session *s, const struct mfs_known *n)
            (!n->list_failed_ms || clock_mono_ms() - n->list_failed_ms > FAILED_KEPT_MS);
 }
 
-/* The same as mfs_scan_next among directories. */
-static struct mfs_known *next_dir(const struct mfs_session *s, const struct mfs_known *n)
+static struct mfs_known *known(const struct mfs_session *s, uint64_t node)
 {
-    struct mfs_known *next = n->first_dir ? mfs_known_find(&s->nodes, n->first_dir) : NULL;
-    for (int i = 0; n && !next && i < UP_MAX; i++) {
-        next = n->next_dir ? mfs_known_find(&s->nodes, n->next_dir) : NULL;
-        n = n->parent ? mfs_known_find(&s->nodes, n->parent) : NULL;
+    return node ? mfs_known_find(&s->nodes, node) : NULL;
+}
+
+/* The directory after n, which lies beneath top, if directories are visited after their parents; NULL: none beneath top. */
+static struct mfs_known *next_dir(const struct mfs_session *s, const struct mfs_known *n,
+                                  const struct mfs_known *top)
+{
+    struct mfs_known *next = known(s, n->first_dir);
+    for (int i = 0; n && n != top && !next && i < UP_MAX; i++) {
+        next = known(s, n->next_dir);
+        n = known(s, n->parent);
     }
     return next;
 }
 
-/* Asks for lists of the directories that follow the current one, as far as its window reaches. */
-static void pump(struct mfs_session *s, uint64_t depth)
+struct walk {
+    unsigned ahead; /* found so far that are there ahead */
+    unsigned steps;
+    uint64_t depth;
+};
+
+/* Asks for the lists of the directories from n to end, beneath top. False: that is enough. */
+static bool walk(struct mfs_session *s, struct walk *w, struct mfs_known *n,
+                 const struct mfs_known *end, const struct mfs_known *top)
 {
     struct mfs_scan *c = &s->scan;
     struct mfs_caller who = { c->uid, c->gid, 0 };
-    struct mfs_known *n = c->current ? mfs_known_find(&s->nodes, c->current) : NULL;
-    for (unsigned i = 0; n && i < c->window && has_room(c); i++) {
-        n = next_dir(s, n);
-        if (n && is_wanted(s, n) && !list_ahead(s, n, &who, depth))
+    for (; n && n != end; n = next_dir(s, n, top)) {
+        if (w->ahead >= c->window || ++w->steps > STEPS_AHEAD_MAX || !has_room(c))
+            return false;
+        if (!n->was_scanned && is_wanted(s, n) && !list_ahead(s, n, &who, w->depth))
+            return false;
+        w->ahead += n->is_ahead;
+    }
+    return true;
+}
+
+/* Asks for lists that will be wanted next, as far as the window reaches: first what is beneath the current directory, then what is
+ * beside it, after it and before it (who sorts names goes to and fro), then what is beside its parent. */
+static void pump(struct mfs_session *s, uint64_t depth)
+{
+    struct walk w = { .depth = depth };
+    struct mfs_known *n = known(s, s->scan.current);
+    if (!n || !walk(s, &w, known(s, n->first_dir), NULL, n))
+        return;
+    for (int i = 0; i < UP_MAX; i++) {
+        struct mfs_known *in = known(s, n->parent);
+        if (!in || !in->was_scanned || !walk(s, &w, known(s, n->next_dir), NULL, in) ||
+            !walk(s, &w, known(s, in->first_dir), n, in))
             return;
+        n = in;
     }
 }
 
@@ -309,9 +342,11 @@ void mfs_scan_opened(struct mfs_session *s, uint64_t node, const struct mfs_call
     n->was_scanned = true;
     if (!in || !in->was_scanned)
         return;
-    c->window = !n->is_ahead                   ? MFS_SCAN_FIRST
-                : c->window * 2 < MFS_SCAN_MAX ? c->window * 2
-                                               : MFS_SCAN_MAX;
+    const struct mfs_known *before = known(s, c->current);
+    if (!n->is_ahead && (!before || before == n || before->parent != n->parent))
+        c->window = MFS_SCAN_FIRST;
+    else if (c->window < MFS_SCAN_MAX)
+        c->window *= 4;
     n->is_ahead = false;
     c->current = node;
     c->uid = who->uid;
@@ -331,11 +366,10 @@ void mfs_scan_missed(struct mfs_session *s, uint64_t node, const struct mfs_call
 
 struct mfs_known *mfs_scan_next(const struct mfs_session *s, const struct mfs_known *n)
 {
-    struct mfs_known *next =
-        n->first_listed ? mfs_known_find(&s->nodes, n->first_listed) : NULL;
+    struct mfs_known *next = known(s, n->first_listed);
     for (int i = 0; n && !next && i < UP_MAX; i++) {
-        next = n->next_listed ? mfs_known_find(&s->nodes, n->next_listed) : NULL;
-        n = n->parent ? mfs_known_find(&s->nodes, n->parent) : NULL;
+        next = known(s, n->next_listed);
+        n = known(s, n->parent);
     }
     return next;
 }

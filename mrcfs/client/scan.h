@@ -20,10 +20,10 @@ struct mfs_session;
 enum {
     MFS_LIST_OPEN_BYTES = 256 << 10, /* what the kernel's own opendir asks for at once */
     MFS_LIST_AHEAD_BYTES = 32 << 10, /* of a directory that nobody has opened yet */
-    MFS_LISTS_MAX = 64,              /* asked for ahead at a time */
+    MFS_LISTS_MAX = 128,             /* asked for ahead at a time */
     MFS_LISTS_BYTES_MAX = 1 << 20,   /* and so many bytes of answers, by what they were so far */
-    MFS_SCAN_FIRST = 4,    /* directories ahead of the one that is opened; doubled at each that was one of them */
-    MFS_SCAN_MAX = 256,
+    MFS_SCAN_FIRST = 8, /* directories ahead of the first one that is opened; four times as many at each further one */
+    MFS_SCAN_MAX = 512,
 };
 
 /* Where a list that is being learned from has got to: its last node, and its last directory. */

@@ -47,6 +47,7 @@ static bool open_listed(struct mfs_call *call)
         !mfs_lease_is_alive(s->client))
         return false;
     f->listing = mfs_listing_use(n);
+    f->has_start = true;
     mfs_client_waited(s->client, n->list_depth);
     struct fuse_file_info fi = { .fh = (uintptr_t)f };
     s->client->stats.cache_hits++;
