@@ -211,6 +211,13 @@ bool mfs_ahead_take(struct mfs_session *s, struct mfs_call *call, const struct m
     return true;
 }
 
+void mfs_ahead_leave(struct mfs_call *call)
+{
+    struct mfs_ahead_file *a = find(call->session, call->node);
+    if (a && a->waiter == call)
+        a->waiter = NULL;
+}
+
 void mfs_ahead_changed(struct mfs_session *s, uint64_t node)
 {
     struct mfs_ahead_file *a = find(s, node);

@@ -53,6 +53,8 @@ void mfs_ahead_look(struct mfs_session *s, uint64_t node, const struct mfs_calle
  * False: there is none. */
 MUST bool mfs_ahead_take(struct mfs_session *s, struct mfs_call *call,
                          const struct mfs_caller *who);
+/* call doesn't wait any more, if it does. */
+void mfs_ahead_leave(struct mfs_call *call);
 /* A change of node was reported: what was opened before it is of no use. */
 void mfs_ahead_changed(struct mfs_session *s, uint64_t node);
 /* Gives up what was answered; what is still under way is given up when it is. */

@@ -35,6 +35,7 @@ void mfs_call_drop(struct mfs_call *call)
 {
     if (!call)
         return;
+    list_remove(&call->interrupted);
     free(call->name);
     free(call->new_name);
     free(call);
@@ -182,7 +183,8 @@ void mfs_call_interrupt(struct mfs_call *call)
 {
     struct mfs_client *c = call->client;
     struct mfs_head h = { .kind = MFS_CANCEL, .id = call->id };
-    send_short(c, &h, NULL, 0);
+    if (call->id) /* it was sent */
+        send_short(c, &h, NULL, 0);
     if (link_is_in(&call->interrupted))
         return;
     call->interrupted_ms = clock_mono_ms();

@@ -225,8 +225,7 @@ static struct mfs_flight *send_list(struct mfs_session *s, uint64_t node, uint32
 bool mfs_scan_may_list(const struct mfs_session *s, uint64_t node, uint32_t size)
 {
     const struct mfs_known *n = mfs_known_find(&s->nodes, node);
-    return n && n->list_over < size && mfs_lease_is_on(s->client) &&
-           mfs_lease_is_alive(s->client);
+    return n && n->list_over < size && mfs_lease_is_on(s->client);
 }
 
 bool mfs_scan_list(struct mfs_call *call, const struct mfs_caller *who)
@@ -247,6 +246,14 @@ bool mfs_scan_wait(struct mfs_call *call)
     if (f)
         list_push_back(&f->waiters, &call->link);
     return f;
+}
+
+void mfs_scan_leave(struct mfs_call *call)
+{
+    struct mfs_flight *f = find(call->session, call->node);
+    if (f && f->first == call)
+        f->first = NULL;
+    list_remove(&call->link);
 }
 
 /* ---- ahead ---- */

@@ -64,6 +64,8 @@ bool mfs_scan_may_list(const struct mfs_session *s, uint64_t node, uint32_t size
 MUST bool mfs_scan_list(struct mfs_call *call, const struct mfs_caller *who);
 /* call, not sent, is resumed when a list of its directory that is under way is there. False: none is. */
 MUST bool mfs_scan_wait(struct mfs_call *call);
+/* call doesn't wait any more, if it does. */
+void mfs_scan_leave(struct mfs_call *call);
 /* The kernel opens directory node: lists that will be wanted next are asked for. */
 void mfs_scan_opened(struct mfs_session *s, uint64_t node, const struct mfs_caller *who);
 /* A name in directory node is not known: its list is asked for if nothing is known of it. */

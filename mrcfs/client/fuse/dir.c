@@ -106,6 +106,7 @@ static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
     struct mfs_caller who = mfs_fuse_caller(req);
     call->file = mfs_opened_new(call);
     call->resume = resume_opendir;
+    mfs_fuse_waiting(call);
     bool may_list = call->file && mfs_scan_may_list(s, node, MFS_LIST_OPEN_BYTES);
     if (!open_listed(call) && !(call->file && mfs_scan_wait(call)) &&
         !(may_list && mfs_scan_list(call, &who)))

@@ -152,6 +152,7 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
         return;
     call->name = strdup(name);
     call->resume = resume_lookup;
+    mfs_fuse_waiting(call);
     if (call->name && mfs_scan_wait(call))
         return;
     struct mfs_session *s = call->session;
