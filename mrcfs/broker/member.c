@@ -128,6 +128,12 @@ static void forget_if_idle(struct mfs_member *m, struct mfs_token *t)
     free(t);
 }
 
+void mfs_member_unpin(struct mfs_member *m, struct mfs_token *t)
+{
+    t->pins--;
+    forget_if_idle(m, t);
+}
+
 /* ---- to the broker ---- */
 
 static void flush(struct mfs_member *m)
