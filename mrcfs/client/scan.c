@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* scan.c: whole lists of directories under lease: asked for by one request, and, when directories are visited one after the
- * other, before anybody asks for them.
- * Must not know: FUSE (calls that wait are resumed through their own function). */
+/* scan.c: whole lists of directories under lease: asked for by one request, and, when
+ * directories are visited one after the other, before anybody asks for them. Must not know:
+ * FUSE (calls that wait are resumed through their own function). */
 #include "mrcfs/client/scan.h"
 
 #include "common/sys/clock.h"
@@ -15,9 +15,10 @@
 #include <sys/stat.h>
 
 enum {
-    STEPS_AHEAD_MAX = 1024,  /* directories looked at for that */
-    UP_MAX = 64,             /* directories up the tree, in search of what follows */
-    FAILED_KEPT_MS = 10000,  /* how long a list that could not be believed is not asked for ahead */
+    STEPS_AHEAD_MAX = 1024, /* directories looked at for that */
+    UP_MAX = 64,            /* directories up the tree, in search of what follows */
+    FAILED_KEPT_MS =
+        10000, /* how long a list that could not be believed is not asked for ahead */
     TYPICAL_BYTES = 8 << 10, /* of a list, until some have come */
 };
 
@@ -25,7 +26,7 @@ enum {
 struct mfs_flight {
     struct link link;
     uint64_t node;
-    struct link waiters; /* calls that are not sent */
+    struct link waiters;    /* calls that are not sent */
     struct mfs_call *first; /* of these, the one that it was made for, or NULL */
     uint32_t size;
     size_t expected; /* bytes, counted against MFS_LISTS_BYTES_MAX; 0: not asked for ahead */
@@ -99,10 +100,10 @@ int mfs_scan_learn(struct mfs_call *call, struct bytes list, struct mfs_order *o
         struct mfs_known *n = d.has_entry ? mfs_known_enter(&s->nodes, d.entry.node) : NULL;
         if (n && is_clean && d.entry.valid_ms && d.entry.attr.valid_ms) {
             if (n->own_pending || n->changed_at > call->asked_at)
-                d.entry.attr.valid_ms = 0; /* the name is right, they may be older than the change */
+                d.entry.attr.valid_ms =
+                    0; /* the name is right, they may be older than the change */
             else
-                mfs_coherence_learn(s, n, mfs_known_find(&s->nodes, call->node),
-                                    &d.entry.attr);
+                mfs_coherence_learn(s, n, mfs_known_find(&s->nodes, call->node), &d.entry.attr);
             mfs_lease_learn_name(call, d.name, &d.entry);
             mfs_scan_note_order(s, order, call->node, n, S_ISDIR(d.entry.attr.mode));
         } else if (!is_dots(d.name)) {
@@ -141,8 +142,8 @@ static void land(struct mfs_session *s, struct mfs_flight *f, struct mfs_landing
 }
 
 /* What a list that came says. stripped: as long as its entries. */
-static int take(struct mfs_call *call, const struct mfs_flight *f,
-                const struct mfs_list_rep *m, struct wr *stripped)
+static int take(struct mfs_call *call, const struct mfs_flight *f, const struct mfs_list_rep *m,
+                struct wr *stripped)
 {
     struct mfs_session *s = call->session;
     struct mfs_order order = { 0 };
@@ -155,8 +156,7 @@ static int take(struct mfs_call *call, const struct mfs_flight *f,
     if (!m->is_eof && dir->list_over < f->size)
         dir->list_over = f->size;
     if (is_whole && m->is_eof && mfs_lease_is_clean(call)) {
-        mfs_listing_set(
-            dir, (struct bytes){ stripped->start, (uint32_t)wr_len(stripped) });
+        mfs_listing_set(dir, (struct bytes){ stripped->start, (uint32_t)wr_len(stripped) });
         dir->list_depth = call->depth;
         dir->list_failed_ms = 0;
     } else {
@@ -230,8 +230,7 @@ bool mfs_scan_may_list(const struct mfs_session *s, uint64_t node, uint32_t size
 
 bool mfs_scan_list(struct mfs_call *call, const struct mfs_caller *who)
 {
-    struct mfs_flight *f =
-        send_list(call->session, call->node, MFS_LIST_OPEN_BYTES, who, 0);
+    struct mfs_flight *f = send_list(call->session, call->node, MFS_LIST_OPEN_BYTES, who, 0);
     if (!f)
         return false;
     f->first = call;
@@ -288,7 +287,8 @@ static struct mfs_known *known(const struct mfs_session *s, uint64_t node)
     return node ? mfs_known_find(&s->nodes, node) : NULL;
 }
 
-/* The directory after n, which lies beneath top, if directories are visited after their parents; NULL: none beneath top. */
+/* The directory after n, which lies beneath top, if directories are visited after their
+ * parents; NULL: none beneath top. */
 static struct mfs_known *next_dir(const struct mfs_session *s, const struct mfs_known *n,
                                   const struct mfs_known *top)
 {
@@ -322,8 +322,9 @@ static bool walk(struct mfs_session *s, struct walk *w, struct mfs_known *n,
     return true;
 }
 
-/* Asks for lists that will be wanted next, as far as the window reaches: first what is beneath the current directory, then what is
- * beside it, after it and before it (who sorts names goes to and fro), then what is beside its parent. */
+/* Asks for lists that will be wanted next, as far as the window reaches: first what is beneath
+ * the current directory, then what is beside it, after it and before it (who sorts names goes
+ * to and fro), then what is beside its parent. */
 static void pump(struct mfs_session *s, uint64_t depth)
 {
     struct walk w = { .depth = depth };

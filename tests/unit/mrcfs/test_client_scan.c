@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* test_client_scan.c: lists of directories that the file client asks for by one request and ahead, between a kernel and a
- * server that are both the test: what is asked when, and that nothing is believed that a change in between may have outdated. */
+/* test_client_scan.c: lists of directories that the file client asks for by one request and
+ * ahead, between a kernel and a server that are both the test: what is asked when, and that
+ * nothing is believed that a change in between may have outdated. */
 #include "tests/lib/unit.h"
 
 #include "common/base/wire_errors.h"
@@ -68,7 +69,8 @@ static void assert_no_answer(void)
     assert_int_equal(recv(kernel, in, sizeof in, MSG_DONTWAIT), -1);
 }
 
-/* Notices of attributes that are not to be believed any more are not what these tests are about. */
+/* Notices of attributes that are not to be believed any more are not what these tests are
+ * about. */
 static void skip_notices(void)
 {
     struct fuse_out_header h;
