@@ -17,7 +17,7 @@ for d in 0 1 2 3 4 5 6 7 8 9; do
         done
     done
 done
-touch -d '1 hour ago' $(find "$served")
+find "$served" -exec touch -d '1 hour ago' {} +
 
 # counted COMMAND: runs it with sh in a fresh mount; its output is in $tmp/out, the counts in $tmp/stats.
 counted()
