@@ -98,10 +98,10 @@ int mfs_scan_learn(struct mfs_call *call, struct bytes list, struct mfs_order *o
             (d.has_entry && (!d.entry.node || !mfs_attr_is_valid(&d.entry.attr))))
             return -EPROTO;
         struct mfs_known *n = d.has_entry ? mfs_known_enter(&s->nodes, d.entry.node) : NULL;
-        if (n && is_clean && d.entry.valid_ms && d.entry.attr.valid_ms) {
-            if (n->own_pending || n->changed_at > call->asked_at)
+        if (n && is_clean && d.entry.valid_ms) {
+            if (!d.entry.attr.valid_ms || n->own_pending || n->changed_at > call->asked_at)
                 d.entry.attr.valid_ms =
-                    0; /* the name is right, they may be older than the change */
+                    0; /* the name is right, they may not be */
             else
                 mfs_coherence_learn(s, n, mfs_known_find(&s->nodes, call->node), &d.entry.attr);
             mfs_lease_learn_name(call, d.name, &d.entry);
