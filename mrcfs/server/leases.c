@@ -267,6 +267,7 @@ static int on_tick(void *ctx)
         int64_t next = end_late_breaks(srv, now);
         end = next < end ? next : end;
     }
+    /* A client that renews, but does not answer, is not renewed any more. */
     int64_t patience = since + 2 * (int64_t)l->lease_ms;
     if (now >= patience)
         l->is_refusing = true;

@@ -29,9 +29,6 @@ enum {
     MFS_LEASE_MS = 10000,
     /* Between clocks that run at different speeds, and for what is on the way. */
     MFS_LEASE_MARGIN_MS = 1000,
-    /* A client that renews, but has not answered a recall for so long, is not renewed any more.
-     */
-    MFS_RECALL_PATIENCE_MS = 20000,
     /* Recalls of one file in a row, because the client reads it again and again, until its
        operations wait. */
     MFS_RECALL_ROUNDS_MAX = 4,
