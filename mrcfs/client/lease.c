@@ -18,6 +18,9 @@
 /* Renewals in a lease's time. */
 enum { RENEWALS = 3, RETRY_MS = 1000 };
 
+/* Every file system takes names of this length, which the server may be asked about in vain. */
+enum { NAME_SURE = 143 };
+
 bool mfs_lease_is_on(const struct mfs_client *c)
 {
     return c->features & MFS_FEATURE_LEASES && c->opts.consistency == MFS_LEASE;
@@ -141,7 +144,7 @@ int mfs_lease_name(struct mfs_session *s, const struct mfs_known *dir, struct by
         return -EAGAIN;
     const struct mfs_dentry *d = mfs_dentry_find(&s->names, dir, name);
     if (!d)
-        return dir->is_complete ? 0 : -EAGAIN;
+        return dir->is_complete && name.len <= NAME_SURE ? 0 : -EAGAIN; /* longer ones are ENAMETOOLONG somewhere */
     if (!d->node)
         return 0;
     *out = d->node;
