@@ -35,7 +35,7 @@ mrc_libmrc_a_SOURCES = \
   mrc/keyfile.c mrc/keyfile.h \
   mrc/openssh.c mrc/openssh.h \
   mrc/push.c mrc/push.h \
-  mrc/quote.c mrc/quote.h \
+  mrc/quote.c mrc/quote.h mrc/share.c mrc/share.h \
   mrc/ssh.c mrc/ssh.h \
   mrc/sshauth.c mrc/sshcommand.c mrc/sshhost.c mrc/sshparts.h \
   mrc/sshconf.c mrc/sshconf.h \
