@@ -18,7 +18,9 @@ static const struct opt table[] = {
 static const struct opt_program program = {
     .name = "mrc",
     .usage = "[options] [user@]host[:port] [--] [command [argument]...]\n"
-             "[options] local: [--] [command [argument]...]",
+             "[options] local: [--] [command [argument]...]\n"
+             "ps\n"
+             "stop [--jobs] [host]",
     .about =
         "Runs a command on another computer as if it ran here: this computer's files at their "
         "own paths,\n"
@@ -76,6 +78,38 @@ static int parse_host(struct mrc_options *o, const char *text, struct err *e)
     return 0;
 }
 
+static const struct {
+    const char *name;
+    enum mrc_verb verb;
+} verbs[] = { { "ps", VERB_PS }, { "stop", VERB_STOP } };
+
+static enum mrc_verb verb_of(const char *word)
+{
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
+        if (strcmp(verbs[i].name, word) == 0)
+            return verbs[i].verb;
+    return VERB_JOB;
+}
+
+/* words: what follows the command's name. */
+static int parse_verb(struct mrc_options *o, char **words, struct err *e)
+{
+    for (; *words; words++) {
+        bool is_host = o->verb == VERB_STOP && !o->host[0] && words[0][0] != '-';
+        if (o->verb == VERB_STOP && strcmp(*words, "--jobs") == 0)
+            o->with_jobs = true;
+        else if (is_host && strlen(*words) < sizeof o->host)
+            snprintf(o->host, sizeof o->host, "%s", *words);
+        else
+            return err_set(e, EINVAL,
+                           "mrc %s does not take \"%s\"; a host of that name is reached by "
+                           "mrc -- %s",
+                           o->verb == VERB_PS ? "ps" : "stop", *words,
+                           o->verb == VERB_PS ? "ps" : "stop");
+    }
+    return 0;
+}
+
 int mrc_options_parse(struct mrc_options *o, int argc, char **argv, struct err *e)
 {
     static char *none[] = { NULL };
@@ -86,6 +120,10 @@ int mrc_options_parse(struct mrc_options *o, int argc, char **argv, struct err *
     o->command = none;
     if (first >= argc)
         return err_set(e, EINVAL, "no host given; try mrc --help");
+    bool is_host = first > 1 && strcmp(argv[first - 1], "--") == 0;
+    o->verb = is_host ? VERB_JOB : verb_of(argv[first]);
+    if (o->verb != VERB_JOB)
+        return parse_verb(o, argv + first + 1, e);
     if ((rc = parse_host(o, argv[first], e)) < 0)
         return rc;
     if (o->login) {

@@ -217,7 +217,7 @@ static void got_message(struct run *r, const struct job_msg *m)
         loop_timer_del(&r->start_timer);
         take_terminal(r);
         if (r->o->on_started)
-            r->o->on_started(r->o->ctx);
+            r->o->on_started(r->o->ctx, m->started.pid);
         break;
     case JOB_MSG_stopped: stop_self(r); break;
     case JOB_MSG_exited:

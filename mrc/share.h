@@ -22,7 +22,8 @@ MUST int mrc_share_send(int sock, const void *ptr, size_t len_bytes, int fd);
 MUST int mrc_share_take(int sock, void *ptr, size_t size_bytes, int *fd_out);
 
 /* "Run this command on a channel of its own and join it to fd", which is one end of a stream
- * socket pair and stays the caller's. There is no answer: what can't be run closes the stream. */
+ * socket pair and stays the caller's. There is no answer: what can't be run closes the stream.
+ */
 MUST int mrc_share_command(int control, const char *command, int fd);
 /* "Whoever started you may end": the connection lives until the control socket is closed, and
  * the last channel with it. */

@@ -37,7 +37,7 @@ enum {
     CHANNEL_TIMEOUT_MS = 60000,
     GONE_TIMEOUT_MS = 2000, /* for the last bytes, when mrc has closed the stream */
     CHANNELS_MAX = 64,      /* of one connection; sshd's MaxSessions is 10 */
-    DEAF_LOOK_MS = 200,     /* without a channel nothing can be read: libssh2 has no call for it */
+    DEAF_LOOK_MS = 200, /* without a channel nothing can be read: libssh2 has no call for it */
 };
 
 static unsigned window_bytes(const struct ssh *s)
@@ -85,8 +85,8 @@ struct pump {
 /* One connection and its commands. */
 struct cable {
     struct ssh *s;
-    int control; /* from who may ask for more commands; -1: nobody */
-    bool is_kept;  /* the connection outlives mrc */
+    int control;  /* from who may ask for more commands; -1: nobody */
+    bool is_kept; /* the connection outlives mrc */
     bool has_stderr;
     unsigned window;
     struct pump *pumps;
