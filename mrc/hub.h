@@ -81,13 +81,12 @@ struct mrc_hub_job {
     bool is_wanted;
     uint8_t key[MRC_HUB_KEY_BYTES];
     uint32_t idle_s;
-    const char *host;
-    char command[MRC_HUB_TEXT_BYTES];
+    char host[MRC_HUB_TEXT_BYTES], command[MRC_HUB_TEXT_BYTES];
 };
 
 /* Is this connection one that can be shared? Then finds or starts the hub and asks for a
  * waiting agent: *fd_out is a stream to it or -1. j->fd must be closed by mrc_hub_job_end.
- * command: for mrc ps; j and host must stay. Returns 0 also when there is no hub (with -v the
+ * command: for mrc ps. Returns 0 also when there is no hub (with -v the
  * reason is told); -errno with words when the configuration makes no sense. */
 MUST int mrc_hub_job_begin(struct mrc_hub_job *j, const struct mrc_transport_opts *t,
                            char *const *command, int *fd_out, struct err *e);

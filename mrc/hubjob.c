@@ -106,6 +106,7 @@ static int ask(struct mrc_hub_job *j, int *fd_out, struct err *e)
     AUTO_FREE uint8_t *space = malloc(MRC_HUB_MSG_MAX);
     AUTO_FD fd = -1;
     struct mrc_hub_msg m;
+    *fd_out = -1;
     int rc = space ? introduce(j, e) : err_set(e, ENOMEM, "ask the hub");
     if (rc < 0)
         return rc;
@@ -125,7 +126,9 @@ static int ask(struct mrc_hub_job *j, int *fd_out, struct err *e)
 int mrc_hub_job_begin(struct mrc_hub_job *j, const struct mrc_transport_opts *t,
                       char *const *command, int *fd_out, struct err *e)
 {
-    *j = (struct mrc_hub_job){ .fd = -1, .host = t->host };
+    *j = (struct mrc_hub_job){ .fd = -1 };
+    snprintf(j->host, sizeof j->host, "%s%s%s", t->user ? t->user : "", t->user ? "@" : "",
+             t->host);
     *fd_out = -1;
     bool is_ssh = t->kind == MRC_TRANSPORT_AUTO || t->kind == MRC_TRANSPORT_SSH2;
     if (!is_ssh || t->forward_agent || !mrc_hub_idle_s())
@@ -183,7 +186,7 @@ static int introduce_late(struct mrc_hub_job *j, struct err *e)
     AUTO_FREE uint8_t *space = malloc(MRC_HUB_MSG_MAX);
     if (!space)
         return err_set(e, ENOMEM, "ask the hub");
-    int fd;
+    int fd = -1;
     int rc = ask(j, &fd, e);
     if (rc == 0 && fd >= 0)
         close(fd); /* too late: we have one */

@@ -483,7 +483,8 @@ static int got_list(struct client *asking)
 
 static bool is_meant(const char *host, const char *wanted)
 {
-    return !*wanted || strcmp(host, wanted) == 0;
+    const char *at = strrchr(host, '@');
+    return !*wanted || strcmp(host, wanted) == 0 || (at && strcmp(at + 1, wanted) == 0);
 }
 
 static int got_stop(struct client *asking, const struct hub_stop *m)
@@ -601,8 +602,11 @@ static int listen_at(int dir, int *lock, int *fd_out)
     struct sockaddr_un a = { .sun_family = AF_UNIX };
     snprintf(a.sun_path, sizeof a.sun_path, "/proc/self/fd/%d/hub.sock", dir);
     (void)unlinkat(dir, "hub.sock", 0); /* of one that was killed */
-    if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) < 0 || listen(fd, BACKLOG) < 0)
-        return -errno;
+    umask(0177);                        /* the socket's mode */
+    int rc = fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) < 0 ? -errno : 0;
+    umask(077);
+    if (rc < 0 || listen(fd, BACKLOG) < 0)
+        return rc < 0 ? rc : -errno;
     *fd_out = take_fd(&fd);
     return 0;
 }
