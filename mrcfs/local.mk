@@ -22,6 +22,7 @@ mrcfs_libmrcfs_a_SOURCES = \
   mrcfs/server/do_dir.c \
   mrcfs/server/do_lock.c \
   mrcfs/server/do_names.c \
+  mrcfs/server/belief.h mrcfs/server/fileleases.c mrcfs/server/fileleases.h \
   mrcfs/server/files.c mrcfs/server/files.h \
   mrcfs/server/follow.c \
   mrcfs/server/held.c mrcfs/server/held.h \

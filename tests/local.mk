@@ -33,6 +33,8 @@ tests_unit_mrcfs_test_client_parts_LDADD = mrcfs/libmrcfs_client.a mrcfs/libmrcf
 # The file server: each program runs as we are and, as root, once more with the server as an ordinary user.
 MFS_FIXTURE = tests/lib/mfs_fixture.c tests/lib/mfs_fixture.h tests/lib/mfs_wire_client.c tests/lib/mfs_wire_client.h
 MFS_FIXTURE_LIBS = mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/mrcfs/test_broker
+tests_unit_mrcfs_test_broker_LDADD = $(MFS_FIXTURE_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_ids
 tests_unit_mrcfs_test_ids_LDADD = $(MFS_FIXTURE_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_server

@@ -69,7 +69,8 @@ static int start(struct agent_export *x, struct bytes request)
                                .is_read_only = request.ptr[0] & MRC_SERVE_READ_ONLY };
     struct mfs_serve_opts so = { .exports = &tree,
                                  .export_count = 1,
-                                 .follows_links = request.ptr[0] & MRC_SERVE_FOLLOW_LINKS };
+                                 .follows_links = request.ptr[0] & MRC_SERVE_FOLLOW_LINKS,
+                                 .wants_broker = true };
     return mrc_serve_start(&so, &x->server, NULL);
 }
 

@@ -128,6 +128,12 @@ static void forget_if_idle(struct mfs_member *m, struct mfs_token *t)
     free(t);
 }
 
+void mfs_member_unpin(struct mfs_member *m, struct mfs_token *t)
+{
+    t->pins--;
+    forget_if_idle(m, t);
+}
+
 /* ---- to the broker ---- */
 
 static void flush(struct mfs_member *m)
@@ -460,10 +466,15 @@ static int use_without(struct mfs_member *m, struct mfs_use *u, bool is_waiting)
         return 0;
     if (!is_waiting)
         return -EAGAIN;
-    struct timespec until = { .tv_sec = end / 1000, .tv_nsec = end % 1000 * 1000000 };
-    int rc = 0;
-    while (now_ms() < end && !m->is_stopping && rc == 0)
-        rc = pthread_cond_timedwait(&m->changed, &m->mu, &until);
+    while (now_ms() < end && !m->is_stopping) {
+        /* Our clock goes on while the computer sleeps, the condition's does not. */
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        int64_t ns = until.tv_nsec + (end - now_ms()) % 1000 * 1000000;
+        until.tv_sec += (end - now_ms()) / 1000 + ns / 1000000000;
+        until.tv_nsec = ns % 1000000000;
+        pthread_cond_timedwait(&m->changed, &m->mu, &until);
+    }
     return m->is_stopping ? -ECANCELED : 0;
 }
 

@@ -128,6 +128,8 @@ void mfs_member_unlock(struct mfs_member *m);
 struct mfs_token *mfs_member_find(const struct mfs_member *m, const struct mfs_lease_key *key);
 /* Nothing is believed of the asked t any more. */
 void mfs_member_close(struct mfs_member *m, struct mfs_token *t);
+/* t->pins is counted up by its owner; this counts it down, after which t may be gone. */
+void mfs_member_unpin(struct mfs_member *m, struct mfs_token *t);
 /* tick is to be called soon. */
 void mfs_member_wake(struct mfs_member *m);
 

@@ -132,6 +132,7 @@ static int set_size(struct mfs_call *o, const struct subject *s, uint64_t size)
     /* An open file may be cut whatever its mode is by now. */
     if (s->file_fd >= 0 && s->is_writable)
         return ftruncate(s->file_fd, (off_t)size) < 0 ? -errno : 0;
+    mfs_fileleases_yield(o, &s->n->identity);
     AUTO_FD fd = mfs_open_real(o, s->n, O_WRONLY);
     if (fd < 0)
         return fd;

@@ -58,16 +58,23 @@ int mfs_do_open(struct mfs_call *o, const struct mfs_open_req *q, struct mfs_ope
         return rc;
     /* Whether to append is said with each write; only append-only files ask for it at open. */
     int kept = flags & (O_ACCMODE | O_SYNC | O_DSYNC | O_NOATIME | O_TRUNC);
+    if (is_written)
+        mfs_fileleases_yield(o, &n->identity);
     AUTO_FD fd = mfs_open_real(o, n, kept);
     if (fd == -EPERM && (flags & O_APPEND))
         fd = mfs_open_real(o, n, kept | O_APPEND);
     if (fd < 0)
         return fd;
+    mfs_filelease_take(o, n, fd, is_written, &p->attr.flags);
     rc = mfs_node_attr(o, n, &p->attr);
     mfs_grant_attr(o, &n->identity, n->id, &p->attr.valid_ms);
     if (rc == 0 && q->oflags & MFS_O_HEAD && (flags & O_ACCMODE) == O_RDONLY)
         rc = read_head(o, fd, p);
-    return rc < 0 ? rc : mfs_op_add_file(o, n, &fd, flags, &p->fh);
+    if (rc < 0) {
+        mfs_filelease_undo(o);
+        return rc;
+    }
+    return mfs_op_add_file(o, n, &fd, flags, &p->fh);
 }
 
 int mfs_do_read(struct mfs_call *o, const struct mfs_read_req *q, struct mfs_read_rep *p)
@@ -144,6 +151,7 @@ int mfs_do_release(struct mfs_call *o, const struct mfs_release_req *q,
         return rc;
     mfs_closed(o, f);
     mfs_locks_release(&o->srv->locks, f);
+    mfs_filelease_drop(o->srv, __atomic_exchange_n(&f->lease, NULL, __ATOMIC_ACQ_REL));
     mfs_file_remove(&o->srv->files, f);
     return 0;
 }

@@ -369,6 +369,8 @@ static int finish_open(struct mfs_call *o, const struct mfs_place *at, int *real
     int rc = enter_open(o, at, *real_fd, e, &n);
     if (rc < 0)
         return rc;
+    if ((flags & O_ACCMODE) != O_RDONLY)
+        mfs_filelease_take(o, n, *real_fd, true, &e->attr.flags);
     rc = mfs_op_add_file(o, n, real_fd, flags, fh);
     if (rc < 0)
         mfs_node_forget(&o->srv->nodes, e->node, 1);
@@ -398,6 +400,7 @@ static int open_existing(struct mfs_call *o, const struct spot *s, int flags)
     rc = mfs_need(o, &what, MFS_LEASE_EXCLUSIVE);
     if (rc < 0)
         return rc;
+    mfs_fileleases_yield(o, &what);
     int real = openat(o->srv->proc_fd, mfs_fd_name(fd).text, flags | O_CLOEXEC | O_NOCTTY);
     return real < 0 ? -errno : real;
 }

@@ -33,6 +33,7 @@ void mfs_files_fini(struct mfs_files *t)
     struct mfs_link *l;
     while ((l = mfs_table_any(&t->table))) {
         mfs_table_remove(&t->table, l);
+        free(file_of(l)->lease); /* nobody looks at leases any more */
         file_free(t, file_of(l));
     }
     mfs_table_fini(&t->table);

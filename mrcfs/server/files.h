@@ -27,6 +27,7 @@ struct mfs_file {
     uint64_t ino;
     bool is_dir;
     bool is_writable;
+    struct mfs_filelease *lease; /* the kernel's, may be NULL; see fileleases.h */
     bool is_written; /* since its attributes were told last */
     bool is_locked; /* some lock owner has, or had, a copy; guarded by mfs_locks.mu */
     unsigned refs;

@@ -4,21 +4,12 @@
 #include "mrcfs/server/leases.h"
 
 #include "common/sys/clock.h"
+#include "mrcfs/server/belief.h"
 #include "mrcfs/server/server.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* What the client may believe under one token. A file may be several nodes, one per export. */
-struct belief {
-    uint64_t generation;
-    uint64_t *nodes;
-    unsigned count;
-    unsigned size;
-    unsigned recalls; /* unanswered */
-    unsigned rounds;
-};
 
 struct recall {
     struct link link;
@@ -44,16 +35,24 @@ static bool is_running(const struct mfs_leases *l, int64_t margin_ms)
     return l->renewed_ms && !l->is_gone && now_ms() < l->renewed_ms + l->lease_ms + margin_ms;
 }
 
-static bool is_believing(const struct mfs_leases *l, const struct belief *b)
+static bool is_believing(const struct mfs_leases *l, const struct mfs_belief *b)
 {
     return b && b->count && b->generation == l->generation;
+}
+
+struct mfs_belief *mfs_belief_of(struct mfs_token *t)
+{
+    struct mfs_belief *b = t->belief;
+    if (!b && (b = t->belief = calloc(1, sizeof *b)))
+        list_init(&b->fileleases);
+    return b;
 }
 
 /* The client has seen something of node. Returns false without memory. */
 static bool note(struct mfs_leases *l, struct mfs_token *t, uint64_t node)
 {
-    struct belief *b = t->belief;
-    if (!b && !(b = t->belief = calloc(1, sizeof *b)))
+    struct mfs_belief *b = mfs_belief_of(t);
+    if (!b)
         return false;
     if (b->generation != l->generation) {
         b->generation = l->generation;
@@ -93,25 +92,40 @@ static void send_notice(struct mfs_server *srv, uint16_t notice,
     mfs_stream_send(&srv->streams[MFS_META], m);
 }
 
-/* Nothing is unanswered any more of t. */
-static void on_forgotten(struct mfs_leases *l, struct mfs_token *t)
+/* Whoever waits here for t's file goes on. */
+static void end_break(struct mfs_server *srv, struct mfs_token *t)
 {
-    if (t->phase != MFS_TOKEN_KEPT)
-        mfs_member_close(&l->member, t);
+    struct mfs_belief *b = t->belief;
+    if (!b || !b->is_breaking)
+        return;
+    b->is_breaking = false;
+    srv->fileleases.breaking--;
+    mfs_fileleases_end(t, false);
+}
+
+/* Nothing is unanswered any more of t. */
+static void on_forgotten(struct mfs_server *srv, struct mfs_token *t)
+{
+    end_break(srv, t);
+    if (t->phase == MFS_TOKEN_KEPT)
+        return;
+    mfs_fileleases_end(t, t->asked_to == MFS_LEASE_SHARED);
+    mfs_member_close(&srv->leases.member, t);
 }
 
 /* This recall is answered, or need not be. */
-static void settle(struct mfs_leases *l, struct recall *r)
+static void settle(struct mfs_server *srv, struct recall *r)
 {
+    struct mfs_leases *l = &srv->leases;
     struct mfs_token *t = r->token;
-    struct belief *b = t->belief;
+    struct mfs_belief *b = t->belief;
     list_remove(&r->link);
     free(r);
-    t->pins--;
     if (list_is_empty(&l->recalls))
         l->is_refusing = false;
     if (--b->recalls == 0)
-        on_forgotten(l, t);
+        on_forgotten(srv, t);
+    mfs_member_unpin(&l->member, t);
 }
 
 /* All that was granted is void. */
@@ -123,14 +137,14 @@ static void expire(struct mfs_server *srv)
     if (l->is_granting && !l->is_gone)
         send_notice(srv, MFS_NOTICE_expired, NULL);
     while (!list_is_empty(&l->recalls))
-        settle(l, LIST_ENTRY(l->recalls.next, struct recall, link));
+        settle(srv, LIST_ENTRY(l->recalls.next, struct recall, link));
 }
 
 /* Sends a recall of each node that is known by t. False: nothing to wait for. */
 static bool recall(struct mfs_server *srv, struct mfs_token *t)
 {
     struct mfs_leases *l = &srv->leases;
-    struct belief *b = t->belief;
+    struct mfs_belief *b = t->belief;
     if (!is_believing(l, b))
         return false;
     if (!is_running(l, MFS_LEASE_MARGIN_MS)) {
@@ -160,19 +174,42 @@ static bool recall(struct mfs_server *srv, struct mfs_token *t)
 static void on_asked(void *ctx, struct mfs_token *t)
 {
     struct mfs_server *srv = ctx;
-    struct belief *b = t->belief;
+    struct mfs_belief *b = t->belief;
     if (b && b->recalls)
         return; /* goes on when that is answered */
-    /* Who may still look need forget nothing. */
-    if (t->asked_to == MFS_LEASE_SHARED || !recall(srv, t))
-        mfs_member_close(&srv->leases.member, t);
+    /* Who may still look need forget nothing, but write what it has put off. */
+    bool is_looking = t->asked_to == MFS_LEASE_SHARED && !mfs_fileleases_have_write(t);
+    if (is_looking || !recall(srv, t))
+        on_forgotten(srv, t);
+}
+
+void mfs_belief_break(struct mfs_server *srv, struct mfs_token *t)
+{
+    struct mfs_belief *b = t->belief;
+    if (!b || b->is_breaking)
+        return;
+    b->is_breaking = true;
+    b->break_end_ms = now_ms() + srv->fileleases.break_ms;
+    srv->fileleases.breaking++;
+    t->pins++;
+    if (!b->recalls && !recall(srv, t))
+        on_forgotten(srv, t);
+    mfs_member_unpin(&srv->leases.member, t);
+    mfs_member_wake(&srv->leases.member);
+}
+
+bool mfs_belief_may_grant(struct mfs_server *srv, const struct mfs_token *t)
+{
+    const struct mfs_belief *b = t->belief;
+    return t->held && t->phase == MFS_TOKEN_KEPT && !(b && (b->recalls || b->is_breaking)) &&
+           is_running(&srv->leases, 0);
 }
 
 static enum mfs_drained on_drained(void *ctx, struct mfs_token *t)
 {
     struct mfs_server *srv = ctx;
     struct mfs_leases *l = &srv->leases;
-    struct belief *b = t->belief;
+    struct mfs_belief *b = t->belief;
     if (t->asked_to == MFS_LEASE_NONE && is_believing(l, b))
         return b->rounds++ < MFS_RECALL_ROUNDS_MAX ? MFS_DRAINED_OPEN : MFS_DRAINED_CLOSED;
     if (b)
@@ -182,7 +219,7 @@ static enum mfs_drained on_drained(void *ctx, struct mfs_token *t)
 
 static void on_forget(void *ctx UNUSED, struct mfs_token *t)
 {
-    struct belief *b = t->belief;
+    struct mfs_belief *b = t->belief;
     if (b)
         free(b->nodes);
     free(b);
@@ -198,6 +235,22 @@ static void on_broken(void *ctx)
                      "the broker of leases has ended; targets ask for everything now");
 }
 
+/* Who waits here does not wait for ever. Returns when the next one has waited enough. */
+static int64_t end_late_breaks(struct mfs_server *srv, int64_t now)
+{
+    int64_t next = INT64_MAX;
+    LIST_EACH(&srv->leases.recalls, it, nx)
+    {
+        struct mfs_token *t = LIST_ENTRY(it, struct recall, link)->token;
+        struct mfs_belief *b = t->belief;
+        if (b->is_breaking && b->break_end_ms <= now)
+            end_break(srv, t);
+        if (b->is_breaking && b->break_end_ms < next)
+            next = b->break_end_ms;
+    }
+    return next;
+}
+
 static int on_tick(void *ctx)
 {
     struct mfs_server *srv = ctx;
@@ -210,6 +263,11 @@ static int on_tick(void *ctx)
         expire(srv);
         return -1;
     }
+    if (srv->fileleases.breaking) {
+        int64_t next = end_late_breaks(srv, now);
+        end = next < end ? next : end;
+    }
+    /* A client that renews, but does not answer, is not renewed any more. */
     int64_t patience = since + 2 * (int64_t)l->lease_ms;
     if (now >= patience)
         l->is_refusing = true;
@@ -231,7 +289,7 @@ int mfs_do_recalled(struct mfs_call *o, const struct mfs_recalled_req *q,
     {
         struct recall *r = LIST_ENTRY(it, struct recall, link);
         if (r->serial == q->serial) {
-            settle(l, r);
+            settle(o->srv, r);
             break;
         }
     }
@@ -274,7 +332,10 @@ static int wait_for(struct mfs_call *o, struct mfs_use *u)
     struct mfs_leases *l = &o->srv->leases;
     if (mfs_member_has(&l->member, u))
         return 0;
-    mfs_pool_wait_begin(&o->srv->pool);
+    if (!mfs_pool_wait_begin(&o->srv->pool)) {
+        o->is_deferred = o->is_parked = true;
+        return -EXFULL;
+    }
     int rc = mfs_member_use(&l->member, u);
     mfs_pool_wait_end(&o->srv->pool);
     return rc;
@@ -527,6 +588,18 @@ void mfs_grant_name(struct mfs_call *o, const struct mfs_node *dir, uint32_t eve
                                           .valid_ms = valid_ms });
 }
 
+void mfs_grant_flag(struct mfs_call *o, const struct mfs_node *n,
+                    const struct mfs_filelease *lease, uint32_t *flags, uint32_t flag)
+{
+    struct mfs_lease_key key = key_of(&n->identity);
+    add_grant(o, &(struct mfs_grant){ .key = key,
+                                      .epoch = epoch_in_use(o, &key),
+                                      .node = n->id,
+                                      .lease = lease,
+                                      .flags = flags,
+                                      .flag = flag });
+}
+
 void mfs_grant_listed(struct mfs_call *o, const struct mfs_place *at,
                       const struct mfs_identity *what, uint64_t epoch,
                       const struct mfs_entry *e, size_t end)
@@ -568,10 +641,10 @@ static bool may_believe(struct mfs_server *srv, const struct mfs_grant *g)
 {
     struct mfs_leases *l = &srv->leases;
     struct mfs_token *t = mfs_member_find(&l->member, &g->key);
-    const struct belief *b = t ? t->belief : NULL;
-    if (!t || !g->epoch || t->epoch != g->epoch || !t->held || t->phase != MFS_TOKEN_KEPT ||
-        (b && b->recalls) || !is_running(l, 0))
+    if (!t || !g->epoch || t->epoch != g->epoch || !mfs_belief_may_grant(srv, t))
         return false;
+    if (g->lease)
+        return g->lease->is_set && note(l, t, g->node);
     bool is_so = g->is_name ? mfs_node_events_are(&srv->nodes, g->node, g->events)
                             : mfs_node_is_promised(&srv->nodes, g->node);
     return is_so && note(l, t, g->node);
@@ -585,7 +658,9 @@ void mfs_leases_decide(struct mfs_call *o)
     mfs_member_lock(&l->member);
     if (!l->is_granting) {
         for (size_t i = 0; i < o->grant_count && l->was_granting; i++)
-            if (o->grants[i].valid_ms)
+            if (o->grants[i].flags)
+                continue;
+            else if (o->grants[i].valid_ms)
                 *o->grants[i].valid_ms = 0;
             else
                 memset(o->out->memory + MFS_PAYLOAD_AT + o->grants[i].at, 0, 4);
@@ -598,7 +673,9 @@ void mfs_leases_decide(struct mfs_call *o)
     for (size_t i = 0; i < o->grant_count; i++) {
         const struct mfs_grant *g = &o->grants[i];
         uint32_t valid_ms = may_believe(o->srv, g) ? l->lease_ms : 0;
-        if (g->valid_ms) {
+        if (g->flags) {
+            *g->flags |= valid_ms ? g->flag : 0;
+        } else if (g->valid_ms) {
             *g->valid_ms = valid_ms;
         } else {
             struct wr w = wr_of(o->out->memory + MFS_PAYLOAD_AT + g->at, 4);
@@ -636,7 +713,7 @@ int mfs_leases_start(struct mfs_server *srv, int broker_fd, uint32_t lease_ms, b
                                   .ctx = srv };
     int rc = mfs_member_start(&l->member, &mo);
     l->is_on = rc == 0;
-    return rc;
+    return rc == 0 && is_granting ? mfs_fileleases_start(srv) : rc;
 }
 
 void mfs_leases_hang_up(struct mfs_server *srv, bool is_dropping)
@@ -658,5 +735,6 @@ void mfs_leases_stop(struct mfs_server *srv)
     if (!l->is_on)
         return;
     l->is_on = false;
+    mfs_fileleases_stop(srv);
     mfs_member_stop(&l->member);
 }

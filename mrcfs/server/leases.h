@@ -21,6 +21,7 @@
 struct mfs_server;
 struct mfs_call;
 struct mfs_file;
+struct mfs_filelease;
 
 enum {
     /* How long a client that is not heard of believes what it was granted: long enough for a
@@ -28,9 +29,6 @@ enum {
     MFS_LEASE_MS = 10000,
     /* Between clocks that run at different speeds, and for what is on the way. */
     MFS_LEASE_MARGIN_MS = 1000,
-    /* A client that renews, but has not answered a recall for so long, is not renewed any more.
-     */
-    MFS_RECALL_PATIENCE_MS = 20000,
     /* Recalls of one file in a row, because the client reads it again and again, until its
        operations wait. */
     MFS_RECALL_ROUNDS_MAX = 4,
@@ -53,6 +51,10 @@ struct mfs_grant {
     uint64_t node;   /* what is recalled */
     bool is_name;    /* a name in directory node; else node's attributes */
     uint32_t events; /* is_name: the directory's when it was looked at */
+    /* Or, of an open file, that the kernel leased it: this flag of the reply's. */
+    const struct mfs_filelease *lease;
+    uint32_t *flags;
+    uint32_t flag;
     uint32_t *valid_ms;
     size_t at; /* valid_ms NULL: where it is in the reply's payload */
 };
@@ -116,6 +118,9 @@ void mfs_grant_attr(struct mfs_call *o, const struct mfs_identity *what, uint64_
                     uint32_t *valid_ms);
 void mfs_grant_name(struct mfs_call *o, const struct mfs_node *dir, uint32_t events,
                     uint32_t *valid_ms);
+/* flag is set in *flags, in the reply, if lease is still there then. */
+void mfs_grant_flag(struct mfs_call *o, const struct mfs_node *n,
+                    const struct mfs_filelease *lease, uint32_t *flags, uint32_t flag);
 /* The same for a struct mfs_entry in the payload so far, whose coded form ends at end. epoch:
  * the token's, from before the file was looked at. */
 void mfs_grant_listed(struct mfs_call *o, const struct mfs_place *at,

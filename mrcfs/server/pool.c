@@ -33,8 +33,7 @@ static struct link *startable(struct mfs_pool *p)
 /* mu held. */
 static bool has_room_for_worker(const struct mfs_pool *p)
 {
-    unsigned waiting = p->waiting < MFS_WAITING_MAX ? p->waiting : MFS_WAITING_MAX;
-    return p->workers < MFS_WORKERS_MAX + waiting;
+    return p->workers < MFS_WORKERS_MAX + p->waiting;
 }
 
 /* Everybody is busy and something could be started. mu held. */
@@ -143,6 +142,7 @@ int mfs_pool_start(struct mfs_pool *p, const struct mfs_pool_opts *o)
     pthread_cond_init(&p->has_space, NULL);
     pthread_cond_init(&p->keeper_wanted, &monotonic);
     pthread_condattr_destroy(&monotonic);
+    list_init(&p->parked);
     for (int i = 0; i < MFS_CLASSES; i++)
         list_init(&p->queue[i]);
     pthread_mutex_lock(&p->mu);
@@ -174,12 +174,41 @@ void mfs_pool_push(struct mfs_pool *p, struct mfs_request *rq)
     pthread_mutex_unlock(&p->mu);
 }
 
-void mfs_pool_wait_begin(struct mfs_pool *p)
+bool mfs_pool_wait_begin(struct mfs_pool *p)
 {
     pthread_mutex_lock(&p->mu);
-    p->waiting++;
-    if (is_short_of_workers(p))
+    bool may_wait = p->waiting < MFS_WAITING_MAX;
+    p->waiting += may_wait;
+    /* At once: this one may wait for long, and not for the disk. */
+    if (is_short_of_workers(p) && add_worker(p) < 0)
         pthread_cond_signal(&p->keeper_wanted);
+    pthread_mutex_unlock(&p->mu);
+    return may_wait;
+}
+
+/* mu held. */
+static void queue_again(struct mfs_pool *p)
+{
+    LIST_EACH(&p->parked, it, nx)
+    {
+        struct mfs_request *rq = LIST_ENTRY(it, struct mfs_request, link);
+        list_remove(it);
+        list_push_back(&p->queue[rq->class], it);
+    }
+    if (p->idle)
+        pthread_cond_broadcast(&p->has_work);
+    else
+        pthread_cond_signal(&p->keeper_wanted);
+}
+
+void mfs_pool_park(struct mfs_pool *p, struct mfs_request *rq)
+{
+    pthread_mutex_lock(&p->mu);
+    list_push_back(&p->parked, &rq->link);
+    p->count[rq->class]++;
+    p->bytes[rq->class] += rq->len_bytes;
+    if (p->waiting <= MFS_WAITING_MAX / 2 || p->is_closing)
+        queue_again(p);
     pthread_mutex_unlock(&p->mu);
 }
 
@@ -187,6 +216,8 @@ void mfs_pool_wait_end(struct mfs_pool *p)
 {
     pthread_mutex_lock(&p->mu);
     p->waiting--;
+    if (p->waiting <= MFS_WAITING_MAX / 2 && !list_is_empty(&p->parked))
+        queue_again(p);
     pthread_mutex_unlock(&p->mu);
 }
 
@@ -206,6 +237,7 @@ void mfs_pool_stop(struct mfs_pool *p, bool is_dropping)
 {
     pthread_mutex_lock(&p->mu);
     p->is_closing = true;
+    queue_again(p);
     for (int i = 0; i < MFS_CLASSES && is_dropping; i++) {
         LIST_EACH(&p->queue[i], it, nx)
         {

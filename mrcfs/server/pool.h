@@ -22,7 +22,7 @@
 enum {
     MFS_WORKERS_FIRST = 4,
     MFS_WORKERS_MAX = 64, /* operations that can be stuck in the kernel at once */
-    /* Operations that wait for other clients; beyond, they count as stuck. */
+    /* Operations that wait for other clients at once; the rest of them waits without a worker. */
     MFS_WAITING_MAX = 192,
     MFS_WORKERS_STUCK_MS = 5,
     /* Requests waiting, of each queue; reached: the stream is not read until some are done. */
@@ -68,6 +68,7 @@ struct mfs_pool {
     size_t bytes[MFS_CLASSES];
     unsigned workers;
     unsigned idle;
+    struct link parked;
     unsigned waiting; /* workers that wait for other clients, up to MFS_WAITING_MAX */
     unsigned bulk_running;
     uint64_t started; /* requests taken from the queues so far */
@@ -83,7 +84,10 @@ MUST int mfs_pool_start(struct mfs_pool *p, const struct mfs_pool_opts *o);
 void mfs_pool_push(struct mfs_pool *p, struct mfs_request *rq);
 /* Around a wait for other clients: others' operations may be what they wait for, so a worker
  * more may run meanwhile. */
-void mfs_pool_wait_begin(struct mfs_pool *p);
+/* False: MFS_WAITING_MAX wait already; the request is to be given to _park, and begins again
+ * later. */
+MUST bool mfs_pool_wait_begin(struct mfs_pool *p);
+void mfs_pool_park(struct mfs_pool *p, struct mfs_request *rq);
 void mfs_pool_wait_end(struct mfs_pool *p);
 /* There may be room for replies again. */
 void mfs_pool_wake(struct mfs_pool *p);

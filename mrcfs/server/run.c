@@ -181,6 +181,7 @@ void mfs_run_request(void *worker, struct mfs_request *rq)
     struct mfs_call o = { .srv = w->srv, .worker = w, .rq = rq };
     run_fn *fn = rq->head.op < ARRAY_LEN(runners) ? runners[rq->head.op] : NULL;
     uint64_t id = rq->head.id;
+    struct rd body = rq->body;
     const char *name = mfs_op_name(rq->head.op);
     int rc = fn ? enter_caller(&o) : -ENOSYS;
     if (rc == 0)
@@ -188,6 +189,10 @@ void mfs_run_request(void *worker, struct mfs_request *rq)
     if (rc < 0)
         mfs_reply_status(w->srv, id, rc);
     op_fini(&o);
+    if (o.is_parked) {
+        rq->body = body;
+        mfs_pool_park(&w->srv->pool, rq);
+    }
     if (rc == MALFORMED) {
         struct err why;
         rc = err_set(&why, EPROTO, "malformed %s request", name);
@@ -511,8 +516,13 @@ int mfs_op_add_file(struct mfs_call *o, struct mfs_node *n, int *fd, int oflags,
         .ino = n->identity.ino,
         .is_dir = n->identity.type == S_IFDIR,
         .is_writable = (oflags & O_ACCMODE) != O_RDONLY,
+        .lease = o->filelease,
     };
-    return mfs_file_add(&o->srv->files, &f, n, fh);
+    int rc = mfs_file_add(&o->srv->files, &f, n, fh);
+    if (rc < 0)
+        mfs_filelease_undo(o);
+    o->filelease = NULL;
+    return rc;
 }
 
 void mfs_op_set_umask(struct mfs_call *o, uint32_t umask_bits)

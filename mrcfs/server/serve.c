@@ -436,13 +436,13 @@ static int serve(struct mfs_server *srv, struct err *e)
         reader_main(&meta);
         pthread_join(bulk_thread, NULL);
     }
-    mfs_watches_stop(&srv->watches);
     bool is_dropping = rc < 0 || failure_of(srv, NULL) < 0;
     mfs_leases_hang_up(srv, is_dropping);
     /* Nobody reads answers any more; what was asked for is done all the same. */
     for (int i = 0; i < MFS_STREAMS; i++)
         mfs_stream_stop(&srv->streams[i], true);
     mfs_pool_stop(&srv->pool, is_dropping);
+    mfs_watches_stop(&srv->watches); /* the workers used it */
     mfs_locks_stop(&srv->locks);
     return rc < 0 ? rc : failure_of(srv, e);
 }
@@ -477,7 +477,7 @@ static void on_nothing(void *ctx UNUSED)
 }
 
 /* What this process as a whole needs. */
-static void prepare_process(void)
+static void prepare_process(struct mfs_fileleases *leases)
 {
     sigset_t set;
     sigemptyset(&set);
@@ -485,6 +485,7 @@ static void prepare_process(void)
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a write past the limit answers EFBIG */
+    mfs_fileleases_prepare(leases);
     umask(0);
     /* Replies of 1 MiB come and go; giving their memory back each time costs more than they. */
     mallopt(M_MMAP_THRESHOLD, 4 << 20);
@@ -541,7 +542,7 @@ int mfs_serve(const struct mfs_serve_opts *o, struct err *e)
     }
     srv->proc_fd = -1;
     srv->broker_fd = o->has_broker ? o->broker_fd : -1;
-    prepare_process();
+    prepare_process(&srv->fileleases);
     int rc = mfs_stream_open(&srv->streams[MFS_META], "meta", meta_fd);
     int rc2 = mfs_stream_open(&srv->streams[MFS_BULK], "bulk", bulk_fd);
     rc = rc < 0 || rc2 < 0 ? err_set(e, rc < 0 ? -rc : -rc2, "streams of the file server")

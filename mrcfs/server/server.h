@@ -10,6 +10,7 @@
 #include "mrcfs/mrcfs.h"
 #include "mrcfs/ops.h"
 #include "mrcfs/server/caller.h"
+#include "mrcfs/server/fileleases.h"
 #include "mrcfs/server/files.h"
 #include "mrcfs/server/hidden.h"
 #include "mrcfs/server/hide.h"
@@ -68,6 +69,7 @@ struct mfs_server {
     struct mfs_files files;
     struct mfs_locks locks;
     struct mfs_leases leases;
+    struct mfs_fileleases fileleases;
     struct mfs_pool pool;
     struct mfs_watches watches;
     struct mfs_stream streams[MFS_STREAMS];
@@ -91,6 +93,7 @@ struct mfs_call {
     struct mfs_server *srv;
     struct mfs_worker *worker;
     struct mfs_request *rq;
+    bool is_parked;      /* is_deferred, and begins again later: nothing is done yet */
     bool is_deferred;    /* somebody else took rq and will answer */
     struct mfs_out *out; /* reply whose last field's bytes are at MFS_PAYLOAD_AT already */
     uint32_t uid;        /* the caller, in numbers of this computer */
@@ -106,6 +109,7 @@ struct mfs_call {
     unsigned restarts;
     struct mfs_op_change changes[MFS_USES_MAX];
     unsigned change_count;
+    struct mfs_filelease *filelease; /* for the file that is added next */
     struct mfs_grant *grants;
     size_t grant_count;
     size_t grant_size;

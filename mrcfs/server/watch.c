@@ -47,7 +47,7 @@ static const long local_kinds[] = {
     0x3153464a /* JFS */,
 };
 
-static bool is_local(int fd)
+bool mfs_is_local(int fd)
 {
     struct statfs s;
     if (fstatfs(fd, &s) < 0)
@@ -78,7 +78,7 @@ bool mfs_watch(struct mfs_watches *w, struct mfs_node *dir)
         char name[16];
         snprintf(name, sizeof name, "%d", dir->fd);
         struct watch *new = calloc(1, sizeof *new);
-        int wd = new &&is_local(dir->fd) ? inotify_add_watch(w->fd, name, EVENTS) : -1;
+        int wd = new &&mfs_is_local(dir->fd) ? inotify_add_watch(w->fd, name, EVENTS) : -1;
         if (wd >= 0) {
             new->node = dir->id;
             if (mfs_table_add(&w->by_wd, &new->by_wd, (uint64_t)wd) < 0)

@@ -60,6 +60,9 @@ void mfs_watch_expect_none(struct mfs_node *dir);
 /* Somebody else has changed node: the client is told if it believes anything. */
 void mfs_watch_tell(struct mfs_watches *w, uint64_t node);
 
+/* Do all changes of the file system behind fd pass through this kernel? */
+bool mfs_is_local(int fd);
+
 /* dir is being freed; the nodes' lock may be held. */
 void mfs_unwatch(struct mfs_watches *w, struct mfs_node *dir);
 

@@ -23,6 +23,11 @@ tests_fuzz_server_fuzz_SOURCES = tests/fuzz/server_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_server_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
 tests_fuzz_server_fuzz_LDADD = mrcfs/libmrcfs.a common/libcommon.a
 
+FUZZ_TESTS += tests/fuzz/lease_fuzz
+tests_fuzz_lease_fuzz_SOURCES = tests/fuzz/lease_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_lease_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_lease_fuzz_LDADD = mrcfs/liblease.a common/libcommon.a
+
 FUZZ_TESTS += tests/fuzz/session_fuzz
 tests_fuzz_session_fuzz_SOURCES = tests/fuzz/session_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_session_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)

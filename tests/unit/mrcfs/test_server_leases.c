@@ -7,10 +7,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
@@ -99,6 +101,13 @@ static void nothing_comes(struct wc *w)
 {
     struct rd body;
     assert_int_equal(wc_notice(w, NOT_MS, &body), -ETIMEDOUT);
+}
+
+static void nothing_comes_that_is(struct wc *w, unsigned notice)
+{
+    struct rd body;
+    while (wc_notice(w, NOT_MS, &body) == 0)
+        assert_int_not_equal(w->last.head.notice, notice);
 }
 
 /* A request of w that must not be answered yet. */
@@ -224,9 +233,14 @@ TEST(test_own_writes_while_recalled)
     uint64_t f = rep.create.entry.node, fh = rep.create.fh;
     assert_int_equal(rep.create.entry.attr.valid_ms, LEASE_MS);
     assert_int_equal(fx_write(fh, 0, "first"), 5);
-    uint64_t f2 = look(&other, "f");
+    /* It may have put off writes: whoever looks waits for them. */
+    uint64_t id = wc_lookup_send(&other, &(struct mfs_lookup_req){ ROOT, bytes_of("f") });
+    assert_ok(CALL(recalled, recall_of(&c, f)));
+    assert_ok(wc_lookup_wait(&other, id, &rep.lookup));
+    uint64_t f2 = rep.lookup.entry.node;
     assert_int_equal(rep.lookup.entry.attr.size, 5);
-    uint64_t id = wc_setattr_send(
+    fx_assert_text(fh, 0, "first");
+    id = wc_setattr_send(
         &other, &(struct mfs_setattr_req){ .node = f2, .valid = MFS_SET_SIZE, .attr.size = 1 });
     uint64_t serial = recall_of(&c, f);
     /* What the client must write before it forgets, and read. */
@@ -403,10 +417,18 @@ TEST(test_programs_here)
     }
     assert_true(is_name && is_dir);
     /* A change between two of our own is not taken for ours. */
-    assert_ok(CALL(create, ROOT, bytes_of("h"), 0666, 0, MFS_O_RDWR));
-    uint64_t h = rep.create.entry.node, fh = rep.create.fh;
+    fx_put("h", "");
+    int here = open(fx_path("h"), O_RDWR | O_CLOEXEC);
+    assert_return_code(here, errno);
+    uint64_t h = look(&c, "h");
+    assert_ok(CALL(open, h, MFS_O_RDWR));
+    uint64_t fh = rep.open.fh;
+    assert_int_equal(rep.open.attr.flags & MFS_ATTR_ALONE, 0);
     assert_int_equal(fx_write(fh, 0, "ours"), 4);
-    fx_put("h", "theirs");
+    nothing_comes_that_is(&c, MFS_NOTICE_recall);
+    assert_ok(CALL(getattr, h, 0));
+    assert_int_equal(write(here, "theirs", 6), 6);
+    close(here);
     assert_int_equal(fx_write(fh, 6, "ours"), 4);
     do { /* among those of the rename */
         assert_ok(wc_notice(&c, SOON_MS, &body));
@@ -414,6 +436,168 @@ TEST(test_programs_here)
         if (c.last.head.notice == MFS_NOTICE_inval_node)
             assert_ok(mfs_inval_node_notice_get(&body, &n));
     } while (n.node != h);
+}
+
+/* A program of this computer that opens a file, with what is done. */
+struct opener {
+    pid_t pid;
+    int done_fd;
+};
+
+static struct opener open_here(const char *name, int flags)
+{
+    struct opener w;
+    int pipe_fds[2];
+    assert_return_code(pipe2(pipe_fds, O_CLOEXEC), errno);
+    w.pid = fork();
+    assert_true(w.pid >= 0);
+    if (w.pid == 0) {
+        int fd = open(fx_path(name), flags | O_CLOEXEC);
+        char done = fd >= 0 ? 'y' : 'n';
+        if (fd >= 0 && (flags & O_ACCMODE) != O_RDONLY && write(fd, "local", 5) != 5)
+            done = 'w';
+        close(fd);
+        _exit(write(pipe_fds[1], &done, 1) != 1);
+    }
+    close(pipe_fds[1]);
+    w.done_fd = pipe_fds[0];
+    return w;
+}
+
+static bool is_open_done(const struct opener *w, int timeout_ms)
+{
+    struct pollfd pf = { .fd = w->done_fd, .events = POLLIN };
+    return poll(&pf, 1, timeout_ms) > 0;
+}
+
+static void finish_open_here(struct opener *w)
+{
+    char done = 0;
+    int status;
+    assert_true(is_open_done(w, SOON_MS));
+    assert_int_equal(read(w->done_fd, &done, 1), 1);
+    assert_int_equal(done, 'y');
+    close(w->done_fd);
+    assert_int_equal(waitpid(w->pid, &status, 0), w->pid);
+}
+
+TEST(test_program_that_writes_waits)
+{
+    fx_put("f", "abc");
+    uint64_t f = look(&c, "f");
+    assert_ok(CALL(open, f, MFS_O_RDONLY));
+    uint64_t fh = rep.open.fh;
+    assert_int_equal(rep.open.attr.flags & (MFS_ATTR_HELD | MFS_ATTR_ALONE), MFS_ATTR_HELD);
+    /* Who reads does not wait. */
+    struct opener w = open_here("f", O_RDONLY);
+    finish_open_here(&w);
+    w = open_here("f", O_WRONLY | O_TRUNC);
+    uint64_t serial = recall_of(&c, f);
+    assert_false(is_open_done(&w, NOT_MS));
+    assert_int_equal(fx_stat("f").st_size, 3);
+    fx_assert_text(fh, 0, "abc");
+    assert_ok(CALL(recalled, serial));
+    finish_open_here(&w);
+    fx_assert_text(fh, 0, "local");
+    /* Once more, with the other client's change instead. */
+    assert_ok(CALL(open, f, MFS_O_RDONLY));
+    assert_int_equal(rep.open.attr.flags & MFS_ATTR_HELD, MFS_ATTR_HELD);
+    uint64_t f2 = look(&other, "f");
+    uint64_t id = wc_open_send(&other, &(struct mfs_open_req){ f2, MFS_O_WRONLY });
+    struct rd body;
+    do /* after what the program did */
+        assert_ok(wc_notice(&c, SOON_MS, &body));
+    while (c.last.head.notice != MFS_NOTICE_recall);
+    struct mfs_recall_notice n;
+    assert_ok(mfs_recall_notice_get(&body, &n));
+    is_not_answered(&other, id);
+    assert_ok(CALL(recalled, n.serial));
+    assert_ok(wc_open_wait(&other, id, &rep.open));
+    /* We have it open as well. */
+    assert_int_equal(rep.open.attr.flags & MFS_ATTR_ALONE, 0);
+}
+
+TEST(test_program_waits_for_silent_client)
+{
+    fx_put("f", "abc");
+    uint64_t f = look(&c, "f");
+    assert_ok(CALL(open, f, MFS_O_RDONLY));
+    assert_int_equal(rep.open.attr.flags & MFS_ATTR_HELD, MFS_ATTR_HELD);
+    uint64_t begun = clock_mono_ms();
+    struct opener w = open_here("f", O_WRONLY);
+    recall_of(&c, f);
+    finish_open_here(&w);
+    assert_in_range(clock_mono_ms() - begun, 0, LEASE_MS + 4000);
+}
+
+TEST(test_own_open_for_writing)
+{
+    fx_put("f", "abc");
+    uint64_t f = look(&c, "f");
+    assert_ok(CALL(open, f, MFS_O_RDONLY));
+    assert_int_equal(rep.open.attr.flags & MFS_ATTR_HELD, MFS_ATTR_HELD);
+    uint64_t begun = clock_mono_ms();
+    assert_ok(CALL(open, f, MFS_O_RDWR));
+    assert_int_equal(fx_write(rep.open.fh, 0, "x"), 1);
+    assert_ok(CALL(setattr, .node = f, .valid = MFS_SET_SIZE, .attr.size = 2));
+    assert_ok(CALL(create, ROOT, bytes_of("f"), 0666, 0, MFS_O_RDWR | MFS_O_TRUNC));
+    assert_in_range(clock_mono_ms() - begun, 0, LEASE_MS);
+    nothing_comes_that_is(&c, MFS_NOTICE_recall);
+}
+
+TEST(test_alone)
+{
+    assert_ok(CALL(create, ROOT, bytes_of("f"), 0666, 0, MFS_O_RDWR));
+    uint64_t f = rep.create.entry.node, fh = rep.create.fh;
+    assert_int_equal(rep.create.entry.attr.flags & MFS_ATTR_ALONE, MFS_ATTR_ALONE);
+    /* Even who only reads waits until what was put off is written. */
+    struct opener w = open_here("f", O_RDONLY);
+    uint64_t serial = recall_of(&c, f);
+    assert_false(is_open_done(&w, NOT_MS));
+    assert_int_equal(fx_write(fh, 0, "put off"), 7);
+    assert_ok(CALL(recalled, serial));
+    finish_open_here(&w);
+    assert_ok(CALL(release, fh));
+
+    assert_ok(CALL(open, f, MFS_O_RDWR));
+    fh = rep.open.fh;
+    assert_int_equal(rep.open.attr.flags & MFS_ATTR_ALONE, MFS_ATTR_ALONE);
+    uint64_t id = wc_lookup_send(&other, &(struct mfs_lookup_req){ ROOT, bytes_of("f") });
+    serial = recall_of(&c, f);
+    is_not_answered(&other, id);
+    assert_int_equal(fx_write(fh, 7, "!!"), 2);
+    assert_ok(CALL(recalled, serial));
+    assert_ok(wc_lookup_wait(&other, id, &rep.lookup));
+    assert_int_equal(rep.lookup.entry.attr.size, 9);
+    assert_int_equal(rep.lookup.entry.attr.valid_ms, LEASE_MS);
+    assert_ok(CALL(release, fh));
+}
+
+/* However many operations wait for the other client, those that wait for nobody go on: the
+ * other client may have to write before it can answer. */
+TEST(test_many_wait)
+{
+    enum { MANY = 600 };
+    static uint64_t ids[MANY];
+    fx_put("f", "abc");
+    uint64_t f = look(&c, "f");
+    uint64_t mine = look(&other, "f");
+    for (int i = 0; i < MANY; i++)
+        ids[i] = wc_setattr_send(&c, &(struct mfs_setattr_req){ .node = f,
+                                                                .valid = MFS_SET_SIZE,
+                                                                .attr.size = (uint64_t)i });
+    uint64_t serial = recall_of(&other, mine);
+    for (int i = 0; i < 20; i++) {
+        uint64_t begun = clock_mono_ms();
+        char name[16];
+        snprintf(name, sizeof name, "g%d", i);
+        assert_error(CALL(lookup, ROOT, bytes_of(name)), ENOENT);
+        assert_in_range(clock_mono_ms() - begun, 0, LEASE_MS / 2);
+    }
+    is_not_answered(&c, ids[MANY - 1]);
+    assert_ok(ON(&other, recalled, serial));
+    for (int i = 0; i < MANY; i++)
+        assert_ok(wc_setattr_wait(&c, ids[i], &rep.setattr));
 }
 
 static pid_t broker_pid(void)
@@ -497,6 +681,11 @@ int main(void)
         LEASE_TEST(test_hang_up),
         LEASE_TEST(test_own_changes),
         LEASE_TEST(test_programs_here),
+        LEASE_TEST(test_program_that_writes_waits),
+        LEASE_TEST(test_program_waits_for_silent_client),
+        LEASE_TEST(test_own_open_for_writing),
+        LEASE_TEST(test_alone),
+        LEASE_TEST(test_many_wait),
         LEASE_TEST(test_broker_is_asked_once),
         LEASE_TEST(test_broker_dies),
     };
