@@ -79,7 +79,7 @@ static int connect_timeout_s(const struct mrc_transport_opts *t, struct err *e)
         char *end;
         long seconds = strtol(at, &end, 10);
         if (end == at || *end || seconds < 0 || seconds > CONNECT_TIMEOUT_MAX_S)
-            return err_set(e, EINVAL, "-o %.100s: a number of seconds is needed",
+            return err_say(e, EINVAL, "-o %.100s: a number of seconds is needed",
                            t->ssh_options[i]);
         return (int)seconds;
     }

@@ -37,7 +37,7 @@ static int open_dir(const char *dir, int *fd_out, struct err *e)
     if (fd < 0 || fstat(fd, &st) < 0)
         return err_set(e, errno, "%s", dir);
     if (st.st_uid != geteuid() || (st.st_mode & 077))
-        return err_set(e, EPERM, "%s is not ours alone", dir);
+        return err_say(e, EPERM, "%s is not ours alone", dir);
     *fd_out = take_fd(&fd);
     return 0;
 }
@@ -68,7 +68,7 @@ int mrc_hub_connect(int *fd_out, struct err *e)
     struct ucred who;
     socklen_t len = sizeof who;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 || who.uid != geteuid())
-        return err_set(e, EPERM, "the hub that answers is not ours");
+        return err_say(e, EPERM, "the hub that answers is not ours");
     *fd_out = take_fd(&fd);
     return 0;
 }

@@ -190,7 +190,7 @@ static int run_job(const struct mrc_options *o, const struct mrc_trees *t,
     mrc_disconnect(&j.connection);
     mrc_hub_job_end(&j.hub);
     if (mrc_serve_end(&server, SERVER_WAIT_MS) < 0 && rc == 0)
-        rc = err_set(e, EIO, "the file server failed: what the job wrote may not all be here");
+        rc = err_say(e, EIO, "the file server failed: what the job wrote may not all be here");
     fd_close(&j.started_fd);
     return rc;
 }

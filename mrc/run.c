@@ -351,7 +351,7 @@ static void on_end_timeout(void *ctx)
     struct run *r = ctx;
     if (!r->rc) {
         r->rc =
-            err_set(r->e, ETIMEDOUT, "%.60s: the job ended, but its files were not released",
+            err_say(r->e, ETIMEDOUT, "%.60s: the job ended, but its files were not released",
                     r->o->options->host);
         r->outcome = (struct mrc_outcome){ false, 255 };
     }

@@ -28,6 +28,9 @@ static void serve(const struct mfs_connect_opts *c, const char *dir, int meta_fd
                                 .follows_links = c->follows_links,
                                 .meta_fd = meta_fd,
                                 .bulk_fd = bulk_fd };
+    o.has_broker = c->wants_leases && mfs_broker_connect(NULL, &o.broker_fd, &e) == 0;
+    if (c->wants_leases && !o.has_broker)
+        log_at(LOG_VERBOSE, "%s; everything is asked for", e.text);
     int rc = mfs_serve(&o, &e);
     if (rc < 0)
         log_at(LOG_VERBOSE, "file server: %s", e.text);

@@ -21,6 +21,7 @@ struct mfs_connect_opts {
     size_t ssh_option_count;
     bool is_read_only;
     bool follows_links;
+    bool wants_leases; /* a server on this computer is to grant them */
     int verbosity;
 };
 

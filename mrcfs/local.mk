@@ -65,6 +65,7 @@ mrcfs_libmrcfs_client_a_SOURCES = \
   mrcfs/client/notify.c mrcfs/client/notify.h \
   mrcfs/client/opened.c mrcfs/client/opened.h \
   mrcfs/client/rawfuse.c mrcfs/client/rawfuse.h \
+  mrcfs/client/scan.c mrcfs/client/scan.h \
   mrcfs/client/session.h
 
 bin_PROGRAMS += mrcfs/mrcfs

@@ -239,6 +239,7 @@ static int set_up(struct mounted *m, char *source, struct err *e)
         .ssh_options = m->mount.ssh_options,
         .ssh_option_count = m->mount.ssh_option_count,
         .follows_links = m->mount.follows_links,
+        .wants_leases = m->mount.is_leased,
         .verbosity = m->options.verbosity,
     };
     int rc = mfs_source_parse(source, &c.source, e);

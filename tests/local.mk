@@ -26,6 +26,8 @@ tests_unit_mrcfs_test_ops_LDADD = mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_L
 
 UNIT_TESTS += tests/unit/mrcfs/test_client
 tests_unit_mrcfs_test_client_LDADD = mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a $(FUSE_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/mrcfs/test_client_scan
+tests_unit_mrcfs_test_client_scan_LDADD = mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a $(FUSE_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_client_parts
 tests_unit_mrcfs_test_client_parts_SOURCES = tests/unit/mrcfs/test_client_parts.c mrcfs/mountopts.c mrcfs/source.c
 tests_unit_mrcfs_test_client_parts_LDADD = mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_LIBS)

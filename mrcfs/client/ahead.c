@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { AHEAD_KEPT_MS = 5000 }; /* how long one waits for being wanted */
+enum { AHEAD_KEPT_MS = 5000 }; /* how long one waits for being wanted; under lease, until others need its place */
 
 static struct mfs_ahead_file *find(struct mfs_session *s, uint64_t node)
 {
@@ -23,29 +23,42 @@ static struct mfs_ahead_file *find(struct mfs_session *s, uint64_t node)
     return NULL;
 }
 
+/* Nothing is opened ahead in its place any more. */
+static void clear(struct mfs_session *s, struct mfs_ahead_file *a)
+{
+    s->ahead.bytes -= a->bytes;
+    *a = (struct mfs_ahead_file){ 0 };
+}
+
 /* Gives up an answered one that nobody wanted. */
 static void drop(struct mfs_session *s, struct mfs_ahead_file *a)
 {
     mfs_opened_release_unheard(s->client, a->rep.fh, false);
     free(a->head);
-    *a = (struct mfs_ahead_file){ 0 };
+    clear(s, a);
 }
 
-static struct mfs_ahead_file *room(struct mfs_session *s)
+/* A place for a file of so many bytes, or NULL. */
+static struct mfs_ahead_file *room(struct mfs_session *s, size_t bytes)
 {
-    struct mfs_ahead_file *oldest = NULL;
-    for (size_t i = 0; i < MFS_AHEAD_MAX; i++) {
-        struct mfs_ahead_file *a = &s->ahead.files[i];
-        if (!a->node)
-            return a;
-        if (a->is_answered && (!oldest || a->asked_ms < oldest->asked_ms))
-            oldest = a;
-    }
-    if (oldest && clock_mono_ms() - oldest->asked_ms < AHEAD_KEPT_MS && !oldest->is_stale)
-        return NULL;
-    if (oldest)
+    bool is_leased = mfs_lease_is_on(s->client);
+    size_t count = is_leased ? MFS_AHEAD_MAX : MFS_AHEAD_UNLEASED_MAX;
+    for (;;) {
+        struct mfs_ahead_file *oldest = NULL, *unused = NULL;
+        for (size_t i = 0; i < count; i++) {
+            struct mfs_ahead_file *a = &s->ahead.files[i];
+            if (!a->node)
+                unused = a;
+            else if (a->is_answered && (!oldest || a->asked_ms < oldest->asked_ms))
+                oldest = a;
+        }
+        if (unused && (!is_leased || s->ahead.bytes + bytes <= MFS_AHEAD_BYTES_MAX))
+            return unused;
+        if (!oldest ||
+            (clock_mono_ms() - oldest->asked_ms < AHEAD_KEPT_MS && !oldest->is_stale))
+            return NULL;
         drop(s, oldest);
-    return oldest;
+    }
 }
 
 static void answer_waiter(struct mfs_ahead_file *a, int rc)
@@ -54,6 +67,7 @@ static void answer_waiter(struct mfs_ahead_file *a, int rc)
     if (!waiter)
         return;
     a->waiter = NULL;
+    mfs_client_waited(waiter->client, a->depth);
     mfs_session_answer_open(waiter, rc, &a->rep);
     mfs_call_drop(waiter);
 }
@@ -66,9 +80,10 @@ static int on_opened(struct mfs_call *call, int rc, struct rd *body)
         return -EPROTO;
     if (rc < 0 || a->waiter) {
         answer_waiter(a, rc);
-        *a = (struct mfs_ahead_file){ 0 };
+        clear(call->session, a);
         return 0;
     }
+    a->is_clean = mfs_lease_is_clean(call);
     a->is_answered = true;
     if (a->rep.head.len && (a->head = malloc(a->rep.head.len)))
         memcpy(a->head, a->rep.head.ptr, a->rep.head.len);
@@ -78,69 +93,129 @@ static int on_opened(struct mfs_call *call, int rc, struct rd *body)
     return 0;
 }
 
-static bool open_one(struct mfs_session *s, uint64_t node, const struct mfs_caller *who)
+static bool open_one(struct mfs_session *s, const struct mfs_known *n,
+                     const struct mfs_caller *who)
 {
-    const struct mfs_known *n = mfs_known_find(&s->nodes, node);
-    uint32_t changes = n ? n->changes : 0;
-    struct mfs_ahead_file *a = room(s);
+    struct mfs_ahead_file *a = room(s, n->told_size);
     struct mfs_call *call = a ? mfs_call_new(s->client, on_opened) : NULL;
     if (!call)
         return false;
     call->session = s;
-    call->node = node;
+    call->node = n->number;
     call->file = a;
-    *a = (struct mfs_ahead_file){
-        .node = node, .uid = who->uid, .changes = changes, .asked_ms = clock_mono_ms()
-    };
-    int rc =
-        mfs_send_open(call, who, &(struct mfs_open_req){ node, MFS_O_RDONLY | MFS_O_HEAD }, 0);
+    call->is_unwaited = true;
+    mfs_lease_ask(call, n->number);
+    *a = (struct mfs_ahead_file){ .node = n->number,
+                                  .uid = who->uid,
+                                  .changes = n->changes,
+                                  .own_changes = n->own_changes,
+                                  .told_count = n->told_count,
+                                  .bytes = n->told_size,
+                                  .asked_ms = clock_mono_ms() };
+    s->ahead.bytes += a->bytes;
+    int rc = mfs_send_open(call, who,
+                           &(struct mfs_open_req){ n->number, MFS_O_RDONLY | MFS_O_HEAD }, 0);
+    a->depth = call->depth;
     if (rc < 0) {
-        *a = (struct mfs_ahead_file){ 0 };
+        clear(s, a);
         mfs_call_drop(call);
     }
     return rc >= 0;
 }
 
-void mfs_ahead_look(struct mfs_session *s, uint64_t node, const struct mfs_caller *who)
+/* Is node among the next files after from? */
+static bool follows(const struct mfs_session *s, uint64_t from, uint64_t node)
 {
-    enum { SKIPPED_MAX = 4, RUN_MAX = 4 };
-    const struct mfs_known *n = mfs_known_find(&s->nodes, s->ahead.last_opened);
-    bool is_next = false;
-    for (int i = 0; n && i < SKIPPED_MAX && !is_next; i++) {
-        is_next = n->next_listed == node;
-        n = mfs_known_find(&s->nodes, n->next_listed);
+    enum { SKIPPED_MAX = 4 };
+    const struct mfs_known *n = from ? mfs_known_find(&s->nodes, from) : NULL;
+    for (int i = 0; n && i < SKIPPED_MAX; i++) {
+        n = mfs_scan_next(s, n);
+        if (n && n->number == node)
+            return true;
     }
-    s->ahead.run = is_next ? s->ahead.run + (s->ahead.run < RUN_MAX) : 0;
-    s->ahead.last_opened = node;
-    if (s->ahead.run < 1)
-        return;
-    n = mfs_known_find(&s->nodes, node);
-    for (int i = 0; n && i < 3 << s->ahead.run; i++) {
-        n = mfs_known_find(&s->nodes, n->next_listed);
-        if (n && n->is_small_file && !n->has_stamp && !find(s, n->number) &&
-            !open_one(s, n->number, who))
+    return false;
+}
+
+/* Opens those of count files after n that are worth it. */
+static void open_next(struct mfs_session *s, const struct mfs_known *n, int count,
+                      const struct mfs_caller *who)
+{
+    for (int i = 0; n && i < count; i++) {
+        n = mfs_scan_next(s, n);
+        if (n && n->is_small_file && !n->has_stamp && !n->own_pending && !n->reader &&
+            !find(s, n->number) && !open_one(s, n, who))
             return;
     }
+}
+
+/* Files of one small directory are opened in an order of their own: all of them may be wanted. */
+static void open_dir(struct mfs_session *s, const struct mfs_known *dir,
+                     const struct mfs_caller *who)
+{
+    enum { DIR_FILES_MAX = 256 };
+    int count = 0;
+    const struct mfs_known *n =
+        dir && dir->first_listed ? mfs_known_find(&s->nodes, dir->first_listed) : NULL;
+    for (; n && count <= DIR_FILES_MAX; count++)
+        n = n->next_listed ? mfs_known_find(&s->nodes, n->next_listed) : NULL;
+    if (count && count <= DIR_FILES_MAX)
+        open_next(s, dir, count, who);
+}
+
+void mfs_ahead_look(struct mfs_session *s, uint64_t node, const struct mfs_caller *who)
+{
+    enum { RUN_MAX = 4, IN_DIR_MIN = 3 };
+    struct mfs_ahead *o = &s->ahead;
+    bool is_leased = mfs_lease_is_on(s->client);
+    const struct mfs_known *n = mfs_known_find(&s->nodes, node);
+    const struct mfs_known *last = o->last_opened ? mfs_known_find(&s->nodes, o->last_opened) : NULL;
+    /* Likewise the first file of a directory that was visited after others. */
+    bool is_next = follows(s, o->last_opened, node) ||
+                   (is_leased && n && n->parent == s->scan.current &&
+                    follows(s, s->scan.current, node));
+    bool is_beside = n && last && n->parent && n->parent == last->parent;
+    o->run = is_next ? o->run + (o->run < RUN_MAX) : 0;
+    o->in_dir = is_beside ? o->in_dir + (o->in_dir < IN_DIR_MIN && n != last) : 0;
+    o->last_opened = node;
+    if (!n)
+        return;
+    if (o->run)
+        open_next(s, n, is_leased ? 4 << 2 * o->run : 3 << o->run, who);
+    else if (is_leased && o->in_dir >= IN_DIR_MIN)
+        open_dir(s, mfs_known_find(&s->nodes, n->parent), who);
 }
 
 bool mfs_ahead_take(struct mfs_session *s, struct mfs_call *call, const struct mfs_caller *who)
 {
     struct mfs_ahead_file *a = find(s, call->node);
+    bool is_leased = mfs_lease_is_on(s->client);
     if (!a || a->uid != who->uid || a->is_stale || a->waiter ||
-        clock_mono_ms() - a->asked_ms > AHEAD_KEPT_MS)
+        (!is_leased && clock_mono_ms() - a->asked_ms > AHEAD_KEPT_MS))
         return false;
     const struct mfs_known *n = mfs_known_find(&s->nodes, call->node);
     if (!n || n->changes != a->changes)
         return false;
+    if (is_leased &&
+        (n->own_pending || n->own_changes != a->own_changes || n->told_count != a->told_count ||
+         !mfs_lease_is_alive(s->client) ||
+         (a->is_answered && (!a->is_clean || !a->rep.attr.valid_ms))))
+        return false; /* it may be older than this open */
     a->waiter = call;
     s->client->stats.cache_hits++;
     if (a->is_answered) {
         uint8_t *head = a->head;
         answer_waiter(a, 0);
         free(head);
-        *a = (struct mfs_ahead_file){ 0 };
+        clear(s, a);
     }
     return true;
+}
+
+void mfs_ahead_leave(struct mfs_call *call)
+{
+    struct mfs_ahead_file *a = find(call->session, call->node);
+    if (a && a->waiter == call)
+        a->waiter = NULL;
 }
 
 void mfs_ahead_changed(struct mfs_session *s, uint64_t node)

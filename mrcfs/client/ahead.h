@@ -14,7 +14,11 @@ struct mfs_call;
 struct mfs_caller;
 struct mfs_session;
 
-enum { MFS_AHEAD_MAX = 64 }; /* files opened ahead at a time */
+enum {
+    MFS_AHEAD_MAX = 256,           /* files opened ahead at a time under lease */
+    MFS_AHEAD_UNLEASED_MAX = 64,   /* … and without */
+    MFS_AHEAD_BYTES_MAX = 1 << 20, /* what they are expected to bring, and have brought */
+};
 
 /* A file that was opened before anybody asked. */
 struct mfs_ahead_file {
@@ -23,6 +27,11 @@ struct mfs_ahead_file {
     bool is_answered;
     bool is_stale;    /* a change was reported: not to be used */
     uint32_t changes; /* of the node, that it was opened after */
+    /* Under lease: those of any kind; and those that were told. */
+    uint32_t own_changes, told_count;
+    bool is_clean;  /* the answer may be believed */
+    uint64_t depth; /* round trips that it was had after */
+    size_t bytes;   /* that come along */
     uint64_t asked_ms;
     struct mfs_open_rep rep; /* head points to the copy below */
     uint8_t *head;
@@ -31,8 +40,10 @@ struct mfs_ahead_file {
 
 struct mfs_ahead {
     struct mfs_ahead_file files[MFS_AHEAD_MAX];
+    size_t bytes;         /* of all of them */
     uint64_t last_opened; /* node */
     unsigned run;         /* files opened one after the other in the order of their directory */
+    unsigned in_dir;      /* … and in any order, of one directory */
 };
 
 /* node is being opened for reading: if the files before it in its directory were, opens those
@@ -42,6 +53,8 @@ void mfs_ahead_look(struct mfs_session *s, uint64_t node, const struct mfs_calle
  * False: there is none. */
 MUST bool mfs_ahead_take(struct mfs_session *s, struct mfs_call *call,
                          const struct mfs_caller *who);
+/* call doesn't wait any more, if it does. */
+void mfs_ahead_leave(struct mfs_call *call);
 /* A change of node was reported: what was opened before it is of no use. */
 void mfs_ahead_changed(struct mfs_session *s, uint64_t node);
 /* Gives up what was answered; what is still under way is given up when it is. */

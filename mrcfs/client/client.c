@@ -35,6 +35,7 @@ void mfs_call_drop(struct mfs_call *call)
 {
     if (!call)
         return;
+    list_remove(&call->interrupted);
     free(call->name);
     free(call->new_name);
     free(call);
@@ -83,6 +84,19 @@ static void queue_commit(struct mfs_stream *s, const struct wr *w)
     s->client->stats.bytes_out += wr_len(w);
 }
 
+void mfs_client_waited(struct mfs_client *c, uint64_t depth)
+{
+    if (depth > c->depth_seen)
+        c->depth_seen = depth;
+}
+
+/* Operations whose answers let nobody go on. */
+static bool is_without_waiter(enum mfs_op op)
+{
+    return op == MFS_OP_release || op == MFS_OP_releasedir || op == MFS_OP_renew ||
+           op == MFS_OP_recalled;
+}
+
 int mfs_call_send(struct mfs_call *call, enum mfs_op op, const struct mfs_caller *who,
                   mfs_put_fn put, const void *fields, size_t var_bytes)
 {
@@ -114,6 +128,7 @@ int mfs_call_send(struct mfs_call *call, enum mfs_op op, const struct mfs_caller
     call->id = h.id;
     call->op = h.op;
     call->depth = c->depth_seen + 1;
+    call->is_unwaited |= is_without_waiter(op);
     call_enter(call);
     if (op < ARRAY_LEN(c->stats.requests))
         c->stats.requests[op]++;
@@ -168,7 +183,8 @@ void mfs_call_interrupt(struct mfs_call *call)
 {
     struct mfs_client *c = call->client;
     struct mfs_head h = { .kind = MFS_CANCEL, .id = call->id };
-    send_short(c, &h, NULL, 0);
+    if (call->id) /* it was sent */
+        send_short(c, &h, NULL, 0);
     if (link_is_in(&call->interrupted))
         return;
     call->interrupted_ms = clock_mono_ms();
@@ -232,8 +248,8 @@ static int on_reply(struct mfs_client *c, const struct mfs_head *h, struct rd *b
         return err_set(e, EPROTO, "file server answered request %llu, which is not waiting",
                        (unsigned long long)h->id);
     call_leave(call);
-    if (call->depth > c->depth_seen)
-        c->depth_seen = call->depth;
+    if (!call->is_unwaited)
+        mfs_client_waited(c, call->depth);
     int rc = wire_error_to(h->error);
     if (rc < 0 && rd_left(body) > 0)
         rc = -EPROTO;
@@ -319,7 +335,7 @@ static int on_notice(struct mfs_client *c, const struct mfs_head *h, struct rd *
     if (rc < 0)
         return err_set(e, EPROTO, "file server sent a malformed notice %u", h->notice);
     if (mfs_notifier_is_full(c->notifier))
-        return err_set(e, ENOSPC, "file server sends notices faster than the kernel takes");
+        return err_say(e, ENOSPC, "file server sends notices faster than the kernel takes");
     return 0;
 }
 
@@ -386,7 +402,7 @@ static int stream_read(struct mfs_stream *s, struct err *e)
     if (n < 0)
         return err_set(e, (int)-n, "read from the file server");
     if (n == 0)
-        return err_set(e, ECONNRESET, "the file server has gone");
+        return err_say(e, ECONNRESET, "the file server has gone");
     buf_commit(&s->in, (size_t)n);
     rc = stream_parse(s, e);
     return rc < 0 ? rc : 1;

@@ -43,6 +43,7 @@ enum {
 };
 
 struct mfs_call;
+struct mfs_landing;
 struct mfs_session;
 
 /* The answer of one call. rc is 0 and body holds the reply's fields, or -errno and body is
@@ -58,6 +59,7 @@ struct mfs_call {
     uint64_t depth; /* round trips that were waited for before and with this one */
     uint16_t op;
     bool is_lock_wait;
+    bool is_unwaited; /* nobody waits for its answer as such: who uses that says so by mfs_client_waited */
     mfs_reply_fn fn;
     struct link interrupted; /* in the client's list, since interrupted_ms */
     uint64_t interrupted_ms;
@@ -74,6 +76,7 @@ struct mfs_call {
     /* lease.c: the node that it asks about, and those that it changes. */
     uint64_t asked;
     uint32_t asked_changes;
+    uint64_t asked_at; /* changes of ours in its session before it was sent */
     bool is_asked_clean;
     struct {
         uint64_t node;
@@ -81,6 +84,8 @@ struct mfs_call {
         bool is_told;
     } changed[MFS_CHANGED_MAX];
     unsigned changed_count;
+    /* Not sent, but waiting in a flight (scan.h) through link; called when that has landed. */
+    void (*resume)(struct mfs_call *call, struct mfs_landing *how);
     char *name; /* in directory node, and in new_node; freed with the call */
     char *new_name;
     uint64_t new_node;
@@ -163,6 +168,8 @@ MUST int mfs_call_send(struct mfs_call *call, enum mfs_op op, const struct mfs_c
 #include "mrcfs/ops.def"
 #undef OP
 
+/* Somebody goes on because of an answer that came after so many round trips in a row. */
+void mfs_client_waited(struct mfs_client *c, uint64_t depth);
 /* node was forgotten nlookup times; sent in batches. */
 void mfs_client_forget(struct mfs_client *c, uint64_t node, uint64_t nlookup);
 /* Gives all that is queued to the sockets, and holds or resumes the sessions: at the end of

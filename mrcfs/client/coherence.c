@@ -158,6 +158,7 @@ void mfs_session_inval_entry(struct mfs_session *s, const struct mfs_inval_entry
         return;
     if (mfs_lease_is_on(s->client)) { /* the kernel believes no name */
         dir->own_changes++;
+        dir->changed_at = ++s->change_count;
         mfs_dentry_drop(&s->names, dir, n->name);
         return;
     }

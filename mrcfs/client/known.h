@@ -30,6 +30,7 @@ struct mfs_known {
     uint32_t told_count;                  /* of "told" notices */
     unsigned own_pending;                 /* changes of it by us that are under way */
     uint32_t own_changes;                 /* begun and ended so far */
+    uint64_t changed_at; /* the last of them, among all of the session's */
     uint32_t expired_at;                  /* its session's expiries, the last time that it was looked at for one */
     bool was_opened;                      /* the kernel may have pages of it */
     char *target;                         /* of a symbolic link */
@@ -38,6 +39,16 @@ struct mfs_known {
     struct link dentries;
     struct link with_dentries;
     struct mfs_listing *listing;
+    /* Scans (scan.h): nodes of the directory that it was listed in, of what came first in its own list, and of what followed it; 0:
+     * none, or not known. Only hints. */
+    uint64_t parent;
+    uint64_t first_listed, next_listed;
+    uint64_t first_dir, next_dir; /* the same of directories alone */
+    uint64_t list_depth;          /* round trips that its names were had after */
+    uint64_t list_failed_ms;      /* when its list last came and could not be believed whole */
+    uint32_t list_over;           /* its list does not fit into so many bytes */
+    bool was_scanned;             /* the kernel opened it */
+    bool is_ahead;                /* its list was asked for before the kernel opened it */
     bool is_complete; /* every name that it has is among the dentries */
     struct link unused; /* in the table's list of those to be freed */
     bool is_going;
@@ -55,7 +66,6 @@ struct mfs_known {
     uint32_t told_mtime_nsec, told_ctime_nsec;
     uint32_t told_gid; /* the server's number */
     bool told_set_gid; /* the bit, of a file or a directory */
-    uint64_t next_listed;    /* what followed it when its directory was listed; 0 = not known */
     bool is_small_file;      /* when it was last looked at: would come along with open */
     uint64_t plain_until_ms; /* it has no extended attributes, and a change of that would be
                                 reported */

@@ -136,6 +136,13 @@ int mfs_lease_name(struct mfs_session *s, const struct mfs_known *dir, struct by
     return mfs_lease_attr(s, d->node) ? 1 : -EAGAIN;
 }
 
+/* Answers under way about n are not believed. */
+static void count_change(struct mfs_session *s, struct mfs_known *n)
+{
+    n->own_changes++;
+    n->changed_at = ++s->change_count;
+}
+
 void mfs_lease_ask(struct mfs_call *call, uint64_t node)
 {
     const struct mfs_known *n = mfs_known_find(&call->session->nodes, node);
@@ -143,6 +150,7 @@ void mfs_lease_ask(struct mfs_call *call, uint64_t node)
     for (unsigned i = 0; i < call->changed_count; i++)
         own += call->changed[i].node == node;
     call->asked = node;
+    call->asked_at = call->session->change_count;
     call->is_asked_clean = n && n->own_pending == own;
     call->asked_changes = n ? n->own_changes + own : 0;
 }
@@ -183,7 +191,7 @@ static void change(struct mfs_call *call, uint64_t node, bool is_told)
     if (!n || call->changed_count == MFS_CHANGED_MAX || !mfs_lease_is_on(call->client))
         return;
     n->own_pending++;
-    n->own_changes++;
+    count_change(call->session, n);
     call->changed[call->changed_count].node = node;
     call->changed[call->changed_count].is_told = is_told;
     call->changed[call->changed_count++].told = n->told_count;
@@ -207,7 +215,7 @@ void mfs_lease_changed(struct mfs_call *call)
         if (!n || !n->own_pending)
             continue;
         n->own_pending--;
-        n->own_changes++;
+        count_change(s, n);
         if (!call->changed[i].is_told || n->told_count == call->changed[i].told)
             n->has_attr = false;
     }
@@ -219,7 +227,8 @@ void mfs_lease_changed(struct mfs_call *call)
 void mfs_lease_drop(struct mfs_session *s, struct mfs_known *n)
 {
     n->has_attr = false;
-    n->own_changes++; /* answers under way are not believed */
+    count_change(s, n);
+    n->was_scanned = false;
     mfs_handle_drop(s, n);
     mfs_dentries_drop(&s->names, n);
 }

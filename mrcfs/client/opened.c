@@ -62,13 +62,17 @@ void mfs_opened_keep_head(struct mfs_opened *f, const struct mfs_open_rep *m)
     memcpy(f->head, m->head.ptr, m->head.len);
     f->head_len = m->head.len;
     f->head_until_ms = clock_mono_ms() + HEAD_KEPT_MS;
+    f->is_head_leased = m->attr.valid_ms != 0;
 }
 
 bool mfs_opened_head(const struct mfs_session *s, const struct mfs_opened *f, size_t size,
                      int64_t offset, struct bytes *out)
 {
     const struct mfs_known *n = f->head ? mfs_known_find(&s->nodes, f->node) : NULL;
-    if (!n || n->changes != f->changes || clock_mono_ms() > f->head_until_ms || offset < 0)
+    if (!n || n->changes != f->changes || offset < 0)
+        return false;
+    if (clock_mono_ms() > f->head_until_ms &&
+        !(f->is_head_leased && mfs_lease_is_on(s->client) && mfs_lease_is_alive(s->client)))
         return false;
     size_t at = (size_t)offset < f->head_len ? (size_t)offset : f->head_len;
     size_t left = f->head_len - at;

@@ -7,6 +7,7 @@
 #include "common/base/list.h"
 #include "common/base/wire.h"
 #include "common/sys/buf.h"
+#include "mrcfs/client/scan.h"
 #include "mrcfs/ops.h"
 
 #include <stdbool.h>
@@ -44,6 +45,7 @@ struct mfs_opened {
     uint8_t *head;
     size_t head_len;
     uint64_t head_until_ms;
+    bool is_head_leased; /* … or as long as the lease lasts */
     uint32_t changes; /* of the node, that it was opened after */
     /* Directories: entries received and not yet given to the kernel. */
     uint8_t *chunk;
@@ -52,7 +54,8 @@ struct mfs_opened {
     uint64_t cookie;      /* where the entry at chunk_at is */
     bool is_eof;          /* nothing follows the chunk */
     uint64_t notices;     /* that had come when the chunk was asked for */
-    uint64_t last_listed; /* node given to the kernel last */
+    struct mfs_order order; /* of what was received */
+    bool has_start; /* what is there is the directory as it was at open, and nothing of it was read */
     /* What was received from the first entry on, to become the listing. */
     bool is_gathering;
     uint32_t gather_changes; /* of the directory when that began */

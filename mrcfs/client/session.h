@@ -10,6 +10,7 @@
 #include "mrcfs/client/dentries.h"
 #include "mrcfs/client/known.h"
 #include "mrcfs/client/rawfuse.h"
+#include "mrcfs/client/scan.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -40,6 +41,8 @@ struct mfs_session {
     struct mfs_raw_init init;
     bool is_detached;
     struct mfs_ahead ahead;
+    uint64_t change_count; /* of nodes, by us or recalled, so far */
+    struct mfs_scan scan;
 };
 
 /* FUSE's node 1 is the export's root, whatever its number; that number's own owner, should it

@@ -198,3 +198,34 @@ int mfs_do_readdir(struct mfs_call *o, const struct mfs_readdir_req *q,
     o->out->len = wr_len(&w);
     return rc;
 }
+
+int mfs_do_list(struct mfs_call *o, const struct mfs_list_req *q, struct mfs_list_rep *p)
+{
+    struct mfs_node *n;
+    uint8_t *at;
+    size_t size = q->size < MFS_DATA_MAX ? q->size : MFS_DATA_MAX;
+    int rc = mfs_op_node(o, q->node, &n);
+    if (rc < 0)
+        return rc;
+    if (n->identity.type != S_IFDIR)
+        return -ENOTDIR;
+    AUTO_FD fd = mfs_open_real(o, n, O_RDONLY | O_DIRECTORY);
+    if (fd < 0)
+        return fd;
+    if ((rc = mfs_need_node(o, n, MFS_LEASE_SHARED)) < 0 ||
+        (rc = mfs_op_payload(o, size, &at)) < 0)
+        return rc;
+    struct mfs_file f = { .fd = fd,
+                          .export_number = n->export_number,
+                          .holder = { .node = n },
+                          .dev = n->identity.dev,
+                          .ino = n->identity.ino,
+                          .is_dir = true };
+    struct wr w = wr_of(at, size);
+    struct mfs_readdir_req from_start = { .size = (uint32_t)size, .is_plus = 1 };
+    rc = fill(o, &f, &from_start, mfs_watch(&o->srv->watches, n), &w, &p->is_eof);
+    free(f.buffer);
+    p->entries = (struct bytes){ NULL, (uint32_t)wr_len(&w) };
+    o->out->len = wr_len(&w);
+    return rc == -EINVAL ? 0 : rc; /* not even one fits: none, then */
+}

@@ -6,5 +6,5 @@ tests_posix_fsops_LDADD =
 tests_posix_fstwo_LDADD =
 tests_posix_fsmany_LDADD =
 EXTRA_DIST += tests/lib/mrcfs.sh
-TESTS += tests/net/mrcfs-posix.sh tests/net/mrcfs-command.sh tests/net/mrcfs-stress.sh
-EXTRA_DIST += tests/net/mrcfs-posix.sh tests/net/mrcfs-command.sh tests/net/mrcfs-stress.sh
+TESTS += tests/net/mrcfs-posix.sh tests/net/mrcfs-command.sh tests/net/mrcfs-lease-trips.sh tests/net/mrcfs-stress.sh
+EXTRA_DIST += tests/net/mrcfs-posix.sh tests/net/mrcfs-command.sh tests/net/mrcfs-lease-trips.sh tests/net/mrcfs-stress.sh

@@ -47,6 +47,8 @@ static bool open_listed(struct mfs_call *call)
         !mfs_lease_is_alive(s->client))
         return false;
     f->listing = mfs_listing_use(n);
+    f->has_start = true;
+    mfs_client_waited(s->client, n->list_depth);
     struct fuse_file_info fi = { .fh = (uintptr_t)f };
     s->client->stats.cache_hits++;
     if (fuse_reply_open(call->req, &fi) < 0)
@@ -55,21 +57,61 @@ static bool open_listed(struct mfs_call *call)
     return true;
 }
 
+static void send_opendir(struct mfs_call *call)
+{
+    struct mfs_opened *f = call->file;
+    struct mfs_opendir_req m = { call->node };
+    struct mfs_caller who = mfs_fuse_caller(call->req);
+    int rc = f ? mfs_send_opendir(call, &who, &m, 0) : -ENOMEM;
+    if (rc < 0)
+        mfs_opened_free(f);
+    mfs_fuse_sent(call, rc);
+}
+
+/* Opens a directory from a list that was asked for because of this open, whole or not at all believed. */
+static bool open_listed_now(struct mfs_call *call, const struct mfs_landing *how)
+{
+    struct mfs_opened *f = call->file;
+    if (how->rc < 0 || !how->is_eof)
+        return false;
+    if (how->entries.len) {
+        if (!(f->chunk = malloc(how->entries.len)))
+            return false;
+        memcpy(f->chunk, how->entries.ptr, how->entries.len);
+        f->chunk_end = how->entries.len;
+    }
+    f->is_eof = f->has_start = true;
+    struct fuse_file_info fi = { .fh = (uintptr_t)f };
+    if (fuse_reply_open(call->req, &fi) < 0)
+        mfs_opened_free(f);
+    mfs_call_drop(call);
+    return true;
+}
+
+/* A list of the directory has come. Errors are given as opendir gives them. */
+static void resume_opendir(struct mfs_call *call, struct mfs_landing *how)
+{
+    if (!open_listed(call) && !open_listed_now(call, how))
+        send_opendir(call);
+}
+
 static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     (void)fi;
     struct mfs_call *call = mfs_fuse_begin(req, ino, on_opendir);
     if (!call)
         return;
-    struct mfs_opened *f = call->file = mfs_opened_new(call);
-    if (open_listed(call))
-        return;
-    struct mfs_opendir_req m = { call->node };
+    struct mfs_session *s = call->session;
+    uint64_t node = call->node;
     struct mfs_caller who = mfs_fuse_caller(req);
-    int rc = f ? mfs_send_opendir(call, &who, &m, 0) : -ENOMEM;
-    if (rc < 0)
-        mfs_opened_free(f);
-    mfs_fuse_sent(call, rc);
+    call->file = mfs_opened_new(call);
+    call->resume = resume_opendir;
+    mfs_fuse_waiting(call);
+    bool may_list = call->file && mfs_scan_may_list(s, node, MFS_LIST_OPEN_BYTES);
+    if (!open_listed(call) && !(call->file && mfs_scan_wait(call)) &&
+        !(may_list && mfs_scan_list(call, &who)))
+        send_opendir(call);
+    mfs_scan_opened(s, node, &who);
 }
 
 /* A name of the list that the kernel will not be told of with its node. */
@@ -84,14 +126,6 @@ void mfs_fuse_drop_entries(struct mfs_session *s, struct rd r)
     struct mfs_dirent d;
     while (rd_left(&r) && mfs_dirent_get(&r, &d) == 0)
         drop_entry(s, &d);
-}
-
-static void note_order(struct mfs_session *s, struct mfs_opened *f, uint64_t node)
-{
-    struct mfs_known *before = mfs_known_find(&s->nodes, f->last_listed);
-    if (before)
-        before->next_listed = node;
-    f->last_listed = node;
 }
 
 /* The entry of a name under lease, whose node was noted when the list came. Without one the kernel is told the name only. */
@@ -121,8 +155,9 @@ static size_t add_entry(fuse_req_t req, struct mfs_opened *f, const struct mfs_d
     } else if (d->has_entry) {
         if (mfs_fuse_take_entry(s, f->node, &d->entry, &p) < 0)
             p.ino = 0; /* only the name, then */
-        if (p.ino)
-            note_order(s, f, d->entry.node);
+        struct mfs_known *n = p.ino ? mfs_known_find(&s->nodes, d->entry.node) : NULL;
+        if (n)
+            mfs_scan_note_order(s, &f->order, f->node, n, S_ISDIR(d->entry.attr.mode));
         if (f->notices != s->client->notices)
             p.attr_timeout = p.entry_timeout = 0; /* something changed since it was read */
     }
@@ -201,38 +236,6 @@ static int reply_entries(fuse_req_t req, struct mfs_opened *f, size_t size, bool
 
 enum { LISTING_MAX = 16 << 20 };
 
-/* Notes what a list says of its names and their nodes, and leaves the list without them in out. *is_whole: all of them are granted. */
-static int learn_list(struct mfs_call *call, struct bytes list, struct wr *out, bool *is_whole)
-{
-    struct mfs_session *s = call->session;
-    struct mfs_opened *f = call->file;
-    struct rd r = rd_of(list.ptr, list.len);
-    bool is_clean = mfs_lease_is_clean(call);
-    *is_whole = is_clean;
-    while (rd_left(&r)) {
-        struct mfs_dirent d;
-        if (mfs_dirent_get(&r, &d) < 0 || !mfs_name_is_valid(d.name) ||
-            (d.has_entry && (!d.entry.node || !mfs_attr_is_valid(&d.entry.attr))))
-            return -EPROTO;
-        struct mfs_known *n = d.has_entry ? mfs_known_enter(&s->nodes, d.entry.node) : NULL;
-        bool is_dots = d.name.ptr[0] == '.' &&
-                       (d.name.len == 1 || (d.name.len == 2 && d.name.ptr[1] == '.'));
-        if (n && is_clean && d.entry.valid_ms && d.entry.attr.valid_ms) {
-            mfs_coherence_learn(s, n, mfs_known_find(&s->nodes, call->node), &d.entry.attr);
-            mfs_lease_learn_name(call, d.name, &d.entry);
-            note_order(s, f, n->number);
-        } else if (!is_dots) {
-            *is_whole = false;
-        }
-        if (d.has_entry && !n)
-            mfs_client_forget(s->client, d.entry.node, 1);
-        mfs_known_drop_unused(&s->nodes, n);
-        d.has_entry = false;
-        mfs_dirent_put(out, &d);
-    }
-    return 0;
-}
-
 /* Appends a list to what was gathered from the first entry on; with the last one it is the directory's listing. */
 static void gather(struct mfs_call *call, struct bytes list, bool is_whole, bool is_eof)
 {
@@ -246,6 +249,7 @@ static void gather(struct mfs_call *call, struct bytes list, bool is_whole, bool
         buf_fini(&f->gathered);
     } else if (is_eof) {
         f->is_gathering = false;
+        dir->list_depth = call->depth;
         mfs_listing_set(
             dir, (struct bytes){ buf_at(&f->gathered), (uint32_t)buf_len(&f->gathered) });
         buf_fini(&f->gathered);
@@ -263,7 +267,7 @@ static int take_list(struct mfs_call *call, const struct mfs_readdir_rep *m)
     }
     bool is_whole;
     struct wr w = wr_of(f->chunk, m->entries.len);
-    int rc = learn_list(call, m->entries, &w, &is_whole);
+    int rc = mfs_scan_learn(call, m->entries, &f->order, &w, &is_whole);
     if (rc < 0)
         return rc;
     f->chunk_end = wr_len(&w);
@@ -303,6 +307,7 @@ static void send_readdir(struct mfs_call *call, uint64_t offset)
         buf_fini(&f->gathered);
         buf_init(&f->gathered, LISTING_MAX);
         f->is_gathering = dir != NULL;
+        f->order = (struct mfs_order){ 0 };
         f->gather_changes = dir ? dir->own_changes : 0;
     }
     bool is_plus = call->is_plus || mfs_lease_is_on(call->client);
@@ -337,7 +342,7 @@ static int on_reopened(struct mfs_call *call, int rc, struct rd *body)
     next->file = f;
     next->size = call->size;
     next->is_plus = call->is_plus;
-    send_readdir(next, 0);
+    send_readdir(next, f->cookie);
     return 0;
 }
 
@@ -381,8 +386,14 @@ static void read_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 {
     struct mfs_opened *f = mfs_fuse_opened(fi);
     struct mfs_session *s = mfs_fuse_session(req);
-    bool is_next = offset != 0 && (uint64_t)offset == f->cookie;
-    if (f->listing && !is_next && !seek_listing(s, f, (uint64_t)offset)) {
+    bool is_next = offset != 0 ? (uint64_t)offset == f->cookie : f->has_start;
+    bool is_reopened = f->listing ? !is_next && !seek_listing(s, f, (uint64_t)offset)
+                                  : !is_next && !f->fh;
+    f->has_start = false;
+    if (is_reopened) {
+        drop_chunk(s, f);
+        f->is_gathering = false;
+        f->cookie = (uint64_t)offset;
         reopen(req, ino, f, size, is_plus);
         return;
     }

@@ -114,6 +114,7 @@ static bool look_up_known(fuse_req_t req, fuse_ino_t parent, const char *name)
         return false;
     struct fuse_entry_param p = { 0 };
     s->client->stats.cache_hits++;
+    mfs_client_waited(s->client, dir->list_depth);
     if (rc == 0) {
         fuse_reply_err(req, ENOENT);
         return true;
@@ -125,6 +126,23 @@ static bool look_up_known(fuse_req_t req, fuse_ino_t parent, const char *name)
     return true;
 }
 
+static void send_lookup(struct mfs_call *call, const char *name)
+{
+    mfs_lease_ask(call, call->node);
+    struct mfs_lookup_req m = { call->node, bytes_of(name) };
+    SEND(lookup, call, &m, m.name.len);
+}
+
+/* A list of its directory has come. */
+static void resume_lookup(struct mfs_call *call, struct mfs_landing *how)
+{
+    (void)how;
+    if (look_up_known(call->req, mfs_session_swap_root(call->session, call->node), call->name))
+        mfs_call_drop(call);
+    else
+        send_lookup(call, call->name);
+}
+
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     if (look_up_known(req, parent, name))
@@ -133,9 +151,15 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     if (!call)
         return;
     call->name = strdup(name);
-    mfs_lease_ask(call, call->node);
-    struct mfs_lookup_req m = { call->node, bytes_of(name) };
-    SEND(lookup, call, &m, m.name.len);
+    call->resume = resume_lookup;
+    mfs_fuse_waiting(call);
+    if (call->name && mfs_scan_wait(call))
+        return;
+    struct mfs_session *s = call->session;
+    struct mfs_caller who = mfs_fuse_caller(req);
+    uint64_t dir = call->node;
+    send_lookup(call, name);
+    mfs_scan_missed(s, dir, &who);
 }
 
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)

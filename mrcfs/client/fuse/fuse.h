@@ -32,6 +32,8 @@ struct mfs_caller mfs_fuse_mapped_caller(const struct mfs_client *c, uint32_t ui
                                          uint32_t pid);
 /* A call for req about node ino, or NULL, and req has been answered. */
 struct mfs_call *mfs_fuse_begin(fuse_req_t req, fuse_ino_t ino, mfs_reply_fn fn);
+/* Before call, not sent, waits for the answer to another one (scan.h, ahead.h): its process may be killed meanwhile. */
+void mfs_fuse_waiting(struct mfs_call *call);
 /* After the call was sent; rc is what sending returned. */
 void mfs_fuse_sent(struct mfs_call *call, int rc);
 /* The positive errno for the kernel. */

@@ -124,6 +124,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         uint64_t node = call->node;
         if (!known || !known->has_stamp)
             m.oflags |= MFS_O_HEAD;
+        mfs_fuse_waiting(call);
         bool is_taken = mfs_ahead_take(s, call, &who);
         mfs_ahead_look(s, node, &who);
         if (is_taken)

@@ -4,7 +4,9 @@
 #include "mrcfs/client/fuse/fuse.h"
 
 #include "common/sys/mem.h"
+#include "mrcfs/client/ahead.h"
 #include "mrcfs/client/opened.h"
+#include "mrcfs/client/scan.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -64,6 +66,11 @@ struct mfs_call *mfs_fuse_begin(fuse_req_t req, fuse_ino_t ino, mfs_reply_fn fn)
     call->node = mfs_session_swap_root(s, ino);
     call->pid = (uint32_t)fuse_req_ctx(req)->pid;
     return call;
+}
+
+void mfs_fuse_waiting(struct mfs_call *call)
+{
+    fuse_req_interrupt_func(call->req, on_interrupt, call);
 }
 
 void mfs_fuse_sent(struct mfs_call *call, int rc)
@@ -197,6 +204,15 @@ void mfs_session_abandon(struct mfs_call *call)
     if (!call->req || !is_dying(call->pid))
         return;
     list_remove(&call->interrupted);
+    if (!call->id) { /* it waits for what another one brings */
+        mfs_scan_leave(call);
+        mfs_ahead_leave(call);
+        mfs_opened_free(call->file);
+        fuse_reply_err(call->req, EINTR);
+        mfs_lease_changed(call);
+        mfs_call_drop(call);
+        return;
+    }
     if (call->op == MFS_OP_open || call->op == MFS_OP_create || call->op == MFS_OP_opendir)
         mfs_opened_free(call->file); /* of nobody yet; a readdir's is the kernel's */
     call->fn = on_abandoned;

@@ -1,0 +1,90 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What visits of whole trees cost under lease: requests, and round trips that are waited for, on a local mount, where both are
+# exact; and that who waits for a list can be killed.
+. "${top_srcdir:-.}/tests/lib/functions.sh"
+. "$top_srcdir/tests/lib/mrcfs.sh"
+own_mounts "$@"
+set -u
+served=$tmp/served
+mnt=$tmp/mnt
+mkdir "$served" "$mnt"
+for d in 0 1 2 3 4 5 6 7 8 9; do
+    for e in a b c; do
+        mkdir -p "$served/d$d/$e"
+        for f in 0 1 2 3 4 5 6 7; do
+            echo "needle $d $e $f" > "$served/d$d/$e/f$f"
+        done
+    done
+done
+find "$served" -exec touch -d '1 hour ago' {} +
+
+# counted COMMAND: runs it with sh in a fresh mount; its output is in $tmp/out, the counts in $tmp/stats.
+counted()
+{
+    mrcfs -f --stats -o lease "local:$served" "$mnt" 2> "$tmp/stats" &
+    pid=$!
+    wait_for 10 mounted "$mnt"
+    sh -c "$1" > "$tmp/out" || fail "$1"
+    mrcfs -u "$mnt" || fail "unmount after $1"
+    wait $pid || fail "end after $1"
+    grep -q ' renew$' "$tmp/stats" || skip "the file server grants no leases here"
+}
+# count WORDS: of the last line that ends so
+count()
+{
+    awk -v words="$1" 'index($0, words) && substr($0, length($0) - length(words) + 1) == words { print $1; is = 1 }
+        END { if (!is) print 0 }' "$tmp/stats"
+}
+# at_most NUMBER WORDS
+at_most()
+{
+    [ "$(count "$2")" -le "$1" ] || fail "$(count "$2") $2, not $1: $(cat "$tmp/stats")"
+}
+
+# One round trip is the greeting's, one the root's attributes.
+counted "ls -lR '$mnt'"
+same "files listed" 240 "$(grep -c '^-' "$tmp/out")"
+same "lists asked for" 41 "$(count list)"
+for op in lookup opendir readdir; do
+    same "$op requests of ls -lR" 0 "$(count $op)"
+done
+at_most 9 'round trips waited for'
+
+counted "grep -r needle '$mnt'"
+same "lines found" 240 "$(wc -l < "$tmp/out")"
+same "opens of grep -r" 240 "$(count open)"
+for op in lookup opendir readdir read; do
+    same "$op requests of grep -r" 0 "$(count $op)"
+done
+at_most 14 'round trips waited for'
+
+# Names that are absent: one list answers them all.
+counted "for i in 1 2 3 4 5 6 7 8 9; do test ! -e '$mnt/d0/a/absent'\$i || exit 1; done"
+at_most 3 ' lookup'
+at_most 3 ' list'
+at_most 6 'round trips waited for'
+
+# Who waits for a list, or for one that was asked for by somebody else, can be killed.
+mrcfs -f -o lease "local:$served" "$mnt" &
+pid=$!
+wait_for 10 mounted "$mnt"
+ls "$mnt" > /dev/null
+server=$(cat /proc/$pid/task/$pid/children)
+# shellcheck disable=SC2086
+kill -STOP $server
+ls "$mnt/d0" > /dev/null &
+first=$!
+ls "$mnt/d0" > /dev/null &
+second=$!
+sleep 0.2
+for one in $second $first; do
+    kill -KILL $one
+    wait_for 10 is_gone $one
+    wait $one 2>/dev/null
+done
+# shellcheck disable=SC2086
+kill -CONT $server
+same "names after the server went on" "a b c" "$(ls "$mnt/d0" | tr '\n' ' ' | sed 's/ $//')"
+mrcfs -u "$mnt" || fail "unmount"
+wait $pid || fail "end"
