@@ -281,7 +281,7 @@ static int check_direct_place(const char *path, struct err *e)
     while (count == 0 && (entry = readdir(d)))
         count += strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..");
     closedir(d);
-    return count ? err_say(e, ENOTEMPTY,
+    return count ? err_set(e, ENOTEMPTY,
                            "the target allows no user namespaces, so the head's %.100s would "
                            "hide for all there what is in the target's",
                            path)
