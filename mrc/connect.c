@@ -39,6 +39,7 @@ static int start_transport(const struct mrc_transport_opts *t, const char *comma
         return rc;
     out->fd = stream.fd;
     out->pid = stream.pid;
+    out->control = stream.control;
     return 0;
 }
 
@@ -78,7 +79,7 @@ static int connect_timeout_s(const struct mrc_transport_opts *t, struct err *e)
         char *end;
         long seconds = strtol(at, &end, 10);
         if (end == at || *end || seconds < 0 || seconds > CONNECT_TIMEOUT_MAX_S)
-            return err_set(e, EINVAL, "-o %.100s: a number of seconds is needed",
+            return err_say(e, EINVAL, "-o %.100s: a number of seconds is needed",
                            t->ssh_options[i]);
         return (int)seconds;
     }
@@ -92,6 +93,13 @@ static int start_timeout_ms(const struct mrc_transport_opts *t, struct err *e)
         return SSH_START_TIMEOUT_S * 1000;
     int given_s = connect_timeout_s(t, e);
     return given_s < 0 ? given_s : (given_s ? given_s : START_TIMEOUT_S) * 1000;
+}
+
+static void close_control(struct mrc_connection *c)
+{
+    if (c->control > 0)
+        close(c->control);
+    c->control = 0;
 }
 
 static bool is_asking(void *ctx)
@@ -158,6 +166,10 @@ int mrc_connect_early(const struct mrc_transport_opts *t, struct bytes early,
                report.is_uploaded ? "%s: agent sent, %llu bytes"
                                   : "%s: agent was there, %llu bytes sent",
                t->host, (unsigned long long)report.sent_bytes);
+        if (out->control) {
+            out->command = take_ptr(&command);
+            snprintf(out->nonce, sizeof out->nonce, "%s", nonce);
+        }
         return 0;
     }
     explain(t, &report, rc, timeout_ms, e);
@@ -166,6 +178,7 @@ int mrc_connect_early(const struct mrc_transport_opts *t, struct bytes early,
         return rc;
     }
     fd_close(&out->fd);
+    close_control(out);
     int status = transport_status(out->pid);
     if (status != -1) {
         out->pid = 0;
@@ -179,6 +192,8 @@ int mrc_connect_early(const struct mrc_transport_opts *t, struct bytes early,
 void mrc_disconnect(struct mrc_connection *c)
 {
     fd_close(&c->fd);
+    close_control(c);
+    free(take_ptr(&c->command));
     if (c->pid > 0)
         kill(c->pid, SIGKILL); /* it ignores the others */
     c->pid = 0;

@@ -379,6 +379,7 @@ int mrc_link_new(const struct mrc_link_opts *o, struct mrc_link **out, struct er
     struct mrc_session_opts so = { .is_head = o->is_head,
                                    .software = o->software,
                                    .silence_ms = (uint64_t)o->silence_ms,
+                                   .hello_ms = (uint64_t)o->hello_ms,
                                    .now_ms = clock_mono_ms() };
     if (getrandom(so.session_id, sizeof so.session_id, 0) < 0 ||
         getrandom(so.secret, sizeof so.secret, 0) < 0) {

@@ -50,6 +50,7 @@ struct mrc_link_opts {
     bool is_head;
     const char *software;
     int silence_ms; /* after which the other end counts as gone; 0 = the usual */
+    int hello_ms;   /* the same until its hello; 0 = silence_ms */
     /* The other end opened a channel: return the port's owner in *ops and *ctx with 0, or
      * -errno to refuse. NULL: refuse all. */
     int (*on_open)(void *ctx, struct mrc_port *port, struct bytes service,

@@ -32,10 +32,11 @@ mrc_libmrc_a_SOURCES = \
   mrc/connect.c mrc/mrc.h mrc/remote.c \
   mrc/dial.c mrc/dial.h \
   mrc/hostkey.c mrc/hostkey.h \
+  mrc/hub.def mrc/hub.h mrc/hubcommand.c mrc/hubjob.c mrc/hubmeet.c mrc/hubmsg.c mrc/hubserver.c \
   mrc/keyfile.c mrc/keyfile.h \
   mrc/openssh.c mrc/openssh.h \
   mrc/push.c mrc/push.h \
-  mrc/quote.c mrc/quote.h \
+  mrc/quote.c mrc/quote.h mrc/share.c mrc/share.h \
   mrc/ssh.c mrc/ssh.h \
   mrc/sshauth.c mrc/sshcommand.c mrc/sshhost.c mrc/sshparts.h \
   mrc/sshconf.c mrc/sshconf.h \

@@ -6,6 +6,7 @@
 
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
+#include "mrc/hub.h"
 #include "mrc/mrc.h"
 #include "mrc/options.h"
 #include "mrc/run.h"
@@ -67,12 +68,14 @@ static int go_background(int *started_fd, struct err *e)
 struct job {
     const struct mrc_options *options;
     struct mrc_connection connection;
+    struct mrc_hub_job hub;
     int started_fd; /* of who waits for the start; -1 = nobody */
 };
 
-static void on_started(void *ctx)
+static void on_started(void *ctx, uint32_t pid)
 {
     struct job *j = ctx;
+    mrc_hub_job_started(&j->hub, &j->connection, pid);
     if (j->started_fd >= 0 && write(j->started_fd, "", 1) < 0)
         log_at(LOG_VERBOSE, "nobody waits for the start any more");
     fd_close(&j->started_fd);
@@ -107,7 +110,25 @@ static enum mrc_transport_kind kind_of(const struct mrc_options *o)
     return o->via ? MRC_TRANSPORT_VIA : ssh[o->transport];
 }
 
-static int connect_to(const struct mrc_options *o, struct bytes early,
+/* A waiting agent of the hub's, or a connection of our own that the hub may want. */
+static int connect_by_hub(const struct mrc_options *o, struct mrc_transport_opts *to,
+                          struct mrc_hub_job *hub, struct bytes early,
+                          struct mrc_connection *out, struct err *e)
+{
+    int rc = mrc_hub_job_begin(hub, to, o->command, &out->fd, e);
+    if (rc < 0)
+        return rc;
+    if (out->fd >= 0) {
+        log_at(LOG_VERBOSE, "%s: by a connection that the hub keeps", o->host);
+        rc = fd_write_full(out->fd, early.ptr, early.len);
+        return rc < 0 ? err_set(e, -rc, "%s: the kept connection", o->host) : 0;
+    }
+    to->is_shared = hub->is_wanted;
+    return mrc_connect_early(to, early, out, e);
+}
+
+/* hub: NULL for a connection that has nothing to do with it. */
+static int connect_to(const struct mrc_options *o, struct mrc_hub_job *hub, struct bytes early,
                       struct mrc_connection *out, struct err *e)
 {
     static const char *identities[OPT_LIST_MAX], *ssh_options[OPT_LIST_MAX];
@@ -124,6 +145,8 @@ static int connect_to(const struct mrc_options *o, struct bytes early,
                                      .via = o->via,
                                      .forward_agent = o->forward_agent,
                                      .verbosity = o->quiet ? LOG_QUIET : (int)log_level() };
+    if (hub && !o->no_hub)
+        return connect_by_hub(o, &to, hub, early, out, e);
     return mrc_connect_early(&to, early, out, e);
 }
 
@@ -131,7 +154,7 @@ static int connect_to(const struct mrc_options *o, struct bytes early,
 static int run_nothing(const struct mrc_options *o, struct err *e)
 {
     struct mrc_connection connection = { .fd = -1 };
-    int rc = connect_to(o, (struct bytes){ NULL, 0 }, &connection, e);
+    int rc = connect_to(o, NULL, (struct bytes){ NULL, 0 }, &connection, e);
     mrc_disconnect(&connection);
     return rc;
 }
@@ -139,7 +162,7 @@ static int run_nothing(const struct mrc_options *o, struct err *e)
 static int connect_job(void *ctx, struct bytes early, int *fd_out, struct err *e)
 {
     struct job *j = ctx;
-    int rc = connect_to(j->options, early, &j->connection, e);
+    int rc = connect_to(j->options, &j->hub, early, &j->connection, e);
     if (rc == 0)
         *fd_out = take_fd(&j->connection.fd);
     return rc;
@@ -148,7 +171,9 @@ static int connect_job(void *ctx, struct bytes early, int *fd_out, struct err *e
 static int run_job(const struct mrc_options *o, const struct mrc_trees *t,
                    struct mrc_outcome *out, struct err *e)
 {
-    struct job j = { .options = o, .connection = { .fd = -1 }, .started_fd = -1 };
+    struct job j = {
+        .options = o, .connection = { .fd = -1 }, .hub = { .fd = -1 }, .started_fd = -1
+    };
     int rc = o->background ? go_background(&j.started_fd, e) : 0;
     if (rc < 0)
         return rc;
@@ -165,14 +190,24 @@ static int run_job(const struct mrc_options *o, const struct mrc_trees *t,
         rc = mrc_run(&ro, out, e);
     }
     mrc_disconnect(&j.connection);
+    mrc_hub_job_end(&j.hub);
     if (mrc_serve_end(&server, SERVER_WAIT_MS) < 0 && rc == 0)
-        rc = err_set(e, EIO, "the file server failed: what the job wrote may not all be here");
+        rc = err_say(e, EIO, "the file server failed: what the job wrote may not all be here");
     fd_close(&j.started_fd);
     return rc;
 }
 
+static int run_verb(const struct mrc_options *o, struct err *e)
+{
+    if (o->verb == VERB_PS)
+        return mrc_hub_ps(e);
+    return mrc_hub_stop(o->host[0] ? o->host : NULL, o->with_jobs, e);
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 2 && strcmp(argv[1], "--hub-process") == 0)
+        return mrc_hub_main();
     static struct mrc_options o;
     struct err e = { "" };
     log_init("mrc", LOG_NORMAL);
@@ -188,13 +223,16 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     static struct mrc_trees trees;
     struct mrc_outcome out = { false, EXIT_MRC };
-    if (o.no_command) {
+    if (o.verb != VERB_JOB) {
+        rc = run_verb(&o, &e);
+        out.code = rc < 0 ? EXIT_MRC : 0;
+    } else if (o.no_command) {
         rc = run_nothing(&o, &e);
         out.code = rc < 0 ? EXIT_MRC : 0;
     } else {
         rc = mrc_trees_make(&o, &trees, &e);
     }
-    if (rc == 0 && !o.no_command)
+    if (rc == 0 && !o.no_command && o.verb == VERB_JOB)
         rc = run_job(&o, &trees, &out, &e);
     mrc_trees_fini(&trees);
     if (rc < 0) {

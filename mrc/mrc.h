@@ -12,6 +12,10 @@ enum { MRC_EARLY_MAX = 64 << 10 };
 struct mrc_connection {
     int fd;    /* -1 = none */
     pid_t pid; /* the transport */
+    /* Of a transport that was asked to be shared (t->is_shared): */
+    int control;    /* where more channels are asked for, see mrc/share.h; 0 = none */
+    char *command;  /* what starts an agent there; ours */
+    char nonce[32]; /* and its mark, see mrc/push.h */
 };
 
 /* Starts the transport (t->command is ignored), asks on the terminal what it has to ask, and

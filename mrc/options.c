@@ -18,7 +18,9 @@ static const struct opt table[] = {
 static const struct opt_program program = {
     .name = "mrc",
     .usage = "[options] [user@]host[:port] [--] [command [argument]...]\n"
-             "[options] local: [--] [command [argument]...]",
+             "[options] local: [--] [command [argument]...]\n"
+             "ps\n"
+             "stop [--jobs] [host]",
     .about =
         "Runs a command on another computer as if it ran here: this computer's files at their "
         "own paths,\n"
@@ -40,7 +42,7 @@ static int parse_host(struct mrc_options *o, const char *text, struct err *e)
     const char *at = strrchr(text, '@');
     if (at) {
         if (at == text || (size_t)(at - text) >= sizeof o->user)
-            return err_set(e, EINVAL, "user name in \"%s\"", text);
+            return err_say(e, EINVAL, "the user name in \"%s\" is empty or too long", text);
         memcpy(o->user, text, (size_t)(at - text));
         text = at + 1;
     }
@@ -48,7 +50,8 @@ static int parse_host(struct mrc_options *o, const char *text, struct err *e)
     if (*text == '[') {
         const char *close = strchr(text, ']');
         if (!close || (close[1] && close[1] != ':'))
-            return err_set(e, EINVAL, "host \"%s\"", text);
+            return err_say(e, EINVAL,
+                           "\"%s\" is not a host: after \"]\" comes nothing or :port", text);
         port = close[1] ? close + 2 : NULL;
         text++;
         end = close;
@@ -60,18 +63,50 @@ static int parse_host(struct mrc_options *o, const char *text, struct err *e)
         }
     }
     if (end == text || (size_t)(end - text) >= sizeof o->host || *text == '-')
-        return err_set(e, EINVAL, "host name \"%s\"", text);
+        return err_say(e, EINVAL, "\"%s\" is not the name of a host", text);
     memcpy(o->host, text, (size_t)(end - text));
     o->host[end - text] = 0;
     if (port) {
         char *tail;
         unsigned long number = strtoul(port, &tail, 10);
         if (!*port || *tail || number < 1 || number > 65535)
-            return err_set(e, EINVAL, "port \"%s\" (host:port takes 1 to 65535)", port);
+            return err_say(e, EINVAL, "\"%s\" is not a port: host:port takes 1 to 65535", port);
         if (!o->port) {
             strncpy(o->port_text, port, sizeof o->port_text - 1);
             o->port = o->port_text;
         }
+    }
+    return 0;
+}
+
+static const struct {
+    const char *name;
+    enum mrc_verb verb;
+} verbs[] = { { "ps", VERB_PS }, { "stop", VERB_STOP } };
+
+static enum mrc_verb verb_of(const char *word)
+{
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
+        if (strcmp(verbs[i].name, word) == 0)
+            return verbs[i].verb;
+    return VERB_JOB;
+}
+
+/* words: what follows the command's name. */
+static int parse_verb(struct mrc_options *o, char **words, struct err *e)
+{
+    for (; *words; words++) {
+        bool is_host = o->verb == VERB_STOP && !o->host[0] && words[0][0] != '-';
+        if (o->verb == VERB_STOP && strcmp(*words, "--jobs") == 0)
+            o->with_jobs = true;
+        else if (is_host && strlen(*words) < sizeof o->host)
+            snprintf(o->host, sizeof o->host, "%s", *words);
+        else
+            return err_say(e, EINVAL,
+                           "mrc %s does not take \"%s\"; a host of that name is reached by "
+                           "mrc -- %s",
+                           o->verb == VERB_PS ? "ps" : "stop", *words,
+                           o->verb == VERB_PS ? "ps" : "stop");
     }
     return 0;
 }
@@ -85,12 +120,16 @@ int mrc_options_parse(struct mrc_options *o, int argc, char **argv, struct err *
         return rc;
     o->command = none;
     if (first >= argc)
-        return err_set(e, EINVAL, "no host given; try mrc --help");
+        return err_say(e, EINVAL, "no host given; try mrc --help");
+    bool is_host = first > 1 && strcmp(argv[first - 1], "--") == 0;
+    o->verb = is_host ? VERB_JOB : verb_of(argv[first]);
+    if (o->verb != VERB_JOB)
+        return parse_verb(o, argv + first + 1, e);
     if ((rc = parse_host(o, argv[first], e)) < 0)
         return rc;
     if (o->login) {
         if (strlen(o->login) >= sizeof o->user)
-            return err_set(e, EINVAL, "user name \"%s\"", o->login);
+            return err_say(e, EINVAL, "the user name \"%s\" is too long", o->login);
         snprintf(o->user, sizeof o->user, "%s", o->login);
     }
     first++;
@@ -99,6 +138,6 @@ int mrc_options_parse(struct mrc_options *o, int argc, char **argv, struct err *
     if (first < argc)
         o->command = argv + first;
     if (o->background && !o->command[0])
-        return err_set(e, EINVAL, "-f needs a command");
+        return err_say(e, EINVAL, "-f needs a command");
     return 0;
 }

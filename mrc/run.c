@@ -217,7 +217,7 @@ static void got_message(struct run *r, const struct job_msg *m)
         loop_timer_del(&r->start_timer);
         take_terminal(r);
         if (r->o->on_started)
-            r->o->on_started(r->o->ctx);
+            r->o->on_started(r->o->ctx, m->started.pid);
         break;
     case JOB_MSG_stopped: stop_self(r); break;
     case JOB_MSG_exited:
@@ -351,7 +351,7 @@ static void on_end_timeout(void *ctx)
     struct run *r = ctx;
     if (!r->rc) {
         r->rc =
-            err_set(r->e, ETIMEDOUT, "%.60s: the job ended, but its files were not released",
+            err_say(r->e, ETIMEDOUT, "%.60s: the job ended, but its files were not released",
                     r->o->options->host);
         r->outcome = (struct mrc_outcome){ false, 255 };
     }

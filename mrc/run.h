@@ -22,7 +22,7 @@ struct mrc_run_opts {
     /* Connects to the agent: *fd_out is a stream to it, magic already read and early already
      * sent, and will be closed here. Asks the user what it has to ask. */
     int (*connect)(void *ctx, struct bytes early, int *fd_out, struct err *e);
-    void (*on_started)(void *ctx); /* the command runs; may be NULL */
+    void (*on_started)(void *ctx, uint32_t pid); /* the command runs there; may be NULL */
     void *ctx;
 };
 

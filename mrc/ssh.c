@@ -308,15 +308,20 @@ static int handshake(struct ssh *s, struct err *e)
 
 /* ---- all of it ---- */
 
+/* Once the server knows us nobody needs it, and the connection may live long. */
+static void forget_agent(struct ssh *s)
+{
+    if (!s->agent)
+        return;
+    libssh2_agent_disconnect(s->agent);
+    libssh2_agent_free(s->agent);
+    s->agent = NULL;
+}
+
 static void say_goodbye(struct ssh *s)
 {
-    if (s->agent) {
-        libssh2_agent_disconnect(s->agent);
-        libssh2_agent_free(s->agent);
-    }
+    forget_agent(s);
     if (s->session && s->sock >= 0 && !s->is_sock_over) {
-        if (s->channel)
-            (void)libssh2_channel_close(s->channel);
         (void)libssh2_session_disconnect(s->session, "done");
         mrc_ssh_flush(s);
     }
@@ -347,13 +352,14 @@ static int connect_and_run(struct ssh *s, struct err *e)
         rc = mrc_ssh_check_host(s, e);
     if (rc == 0)
         rc = mrc_ssh_authenticate(s, e);
-    return rc < 0 ? rc : mrc_ssh_run_command(s, e);
+    forget_agent(s);
+    return rc < 0 ? rc : mrc_ssh_run_command(s, take_fd(&s->control), e);
 }
 
 int mrc_ssh_run(const struct mrc_sshconf *c, const struct mrc_transport_opts *o, int stream_fd,
-                struct err *e)
+                int control_fd, struct err *e)
 {
-    struct ssh s = { .c = c, .o = o, .stream = stream_fd, .sock = -1 };
+    struct ssh s = { .c = c, .o = o, .stream = stream_fd, .control = control_fd, .sock = -1 };
     buf_init(&s.out, OUT_MAX_BYTES);
     s.in = malloc(IN_BYTES);
     if (!s.in || libssh2_init(0) != 0)

@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* sshcommand.c: a command on an SSH server, and the bytes between it and mrc.
- * Must not know: what the bytes are. */
+/* sshcommand.c: commands on an SSH server, each on a channel of its own, and the bytes between
+ * them and whoever asked: mrc's own command, and those that are asked for on the control socket
+ * (docs/hub.md).
+ * Must not know: what the bytes are.
+ * Invariant: one channel that nobody reads or writes holds up no other. */
 #include "mrc/sshparts.h"
 
+#include "common/sys/fd.h"
 #include "common/sys/log.h"
 #include "common/sys/mem.h"
+#include "mrc/share.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -29,6 +36,8 @@ enum {
     PACKET_BYTES = 32768,
     CHANNEL_TIMEOUT_MS = 60000,
     GONE_TIMEOUT_MS = 2000, /* for the last bytes, when mrc has closed the stream */
+    CHANNELS_MAX = 64,      /* of one connection; sshd's MaxSessions is 10 */
+    DEAF_LOOK_MS = 200, /* without a channel nothing can be read: libssh2 has no call for it */
 };
 
 static unsigned window_bytes(const struct ssh *s)
@@ -46,25 +55,14 @@ static unsigned window_bytes(const struct ssh *s)
     return (unsigned)want;
 }
 
-static int open_channel(struct ssh *s, struct err *e)
-{
-    unsigned window = window_bytes(s); /* the same when the call is repeated */
-    uint64_t end_ms = mrc_ssh_deadline(CHANNEL_TIMEOUT_MS);
-    static const char kind[] = "session";
-    while (!(s->channel = libssh2_channel_open_ex(s->session, kind, sizeof kind - 1, window,
-                                                  PACKET_BYTES, NULL, 0))) {
-        int rc = libssh2_session_last_errno(s->session);
-        if (rc == LIBSSH2_ERROR_EAGAIN)
-            rc = mrc_ssh_wait(s, end_ms);
-        if (rc < 0)
-            return mrc_ssh_failed(s, rc, e, "refused to open a channel");
-    }
-    return 0;
-}
-
-/* Bytes on their way. */
+/* Bytes on their way between one command and who asked for it. */
 struct pump {
-    uint8_t *up; /* from mrc to the command: [up_head, up_tail) */
+    LIBSSH2_CHANNEL *channel; /* NULL: not open yet */
+    int stream;
+    const char *command;
+    char *own_command; /* of a command that came over the control socket */
+    bool is_first;     /* mrc's own, the one with a standard error */
+    uint8_t *up;       /* from mrc to the command: [up_head, up_tail) */
     size_t up_head, up_tail;
     uint8_t *down; /* from the command to mrc */
     size_t down_head, down_tail;
@@ -79,20 +77,97 @@ struct pump {
     bool is_shut;                   /* and mrc knows */
     bool is_gone;                   /* mrc has closed the stream */
     bool is_down_more, is_err_more; /* the last read gave something: libssh2 may hold more */
+    bool is_closing;                /* over: the channel is given back */
     uint64_t gone_ms;
+    struct pump *next;
+};
+
+/* One connection and its commands. */
+struct cable {
+    struct ssh *s;
+    int control;  /* from who may ask for more commands; -1: nobody */
+    bool is_kept; /* the connection outlives mrc */
+    bool has_stderr;
+    unsigned window;
+    struct pump *pumps;
+    size_t count;
     unsigned unanswered;  /* keep-alives since the server was last heard */
     uint64_t heard_count; /* when unanswered was last 0 */
     uint64_t alive_ms;    /* when the next one is due */
 };
 
+/* Nobody of the first mrc's waits any more: what reads its standard error must see the end. */
+static void drop_stderr(struct cable *c)
+{
+    if (!c->has_stderr || !c->is_kept)
+        return;
+    AUTO_FD null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null >= 0)
+        dup2(null, STDERR_FILENO);
+    c->has_stderr = false;
+}
+
+static void free_pump(struct pump *p)
+{
+    fd_close(&p->stream);
+    free(p->own_command);
+    free(p->up);
+    free(p->down);
+    free(p);
+}
+
+/* stream: taken, also on failure. */
+static struct pump *add_pump(struct cable *c, int stream)
+{
+    struct pump *p = calloc(1, sizeof *p);
+    if (p)
+        p->stream = stream;
+    else
+        close(stream);
+    if (!p || !(p->up = malloc(UP_BYTES)) || !(p->down = malloc(DOWN_BYTES))) {
+        if (p)
+            free_pump(p);
+        return NULL;
+    }
+    struct pump **at = &c->pumps;
+    while (*at)
+        at = &(*at)->next;
+    *at = p;
+    c->count++;
+    return p;
+}
+
+/* libssh2 opens one channel at a time: the first in the list that has none. Returns 0 also when
+ * it is not open yet; the server's refusal ends that one only. */
+static int open_channel(struct cable *c, struct pump *p, struct err *e)
+{
+    static const char kind[] = "session";
+    p->channel = libssh2_channel_open_ex(c->s->session, kind, sizeof kind - 1, c->window,
+                                         PACKET_BYTES, NULL, 0);
+    mrc_ssh_flush(c->s);
+    if (p->channel)
+        return 0;
+    int rc = libssh2_session_last_errno(c->s->session);
+    if (rc == LIBSSH2_ERROR_EAGAIN)
+        return 0;
+    if (p->is_first || c->s->is_sock_over)
+        return mrc_ssh_failed(c->s, rc, e, "refused to open a channel");
+    p->is_closing = true;
+    return 0;
+}
+
 /* The request is sent and the stream may follow it at once: the confirmation comes when it
  * comes, which saves a round trip. */
 static int start_command(struct ssh *s, struct pump *p, struct err *e)
 {
-    int rc = libssh2_channel_process_startup(s->channel, "exec", 4, s->o->command,
-                                             (unsigned)strlen(s->o->command));
+    int rc = libssh2_channel_process_startup(p->channel, "exec", 4, p->command,
+                                             (unsigned)strlen(p->command));
     if (rc == LIBSSH2_ERROR_EAGAIN)
         return 0;
+    if (rc == LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED && !p->is_first) {
+        p->is_closing = true;
+        return 0;
+    }
     if (rc == LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED)
         return err_set(e, 0, "%s does not let %s run commands", s->c->alias, s->c->user);
     if (rc < 0)
@@ -106,7 +181,7 @@ static int pull(struct ssh *s, struct pump *p, struct err *e)
 {
     if (p->down_head == p->down_tail && !p->is_down_over) {
         p->down_head = p->down_tail = 0;
-        ssize_t n = libssh2_channel_read_ex(s->channel, 0, (char *)p->down, DOWN_BYTES);
+        ssize_t n = libssh2_channel_read_ex(p->channel, 0, (char *)p->down, DOWN_BYTES);
         if (n < 0 && n != LIBSSH2_ERROR_EAGAIN)
             return mrc_ssh_failed(s, (int)n, e, "while the command ran");
         p->down_tail = n > 0 ? (size_t)n : 0;
@@ -117,20 +192,24 @@ static int pull(struct ssh *s, struct pump *p, struct err *e)
     p->pulled_bytes = s->taken_bytes;
     if (p->err_head == p->err_tail) {
         p->err_head = p->err_tail = 0;
-        ssize_t n = libssh2_channel_read_ex(s->channel, SSH_EXTENDED_DATA_STDERR,
+        ssize_t n = libssh2_channel_read_ex(p->channel, SSH_EXTENDED_DATA_STDERR,
                                             (char *)p->err, ERR_BYTES);
         if (n < 0 && n != LIBSSH2_ERROR_EAGAIN)
             return mrc_ssh_failed(s, (int)n, e, "while the command ran");
         p->err_tail = n > 0 ? (size_t)n : 0;
         p->is_err_more = n > 0;
     }
-    if (p->down_head == p->down_tail && libssh2_channel_eof(s->channel))
+    if (p->down_head == p->down_tail && libssh2_channel_eof(p->channel))
         p->is_down_over = true;
     return 0;
 }
 
 static void give_stderr(struct pump *p)
 {
+    if (!p->is_first) { /* its mrc has no standard error that we know */
+        p->err_head = p->err_tail;
+        return;
+    }
     struct pollfd f = { STDERR_FILENO, POLLOUT, 0 };
     if (p->err_head == p->err_tail || poll(&f, 1, 0) <= 0)
         return;
@@ -139,10 +218,10 @@ static void give_stderr(struct pump *p)
 }
 
 /* Gives mrc what there is. */
-static void give(struct ssh *s, struct pump *p)
+static void give(struct pump *p)
 {
     while (p->down_head < p->down_tail && !p->is_gone) {
-        ssize_t n = send(s->stream, p->down + p->down_head, p->down_tail - p->down_head,
+        ssize_t n = send(p->stream, p->down + p->down_head, p->down_tail - p->down_head,
                          MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR)
             continue;
@@ -156,16 +235,16 @@ static void give(struct ssh *s, struct pump *p)
         p->down_head = p->down_tail;
     if (p->is_down_over && p->down_head == p->down_tail && !p->is_shut) {
         p->is_shut = true;
-        (void)shutdown(s->stream, SHUT_WR);
+        (void)shutdown(p->stream, SHUT_WR);
     }
 }
 
-static void take(struct ssh *s, struct pump *p)
+static void take(struct pump *p)
 {
     if (p->up_head < p->up_tail || p->is_up_over)
         return;
     p->up_head = p->up_tail = 0;
-    ssize_t n = recv(s->stream, p->up, UP_BYTES, MSG_DONTWAIT);
+    ssize_t n = recv(p->stream, p->up, UP_BYTES, MSG_DONTWAIT);
     if (n > 0)
         p->up_tail = (size_t)n;
     else if (n == 0 || (errno != EAGAIN && errno != EINTR))
@@ -176,10 +255,10 @@ static void take(struct ssh *s, struct pump *p)
 static int push(struct ssh *s, struct pump *p, struct err *e)
 {
     for (;;) {
-        take(s, p);
+        take(p);
         if (p->up_head == p->up_tail || buf_len(&s->out) >= OUT_HIGH_BYTES)
             break;
-        ssize_t n = libssh2_channel_write_ex(s->channel, 0, (char *)p->up + p->up_head,
+        ssize_t n = libssh2_channel_write_ex(p->channel, 0, (char *)p->up + p->up_head,
                                              p->up_tail - p->up_head);
         p->is_up_held = n == LIBSSH2_ERROR_EAGAIN || n == 0;
         if (p->is_up_held)
@@ -194,7 +273,7 @@ static int push(struct ssh *s, struct pump *p, struct err *e)
         mrc_ssh_flush(s);
     }
     if (p->is_up_over && p->up_head == p->up_tail && !p->is_eof_sent) {
-        int rc = libssh2_channel_send_eof(s->channel);
+        int rc = libssh2_channel_send_eof(p->channel);
         if (rc < 0 && rc != LIBSSH2_ERROR_EAGAIN)
             return mrc_ssh_failed(s, rc, e, "while the command ran");
         p->is_eof_sent = rc == 0;
@@ -209,30 +288,39 @@ static int alive_interval_s(const struct ssh *s)
     return s->c->alive_interval_s == 1 ? 2 : s->c->alive_interval_s;
 }
 
-/* Asks the server for a sign of life when it was silent for ServerAliveInterval. */
-static int keep_alive(struct ssh *s, struct pump *p, struct err *e)
+/* While nobody takes any stream, nothing is read: see wait_cable. */
+static bool is_deaf(const struct cable *c)
 {
+    for (const struct pump *p = c->pumps; p; p = p->next)
+        if (p->down_head == p->down_tail || p->err_head == p->err_tail)
+            return false;
+    return true;
+}
+
+/* Asks the server for a sign of life when it was silent for ServerAliveInterval. */
+static int keep_alive(struct cable *c, struct err *e)
+{
+    struct ssh *s = c->s;
     int interval_s = alive_interval_s(s);
     if (!interval_s)
         return 0;
     uint64_t now_ms = clock_mono_ms();
-    /* While nobody takes either stream, nothing is read: see wait_pump. */
-    bool is_deaf = p->down_head < p->down_tail && p->err_head < p->err_tail;
-    if (s->heard_count != p->heard_count || is_deaf) {
-        p->heard_count = s->heard_count;
-        p->alive_ms = (is_deaf ? now_ms : s->heard_ms) + (uint64_t)interval_s * 1000;
-        p->unanswered = 0;
+    bool is_blind = is_deaf(c);
+    if (s->heard_count != c->heard_count || is_blind) {
+        c->heard_count = s->heard_count;
+        c->alive_ms = (is_blind ? now_ms : s->heard_ms) + (uint64_t)interval_s * 1000;
+        c->unanswered = 0;
     }
-    if (now_ms < p->alive_ms)
+    if (now_ms < c->alive_ms)
         return 0;
-    if (p->unanswered >= (unsigned)s->c->alive_count_max) {
+    if (c->unanswered >= (unsigned)s->c->alive_count_max) {
         err_set(e, 0, "%s has not answered for %d s: connection given up", s->c->alias,
                 interval_s * (s->c->alive_count_max + 1));
         return -ETIMEDOUT;
     }
     int next_s;
-    p->unanswered++;
-    p->alive_ms = now_ms + (uint64_t)interval_s * 1000;
+    c->unanswered++;
+    c->alive_ms = now_ms + (uint64_t)interval_s * 1000;
     libssh2_keepalive_config(s->session, 1, 2); /* the interval is ours */
     int rc = libssh2_keepalive_send(s->session, &next_s);
     mrc_ssh_flush(s);
@@ -241,92 +329,260 @@ static int keep_alive(struct ssh *s, struct pump *p, struct err *e)
                : 0;
 }
 
-static int wait_pump(struct ssh *s, struct pump *p)
+/* ---- who asks for more ---- */
+
+/* From now on the connection is the hub's: mrc's end, and the signals of its terminal, are
+ * nothing to us. */
+static void be_kept(struct cable *c)
 {
+    c->is_kept = true;
+    prctl(PR_SET_PDEATHSIG, 0);
+    (void)setsid();
+    (void)!chdir("/");
+}
+
+static int take_request(struct cable *c)
+{
+    char text[MRC_SHARE_COMMAND_BYTES];
+    int fd;
+    int rc = mrc_share_receive(c->control, text, &fd);
+    if (rc == -EAGAIN)
+        return 0;
+    if (rc < 0)
+        return rc;
+    if (fd < 0) {
+        be_kept(c);
+        return 0;
+    }
+    struct pump *p = c->count < CHANNELS_MAX ? add_pump(c, fd) : NULL;
+    if (!p && c->count >= CHANNELS_MAX)
+        close(fd);
+    if (p && !(p->own_command = strdup(text)))
+        p->is_closing = true;
+    if (p)
+        p->command = p->own_command;
+    return 0;
+}
+
+/* ---- waiting ---- */
+
+/* Fills in what one stream is waited for; true: more can be done without waiting. */
+static bool watch_pump(struct cable *c, struct pump *p, struct pollfd *f, short *sock_events)
+{
+    struct ssh *s = c->s;
+    *f = (struct pollfd){ p->is_gone || p->is_closing ? -1 : p->stream, 0, 0 };
+    if (!p->channel || p->is_closing) {
+        *sock_events |= POLLIN;
+        return s->in_head < s->in_tail;
+    }
     bool has_up = p->up_head < p->up_tail;
     bool has_down = p->down_head < p->down_tail;
     bool has_err = p->err_head < p->err_tail;
     bool is_full = buf_len(&s->out) >= OUT_HIGH_BYTES;
-    struct pollfd f[3] = { { s->sock, 0, 0 },
-                           { p->is_gone ? -1 : s->stream, 0, 0 },
-                           { has_err ? STDERR_FILENO : -1, POLLOUT, 0 } };
     /* What comes from the server is taken in by a read or a write, and its window bounds it: it
        is heard also while mrc does not take what there is, or it would seem to be dead. */
     if (!has_down || !has_err || (has_up && !is_full))
-        f[0].events |= POLLIN;
-    if (buf_len(&s->out))
-        f[0].events |= POLLOUT;
+        *sock_events |= POLLIN;
     if (!has_up && !p->is_up_over)
-        f[1].events |= POLLIN;
+        f->events |= POLLIN;
     if (has_down)
-        f[1].events |= POLLOUT;
+        f->events |= POLLOUT;
     /* Not before nothing can be done without waiting: libssh2 may hold words of the command
        that an earlier read left, or that came while something was sent. */
-    bool is_ready = s->in_head < s->in_tail || (p->is_down_more && !has_down) ||
-                    (p->is_err_more && !has_err) || (has_up && !is_full && !p->is_up_held) ||
-                    (s->taken_bytes != p->pulled_bytes && !has_down);
-    int timeout_ms = is_ready ? 0 : -1;
-    uint64_t now_ms = clock_mono_ms();
-    uint64_t at_ms = p->is_gone            ? p->gone_ms + GONE_TIMEOUT_MS
-                     : alive_interval_s(s) ? p->alive_ms
-                                           : 0;
-    if (timeout_ms < 0 && at_ms)
-        timeout_ms = at_ms > now_ms ? (int)(at_ms - now_ms) : 0;
-    int n = poll(f, 3, timeout_ms);
-    if (n < 0 && errno != EINTR)
+    return s->in_head < s->in_tail || (p->is_down_more && !has_down) ||
+           (p->is_err_more && !has_err) || (has_up && !is_full && !p->is_up_held) ||
+           (s->taken_bytes != p->pulled_bytes && !has_down);
+}
+
+static int timeout_of(const struct cable *c, bool is_ready)
+{
+    if (is_ready)
+        return 0;
+    uint64_t now_ms = clock_mono_ms(), at_ms = UINT64_MAX;
+    if (alive_interval_s(c->s))
+        at_ms = c->alive_ms;
+    for (const struct pump *p = c->pumps; p; p = p->next)
+        if (p->is_gone && p->channel && !p->is_closing && p->gone_ms + GONE_TIMEOUT_MS < at_ms)
+            at_ms = p->gone_ms + GONE_TIMEOUT_MS;
+    if (!c->pumps && now_ms + DEAF_LOOK_MS < at_ms)
+        at_ms = now_ms + DEAF_LOOK_MS;
+    if (at_ms == UINT64_MAX)
+        return -1;
+    return at_ms > now_ms ? (int)(at_ms - now_ms) : 0;
+}
+
+static void look_at_idle_socket(struct ssh *s)
+{
+    char byte;
+    ssize_t n = recv(s->sock, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+        s->is_sock_over = true;
+        s->sock_errno = n < 0 ? errno : 0;
+    }
+}
+
+static int wait_cable(struct cable *c)
+{
+    struct ssh *s = c->s;
+    struct pollfd f[CHANNELS_MAX + 3];
+    bool is_ready = false, has_err = false;
+    short sock_events = buf_len(&s->out) ? POLLOUT : 0;
+    nfds_t n = 3;
+    for (struct pump *p = c->pumps; p; p = p->next) {
+        is_ready = watch_pump(c, p, &f[n++], &sock_events) || is_ready;
+        has_err = has_err || p->err_head < p->err_tail;
+    }
+    f[0] = (struct pollfd){ s->sock, sock_events, 0 };
+    f[1] = (struct pollfd){ has_err ? STDERR_FILENO : -1, POLLOUT, 0 };
+    f[2] = (struct pollfd){ c->control, POLLIN, 0 };
+    int got = poll(f, n, timeout_of(c, is_ready));
+    if (got < 0 && errno != EINTR)
         return -errno;
-    if (n > 0 && (f[1].revents & (POLLHUP | POLLERR)))
-        p->is_gone = true;
-    if (p->is_gone && !p->gone_ms)
-        p->gone_ms = clock_mono_ms();
+    n = 3;
+    for (struct pump *p = c->pumps; p; p = p->next, n++) {
+        if (got > 0 && f[n].fd >= 0 && (f[n].revents & (POLLHUP | POLLERR)))
+            p->is_gone = true;
+        if (p->is_gone && !p->gone_ms)
+            p->gone_ms = clock_mono_ms();
+        if (p->is_gone && p->is_first)
+            drop_stderr(c);
+    }
+    if (!c->pumps)
+        look_at_idle_socket(s);
+    if (got > 0 && f[2].revents && take_request(c) < 0)
+        fd_close(&c->control);
     return 0;
 }
 
+/* ---- the end of one ---- */
+
 /* Has all ended that had to? */
-static bool is_finished(struct ssh *s, const struct pump *p)
+static bool is_finished(struct cable *c, const struct pump *p)
 {
     if (p->is_gone) /* mrc wants no answers; its last words go out first */
-        return (p->is_eof_sent && !buf_len(&s->out)) ||
+        return (p->is_eof_sent && !buf_len(&c->s->out)) || !p->channel ||
                (p->gone_ms && clock_mono_ms() >= p->gone_ms + GONE_TIMEOUT_MS);
-    return p->is_shut && p->err_head == p->err_tail &&
-           libssh2_channel_wait_closed(s->channel) == 0;
+    if (!p->is_shut || p->err_head < p->err_tail)
+        return false;
+    bool is_last = c->count == 1 && c->control < 0; /* else its place is given back */
+    return !is_last || libssh2_channel_wait_closed(p->channel) == 0;
 }
 
-static int pump(struct ssh *s, struct pump *p, struct err *e)
+/* Gives the channel back; true when that is done. */
+static bool release(struct cable *c, struct pump *p)
 {
-    p->alive_ms = clock_mono_ms() + (uint64_t)alive_interval_s(s) * 1000;
-    while (!is_finished(s, p)) {
-        int rc = p->is_started ? 0 : start_command(s, p, e);
+    fd_close(&p->stream);
+    if (p->is_first)
+        drop_stderr(c);
+    bool is_end = c->count == 1 && c->control < 0; /* then the connection ends with it */
+    int rc = 0;
+    if (p->channel && !c->s->is_sock_over)
+        rc = is_end ? libssh2_channel_close(p->channel) : libssh2_channel_free(p->channel);
+    mrc_ssh_flush(c->s);
+    return is_end || rc != LIBSSH2_ERROR_EAGAIN;
+}
+
+/* One turn of one command. */
+static int turn(struct cable *c, struct pump *p, struct err *e)
+{
+    struct ssh *s = c->s;
+    int rc = p->is_started ? 0 : start_command(s, p, e);
+    if (rc == 0 && !p->is_closing)
+        rc = pull(s, p, e);
+    if (rc == 0 && !p->is_started && !p->is_closing)
+        rc = start_command(s, p, e); /* the confirmation came with the rest */
+    if (rc < 0 || p->is_closing)
+        return rc;
+    give_stderr(p);
+    give(p);
+    return push(s, p, e);
+}
+
+static int turn_all(struct cable *c, struct err *e)
+{
+    bool is_opening = false;
+    int rc = 0;
+    for (struct pump **at = &c->pumps; *at && rc == 0;) {
+        struct pump *p = *at;
+        /* An opening that was begun is ended before another begins. */
+        if (!p->channel && !p->is_closing && !is_opening) {
+            rc = open_channel(c, p, e);
+            is_opening = !p->channel && !p->is_closing;
+        }
+        if (rc == 0 && p->channel && !p->is_closing)
+            rc = turn(c, p, e);
+        if (rc == 0 && p->channel && is_finished(c, p))
+            p->is_closing = true;
+        if (rc == 0 && p->is_closing && release(c, p)) {
+            *at = p->next;
+            free_pump(p);
+            c->count--;
+        } else {
+            at = &p->next;
+        }
+    }
+    return rc;
+}
+
+/* Nobody is always first: with a full buffer the others would never get their turn. Those that
+ * are not open yet keep their order. */
+static void rotate(struct cable *c)
+{
+    struct pump *p = c->pumps;
+    if (!p || !p->next || !p->channel)
+        return;
+    struct pump **at = &p->next;
+    while (*at)
+        at = &(*at)->next;
+    c->pumps = p->next;
+    p->next = NULL;
+    *at = p;
+}
+
+static bool is_only_gone(const struct cable *c)
+{
+    return c->count == 1 && c->pumps->is_gone;
+}
+
+static int pump_all(struct cable *c, struct err *e)
+{
+    c->alive_ms = clock_mono_ms() + (uint64_t)alive_interval_s(c->s) * 1000;
+    while (c->pumps || c->control >= 0) {
+        int rc = turn_all(c, e);
+        if (rc == 0 && !c->pumps && (c->control < 0 || c->s->is_sock_over))
+            break;
         if (rc == 0)
-            rc = pull(s, p, e);
-        if (rc == 0 && !p->is_started)
-            rc = start_command(s, p, e); /* the confirmation came with the rest */
-        if (rc < 0)
-            return p->is_gone ? -ECANCELED : rc;
-        give_stderr(p);
-        give(s, p);
-        rc = push(s, p, e);
+            rc = keep_alive(c, e);
+        bool is_answered = c->count == 1 && c->pumps->is_shut;
+        if (rc == 0 && c->s->is_sock_over && !is_answered)
+            rc = mrc_ssh_lost(c->s, e, "while the command ran");
         if (rc == 0)
-            rc = keep_alive(s, p, e);
-        if (rc == 0 && s->is_sock_over && !p->is_shut)
-            rc = mrc_ssh_lost(s, e, "while the command ran");
-        if (rc == 0 && !is_finished(s, p))
-            rc = wait_pump(s, p);
+            rc = wait_cable(c);
         if (rc < 0)
-            return p->is_gone ? -ECANCELED : rc;
+            return is_only_gone(c) ? -ECANCELED : rc;
+        rotate(c);
     }
     return 0;
 }
 
-int mrc_ssh_run_command(struct ssh *s, struct err *e)
+int mrc_ssh_run_command(struct ssh *s, int control, struct err *e)
 {
-    AUTO_FREE struct pump *p = calloc(1, sizeof *p);
-    AUTO_FREE uint8_t *up = malloc(UP_BYTES);
-    AUTO_FREE uint8_t *down = malloc(DOWN_BYTES);
-    if (!p || !up || !down)
+    struct cable c = { .s = s, .control = control, .has_stderr = true };
+    c.window = window_bytes(s); /* the same when a call is repeated */
+    int stream = fcntl(s->stream, F_DUPFD_CLOEXEC, 3);
+    struct pump *p = stream < 0 ? NULL : add_pump(&c, stream);
+    if (!p)
         return err_set(e, ENOMEM, "buffers for %s", s->c->alias);
-    p->up = up;
-    p->down = down;
-    int rc = open_channel(s, e);
-    return rc < 0 ? rc : pump(s, p, e);
+    /* Its other end must see when we are done with it. */
+    fd_close(&s->stream);
+    p->command = s->o->command;
+    p->is_first = true;
+    int rc = pump_all(&c, e);
+    fd_close(&c.control);
+    while (c.pumps) {
+        struct pump *next = c.pumps->next;
+        free_pump(c.pumps);
+        c.pumps = next;
+    }
+    return rc;
 }

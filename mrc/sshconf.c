@@ -4,6 +4,7 @@
 #include "mrc/sshconf.h"
 
 #include "common/sys/clock.h"
+#include "common/sys/crypto.h"
 #include "common/sys/fd.h"
 #include "common/sys/mem.h"
 
@@ -25,7 +26,7 @@ enum {
         30000, /* `Match exec` and host name canonicalization take their time */
 };
 
-enum kind { TEXT, BOOL, NUMBER, STRICT, APPEND, WORDS };
+enum kind { TEXT, BOOL, NUMBER, STRICT, APPEND, WORDS, PERSIST };
 
 static const struct line {
     const char *name;
@@ -75,6 +76,7 @@ static const struct line {
     L("serveraliveinterval", NUMBER, alive_interval_s),
     L("serveralivecountmax", NUMBER, alive_count_max),
     L("numberofpasswordprompts", NUMBER, password_prompts),
+    L("controlpersist", PERSIST, control_persist_s),
 #undef L
 };
 
@@ -156,6 +158,15 @@ static void append_words(struct mrc_sshconf_list *list, char *value)
     }
 }
 
+/* "no", "yes" or 0, which mean for ever, or a time, which ssh -G prints in seconds. */
+static uint32_t persist_of(const char *value)
+{
+    if (strcmp(value, "no") == 0 || strcmp(value, "false") == 0)
+        return 0;
+    int seconds = number_of(value);
+    return seconds > 0 ? (uint32_t)seconds : UINT32_MAX;
+}
+
 static void set_line(struct mrc_sshconf *c, const struct line *l, char *value)
 {
     void *field = (char *)c + l->offset;
@@ -166,6 +177,7 @@ static void set_line(struct mrc_sshconf *c, const struct line *l, char *value)
     case STRICT: *(enum mrc_strict *)field = strict_of(value); break;
     case APPEND: append(field, value); break;
     case WORDS: append_words(field, value); break;
+    case PERSIST: *(uint32_t *)field = persist_of(value); break;
     }
 }
 
@@ -367,7 +379,10 @@ int mrc_sshconf_resolve(const struct mrc_transport_opts *o, struct mrc_sshconf *
         return rc;
     mrc_sshconf_defaults(c);
     if (rc == 0) {
+        uint8_t fingerprint[sizeof c->fingerprint];
+        crypto_sha256(fingerprint, text, strlen(text));
         mrc_sshconf_parse(c, text);
+        memcpy(c->fingerprint, fingerprint, sizeof fingerprint);
         c->is_resolved = true;
     } else {
         rc = take_options(o, c);

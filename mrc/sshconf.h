@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum mrc_strict {
     MRC_STRICT_ASK,
@@ -72,6 +73,8 @@ struct mrc_sshconf {
     int alive_interval_s;  /* 0: no keep-alives */
     int alive_count_max;
     int password_prompts;
+    uint32_t control_persist_s; /* 0: none set; all ones: for ever */
+    uint8_t fingerprint[32];    /* of all that ssh -G said; zeros without it */
 };
 
 /* The program that is the user's ssh: $MRC_SSH or "ssh". */

@@ -18,9 +18,9 @@ struct ssh {
     const struct mrc_sshconf *c;
     const struct mrc_transport_opts *o;
     int stream; /* to mrc */
-    int sock;   /* to the server */
+    int control; /* who may ask for more commands on this connection; -1 */
+    int sock;    /* to the server */
     LIBSSH2_SESSION *session;
-    LIBSSH2_CHANNEL *channel;
     LIBSSH2_AGENT *agent;
     uint8_t *in; /* bytes from the server that libssh2 has not taken: [in_head, in_tail) */
     uint64_t taken_bytes; /* by libssh2, ever */
@@ -92,7 +92,9 @@ bool mrc_ssh_open_agent(struct ssh *s);
 void mrc_ssh_look_for_keys(struct ssh *s);
 MUST int mrc_ssh_authenticate(struct ssh *s, struct err *e);
 
-/* sshcommand.c: starts the command and moves bytes until it ends or mrc closes the stream. */
-MUST int mrc_ssh_run_command(struct ssh *s, struct err *e);
+/* sshcommand.c: starts the command and moves bytes until it ends or mrc closes the stream, and
+ * does the same for the commands that are asked for on control (mrc/share.h; -1: none; taken)
+ * until that is closed. Takes s->stream. */
+MUST int mrc_ssh_run_command(struct ssh *s, int control, struct err *e);
 
 #endif

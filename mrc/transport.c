@@ -12,6 +12,7 @@
 #include "common/sys/mem.h"
 #include "mrc/openssh.h"
 #include "mrc/quote.h"
+#include "mrc/share.h"
 #include "mrc/ssh.h"
 #include "mrc/sshconf.h"
 
@@ -60,18 +61,26 @@ static void clean_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Nothing of the caller's but stderr and the stream, which is returned. */
-static int clean_fds(int stream)
+/* Nothing of the caller's but stderr, the stream, which becomes 3, and the control socket, which
+ * becomes 4, if there is one. */
+static int clean_fds(int *stream, int *control)
 {
     int null = open("/dev/null", O_RDWR);
     if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
         return -errno;
-    if (stream != 3 && dup3(stream, 3, O_CLOEXEC) < 0)
+    int from[2] = { fcntl(*stream, F_DUPFD_CLOEXEC, 5),
+                    *control < 0 ? -1 : fcntl(*control, F_DUPFD_CLOEXEC, 5) };
+    if (from[0] < 0 || dup3(from[0], 3, O_CLOEXEC) < 0)
         return -errno;
-    if (syscall(SYS_close_range, 4u, ~0u, 0u) < 0)
-        for (int fd = 4; fd < 1024; fd++)
+    if (*control >= 0 && (from[1] < 0 || dup3(from[1], 4, O_CLOEXEC) < 0))
+        return -errno;
+    *stream = 3;
+    *control = *control < 0 ? -1 : 4;
+    unsigned first = *control < 0 ? 4 : 5;
+    if (syscall(SYS_close_range, first, ~0u, 0u) < 0)
+        for (int fd = (int)first; fd < 1024; fd++)
             close(fd);
-    return 3;
+    return 0;
 }
 
 /* Messages may come while mrc has the terminal in raw mode. */
@@ -209,8 +218,9 @@ static bool has_openssh(const struct mrc_sshconf *c)
     return c->is_resolved;
 }
 
-static int run_ssh(const struct mrc_transport_opts *o, int stream, struct err *e)
+static int run_ssh(const struct mrc_transport_opts *o, int stream, int control, struct err *e)
 {
+    AUTO_FD owned = control;
     AUTO(mrc_sshconf_fini) struct mrc_sshconf c = { 0 };
     int rc = mrc_sshconf_resolve(o, &c, e);
     if (rc < 0)
@@ -221,9 +231,12 @@ static int run_ssh(const struct mrc_transport_opts *o, int stream, struct err *e
     const char *reason = mrc_openssh_reason(&c, o);
     if (reason && !is_forced && has_openssh(&c)) {
         log_at(LOG_VERBOSE, "transport: ssh, because %s", reason);
+        fd_close(&owned); /* ssh has sharing of its own */
         return run_openssh(o, stream, e);
     }
-    rc = mrc_ssh_run(&c, o, stream, e);
+    int spare = owned < 0 ? -1 : fcntl(owned, F_DUPFD_CLOEXEC, 3);
+    fd_close(&owned);
+    rc = mrc_ssh_run(&c, o, stream, spare, e);
     if (rc != -EOPNOTSUPP || is_forced || !has_openssh(&c))
         return rc;
     log_at(LOG_VERBOSE, "transport: ssh, because %s", e->text);
@@ -231,19 +244,20 @@ static int run_ssh(const struct mrc_transport_opts *o, int stream, struct err *e
     return run_openssh(o, stream, e);
 }
 
-static int run(const struct mrc_transport_opts *o, int stream, struct err *e)
+static int run(const struct mrc_transport_opts *o, int stream, int control, struct err *e)
 {
     switch (o->kind) {
     case MRC_TRANSPORT_LOCAL: return run_local(o, stream, e);
     case MRC_TRANSPORT_VIA: return run_via(o, stream, e);
     case MRC_TRANSPORT_OPENSSH: return run_openssh(o, stream, e);
     case MRC_TRANSPORT_AUTO:
-    case MRC_TRANSPORT_SSH2: return run_ssh(o, stream, e);
+    case MRC_TRANSPORT_SSH2: return run_ssh(o, stream, control, e);
     }
     return err_set(e, EINVAL, "transport");
 }
 
-static _Noreturn void be_child(const struct mrc_transport_opts *o, int stream, pid_t parent)
+static _Noreturn void be_child(const struct mrc_transport_opts *o, int stream, int control,
+                               pid_t parent)
 {
     struct err e = { 0 };
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -251,14 +265,20 @@ static _Noreturn void be_child(const struct mrc_transport_opts *o, int stream, p
         _exit(EXIT_FAILED);
     clean_signals();
     log_init("mrc", o->verbosity < LOG_QUIET ? LOG_QUIET : (enum log_level)o->verbosity);
-    stream = clean_fds(stream);
-    int rc =
-        stream < 0 ? err_set(&e, -stream, "descriptors of the transport") : run(o, stream, &e);
+    int rc = clean_fds(&stream, &control);
+    rc = rc < 0 ? err_set(&e, -rc, "descriptors of the transport")
+                : run(o, stream, control, &e);
     if (rc < 0 && rc != -ECANCELED && !is_stream_closed(stream)) {
         fit_log_to_terminal();
         log_error("%s", e.text[0] ? e.text : strerror(-rc));
     }
     _exit(rc < 0 ? EXIT_FAILED : 0);
+}
+
+void mrc_transport_tune(int fd)
+{
+    int size = STREAM_BUFFER_BYTES / 2; /* the kernel doubles it */
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
 }
 
 int mrc_transport_start(const struct mrc_transport_opts *o, struct mrc_stream *out,
@@ -270,14 +290,21 @@ int mrc_transport_start(const struct mrc_transport_opts *o, struct mrc_stream *o
         return err_set(e, -rc, "socket pair for the transport");
     AUTO_FD ours = pair[0];
     AUTO_FD theirs = pair[1];
-    int size = STREAM_BUFFER_BYTES / 2; /* the kernel doubles it */
-    (void)setsockopt(ours, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    mrc_transport_tune(ours);
+    bool is_shared = o->is_shared &&
+                     (o->kind == MRC_TRANSPORT_AUTO || o->kind == MRC_TRANSPORT_SSH2);
+    AUTO_FD control = -1;
+    AUTO_FD their_control = -1;
+    if (is_shared && (rc = mrc_share_pair(&control, &their_control)) < 0)
+        return err_set(e, -rc, "socket pair for the transport");
     pid_t parent = getpid();
     pid_t pid = fork();
     if (pid < 0)
         return err_set(e, errno, "start the transport");
     if (pid == 0)
-        be_child(o, theirs, parent);
+        be_child(o, theirs, their_control, parent);
     *out = (struct mrc_stream){ .fd = take_fd(&ours), .pid = pid };
+    if (is_shared)
+        out->control = take_fd(&control);
     return 0;
 }

@@ -41,12 +41,15 @@ struct mrc_transport_opts {
     const char *command; /* run there by the user's login shell, as ssh does: must be valid for
                             any POSIX shell */
     bool forward_agent;
+    bool is_shared; /* libssh2 only: more commands may follow on the same connection */
     bool is_batch; /* never ask on the terminal */
     int verbosity; /* log level of the child; which kind AUTO became is told at LOG_VERBOSE */
 };
 
 struct mrc_stream {
     int fd;    /* stream socket: standard input and output of the command there */
+    int control; /* of is_shared: where more commands are asked for, see mrc/share.h; 0 = none.
+                    Closed by the child when it is not libssh2 that connects */
     pid_t pid; /* the child; exits 0 after a clean end of the command, 255 after a failure that
                   it has reported on stderr */
 };
@@ -59,9 +62,13 @@ struct mrc_stream {
  * The child ends when the last copy of out->fd is closed (so other children must not keep one)
  * or when we die. It ignores SIGINT, SIGQUIT, SIGTSTP and SIGHUP from the terminal, except
  * while it asks something there: what they mean is the caller's business.
+ * With a control socket it ends when that is closed too, and outlives us once it was told so.
  * Without a copy of the user's ssh (none in PATH, or $MRC_SSH names none) the built-in defaults
  * count and ~/.ssh/config does not. */
 MUST int mrc_transport_start(const struct mrc_transport_opts *o, struct mrc_stream *out,
                              struct err *e);
+
+/* Sets the buffer of our end of such a stream: what is in it can't be overtaken. */
+void mrc_transport_tune(int fd);
 
 #endif

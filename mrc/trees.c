@@ -136,7 +136,7 @@ static int add(struct mrc_trees *t, int kind, char *path, bool is_read_only, str
     }
     if (t->count == MRC_TREES_MAX || (is_export(kind) && t->export_count == MFS_EXPORTS_MAX)) {
         free(path);
-        return err_set(e, E2BIG, "trees of the view");
+        return err_say(e, E2BIG, "too many trees for one view");
     }
     struct mrc_tree *tree = &t->list[t->count++];
     *tree = (struct mrc_tree){ .kind = kind, .path = path, .is_read_only = is_read_only };
@@ -229,7 +229,7 @@ static int keep(char **list, size_t *count, const char *a, const char *b, struct
 {
     if (*count == MRC_HIDING_MAX ||
         asprintf(&list[*count], "%s%s%s", a, *a && *b ? "/" : "", b) < 0)
-        return err_set(e, E2BIG, "hidden files");
+        return err_say(e, E2BIG, "too many patterns of hidden files");
     (*count)++;
     return 0;
 }

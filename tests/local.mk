@@ -116,8 +116,8 @@ TESTS += tests/net/mrc-ssh.sh tests/net/mrc-ssh-lab.sh
 EXTRA_DIST += tests/net/mrc-ssh.sh tests/net/mrc-ssh-lab.sh tests/lib/on_terminal
 
 # Jobs on a node of the lab, over ssh.
-TESTS += tests/net/mrc-job.sh
-EXTRA_DIST += tests/net/mrc-job.sh tests/lib/mrc_lab.sh
+TESTS += tests/net/mrc-job.sh tests/net/mrc-hub.sh
+EXTRA_DIST += tests/net/mrc-job.sh tests/net/mrc-hub.sh tests/lib/mrc_lab.sh
 PROGRAM_TESTS = tests/net/mrc-programs-git.sh tests/net/mrc-programs-build.sh tests/net/mrc-programs-python.sh \
   tests/net/mrc-programs-pipes.sh tests/net/mrc-programs-sqlite.sh tests/net/mrc-programs-terminal.sh \
   tests/net/mrc-bad-days.sh tests/net/mrc-bad-targets.sh

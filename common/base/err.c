@@ -24,6 +24,17 @@ int err_set(struct err *e, int errno_value, const char *fmt, ...)
     return errno_value ? -errno_value : -EIO;
 }
 
+int err_say(struct err *e, int errno_value, const char *fmt, ...)
+{
+    if (e) {
+        va_list ap;
+        va_start(ap, fmt);
+        vsnprintf(e->text, sizeof e->text, fmt, ap);
+        va_end(ap);
+    }
+    return errno_value ? -errno_value : -EIO;
+}
+
 int err_in(struct err *e, int rc, const char *fmt, ...)
 {
     if (!e)

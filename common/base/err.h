@@ -16,6 +16,9 @@ struct err {
  * kept. */
 int err_set(struct err *e, int errno_value, const char *fmt, ...) PRINTF(3, 4);
 
+/* Like err_set(), but the words say all: errno_value is for the caller, not for the reader. */
+int err_say(struct err *e, int errno_value, const char *fmt, ...) PRINTF(3, 4);
+
 /* Puts context before the words already in e ("image x.img: …"). Returns rc unchanged. */
 int err_in(struct err *e, int rc, const char *fmt, ...) PRINTF(3, 4);
 

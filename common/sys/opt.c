@@ -101,7 +101,7 @@ static int take_list(const char *arg, const struct opt *o, struct opt_list *list
     if (list->len >= OPT_LIST_MAX) {
         char name[64];
         spell(o, name, sizeof name);
-        return err_set(e, ENOSPC, "option %s: more than %d are given", name, OPT_LIST_MAX);
+        return err_say(e, ENOSPC, "option %s: more than %d are given", name, OPT_LIST_MAX);
     }
     list->items[list->len].id = (int)o->min;
     list->items[list->len].arg = arg;
@@ -134,7 +134,7 @@ struct getopt_tables {
 static int build(const struct opt_program *p, struct getopt_tables *g, struct err *e)
 {
     if (option_total(p) > OPT_TABLE_MAX)
-        return err_set(e, ENOSPC, "%s has more than %d options", p->name, OPT_TABLE_MAX);
+        return err_say(e, ENOSPC, "%s has more than %d options", p->name, OPT_TABLE_MAX);
     memset(g, 0, sizeof *g);
     size_t letters = 0, longs = 0;
     g->letters[letters++] = '+'; /* stop at the first argument that is no option */

@@ -282,10 +282,15 @@ static void take_off_mounts(const struct agent_job *j)
     _exit(0);
 }
 
+static void on_view_message(void *ctx, uint32_t events);
+
 static void on_builder_end(void *ctx, uint32_t events)
 {
     struct agent_job *j = ctx;
     (void)events;
+    /* What it said last is better than that it has ended. */
+    for (int i = 0; i <= VIEW_MOUNTS_MAX && j->view_sock >= 0; i++)
+        on_view_message(j, EPOLLIN);
     loop_fd_del(&j->pid_watch);
     fd_close(&j->pidfd);
     while (waitpid(j->builder, NULL, 0) < 0 && errno == EINTR)

@@ -21,7 +21,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SILENCE_MAX_S = 86400 };
+enum {
+    SILENCE_MAX_S = 86400,
+    HELLO_MS = 600 * 1000, /* started ahead by a hub, it waits for a job */
+};
 
 struct agent {
     struct loop *loop;
@@ -137,6 +140,7 @@ static int run(struct agent *a, int silence_ms, struct err *e)
                                 .fd_out = out,
                                 .software = "mrc-agent " PACKAGE_VERSION,
                                 .silence_ms = silence_ms,
+                                .hello_ms = silence_ms ? silence_ms : HELLO_MS,
                                 .on_open = on_open,
                                 .on_end = on_end,
                                 .ctx = a };

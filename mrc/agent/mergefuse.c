@@ -842,6 +842,6 @@ int mergefuse_start(const struct mergefuse_opts *o, const char *proc_path, struc
     fd_close(&theirs);
     char byte;
     if (fd_read(ready, &byte, 1) != 1) /* proc_path must stay valid until then */
-        return err_set(e, ECHILD, "the server of --overlay failed");
+        return err_say(e, ECHILD, "the server of --overlay failed");
     return 0; /* it is reaped when the caller ends */
 }

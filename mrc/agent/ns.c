@@ -42,23 +42,23 @@ static int write_file(const char *path, const char *text)
 static int no_user_ns(int errno_value, struct err *e)
 {
     if (sysctl_value("/proc/sys/kernel/unprivileged_userns_clone") == 0)
-        return err_set(e, errno_value,
+        return err_say(e, errno_value,
                        "user namespaces are switched off here: as root, "
                        "\"sysctl kernel.unprivileged_userns_clone=1\" allows them");
     if (sysctl_value("/proc/sys/user/max_user_namespaces") == 0)
-        return err_set(e, errno_value,
+        return err_say(e, errno_value,
                        "user namespaces are switched off here: as root, "
                        "\"sysctl user.max_user_namespaces=10000\" allows them");
     if (sysctl_value("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == 1)
-        return err_set(e, errno_value,
+        return err_say(e, errno_value,
                        "AppArmor restricts user namespaces here: as root, \"sysctl "
                        "kernel.apparmor_restrict_unprivileged_userns=0\" allows them");
     if (errno_value == ENOSPC)
-        return err_set(e, errno_value,
+        return err_say(e, errno_value,
                        "too many user or mount namespaces: as root, raise "
                        "user.max_user_namespaces and user.max_mnt_namespaces");
     if (errno_value == EINVAL || errno_value == ENOSYS)
-        return err_set(e, errno_value, "this kernel has no user namespaces (CONFIG_USER_NS)");
+        return err_say(e, errno_value, "this kernel has no user namespaces (CONFIG_USER_NS)");
     return err_set(e, errno_value,
                    "user namespaces are not allowed here (a container or a chroot whose "
                    "policy forbids them?)");

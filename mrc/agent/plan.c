@@ -50,7 +50,7 @@ static bool is_clean(const char *path)
 static int add(struct planner *p, struct plan_step s)
 {
     if (p->out->count == PLAN_STEPS_MAX)
-        return err_set(p->e, ENOSPC, "the view has too many trees");
+        return err_say(p->e, ENOSPC, "the view has too many trees");
     p->out->steps[p->out->count++] = s;
     return 0;
 }
@@ -231,13 +231,13 @@ static int add_head(struct planner *p, const struct view_mount *m)
     size_t len = strlen(m->path);
     for (size_t i = 0; i < ARRAY_LEN(machine_dirs); i++) {
         if (is_inside(m->path, len, machine_dirs[i], strlen(machine_dirs[i])))
-            return err_set(p->e, EINVAL, "%s can't come from the head: %s is the target's own",
+            return err_say(p->e, EINVAL, "%s can't come from the head: %s is the target's own",
                            m->path, machine_dirs[i]);
     }
     if (len == 1 && m->kind == VIEW_OVERLAY)
-        return err_set(p->e, EINVAL, "--overlay / is not possible; name a directory in it");
+        return err_say(p->e, EINVAL, "--overlay / is not possible; name a directory in it");
     if (len == 1 && !p->o->is_root_view)
-        return err_set(p->e, EINVAL, "the head's / can only be the whole view (--view root)");
+        return err_say(p->e, EINVAL, "the head's / can only be the whole view (--view root)");
     if (len > 1) {
         int rc = make_mount_point(p, m->path);
         if (rc < 0)
@@ -267,7 +267,7 @@ static int add_target(struct planner *p, const struct view_mount *m)
         !m->is_read_only)
         return 0; /* it is the target's already */
     if (len == 1)
-        return err_set(p->e, EINVAL, "the target's / can't be put inside a view");
+        return err_say(p->e, EINVAL, "the target's / can't be put inside a view");
     return add(p, (struct plan_step){ .kind = PLAN_TARGET,
                                       .path = m->path,
                                       .path_len = len,
@@ -279,7 +279,7 @@ static int add_scratch(struct planner *p, const struct view_mount *m)
     size_t len = strlen(m->path);
     const struct plan_step *layer = layer_of(p->out, m->path, len);
     if (layer->path_len == len && layer->kind == PLAN_SKELETON)
-        return err_set(p->e, EINVAL,
+        return err_say(p->e, EINVAL,
                        "--scratch %s: this directory is put together from several trees; name "
                        "one of them",
                        m->path);
@@ -302,7 +302,7 @@ static int add_root(struct planner *p, const struct view_mount *root)
     if (!p->o->is_root_view)
         return add_skeleton(p, "/", 1, true);
     if (!root || root->kind != VIEW_HEAD)
-        return err_set(p->e, EINVAL, "the root view needs the head's /");
+        return err_say(p->e, EINVAL, "the root view needs the head's /");
     int rc = add_head(p, root);
     for (size_t i = 0; rc == 0 && i < ARRAY_LEN(target_dirs); i++)
         rc = add_at(p, PLAN_BIND, target_dirs[i], strlen(target_dirs[i]));
@@ -336,14 +336,14 @@ static bool is_same_tree(const struct view_mount *a, const struct view_mount *b)
 static int check(const struct view_opts *o, struct err *e)
 {
     if (o->count > VIEW_MOUNTS_MAX)
-        return err_set(e, ENOSPC, "%zu trees in one view; at most %d", o->count,
+        return err_say(e, ENOSPC, "%zu trees in one view; at most %d", o->count,
                        VIEW_MOUNTS_MAX);
     for (size_t i = 0; i < o->count; i++) {
         if (!is_clean(o->mounts[i].path))
-            return err_set(e, EINVAL, "\"%s\" is not a clean absolute path", o->mounts[i].path);
+            return err_say(e, EINVAL, "\"%s\" is not a clean absolute path", o->mounts[i].path);
         for (size_t k = 0; k < i; k++) {
             if (is_same_tree(&o->mounts[i], &o->mounts[k]))
-                return err_set(e, EEXIST, "%s is asked for twice in different ways",
+                return err_say(e, EEXIST, "%s is asked for twice in different ways",
                                o->mounts[i].path);
         }
     }

@@ -255,11 +255,11 @@ static int enter_built(const struct view_opts *o, int sock, struct view_report *
 static int check_direct(const struct view_opts *o, struct err *e)
 {
     if (o->is_root_view)
-        return err_set(e, EOPNOTSUPP,
+        return err_say(e, EOPNOTSUPP,
                        "--view root needs user namespaces or root on the target");
     for (size_t i = 0; i < o->count; i++) {
         if (o->mounts[i].kind != VIEW_HEAD)
-            return err_set(e, EOPNOTSUPP,
+            return err_say(e, EOPNOTSUPP,
                            "%s: only trees of the head can be shown on a target without user "
                            "namespaces",
                            o->mounts[i].path);
@@ -387,7 +387,7 @@ int view_start_init(const struct view_opts *o, int sock, struct view_report *r, 
     ssize_t n = fd_read(status, &byte, 1);
     if (n != 1) { /* it has told the agent why */
         view_wait_init(pid);
-        return err_set(e, ECHILD, "the job's first process failed");
+        return err_say(e, ECHILD, "the job's first process failed");
     }
     r->init_pid = pid;
     struct packet p = { .kind = VIEW_MSG_DONE, .report = *r };

@@ -16,6 +16,7 @@ void mrc_session_init(struct mrc_session *s, const struct mrc_session_opts *o)
     memcpy(s->secret, o->secret, sizeof s->secret);
     strncpy(s->software, o->software ? o->software : "", sizeof s->software - 1);
     s->silence_ms = o->silence_ms ? o->silence_ms : MRC_SILENCE_MAX_MS;
+    s->hello_ms = o->hello_ms ? o->hello_ms : s->silence_ms;
     s->next_id = o->is_head ? 1 : 2;
     s->now_ms = s->heard_ms = s->pinged_ms = o->now_ms;
 }
@@ -456,7 +457,7 @@ static int step_tick(struct mrc_session *s, const struct mrc_event *ev, struct m
     s->now_ms = ev->now_ms;
     if (s->is_peer_paused) {
         s->heard_ms = s->now_ms;
-    } else if (s->now_ms - s->heard_ms >= s->silence_ms) {
+    } else if (s->now_ms - s->heard_ms >= (s->hello_received ? s->silence_ms : s->hello_ms)) {
         act->kind = MRC_ACT_LOST;
         s->is_over = true;
     } else if (s->hello_received && s->now_ms - s->heard_ms >= ping_ms &&

@@ -100,7 +100,7 @@ struct mrc_session {
     bool is_head;
     bool hello_sent, hello_received, bye_pending, bye_sent, is_over;
     bool pause_pending, is_peer_paused;
-    uint64_t silence_ms;
+    uint64_t silence_ms, hello_ms;
     uint8_t session_id[16];
     uint8_t secret[32];
     char software[32];
@@ -126,6 +126,7 @@ struct mrc_session_opts {
     const char *software;
     uint64_t now_ms;
     uint64_t silence_ms; /* in place of MRC_SILENCE_MAX_MS; 0 = that */
+    uint64_t hello_ms;   /* the same until the other end has said hello; 0 = silence_ms */
 };
 
 void mrc_session_init(struct mrc_session *s, const struct mrc_session_opts *o);

@@ -38,7 +38,7 @@ static int open_dir(const char *dir, int *fd, struct err *e)
     if (d < 0 || fstat(d, &st) < 0)
         return err_set(e, errno, "%s", dir);
     if (st.st_uid != geteuid() || (st.st_mode & 077))
-        return err_set(e, EPERM, "%s is not ours alone", dir);
+        return err_say(e, EPERM, "%s is not ours alone", dir);
     *fd = take_fd(&d);
     return 0;
 }

@@ -337,7 +337,7 @@ static int on_notice(struct mfs_client *c, const struct mfs_head *h, struct rd *
     if (rc < 0)
         return err_set(e, EPROTO, "file server sent a malformed notice %u", h->notice);
     if (mfs_notifier_is_full(c->notifier))
-        return err_set(e, ENOSPC, "file server sends notices faster than the kernel takes");
+        return err_say(e, ENOSPC, "file server sends notices faster than the kernel takes");
     return 0;
 }
 
@@ -404,7 +404,7 @@ static int stream_read(struct mfs_stream *s, struct err *e)
     if (n < 0)
         return err_set(e, (int)-n, "read from the file server");
     if (n == 0)
-        return err_set(e, ECONNRESET, "the file server has gone");
+        return err_say(e, ECONNRESET, "the file server has gone");
     buf_commit(&s->in, (size_t)n);
     rc = stream_parse(s, e);
     return rc < 0 ? rc : 1;

@@ -12,6 +12,7 @@ enum {
     OPEN_KEEP_CACHE = 1 << 1,
     INIT_EXT = 1 << 30,
 };
+#define INIT_PARALLEL_DIROPS      (UINT64_C(1) << 18)
 #define INIT_HANDLE_KILLPRIV_V2   (UINT64_C(1) << 28)
 #define INIT_DIRECT_IO_ALLOW_MMAP (UINT64_C(1) << 36)
 
@@ -260,7 +261,8 @@ void mfs_raw_init_answer(struct mfs_raw_init *x, struct iovec *iov, int count)
     x->is_asked = false;
     if (count < 2 || iov[1].iov_len < sizeof m)
         return; /* an error, or a kernel too old for flags2 */
-    uint64_t wanted = INIT_HANDLE_KILLPRIV_V2 | INIT_DIRECT_IO_ALLOW_MMAP;
+    uint64_t wanted =
+        INIT_PARALLEL_DIROPS | INIT_HANDLE_KILLPRIV_V2 | INIT_DIRECT_IO_ALLOW_MMAP;
     wanted &= x->offered;
     memcpy(&m, iov[1].iov_base, sizeof m);
     m.flags |= (uint32_t)wanted;

@@ -82,6 +82,8 @@ MUST int mfs_raw_expire_entry(int fd, uint64_t parent, const char *name);
 MUST int mfs_raw_inval_node(int fd, uint64_t node, int64_t offset, int64_t length);
 
 /* Flags of INIT that are wanted from a kernel that offers them:
+ * PARALLEL_DIROPS: names of one directory are looked up at the same time, and who waits for one can
+ * be killed; libfuse before 3.17 has the capability, but does not pass it on.
  * HANDLE_KILLPRIV_V2: set-id bits are dropped on write and truncate by the server's kernel;
  * saves a getxattr per write. DIRECT_IO_ALLOW_MMAP: files opened for appending can be mapped
  * shared. */

@@ -33,12 +33,12 @@ int mfs_hide_init(struct mfs_hide *h, const char *const *hide, size_t hide_count
                   const char *const *show, size_t show_count, struct err *e)
 {
     if (hide_count > MFS_HIDE_MAX || show_count > MFS_HIDE_MAX)
-        return err_set(e, E2BIG, "more than %d patterns to hide or show", MFS_HIDE_MAX);
+        return err_say(e, E2BIG, "more than %d patterns to hide or show", MFS_HIDE_MAX);
     *h = (struct mfs_hide){ hide, hide_count, show, show_count, false };
     for (size_t i = 0; i < hide_count + show_count; i++) {
         const char *p = i < hide_count ? hide[i] : show[i - hide_count];
         if (is_path(p) ? !is_clean_path(p) : !*p || strchr(p, '/'))
-            return err_set(e, EINVAL, "'%s' is neither an absolute path nor a name", p);
+            return err_say(e, EINVAL, "'%s' is neither an absolute path nor a name", p);
         h->has_paths = h->has_paths || is_path(p);
     }
     return 0;

@@ -58,7 +58,7 @@ static int add_export(struct mfs_server *srv, const struct mfs_export *x, struct
 {
     struct mfs_served *s = &srv->exports[srv->export_count];
     if (x->path[0] != '/')
-        return err_set(e, EINVAL, "export '%s' is not an absolute path", x->path);
+        return err_say(e, EINVAL, "export '%s' is not an absolute path", x->path);
     AUTO_FD fd = open(x->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return err_set(e, errno, "export '%s'", x->path);
@@ -100,7 +100,7 @@ static int open_proc(struct err *e)
         return err_set(e, errno, "/proc/self/fd, which serving files needs");
     if (fstatfs(fd, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC) {
         fd_close(&fd);
-        return err_set(e, ENODEV, "/proc is not a proc file system");
+        return err_say(e, ENODEV, "/proc is not a proc file system");
     }
     return fd;
 }
@@ -114,7 +114,7 @@ int mfs_server_init(struct mfs_server *srv, const struct mfs_serve_opts *o, stru
                                     : descriptors / 8);
     mfs_files_init(&srv->files, &srv->nodes);
     if (!o->export_count || o->export_count > MFS_EXPORTS_MAX)
-        return err_set(e, EINVAL, "%zu exports; 1 to %d can be served", o->export_count,
+        return err_say(e, EINVAL, "%zu exports; 1 to %d can be served", o->export_count,
                        MFS_EXPORTS_MAX);
     srv->follows_links = o->follows_links;
     int rc = mfs_hide_init(&srv->hide, o->hide, o->hide_count, o->show, o->show_count, e);

@@ -4,7 +4,7 @@
 # Each has: NAME_prepare, run on the head in the empty working directory; NAME_command, printed: run by sh on the target in
 # that directory; NAME_check, run on the head afterwards: is the result here? Must not know: how the command gets there.
 
-workloads='true ls grep grep_warm read write make python sqlite untar'
+workloads='true true_live ls grep grep_warm read write make python sqlite untar'
 
 # sources N DIRECTORIES BYTES: N files of text in so many directories
 sources()
@@ -27,6 +27,12 @@ true_title='start of `true`'
 true_prepare() { :; }
 true_command() { echo 'true'; }
 true_check() { :; }
+
+# Run with the connection that an earlier mrc has left; see bench.
+true_live_title='start of `true`; mrc: connection alive'
+true_live_prepare() { :; }
+true_live_command() { echo 'true'; }
+true_live_check() { :; }
 
 ls_title='`ls -lR`, 2,000 files in 100 directories'
 ls_prepare() { sources 2000 100 64; }

@@ -9,6 +9,9 @@
 top_srcdir=$(cd "${top_srcdir:-.}" && pwd) || exit 99
 top_builddir=$(cd "${top_builddir:-$top_srcdir/build}" && pwd) || exit 99
 export top_srcdir top_builddir
+# A hub would outlive the test: tests that want it say so.
+MRC_HUB_IDLE=0
+export MRC_HUB_IDLE
 PATH=$top_builddir/mrc:$top_builddir/mrcfs:$PATH
 export PATH
 
@@ -118,7 +121,7 @@ as_user()
     fi
     functions_user=$(test_user)
     setpriv --reuid "$(id -u "$functions_user")" --regid "$(id -g "$functions_user")" --clear-groups \
-        --inh-caps=-all --reset-env env PATH="$PATH" top_srcdir="$top_srcdir" top_builddir="$top_builddir" \
+        --inh-caps=-all --reset-env env PATH="$PATH" MRC_HUB_IDLE="$MRC_HUB_IDLE" top_srcdir="$top_srcdir" top_builddir="$top_builddir" \
         LC_ALL="${LC_ALL:-C.UTF-8}" "$@"
 }
 

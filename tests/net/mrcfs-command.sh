@@ -224,17 +224,19 @@ for line in '1 open' '1 read' '1 release' 'round trips waited for'; do
     grep -q "$line\$" "$tmp/stats" || fail "--stats has no '$line': $(cat "$tmp/stats")"
 done
 
-# The server doesn't answer: who waits can be killed all the same; who isn't killed waits and gets the answer.
+# The server doesn't answer: who waits can be killed all the same; who isn't killed waits and gets the answer. Each looks up a
+# name of its own: who comes second for one name waits in the kernel, where no signal reaches, for what the first is told.
 mrcfs -f "local:$served" "$mnt" &
 pid=$!
 wait_for 10 mounted "$mnt"
 server=$(cat /proc/$pid/task/$pid/children)
 # shellcheck disable=SC2086
 kill -STOP $server
+at_exit "kill -CONT $server 2>/dev/null"
 cat "$mnt/g" > "$tmp/patient" &
 patient=$!
 for signal in KILL TERM; do
-    cat "$mnt/g" > /dev/null &
+    cat "$mnt/f" > /dev/null &
     waiting=$!
     sleep 0.2
     kill -$signal $waiting

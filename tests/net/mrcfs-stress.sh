@@ -48,10 +48,10 @@ if command -v fio > /dev/null; then
 fi
 
 # Those that work on files in --temp-path and check what they get. Left out: those that need what no FUSE has (fiemap,
-# verity, FICLONE, quota), and those that only measure.
-stressors='access chdir chmod chown dentry dir dirdeep dirmany dup fallocate fcntl file-ioctl filename flock
-    fpunch fstat getdent hdd iomix io lease link locka lockf lockofd metamix mknod mmap open rename revio seek symlink
-    sync-file touch unlink utime xattr'
+# chattr, verity, FICLONE, quota), and those that only measure.
+stressors='access aio chdir chmod chown copy-file dentry dir dirdeep dirmany dnotify dup fallocate fcntl file-ioctl filename
+    flock fpunch fsize fstat getdent handle hdd inotify iomix io lease link locka lockf lockofd metamix mknod mmap open rename
+    revio seek sendfile symlink sync-file touch unlink utime xattr'
 if command -v stress-ng > /dev/null; then
     known=$(stress-ng --stressors)
     mkdir "$tmp/a/stress"

@@ -20,6 +20,14 @@ TEST(words_alone_are_eio)
     assert_string_equal(e.text, "it is broken");
 }
 
+TEST(a_number_for_the_caller_only)
+{
+    struct err e = { "" };
+    assert_int_equal(err_say(&e, ENOSPC, "more than %d", 7), -ENOSPC);
+    assert_string_equal(e.text, "more than 7");
+    assert_int_equal(err_say(NULL, EPERM, "x"), -EPERM);
+}
+
 TEST(context_goes_in_front)
 {
     struct err e = { "" };
@@ -58,5 +66,6 @@ TEST(long_texts_are_cut)
 }
 
 UNIT_MAIN(cmocka_unit_test(says_what_and_why), cmocka_unit_test(words_alone_are_eio),
+          cmocka_unit_test(a_number_for_the_caller_only),
           cmocka_unit_test(context_goes_in_front), cmocka_unit_test(context_of_a_bare_number),
           cmocka_unit_test(nobody_listens), cmocka_unit_test(long_texts_are_cut))

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* hubcommand.c: mrc ps and mrc stop.
+ * Must not know: what the hub does about it. */
+#include "mrc/hub.h"
+
+#include "common/sys/fd.h"
+#include "common/sys/mem.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { ANSWER_MS = 5000 };
+
+/* Returns 1 when there is no hub. */
+static int open_hub(int *fd, struct err *e)
+{
+    int rc = mrc_hub_connect(fd, e);
+    return rc == -ENOENT || rc == -ECONNREFUSED ? 1 : rc;
+}
+
+static void print_entry(const struct hub_entry *n)
+{
+    static const char *const states[] = { "connecting", "running", "connection" };
+    char host[MRC_HUB_TEXT_BYTES], command[MRC_HUB_TEXT_BYTES], pid[16] = "-", there[16] = "-";
+    char age[32];
+    if (n->state > MRC_HUB_LINK || bytes_to_text(n->host, host, sizeof host) < 0 ||
+        bytes_to_text(n->command, command, sizeof command) < 0)
+        return;
+    bool is_link = n->state == MRC_HUB_LINK;
+    unsigned long long s = n->age_ms / 1000;
+    snprintf(age, sizeof age, "%llu:%02llu:%02llu", s / 3600, s / 60 % 60, s % 60);
+    if (n->pid)
+        snprintf(pid, sizeof pid, "%u", n->pid);
+    if (n->there_pid && !is_link)
+        snprintf(there, sizeof there, "%u", n->there_pid);
+    if (is_link)
+        snprintf(command, sizeof command, "(jobs: %u)", n->there_pid);
+    printf("%-20s %8s %8s %-10s %9s %s\n", host, pid, there, states[n->state], age,
+           *command ? command : "(login shell)");
+}
+
+int mrc_hub_ps(struct err *e)
+{
+    AUTO_FREE uint8_t *space = malloc(MRC_HUB_MSG_MAX);
+    AUTO_FD hub = -1;
+    int rc = space ? open_hub(&hub, e) : err_set(e, ENOMEM, "mrc ps");
+    if (rc < 0)
+        return rc;
+    printf("%-20s %8s %8s %-10s %9s %s\n", "HOST", "PID", "THERE", "STATE", "AGE", "COMMAND");
+    if (rc == 1)
+        return 0;
+    struct mrc_hub_msg m = { .id = MRC_HUB_list, .list = { bytes_of(mrc_hub_version) } };
+    rc = mrc_hub_send(hub, &m, -1);
+    while (rc == 0) {
+        AUTO_FD fd = -1;
+        rc = mrc_hub_wait(hub, ANSWER_MS, space, &m, &fd);
+        if (rc == 0 && m.id == MRC_HUB_done)
+            return 0;
+        if (rc == 0 && m.id == MRC_HUB_entry)
+            print_entry(&m.entry);
+    }
+    return err_set(e, -rc, "the hub does not answer (is it of another version?)");
+}
+
+int mrc_hub_stop(const char *host, bool with_jobs, struct err *e)
+{
+    AUTO_FREE uint8_t *space = malloc(MRC_HUB_MSG_MAX);
+    AUTO_FD hub = -1;
+    AUTO_FD fd = -1;
+    int rc = space ? open_hub(&hub, e) : err_set(e, ENOMEM, "mrc stop");
+    if (rc < 0)
+        return rc;
+    struct mrc_hub_msg m = { .id = MRC_HUB_stop,
+                             .stop = { bytes_of(mrc_hub_version), bytes_of(host ? host : ""),
+                                       with_jobs } };
+    if (rc == 0)
+        rc = mrc_hub_send(hub, &m, -1);
+    else
+        m = (struct mrc_hub_msg){ .id = MRC_HUB_done }, rc = 0;
+    if (rc == 0 && m.id != MRC_HUB_done)
+        rc = mrc_hub_wait(hub, ANSWER_MS, space, &m, &fd);
+    if (rc < 0 || m.id != MRC_HUB_done)
+        return err_set(e, rc < 0 ? -rc : EPROTO, "the hub does not answer");
+    printf("connections ended: %u; jobs asked to end: %u\n", m.done.links, m.done.jobs);
+    return 0;
+}
