@@ -264,7 +264,7 @@ static int on_reply(struct mfs_client *c, const struct mfs_head *h, struct rd *b
     return rc;
 }
 
-static int on_inval_node(struct mfs_client *c, struct rd *body)
+static int on_inval_node(struct mfs_client *c, const struct mfs_head *h UNUSED, struct rd *body)
 {
     struct mfs_inval_node_notice n;
     int rc = mfs_inval_node_notice_get(body, &n);
@@ -277,7 +277,8 @@ static int on_inval_node(struct mfs_client *c, struct rd *body)
     return 0;
 }
 
-static int on_inval_entry(struct mfs_client *c, struct rd *body)
+static int on_inval_entry(struct mfs_client *c, const struct mfs_head *h UNUSED,
+                          struct rd *body)
 {
     struct mfs_inval_entry_notice n;
     int rc = mfs_inval_entry_notice_get(body, &n);
@@ -290,7 +291,7 @@ static int on_inval_entry(struct mfs_client *c, struct rd *body)
     return 0;
 }
 
-static int on_recall(struct mfs_client *c, struct rd *body)
+static int on_recall(struct mfs_client *c, const struct mfs_head *h UNUSED, struct rd *body)
 {
     struct mfs_recall_notice n;
     int rc = mfs_recall_notice_get(body, &n);
@@ -299,17 +300,17 @@ static int on_recall(struct mfs_client *c, struct rd *body)
     return rc;
 }
 
-static int on_told(struct mfs_client *c, struct rd *body)
+static int on_told(struct mfs_client *c, const struct mfs_head *h, struct rd *body)
 {
     struct mfs_told_notice n;
     int rc = mfs_told_notice_get(body, &n);
     if (rc < 0 || !mfs_attr_is_valid(&n.attr))
         return -EPROTO;
-    mfs_lease_told(c, &n);
+    mfs_lease_told(c, h->id, &n);
     return 0;
 }
 
-static int on_expired(struct mfs_client *c, struct rd *body)
+static int on_expired(struct mfs_client *c, const struct mfs_head *h UNUSED, struct rd *body)
 {
     struct mfs_expired_notice n;
     int rc = mfs_expired_notice_get(body, &n);
@@ -318,7 +319,8 @@ static int on_expired(struct mfs_client *c, struct rd *body)
     return rc;
 }
 
-static int (*const notices[])(struct mfs_client *c, struct rd *body) = {
+static int (*const notices[])(struct mfs_client *c, const struct mfs_head *h,
+                              struct rd *body) = {
     [MFS_NOTICE_inval_node] = on_inval_node,
     [MFS_NOTICE_inval_entry] = on_inval_entry,
     [MFS_NOTICE_recall] = on_recall,
@@ -333,7 +335,7 @@ static int on_notice(struct mfs_client *c, const struct mfs_head *h, struct rd *
     c->notices++;
     /* An unknown notice is a newer server's; there is nothing to answer. */
     if (h->notice < ARRAY_LEN(notices) && notices[h->notice])
-        rc = notices[h->notice](c, body);
+        rc = notices[h->notice](c, h, body);
     if (rc < 0)
         return err_set(e, EPROTO, "file server sent a malformed notice %u", h->notice);
     if (mfs_notifier_is_full(c->notifier))

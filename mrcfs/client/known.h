@@ -30,6 +30,7 @@ struct mfs_known {
     struct mfs_attr attr;
     uint8_t access_known, access_allowed; /* MFS_ACCESS_* that were asked for, and allowed */
     uint32_t told_count;                  /* of "told" notices */
+    uint64_t changed_by;                  /* the last request of ours that does */
     unsigned own_pending;                 /* changes of it by us that are under way */
     uint32_t own_changes;                 /* begun and ended so far */
     uint32_t

@@ -144,7 +144,9 @@ int mfs_lease_name(struct mfs_session *s, const struct mfs_known *dir, struct by
         return -EAGAIN;
     const struct mfs_dentry *d = mfs_dentry_find(&s->names, dir, name);
     if (!d)
-        return dir->is_complete && name.len <= NAME_SURE ? 0 : -EAGAIN; /* longer ones are ENAMETOOLONG somewhere */
+        return dir->is_complete && name.len <= NAME_SURE
+                   ? 0
+                   : -EAGAIN; /* longer ones are ENAMETOOLONG somewhere */
     if (!d->node)
         return 0;
     *out = d->node;
@@ -207,6 +209,7 @@ static void change(struct mfs_call *call, uint64_t node, bool is_told)
     if (!n || call->changed_count == MFS_CHANGED_MAX || !mfs_lease_is_on(call->client))
         return;
     n->own_pending++;
+    n->changed_by = call->client->last_id + 1; /* it is sent next */
     count_change(call->session, n);
     call->changed[call->changed_count].node = node;
     call->changed[call->changed_count].is_told = is_told;
@@ -234,7 +237,8 @@ void mfs_lease_changed(struct mfs_call *call)
         count_change(s, n);
         if (!call->changed[i].is_told || n->told_count == call->changed[i].told)
             n->has_attr = false;
-        if (!call->changed[i].is_told) { /* who may open it, or search it, may be somebody else now */
+        if (!call->changed[i]
+                 .is_told) { /* who may open it, or search it, may be somebody else now */
             mfs_handle_drop(s, n);
             mfs_dentries_drop(&s->names, n);
         }
@@ -339,7 +343,7 @@ void mfs_lease_recall(struct mfs_client *c, const struct mfs_recall_notice *n)
         send_recalled(c, n->serial);
 }
 
-void mfs_lease_told(struct mfs_client *c, const struct mfs_told_notice *n)
+void mfs_lease_told(struct mfs_client *c, uint64_t request, const struct mfs_told_notice *n)
 {
     LIST_EACH(&c->sessions, it, nx)
     {
@@ -347,6 +351,8 @@ void mfs_lease_told(struct mfs_client *c, const struct mfs_told_notice *n)
         struct mfs_known *known = s->is_detached ? NULL : mfs_known_find(&s->nodes, n->node);
         if (!known || !mfs_lease_is_on(c) || !n->attr.valid_ms)
             continue;
+        if (request < known->changed_by)
+            continue; /* it may have been looked at before that change */
         if (mfs_coherence_is_outdated(known, &n->attr))
             mfs_coherence_distrust(s, n->node);
         mfs_coherence_learn(s, known, NULL, &n->attr);

@@ -70,7 +70,7 @@ void mfs_lease_expire(struct mfs_client *c);
 
 /* Notices. */
 void mfs_lease_recall(struct mfs_client *c, const struct mfs_recall_notice *n);
-void mfs_lease_told(struct mfs_client *c, const struct mfs_told_notice *n);
+void mfs_lease_told(struct mfs_client *c, uint64_t request, const struct mfs_told_notice *n);
 /* Pages were dropped for the recall with this number: may be called on any thread. */
 void mfs_lease_answer(struct mfs_client *c, uint64_t serial);
 

@@ -515,13 +515,15 @@ void mfs_leases_done(struct mfs_call *o, int rc)
         o->change_count = 0;
 }
 
-static void tell(struct mfs_server *srv, uint64_t node, const struct mfs_attr *a)
+static void tell(struct mfs_server *srv, uint64_t request, uint64_t node,
+                 const struct mfs_attr *a)
 {
     struct mfs_out *m = mfs_out_new(64 + MFS_ATTR_BYTES);
     if (!m)
         return; /* it asks then */
     struct wr w = wr_of(m->memory, m->len);
-    mfs_message_begin(&w, &(struct mfs_head){ .kind = MFS_NOTIFY, .notice = MFS_NOTICE_told });
+    mfs_message_begin(
+        &w, &(struct mfs_head){ .kind = MFS_NOTIFY, .id = request, .notice = MFS_NOTICE_told });
     mfs_told_notice_put(&w, &(struct mfs_told_notice){ node, *a });
     mfs_message_end(&w, 0);
     m->len = wr_len(&w);
@@ -685,7 +687,7 @@ void mfs_leases_decide(struct mfs_call *o)
     /* Before the answer: who has it knows. */
     for (unsigned i = 0; i < o->change_count; i++)
         if (o->changes[i].is_told)
-            tell(o->srv, o->changes[i].node_id, &o->changes[i].attr);
+            tell(o->srv, o->rq->head.id, o->changes[i].node_id, &o->changes[i].attr);
 }
 
 void mfs_leases_decided(struct mfs_call *o)
