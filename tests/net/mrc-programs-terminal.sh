@@ -130,7 +130,8 @@ keys C-z
 on_screen 'Stopped'
 on_screen '^head\$$'
 keys 'echo here; sleep 1; fg' Enter
-on_screen '^slept'
+# The echo of Ctrl-Z may come only now.
+on_screen '^(\^Z)?slept'
 keys 'given' Enter
 on_screen '^given'
 keys C-d
@@ -158,7 +159,7 @@ on_screen '^begun'
 keys C-z
 on_screen 'Stopped'
 keys 'fg' Enter
-on_screen '^slept'
+on_screen '^(\^Z)?slept'
 keys "clear; $mrc -T alice@n1 sleep 1004" Enter
 sleep 2
 keys C-c
