@@ -11,7 +11,7 @@ on_terminal=$top_srcdir/tests/lib/on_terminal
 LAB_NAME=ssh-$$
 export LAB_NAME
 unset SSH_AUTH_SOCK SSH_ASKPASS DISPLAY WAYLAND_DISPLAY
-"$lab" up 2 --for $$ || skip "the lab does not start here"
+"$lab" up 2 --for $$ || fail "the lab does not start"
 at_exit '"$lab" down'
 config=$("$lab" conf)
 cd "$tmp" || exit 99
