@@ -25,7 +25,7 @@ struct mfs_waiting {
 /* The node whose writes matter to a request. */
 static struct mfs_known *concerned(struct mfs_session *s, const struct mfs_raw_request *in)
 {
-    struct mfs_known *n = mfs_known_find(&s->nodes, mfs_session_swap_root(s, in->node));
+    struct mfs_known *n = mfs_session_known(s, in->node);
     if (in->op != MFS_RAW_LOOKUP || !n || !in->name)
         return n;
     const struct mfs_dentry *d = mfs_dentry_find(&s->names, n, bytes_of(in->name));

@@ -55,6 +55,12 @@ static inline uint64_t mfs_session_swap_root(const struct mfs_session *s, uint64
     return number == s->root ? MFS_FUSE_ROOT : number;
 }
 
+/* The node that the kernel calls number; NULL: nothing is known of it. */
+static inline struct mfs_known *mfs_session_known(const struct mfs_session *s, uint64_t number)
+{
+    return mfs_known_find(&s->nodes, mfs_session_swap_root(s, number));
+}
+
 /* Answers the kernel's open that call stands for: with what the server said, or with rc if it
  * is negative. Implemented by fuse/open.c. */
 void mfs_session_answer_open(struct mfs_call *call, int rc, const struct mfs_open_rep *m);

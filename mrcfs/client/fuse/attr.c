@@ -53,11 +53,8 @@ double mfs_fuse_seconds(uint32_t valid_ms)
 static int on_attr(struct mfs_call *call, int rc, struct rd *body)
 {
     struct mfs_getattr_rep m = { 0 };
-    if (rc == 0) {
-        rc = mfs_getattr_rep_get(body, &m);
-        if (rc < 0 || !mfs_attr_is_valid(&m.attr))
-            return -EPROTO;
-    }
+    if (rc == 0 && (mfs_getattr_rep_get(body, &m) < 0 || !mfs_attr_is_valid(&m.attr)))
+        return -EPROTO;
     mfs_lease_changed(call);
     if (rc < 0) {
         mfs_fuse_error(call->req, rc);
@@ -83,7 +80,7 @@ static int on_attr(struct mfs_call *call, int rc, struct rd *body)
 static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct mfs_session *s = mfs_fuse_session(req);
-    struct mfs_known *n = mfs_known_find(&s->nodes, mfs_session_swap_root(s, ino));
+    struct mfs_known *n = mfs_session_known(s, ino);
     const struct mfs_attr *known = mfs_lease_attr(s, n);
     if (known) {
         struct stat st;
@@ -198,7 +195,7 @@ static int on_access(struct mfs_call *call, int rc, struct rd *body)
 static void op_access(fuse_req_t req, fuse_ino_t ino, int mask)
 {
     struct mfs_session *s = mfs_fuse_session(req);
-    const struct mfs_known *n = mfs_known_find(&s->nodes, mfs_session_swap_root(s, ino));
+    const struct mfs_known *n = mfs_session_known(s, ino);
     int wanted = mask & 7;
     if (mfs_lease_attr(s, n) && (n->access_known & wanted) == wanted) {
         s->client->stats.cache_hits++;
@@ -217,11 +214,8 @@ static void op_access(fuse_req_t req, fuse_ino_t ino, int mask)
 static int on_statfs(struct mfs_call *call, int rc, struct rd *body)
 {
     struct mfs_statfs_rep m = { 0 };
-    if (rc == 0) {
-        rc = mfs_statfs_rep_get(body, &m);
-        if (rc < 0)
-            return rc;
-    }
+    if (rc == 0 && mfs_statfs_rep_get(body, &m) < 0)
+        return -EPROTO;
     if (rc < 0) {
         mfs_fuse_error(call->req, rc);
         return 0;
@@ -253,11 +247,8 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 static int on_getflags(struct mfs_call *call, int rc, struct rd *body)
 {
     struct mfs_getflags_rep m = { 0 };
-    if (rc == 0) {
-        rc = mfs_getflags_rep_get(body, &m);
-        if (rc < 0)
-            return rc;
-    }
+    if (rc == 0 && mfs_getflags_rep_get(body, &m) < 0)
+        return -EPROTO;
     if (rc < 0)
         mfs_fuse_error(call->req, rc);
     else

@@ -12,11 +12,8 @@
 static int on_read(struct mfs_call *call, int rc, struct rd *body)
 {
     struct mfs_read_rep m = { 0 };
-    if (rc == 0) {
-        rc = mfs_read_rep_get(body, &m);
-        if (rc < 0 || m.body.len > call->size)
-            return -EPROTO;
-    }
+    if (rc == 0 && (mfs_read_rep_get(body, &m) < 0 || m.body.len > call->size))
+        return -EPROTO;
     if (rc < 0)
         mfs_fuse_error(call->req, rc);
     else
@@ -44,11 +41,8 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 static int on_write(struct mfs_call *call, int rc, struct rd *body)
 {
     struct mfs_write_rep m = { 0 };
-    if (rc == 0) {
-        rc = mfs_write_rep_get(body, &m);
-        if (rc < 0 || m.written > call->size)
-            return -EPROTO;
-    }
+    if (rc == 0 && (mfs_write_rep_get(body, &m) < 0 || m.written > call->size))
+        return -EPROTO;
     if (call->is_behind && rc == 0 && m.written < call->size)
         rc = -EIO; /* the rest would say why, and nobody sends it */
     mfs_lease_changed(call);
@@ -67,11 +61,8 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t s
     struct mfs_session *s = mfs_fuse_session(req);
     struct mfs_opened *f = mfs_fuse_opened(fi);
     struct mfs_known *n = mfs_known_find(&s->nodes, f->node);
-    int rc = mfs_behind_error(s, n);
-    if (rc < 0) {
-        mfs_fuse_error(req, rc);
+    if (mfs_fuse_tell_behind(req, n))
         return;
-    }
     struct mfs_call *call = mfs_fuse_begin(req, ino, on_write);
     if (!call)
         return;
@@ -87,7 +78,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t s
                                mfs_oflags_from_host(fi->flags),
                                { (const uint8_t *)bytes, (uint32_t)size } };
     struct mfs_caller who = mfs_fuse_caller_of(req, f->node);
-    rc = mfs_send_write(call, &who, &m, size);
+    int rc = mfs_send_write(call, &who, &m, size);
     if (rc < 0 || !is_behind || mfs_behind_sent(call, (uint64_t)offset) < 0) {
         f->is_written = true;
         mfs_fuse_sent(call, rc);
@@ -118,11 +109,8 @@ static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 static int on_lseek(struct mfs_call *call, int rc, struct rd *body)
 {
     struct mfs_lseek_rep m = { 0 };
-    if (rc == 0) {
-        rc = mfs_lseek_rep_get(body, &m);
-        if (rc < 0 || m.offset > INT64_MAX)
-            return -EPROTO;
-    }
+    if (rc == 0 && (mfs_lseek_rep_get(body, &m) < 0 || m.offset > INT64_MAX))
+        return -EPROTO;
     if (rc < 0)
         mfs_fuse_error(call->req, rc);
     else
@@ -148,11 +136,8 @@ static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
 static int on_copy(struct mfs_call *call, int rc, struct rd *body)
 {
     struct mfs_copy_file_range_rep m = { 0 };
-    if (rc == 0) {
-        rc = mfs_copy_file_range_rep_get(body, &m);
-        if (rc < 0 || m.copied > call->size)
-            return -EPROTO;
-    }
+    if (rc == 0 && (mfs_copy_file_range_rep_get(body, &m) < 0 || m.copied > call->size))
+        return -EPROTO;
     mfs_lease_changed(call);
     if (rc < 0)
         mfs_fuse_error(call->req, rc);

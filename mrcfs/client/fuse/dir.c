@@ -18,11 +18,8 @@ static int on_opendir(struct mfs_call *call, int rc, struct rd *body)
 {
     struct mfs_opendir_rep m = { 0 };
     struct mfs_opened *f = call->file;
-    if (rc == 0) {
-        rc = mfs_opendir_rep_get(body, &m);
-        if (rc < 0 || !m.fh)
-            return -EPROTO;
-    }
+    if (rc == 0 && (mfs_opendir_rep_get(body, &m) < 0 || !m.fh))
+        return -EPROTO;
     if (rc < 0) {
         mfs_opened_free(f);
         mfs_fuse_error(call->req, rc);

@@ -73,11 +73,8 @@ static int on_entry(struct mfs_call *call, int rc, struct rd *body)
 {
     struct mfs_lookup_rep m = { 0 };
     struct fuse_entry_param p;
-    if (rc == 0) {
-        rc = mfs_lookup_rep_get(body, &m);
-        if (rc < 0)
-            return rc;
-    }
+    if (rc == 0 && mfs_lookup_rep_get(body, &m) < 0)
+        return -EPROTO;
     mfs_lease_changed(call);
     if (rc == 0 && !m.entry.node && call->op == MFS_OP_lookup) { /* known to be absent */
         learn_name(call, &m.entry);
@@ -106,7 +103,7 @@ static int on_entry(struct mfs_call *call, int rc, struct rd *body)
 static bool look_up_known(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct mfs_session *s = mfs_fuse_session(req);
-    struct mfs_known *dir = mfs_known_find(&s->nodes, mfs_session_swap_root(s, parent));
+    struct mfs_known *dir = mfs_session_known(s, parent);
     struct mfs_known *n;
     int rc = mfs_lease_name(s, dir, bytes_of(name), &n);
     if (rc < 0)
@@ -176,14 +173,24 @@ static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_dat
     fuse_reply_none(req);
 }
 
+/* A call that gives name in parent another meaning, or NULL, and req has been answered. */
+static struct mfs_call *begin_named(fuse_req_t req, fuse_ino_t parent, const char *name,
+                                    mfs_reply_fn fn)
+{
+    struct mfs_call *call = mfs_fuse_begin(req, parent, fn);
+    if (!call)
+        return NULL;
+    call->name = strdup(name);
+    mfs_lease_change(call, call->node);
+    return call;
+}
+
 static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
                      dev_t rdev)
 {
-    struct mfs_call *call = mfs_fuse_begin(req, parent, on_entry);
+    struct mfs_call *call = begin_named(req, parent, name, on_entry);
     if (!call)
         return;
-    call->name = strdup(name);
-    mfs_lease_change(call, call->node);
     mfs_lease_ask(call, call->node);
     struct mfs_mknod_req m = { call->node,  bytes_of(name), mode, fuse_req_ctx(req)->umask,
                                major(rdev), minor(rdev) };
@@ -195,11 +202,9 @@ static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 
 static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
-    struct mfs_call *call = mfs_fuse_begin(req, parent, on_entry);
+    struct mfs_call *call = begin_named(req, parent, name, on_entry);
     if (!call)
         return;
-    call->name = strdup(name);
-    mfs_lease_change(call, call->node);
     mfs_lease_ask(call, call->node);
     struct mfs_mkdir_req m = { call->node, bytes_of(name), mode, fuse_req_ctx(req)->umask };
     SEND(mkdir, call, &m, m.name.len);
@@ -207,11 +212,9 @@ static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 
 static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
 {
-    struct mfs_call *call = mfs_fuse_begin(req, parent, on_entry);
+    struct mfs_call *call = begin_named(req, parent, name, on_entry);
     if (!call)
         return;
-    call->name = strdup(name);
-    mfs_lease_change(call, call->node);
     mfs_lease_ask(call, call->node);
     struct mfs_symlink_req m = { call->node, bytes_of(name), bytes_of(target) };
     SEND(symlink, call, &m, m.name.len + m.target.len);
@@ -219,11 +222,9 @@ static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, co
 
 static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
 {
-    struct mfs_call *call = mfs_fuse_begin(req, parent, on_entry);
+    struct mfs_call *call = begin_named(req, parent, name, on_entry);
     if (!call)
         return;
-    call->name = strdup(name);
-    mfs_lease_change(call, call->node);
     mfs_lease_change(call, mfs_session_swap_root(call->session, ino));
     mfs_lease_ask(call, call->node);
     struct mfs_link_req m = { mfs_session_swap_root(call->session, ino), call->node,
@@ -271,11 +272,9 @@ static void change_named(struct mfs_call *call, uint64_t dir, const char *name)
 
 static struct mfs_call *begin_remove(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    struct mfs_call *call = mfs_fuse_begin(req, parent, on_removed);
+    struct mfs_call *call = begin_named(req, parent, name, on_removed);
     if (!call)
         return NULL;
-    call->name = strdup(name);
-    mfs_lease_change(call, call->node);
     change_named(call, call->node, name);
     mfs_lease_ask(call, call->node);
     return call;
@@ -327,14 +326,12 @@ static int on_renamed(struct mfs_call *call, int rc, struct rd *body)
 static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to,
                       const char *new_name, unsigned flags)
 {
-    struct mfs_call *call = mfs_fuse_begin(req, parent, on_renamed);
+    struct mfs_call *call = begin_named(req, parent, name, on_renamed);
     if (!call)
         return;
-    call->name = strdup(name);
     call->new_name = strdup(new_name);
     call->new_node = mfs_session_swap_root(call->session, to);
     call->flags = mfs_rename_from_host(flags) & ~(uint32_t)MFS_RENAME_NOREPLACE;
-    mfs_lease_change(call, call->node);
     if (call->new_node != call->node)
         mfs_lease_change(call, call->new_node);
     change_named(call, call->node, name);
@@ -349,11 +346,9 @@ static int on_readlink(struct mfs_call *call, int rc, struct rd *body)
 {
     struct mfs_readlink_rep m = { 0 };
     char text[MFS_TARGET_MAX + 1];
-    if (rc == 0) {
-        rc = mfs_readlink_rep_get(body, &m);
-        if (rc < 0 || m.target.len == 0 || bytes_to_text(m.target, text, sizeof text) < 0)
-            return -EPROTO;
-    }
+    if (rc == 0 && (mfs_readlink_rep_get(body, &m) < 0 || m.target.len == 0 ||
+                    bytes_to_text(m.target, text, sizeof text) < 0))
+        return -EPROTO;
     if (rc < 0) {
         mfs_fuse_error(call->req, rc);
         return 0;
@@ -368,7 +363,7 @@ static int on_readlink(struct mfs_call *call, int rc, struct rd *body)
 static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 {
     struct mfs_session *s = mfs_fuse_session(req);
-    const struct mfs_known *n = mfs_known_find(&s->nodes, mfs_session_swap_root(s, ino));
+    const struct mfs_known *n = mfs_session_known(s, ino);
     if (n && n->target) {
         s->client->stats.cache_hits++;
         fuse_reply_readlink(req, n->target);

@@ -39,6 +39,9 @@ void mfs_fuse_sent(struct mfs_call *call, int rc);
 /* The positive errno for the kernel. */
 int mfs_fuse_errno(int rc);
 void mfs_fuse_error(fuse_req_t req, int rc);
+/* Answers req with the failure of earlier writes to n, answered before they were made, of which
+ * nobody was told. False: there is none. */
+MUST bool mfs_fuse_tell_behind(fuse_req_t req, struct mfs_known *n);
 /* The answer to what returns nothing: only the error counts. */
 int mfs_fuse_done(struct mfs_call *call, int rc, struct rd *body);
 
@@ -89,10 +92,18 @@ void mfs_fuse_drop_entries(struct mfs_session *s, struct rd r);
 void mfs_fuse_stat(const struct mfs_session *s, const struct mfs_known *n,
                    const struct mfs_attr *a, struct stat *st);
 double mfs_fuse_seconds(uint32_t valid_ms);
-/* create and tmpfile answer alike. On success the file is call->file, with its handle in fi;
- * mfs_fuse_undo_create takes it back if the kernel doesn't want it any more. */
-MUST int mfs_fuse_take_created(struct mfs_call *call, struct rd *body, struct mfs_create_rep *m,
-                               struct fuse_entry_param *p, struct fuse_file_info *fi);
+struct mfs_fuse_created {
+    struct mfs_create_rep m;
+    struct fuse_entry_param entry;
+    struct fuse_file_info fi;
+};
+
+/* create and tmpfile answer alike. Returns 0, or -EPROTO: body is malformed. *rc is what the
+ * server said, and becomes what the kernel is to be told: if 0, the file is call->file and
+ * described by *new, and mfs_fuse_undo_create takes it back if the kernel doesn't want it any
+ * more; if negative, call->file is freed. */
+MUST int mfs_fuse_take_created(struct mfs_call *call, int *rc, struct rd *body,
+                               struct mfs_fuse_created *new);
 void mfs_fuse_undo_create(struct mfs_call *call, const struct mfs_create_rep *m);
 /* A closing was answered: the lock requests that waited for it. */
 void mfs_fuse_resume_locks(struct mfs_known *n);

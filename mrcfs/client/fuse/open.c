@@ -80,11 +80,8 @@ void mfs_session_answer_open(struct mfs_call *call, int rc, const struct mfs_ope
 static int on_open(struct mfs_call *call, int rc, struct rd *body)
 {
     struct mfs_open_rep m = { 0 };
-    if (rc == 0) {
-        rc = mfs_open_rep_get(body, &m);
-        if (rc < 0 || !m.fh || !mfs_attr_is_valid(&m.attr))
-            return -EPROTO;
-    }
+    if (rc == 0 && (mfs_open_rep_get(body, &m) < 0 || !m.fh || !mfs_attr_is_valid(&m.attr)))
+        return -EPROTO;
     mfs_session_answer_open(call, rc, &m);
     return 0;
 }
@@ -149,16 +146,17 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     mfs_fuse_sent(call, rc);
 }
 
-int mfs_fuse_take_created(struct mfs_call *call, struct rd *body, struct mfs_create_rep *m,
-                          struct fuse_entry_param *p, struct fuse_file_info *fi)
+/* What the server says that it made. Returns 0, -EPROTO, -ENOMEM. */
+static int take_created(struct mfs_call *call, struct rd *body, struct mfs_fuse_created *new)
 {
     struct mfs_session *s = call->session;
     struct mfs_opened *f = call->file;
+    struct mfs_create_rep *m = &new->m;
     int rc = mfs_create_rep_get(body, m);
     if (rc < 0 || !m->fh || !S_ISREG(m->entry.attr.mode))
         return -EPROTO;
     mfs_lease_changed(call);
-    rc = mfs_fuse_take_entry(s, call->node, &m->entry, p);
+    rc = mfs_fuse_take_entry(s, call->node, &m->entry, &new->entry);
     if (rc == -ENOMEM)
         mfs_opened_release_unheard(s->client, m->fh, false);
     if (rc < 0)
@@ -174,8 +172,22 @@ int mfs_fuse_take_created(struct mfs_call *call, struct rd *body, struct mfs_cre
         n->is_alone = n->has_attr && m->entry.attr.flags & MFS_ATTR_ALONE;
     f->fh = m->fh;
     f->node = m->entry.node;
-    *fi = (struct fuse_file_info){ .fh = (uintptr_t)f };
-    set_caching(s, f->node, &m->entry.attr, (int)call->flags, fi);
+    new->fi = (struct fuse_file_info){ .fh = (uintptr_t)f };
+    set_caching(s, f->node, &m->entry.attr, (int)call->flags, &new->fi);
+    return 0;
+}
+
+int mfs_fuse_take_created(struct mfs_call *call, int *rc, struct rd *body,
+                          struct mfs_fuse_created *new)
+{
+    if (*rc == 0) {
+        *rc = take_created(call, body, new);
+        if (*rc == -EPROTO)
+            return -EPROTO;
+    }
+    mfs_lease_changed(call);
+    if (*rc < 0)
+        mfs_opened_free(call->file);
     return 0;
 }
 
@@ -189,21 +201,13 @@ void mfs_fuse_undo_create(struct mfs_call *call, const struct mfs_create_rep *m)
 
 static int on_create(struct mfs_call *call, int rc, struct rd *body)
 {
-    struct mfs_create_rep m = { 0 };
-    struct fuse_entry_param p;
-    struct fuse_file_info fi;
-    if (rc == 0) {
-        rc = mfs_fuse_take_created(call, body, &m, &p, &fi);
-        if (rc == -EPROTO)
-            return rc;
-    }
-    mfs_lease_changed(call);
-    if (rc < 0) {
-        mfs_opened_free(call->file);
+    struct mfs_fuse_created new;
+    if (mfs_fuse_take_created(call, &rc, body, &new) < 0)
+        return -EPROTO;
+    if (rc < 0)
         mfs_fuse_error(call->req, rc);
-    } else if (fuse_reply_create(call->req, &p, &fi) < 0) {
-        mfs_fuse_undo_create(call, &m);
-    }
+    else if (fuse_reply_create(call->req, &new.entry, &new.fi) < 0)
+        mfs_fuse_undo_create(call, &new.m);
     return 0;
 }
 
@@ -240,11 +244,8 @@ static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     struct mfs_session *s = mfs_fuse_session(req);
     struct mfs_opened *f = mfs_fuse_opened(fi);
     struct mfs_known *n = mfs_known_find(&s->nodes, f->node);
-    int rc = mfs_behind_error(s, n);
-    if (rc < 0) {
-        mfs_fuse_error(req, rc);
+    if (mfs_fuse_tell_behind(req, n))
         return;
-    }
     /* Nothing written through it that was waited for, and no record lock that this close could
      * end: the server would do nothing. */
     if (!f->is_written && n && !n->had_locks && !n->had_mapped_writes) {
@@ -305,12 +306,8 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 static void op_fsync(fuse_req_t req, fuse_ino_t ino, int is_data_only,
                      struct fuse_file_info *fi)
 {
-    struct mfs_session *s = mfs_fuse_session(req);
-    int rc = mfs_behind_error(s, mfs_known_find(&s->nodes, mfs_session_swap_root(s, ino)));
-    if (rc < 0) {
-        mfs_fuse_error(req, rc);
+    if (mfs_fuse_tell_behind(req, mfs_session_known(mfs_fuse_session(req), ino)))
         return;
-    }
     struct mfs_call *call = mfs_fuse_begin(req, ino, mfs_fuse_done);
     if (!call)
         return;

@@ -22,35 +22,28 @@ static int on_raw_done(struct mfs_call *call, int rc, struct rd *body)
 
 static int on_tmpfile(struct mfs_call *call, int rc, struct rd *body)
 {
-    struct mfs_create_rep m = { 0 };
-    struct fuse_entry_param p;
-    struct fuse_file_info fi;
+    struct mfs_fuse_created new;
     struct mfs_raw_created out;
-    if (rc == 0) {
-        rc = mfs_fuse_take_created(call, body, &m, &p, &fi);
-        if (rc == -EPROTO)
-            return rc;
-    }
-    mfs_lease_changed(call);
+    if (mfs_fuse_take_created(call, &rc, body, &new) < 0)
+        return -EPROTO;
     if (rc < 0) {
-        mfs_opened_free(call->file);
         raw_reply(call, NULL, 0, &rc);
         return 0;
     }
     size_t out_bytes = mfs_raw_created(
         &out, &(struct mfs_raw_entry){
-                  .node = p.ino,
-                  .generation = p.generation,
-                  .entry_ms = m.entry.valid_ms,
-                  .attr_ms = mfs_lease_is_on(call->client) ? 0 : m.entry.attr.valid_ms,
-                  .st = p.attr,
-                  .fh = fi.fh,
-                  .is_direct = fi.direct_io,
-                  .may_keep = fi.keep_cache,
+                  .node = new.entry.ino,
+                  .generation = new.entry.generation,
+                  .entry_ms = new.m.entry.valid_ms,
+                  .attr_ms = mfs_lease_is_on(call->client) ? 0 : new.m.entry.attr.valid_ms,
+                  .st = new.entry.attr,
+                  .fh = new.fi.fh,
+                  .is_direct = new.fi.direct_io,
+                  .may_keep = new.fi.keep_cache,
               });
     raw_reply(call, &out, out_bytes, &rc);
     if (rc < 0)
-        mfs_fuse_undo_create(call, &m);
+        mfs_fuse_undo_create(call, &new.m);
     return 0;
 }
 

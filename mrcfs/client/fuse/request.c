@@ -47,6 +47,14 @@ void mfs_fuse_error(fuse_req_t req, int rc)
     fuse_reply_err(req, mfs_fuse_errno(rc));
 }
 
+bool mfs_fuse_tell_behind(fuse_req_t req, struct mfs_known *n)
+{
+    int rc = mfs_behind_error(mfs_fuse_session(req), n);
+    if (rc < 0)
+        mfs_fuse_error(req, rc);
+    return rc < 0;
+}
+
 static void on_interrupt(fuse_req_t req, void *ctx)
 {
     (void)req;

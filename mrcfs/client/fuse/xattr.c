@@ -10,7 +10,7 @@
 static void forget_plain(fuse_req_t req, fuse_ino_t ino)
 {
     struct mfs_session *s = mfs_fuse_session(req);
-    struct mfs_known *n = mfs_known_find(&s->nodes, mfs_session_swap_root(s, ino));
+    struct mfs_known *n = mfs_session_known(s, ino);
     if (n)
         n->plain_until_ms = 0;
 }
@@ -34,13 +34,11 @@ static void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const 
 static int on_xattr(struct mfs_call *call, int rc, struct rd *body)
 {
     struct mfs_getxattr_rep m = { 0 };
-    if (rc == 0) {
-        rc = mfs_getxattr_rep_get(body, &m);
-        if (rc < 0 || m.length > MFS_XATTR_SIZE_MAX || m.value.len > MFS_XATTR_SIZE_MAX)
-            return -EPROTO;
-        if (call->size && m.value.len > call->size)
-            rc = -ERANGE;
-    }
+    if (rc == 0 && (mfs_getxattr_rep_get(body, &m) < 0 || m.length > MFS_XATTR_SIZE_MAX ||
+                    m.value.len > MFS_XATTR_SIZE_MAX))
+        return -EPROTO;
+    if (rc == 0 && call->size && m.value.len > call->size)
+        rc = -ERANGE;
     if (rc < 0)
         mfs_fuse_error(call->req, rc);
     else if (call->size)
@@ -54,7 +52,7 @@ static int on_xattr(struct mfs_call *call, int rc, struct rd *body)
 static bool is_plain(fuse_req_t req, fuse_ino_t ino)
 {
     struct mfs_session *s = mfs_fuse_session(req);
-    const struct mfs_known *n = mfs_known_find(&s->nodes, mfs_session_swap_root(s, ino));
+    const struct mfs_known *n = mfs_session_known(s, ino);
     bool is = n && n->plain_until_ms && clock_mono_ms() < n->plain_until_ms;
     s->client->stats.cache_hits += is;
     return is;
