@@ -119,6 +119,10 @@ static void print_stats(const struct mounted *m)
             "%12llu bytes out\n%12llu bytes in\n",
             (unsigned long long)s.cache_hits, (unsigned long long)s.round_trips_waited,
             (unsigned long long)s.bytes_out, (unsigned long long)s.bytes_in);
+    for (unsigned op = 0; op < ARRAY_LEN(s.waited); op++)
+        if (s.waited[op] && mfs_op_name(op))
+            fprintf(stderr, "%12llu waited for %s\n", (unsigned long long)s.waited[op],
+                    mfs_op_name(op));
 }
 
 static void on_detached(void *ctx, size_t export_number)

@@ -163,6 +163,7 @@ struct mfs_stats {
      * answered: a call's depth is 1 + that of the deepest one answered before it was sent. It
      * depends on what is asked, not on how long answers take. */
     uint64_t round_trips_waited;
+    uint64_t waited[64]; /* the same by the op that each was for: together round_trips_waited */
     uint64_t bytes_out;
     uint64_t bytes_in;
     uint64_t cache_hits; /* kernel requests answered without asking the server */

@@ -189,6 +189,23 @@ void files_finish(struct files *f)
     (void)rc; /* a pipe whose other end we hold takes 16 bytes */
 }
 
+/* One line, lead and the ops that were counted, at text + used; returns how much is used then. */
+static size_t count_line(char *text, size_t used, size_t size, const char *lead,
+                         const uint64_t counts[64])
+{
+    bool is_first = true;
+    for (unsigned i = 0; i < 64 && used < size; i++) {
+        if (!counts[i] || !mfs_op_name(i))
+            continue;
+        used += (size_t)snprintf(text + used, size - used, "%s%s %llu", is_first ? lead : ", ",
+                                 mfs_op_name(i), (unsigned long long)counts[i]);
+        is_first = false;
+    }
+    if (used < size && !is_first)
+        used += (size_t)snprintf(text + used, size - used, "\n");
+    return used;
+}
+
 size_t files_stats(struct files *f, char *text, size_t size)
 {
     pthread_join(f->thread, NULL);
@@ -205,15 +222,8 @@ size_t files_stats(struct files *f, char *text, size_t size)
                          (unsigned long long)total, (unsigned long long)s->round_trips_waited,
                          (unsigned long long)s->cache_hits, (unsigned long long)s->bytes_out,
                          (unsigned long long)s->bytes_in);
-    const char *lead = "mrc: requests: ";
-    for (unsigned i = 0; i < ARRAY_LEN(s->requests) && used < size; i++)
-        if (s->requests[i] && mfs_op_name(i)) {
-            used += (size_t)snprintf(text + used, size - used, "%s%s %llu", lead,
-                                     mfs_op_name(i), (unsigned long long)s->requests[i]);
-            lead = ", ";
-        }
-    if (used < size && lead[0] == ',')
-        used += (size_t)snprintf(text + used, size - used, "\n");
+    used = count_line(text, used, size, "mrc: requests: ", s->requests);
+    used = count_line(text, used, size, "mrc: waited for: ", s->waited);
     return used < size ? used : size - 1;
 }
 

@@ -67,7 +67,7 @@ static void answer_waiter(struct mfs_ahead_file *a, int rc)
     if (!waiter)
         return;
     a->waiter = NULL;
-    mfs_client_waited(waiter->client, a->depth);
+    mfs_client_waited(waiter->client, MFS_OP_open, a->depth);
     mfs_session_answer_open(waiter, rc, &a->rep);
     mfs_call_drop(waiter);
 }

@@ -107,7 +107,7 @@ int mfs_behind_sent(struct mfs_call *call, uint64_t offset)
     b->writes++;
     b->start = offset < b->start ? offset : b->start;
     b->end = offset + call->size > b->end ? offset + call->size : b->end;
-    call->is_behind = true;
+    call->is_behind = call->is_unwaited = true;
     struct mfs_client *c = call->client;
     c->behind_bytes += call->size;
     call->behind_number = ++c->behind_sent;
@@ -119,11 +119,13 @@ int mfs_behind_sent(struct mfs_call *call, uint64_t offset)
 
 /* Everything that waited goes on, in order; what writes behind anew makes the rest wait again.
  */
-static void resume(struct mfs_session *s, struct mfs_known *n)
+static void resume(struct mfs_session *s, struct mfs_known *n, uint64_t depth)
 {
     struct link list;
     struct mfs_behind *b = n->behind;
     list_init(&list);
+    if (!list_is_empty(&b->waiting))
+        mfs_client_waited(s->client, MFS_OP_write, depth);
     while (!list_is_empty(&b->waiting)) {
         struct link *l = b->waiting.next;
         list_remove(l);
@@ -167,7 +169,7 @@ void mfs_behind_made(struct mfs_call *call, int rc)
     if (rc < 0 && !n->behind_error)
         n->behind_error = rc;
     if (--n->behind->writes == 0)
-        resume(s, n);
+        resume(s, n, call->depth);
 }
 
 int mfs_behind_error(struct mfs_session *s, struct mfs_known *n)

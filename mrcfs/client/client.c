@@ -84,10 +84,13 @@ static void queue_commit(struct mfs_stream *s, const struct wr *w)
     s->client->stats.bytes_out += wr_len(w);
 }
 
-void mfs_client_waited(struct mfs_client *c, uint64_t depth)
+void mfs_client_waited(struct mfs_client *c, enum mfs_op op, uint64_t depth)
 {
-    if (depth > c->depth_seen)
-        c->depth_seen = depth;
+    if (depth <= c->depth_seen)
+        return;
+    if (op < ARRAY_LEN(c->stats.waited))
+        c->stats.waited[op] += depth - c->depth_seen;
+    c->depth_seen = depth;
 }
 
 /* Operations whose answers let nobody go on. */
@@ -249,7 +252,7 @@ static int on_reply(struct mfs_client *c, const struct mfs_head *h, struct rd *b
                        (unsigned long long)h->id);
     call_leave(call);
     if (!call->is_unwaited)
-        mfs_client_waited(c, call->depth);
+        mfs_client_waited(c, (enum mfs_op)call->op, call->depth);
     int rc = wire_error_to(h->error);
     if (rc < 0 && rd_left(body) > 0)
         rc = -EPROTO;

@@ -178,8 +178,8 @@ MUST int mfs_call_send(struct mfs_call *call, enum mfs_op op, const struct mfs_c
 #include "mrcfs/ops.def"
 #undef OP
 
-/* Somebody goes on because of an answer that came after so many round trips in a row. */
-void mfs_client_waited(struct mfs_client *c, uint64_t depth);
+/* Somebody goes on because of an answer to op that came after so many round trips in a row. */
+void mfs_client_waited(struct mfs_client *c, enum mfs_op op, uint64_t depth);
 /* node was forgotten nlookup times; sent in batches. */
 void mfs_client_forget(struct mfs_client *c, uint64_t node, uint64_t nlookup);
 /* Gives all that is queued to the sockets, and holds or resumes the sessions: at the end of

@@ -135,7 +135,7 @@ static void land(struct mfs_session *s, struct mfs_flight *f, struct mfs_landing
     while (!list_is_empty(&f->waiters)) {
         struct mfs_call *call = LIST_ENTRY(f->waiters.next, struct mfs_call, link);
         list_remove(&call->link);
-        mfs_client_waited(s->client, depth);
+        mfs_client_waited(s->client, MFS_OP_list, depth);
         call->resume(call, call == f->first ? how : &of_others);
     }
     free(f);

@@ -45,7 +45,7 @@ static bool open_listed(struct mfs_call *call)
         return false;
     f->listing = mfs_listing_use(n);
     f->has_start = true;
-    mfs_client_waited(s->client, n->list_depth);
+    mfs_client_waited(s->client, MFS_OP_list, n->list_depth);
     struct fuse_file_info fi = { .fh = (uintptr_t)f };
     s->client->stats.cache_hits++;
     if (fuse_reply_open(call->req, &fi) < 0)

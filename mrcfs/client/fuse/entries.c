@@ -110,7 +110,7 @@ static bool look_up_known(fuse_req_t req, fuse_ino_t parent, const char *name)
         return false;
     struct fuse_entry_param p = { 0 };
     s->client->stats.cache_hits++;
-    mfs_client_waited(s->client, dir->list_depth);
+    mfs_client_waited(s->client, MFS_OP_list, dir->list_depth);
     if (rc == 0) {
         fuse_reply_err(req, ENOENT);
         return true;
