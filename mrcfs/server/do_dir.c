@@ -21,16 +21,22 @@ static int directory(struct mfs_call *o, uint64_t fh, struct mfs_file **f)
     return rc == 0 && !(*f)->is_dir ? -ENOTDIR : rc;
 }
 
+/* Opens the directory that node number is. Returns the descriptor, or -errno. */
+static int open_directory(struct mfs_call *o, uint64_t number, struct mfs_node **n)
+{
+    int rc = mfs_op_node(o, number, n);
+    if (rc < 0)
+        return rc;
+    if ((*n)->identity.type != S_IFDIR)
+        return -ENOTDIR;
+    return mfs_open_real(o, *n, O_RDONLY | O_DIRECTORY);
+}
+
 int mfs_do_opendir(struct mfs_call *o, const struct mfs_opendir_req *q,
                    struct mfs_opendir_rep *p)
 {
     struct mfs_node *n;
-    int rc = mfs_op_node(o, q->node, &n);
-    if (rc < 0)
-        return rc;
-    if (n->identity.type != S_IFDIR)
-        return -ENOTDIR;
-    AUTO_FD fd = mfs_open_real(o, n, O_RDONLY | O_DIRECTORY);
+    AUTO_FD fd = open_directory(o, q->node, &n);
     if (fd < 0)
         return fd;
     return mfs_op_add_file(o, n, &fd, O_RDONLY, &p->fh);
@@ -204,16 +210,11 @@ int mfs_do_list(struct mfs_call *o, const struct mfs_list_req *q, struct mfs_lis
     struct mfs_node *n;
     uint8_t *at;
     size_t size = q->size < MFS_DATA_MAX ? q->size : MFS_DATA_MAX;
-    int rc = mfs_op_node(o, q->node, &n);
-    if (rc < 0)
-        return rc;
-    if (n->identity.type != S_IFDIR)
-        return -ENOTDIR;
-    AUTO_FD fd = mfs_open_real(o, n, O_RDONLY | O_DIRECTORY);
+    AUTO_FD fd = open_directory(o, q->node, &n);
     if (fd < 0)
         return fd;
-    if ((rc = mfs_need_node(o, n, MFS_LEASE_SHARED)) < 0 ||
-        (rc = mfs_op_payload(o, size, &at)) < 0)
+    int rc = mfs_need_node(o, n, MFS_LEASE_SHARED);
+    if (rc < 0 || (rc = mfs_op_payload(o, size, &at)) < 0)
         return rc;
     struct mfs_file f = { .fd = fd,
                           .export_number = n->export_number,
