@@ -24,47 +24,44 @@ EXTRA_DIST += tests/unit/common/test_opt.def
 UNIT_TESTS += tests/unit/mrcfs/test_ops
 tests_unit_mrcfs_test_ops_LDADD = mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_LIBS)
 
-UNIT_TESTS += tests/unit/mrcfs/test_client
-tests_unit_mrcfs_test_client_LDADD = mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a $(FUSE_LIBS) $(CMOCKA_LIBS)
-UNIT_TESTS += tests/unit/mrcfs/test_client_scan
-tests_unit_mrcfs_test_client_scan_LDADD = mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a $(FUSE_LIBS) $(CMOCKA_LIBS)
+# The file client between a kernel and a server that are both the test.
+check_LIBRARIES += tests/lib/libmfs_client_fixture.a
+tests_lib_libmfs_client_fixture_a_SOURCES = tests/lib/mfs_client_fixture.c tests/lib/mfs_client_fixture.h
+MFS_CLIENT_FIXTURE_LIBS = tests/lib/libmfs_client_fixture.a mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a \
+  common/libcommon.a $(FUSE_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/mrcfs/test_client tests/unit/mrcfs/test_client_scan
+tests_unit_mrcfs_test_client_LDADD = $(MFS_CLIENT_FIXTURE_LIBS)
+tests_unit_mrcfs_test_client_scan_LDADD = $(MFS_CLIENT_FIXTURE_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_client_parts
 tests_unit_mrcfs_test_client_parts_SOURCES = tests/unit/mrcfs/test_client_parts.c mrcfs/mountopts.c mrcfs/source.c
 tests_unit_mrcfs_test_client_parts_LDADD = mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_LIBS)
 
 # The file server: each program runs as we are and, as root, once more with the server as an ordinary user.
-MFS_FIXTURE = tests/lib/mfs_fixture.c tests/lib/mfs_fixture.h tests/lib/mfs_wire_client.c tests/lib/mfs_wire_client.h
-MFS_FIXTURE_LIBS = mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_LIBS)
+check_LIBRARIES += tests/lib/libmfs_fixture.a
+tests_lib_libmfs_fixture_a_SOURCES = tests/lib/mfs_fixture.c tests/lib/mfs_fixture.h tests/lib/mfs_wire_client.c \
+  tests/lib/mfs_wire_client.h
+MFS_FIXTURE_LIBS = tests/lib/libmfs_fixture.a mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_broker
 tests_unit_mrcfs_test_broker_LDADD = $(MFS_FIXTURE_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_ids
 tests_unit_mrcfs_test_ids_LDADD = $(MFS_FIXTURE_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_server
-tests_unit_mrcfs_test_server_SOURCES = tests/unit/mrcfs/test_server.c $(MFS_FIXTURE)
 tests_unit_mrcfs_test_server_LDADD = $(MFS_FIXTURE_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_server_attr
-tests_unit_mrcfs_test_server_attr_SOURCES = tests/unit/mrcfs/test_server_attr.c $(MFS_FIXTURE)
 tests_unit_mrcfs_test_server_attr_LDADD = $(MFS_FIXTURE_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_server_follow
-tests_unit_mrcfs_test_server_follow_SOURCES = tests/unit/mrcfs/test_server_follow.c $(MFS_FIXTURE)
 tests_unit_mrcfs_test_server_follow_LDADD = $(MFS_FIXTURE_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_server_hostile
-tests_unit_mrcfs_test_server_hostile_SOURCES = tests/unit/mrcfs/test_server_hostile.c $(MFS_FIXTURE)
 tests_unit_mrcfs_test_server_hostile_LDADD = $(MFS_FIXTURE_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_server_locks
-tests_unit_mrcfs_test_server_locks_SOURCES = tests/unit/mrcfs/test_server_locks.c $(MFS_FIXTURE)
 tests_unit_mrcfs_test_server_locks_LDADD = $(MFS_FIXTURE_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_server_leases
-tests_unit_mrcfs_test_server_leases_SOURCES = tests/unit/mrcfs/test_server_leases.c $(MFS_FIXTURE)
 tests_unit_mrcfs_test_server_leases_LDADD = $(MFS_FIXTURE_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_server_many
-tests_unit_mrcfs_test_server_many_SOURCES = tests/unit/mrcfs/test_server_many.c $(MFS_FIXTURE)
 tests_unit_mrcfs_test_server_many_LDADD = $(MFS_FIXTURE_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_server_mounts
-tests_unit_mrcfs_test_server_mounts_SOURCES = tests/unit/mrcfs/test_server_mounts.c $(MFS_FIXTURE)
 tests_unit_mrcfs_test_server_mounts_LDADD = $(MFS_FIXTURE_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_server_names
-tests_unit_mrcfs_test_server_names_SOURCES = tests/unit/mrcfs/test_server_names.c $(MFS_FIXTURE)
 tests_unit_mrcfs_test_server_names_LDADD = $(MFS_FIXTURE_LIBS)
 
 # Serves directories on descriptors 3 and 4.

@@ -1,13 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* test_client.c: the file client between a kernel and a server that are both the test: what is
  * kept cached, what is told to the kernel, what waits for what, what a lost server means. */
-#include "tests/lib/unit.h"
-
-#include "common/sys/fd.h"
-#include "common/sys/loop.h"
-#include "mrcfs/client/known.h"
-#include "mrcfs/mrcfs.h"
-#include "mrcfs/ops.h"
+#include "tests/lib/mfs_client_fixture.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,85 +12,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static struct loop *loop;
-static struct mfs_client *client;
-static int kernel, meta, bulk; /* our ends */
-static uint64_t last_unique;
-static int lost_count;
-static uint8_t in[1 << 16];
-
-static void on_lost(void *ctx, const struct err *why)
-{
-    (void)ctx;
-    (void)why;
-    lost_count++;
-}
-
-static void turn(void)
-{
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(loop_turn(loop, 0), 0);
-}
-
-/* ---- the kernel ---- */
-
-static uint64_t ask(uint32_t opcode, uint64_t node, const void *body, size_t len)
-{
-    uint8_t room[1024];
-    struct fuse_in_header h = { .len = (uint32_t)(sizeof h + len),
-                                .opcode = opcode,
-                                .unique = ++last_unique,
-                                .nodeid = node,
-                                .uid = 1000 };
-    memcpy(room, &h, sizeof h);
-    if (len)
-        memcpy(room + sizeof h, body, len);
-    assert_int_equal(send(kernel, room, sizeof h + len, 0), sizeof h + len);
-    turn();
-    return h.unique;
-}
-
-/* The next answer; its body goes to body. Returns the error. */
-static int answer(uint64_t unique, void *body, size_t size)
-{
-    struct fuse_out_header h;
-    ssize_t n = recv(kernel, in, sizeof in, MSG_DONTWAIT);
-    assert_true(n >= (ssize_t)sizeof h);
-    memcpy(&h, in, sizeof h);
-    assert_int_equal(h.unique, unique);
-    if (body && !h.error) {
-        assert_true((size_t)n >= sizeof h + size);
-        memcpy(body, in + sizeof h, size);
-    }
-    return -h.error;
-}
-
-static void assert_no_answer(void)
-{
-    assert_int_equal(recv(kernel, in, sizeof in, MSG_DONTWAIT), -1);
-}
-
-/* ---- the server ---- */
-
-/* The next message of the client; *body is left at the operation's fields. */
-static struct mfs_head call(int fd, struct rd *body)
-{
-    struct mfs_head h;
-    uint32_t len;
-    ssize_t n = recv(fd, in, 4, MSG_DONTWAIT);
-    struct rd r = rd_of(in, 4);
-    assert_int_equal(n, 4);
-    assert_int_equal(get_u32(&r, &len), 0);
-    assert_int_equal(recv(fd, in, len, MSG_DONTWAIT), len);
-    *body = rd_of(in, len);
-    assert_int_equal(mfs_head_get(body, &h), 0);
-    return h;
-}
-
 static struct mfs_head expect_call(uint16_t op)
 {
     struct rd body;
-    struct mfs_head h = call(meta, &body);
+    struct mfs_head h = cx_message(&body);
     assert_int_equal(h.kind, MFS_REQUEST);
     assert_int_equal(h.op, op);
     return h;
@@ -104,18 +23,7 @@ static struct mfs_head expect_call(uint16_t op)
 
 static void assert_no_call(void)
 {
-    assert_int_equal(recv(meta, in, 1, MSG_DONTWAIT), -1);
-}
-
-static void reply(uint64_t id, uint32_t error, const uint8_t *body, size_t len)
-{
-    uint8_t room[1024];
-    struct wr m = wr_of(room, sizeof room);
-    mfs_message_begin(&m, &(struct mfs_head){ .kind = MFS_REPLY, .id = id, .error = error });
-    put_raw(&m, body, len);
-    mfs_message_end(&m, 0);
-    assert_int_equal(send(meta, room, wr_len(&m), MSG_NOSIGNAL), wr_len(&m));
-    turn();
+    assert_int_equal(recv(cx.meta, cx.in, 1, MSG_DONTWAIT), -1);
 }
 
 static struct mfs_attr attr_of(int64_t mtime, int64_t ctime)
@@ -135,50 +43,13 @@ static void reply_entry(uint64_t id, uint64_t node, const struct mfs_attr *a)
     uint8_t room[256];
     struct wr w = wr_of(room, sizeof room);
     mfs_entry_put(&w, &(struct mfs_entry){ .node = node, .attr = *a });
-    reply(id, 0, room, wr_len(&w));
+    cx_reply(id, 0, room, wr_len(&w));
 }
 
-/* ---- both ---- */
-
-/* flags2: what of the newer kernels' abilities the kernel offers. */
-static int set_up_kernel(bool is_single_user, size_t export_number, uint32_t flags2)
+static int set_up(void **state)
 {
-    int m[2], b[2], k[2];
-    uint8_t room[256], exports[64];
-    struct wr x = wr_of(exports, sizeof exports), w = wr_of(room, sizeof room);
-    struct err e = { "" };
-    last_unique = 0;
-    lost_count = 0;
-    assert_int_equal(loop_new(&loop), 0);
-    assert_int_equal(fd_socketpair(m), 0);
-    assert_int_equal(fd_socketpair(b), 0);
-    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, k), 0);
-    meta = m[0];
-    bulk = b[0];
-    kernel = k[0];
-    mfs_export_rec_put(&x, &(struct mfs_export_rec){ 0, bytes_of("/one") });
-    mfs_export_rec_put(&x, &(struct mfs_export_rec){ MFS_EXPORT_RO, bytes_of("/two") });
-    mfs_message_begin(&w, &(struct mfs_head){ .kind = MFS_REPLY, .id = 1 });
-    mfs_hello_rep_put(&w,
-                      &(struct mfs_hello_rep){ .version = MFS_VERSION,
-                                               .exports = { exports, (uint32_t)wr_len(&x) } });
-    mfs_message_end(&w, 0);
-    assert_int_equal(send(meta, room, wr_len(&w), 0), wr_len(&w));
-    struct mfs_client_opts o = { .loop = loop,
-                                 .meta_fd = m[1],
-                                 .bulk_fd = b[1],
-                                 .own_uid = 1000,
-                                 .own_gid = 1000,
-                                 .is_single_user = is_single_user,
-                                 .on_lost = on_lost };
-    assert_int_equal(mfs_client_new(&o, &client, &e), 0);
-    struct rd body;
-    assert_int_equal(call(meta, &body).op, MFS_OP_hello);
-    assert_int_equal(mfs_client_attach(client, export_number, k[1], &e), 0);
-    struct fuse_init_in init = { .major = 7, .minor = 38, .flags = ~0U, .flags2 = flags2 };
-    struct fuse_init_out out;
-    uint64_t unique = ask(FUSE_INIT, 0, &init, sizeof init);
-    assert_int_equal(answer(unique, &out, sizeof out), 0);
+    (void)state;
+    struct fuse_init_out out = cx_start(&(struct cx_opts){ 0 });
     assert_int_equal(out.max_write, 1 << 20);
     assert_int_equal(out.max_pages, 256);
     assert_true(out.flags & FUSE_HANDLE_KILLPRIV_V2);
@@ -188,34 +59,19 @@ static int set_up_kernel(bool is_single_user, size_t export_number, uint32_t fla
     return 0;
 }
 
-static int set_up_as(bool is_single_user, size_t export_number)
+/* Once more, with other options. */
+static void start_anew(const struct cx_opts *o)
 {
-    return set_up_kernel(is_single_user, export_number, ~0U);
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    return set_up_as(false, 0);
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    mfs_client_free(client);
-    loop_free(loop);
-    close(meta);
-    close(bulk);
-    close(kernel);
-    return 0;
+    cx_end(NULL);
+    cx_start(o);
 }
 
 static void look_up(uint64_t node, const struct mfs_attr *a)
 {
     struct fuse_entry_out out;
-    uint64_t unique = ask(FUSE_LOOKUP, 1, "name", 5);
+    uint64_t unique = cx_ask(FUSE_LOOKUP, 1, "name", 5);
     reply_entry(expect_call(MFS_OP_lookup).id, node, a);
-    assert_int_equal(answer(unique, &out, sizeof out), 0);
+    assert_int_equal(cx_answer(unique, &out, sizeof out), 0);
     assert_int_equal(out.nodeid, node);
     assert_int_equal(out.entry_valid + out.entry_valid_nsec + out.attr_valid, 0);
 }
@@ -227,10 +83,10 @@ static uint32_t open_file(const struct mfs_attr *a, uint32_t flags, uint64_t *fh
     struct wr w = wr_of(room, sizeof room);
     struct fuse_open_in o = { .flags = flags };
     struct fuse_open_out out;
-    uint64_t unique = ask(FUSE_OPEN, 7, &o, sizeof o);
+    uint64_t unique = cx_ask(FUSE_OPEN, 7, &o, sizeof o);
     mfs_open_rep_put(&w, &(struct mfs_open_rep){ .fh = 33, .attr = *a });
-    reply(expect_call(MFS_OP_open).id, 0, room, wr_len(&w));
-    assert_int_equal(answer(unique, &out, sizeof out), 0);
+    cx_reply(expect_call(MFS_OP_open).id, 0, room, wr_len(&w));
+    assert_int_equal(cx_answer(unique, &out, sizeof out), 0);
     if (fh)
         *fh = out.fh;
     return out.open_flags;
@@ -260,31 +116,31 @@ static void test_pages(void **state)
 static void test_old_kernel(void **state)
 {
     (void)state;
-    tear_down(NULL);
-    set_up_kernel(false, 0, 0);
+    start_anew(&(struct cx_opts){ .is_old_kernel = true });
     struct mfs_attr a = attr_of(100, 100);
     look_up(7, &a);
     assert_int_equal(open_file(&a, O_WRONLY | O_APPEND, NULL), FOPEN_DIRECT_IO);
     assert_int_equal(open_file(&a, O_RDWR | O_APPEND, NULL), FOPEN_KEEP_CACHE);
 }
 
-static void say_notice(const uint8_t *room, size_t len)
+static void say_notice(uint16_t notice, const struct wr *fields)
 {
-    assert_int_equal(send(meta, room, len, 0), len);
-    turn();
+    cx_send(&(struct mfs_head){ .kind = MFS_NOTIFY, .notice = notice }, fields->start,
+            wr_len(fields));
 }
 
 /* A notice that the kernel was sent; it comes from the notifier's thread. */
 static void expect_notice(int code, void *body, size_t size)
 {
     struct fuse_out_header h;
-    struct pollfd p = { .fd = kernel, .events = POLLIN };
+    struct pollfd p = { .fd = cx.kernel, .events = POLLIN };
     assert_int_equal(poll(&p, 1, 10000), 1);
-    assert_true(recv(kernel, in, sizeof in, MSG_DONTWAIT) >= (ssize_t)(sizeof h + size));
-    memcpy(&h, in, sizeof h);
+    assert_true(recv(cx.kernel, cx.in, sizeof cx.in, MSG_DONTWAIT) >=
+                (ssize_t)(sizeof h + size));
+    memcpy(&h, cx.in, sizeof h);
     assert_int_equal(h.unique, 0);
     assert_int_equal(h.error, code);
-    memcpy(body, in + sizeof h, size);
+    memcpy(body, cx.in + sizeof h, size);
 }
 
 static void test_notices(void **state)
@@ -297,47 +153,40 @@ static void test_notices(void **state)
     struct fuse_notify_inval_entry_out entry;
     look_up(7, &a);
     open_file(&a, O_RDONLY, NULL);
-    mfs_message_begin(
-        &w, &(struct mfs_head){ .kind = MFS_NOTIFY, .notice = MFS_NOTICE_inval_node });
     mfs_inval_node_notice_put(&w, &(struct mfs_inval_node_notice){ 7, 1, 4096, 0 });
-    mfs_message_end(&w, 0);
-    say_notice(room, wr_len(&w));
+    say_notice(MFS_NOTICE_inval_node, &w);
     expect_notice(FUSE_NOTIFY_INVAL_INODE, &inode, sizeof inode);
     assert_int_equal(inode.ino, 7);
     assert_int_equal(inode.off, 4096);
     assert_int_equal(open_file(&a, O_RDONLY, NULL), 0); /* what it held is not trusted either */
     w = wr_of(room, sizeof room);
-    mfs_message_begin(
-        &w, &(struct mfs_head){ .kind = MFS_NOTIFY, .notice = MFS_NOTICE_inval_entry });
     mfs_inval_entry_notice_put(&w, &(struct mfs_inval_entry_notice){ 1, bytes_of("name") });
-    mfs_message_end(&w, 0);
-    say_notice(room, wr_len(&w));
+    say_notice(MFS_NOTICE_inval_entry, &w);
     expect_notice(FUSE_NOTIFY_INVAL_ENTRY, &entry, sizeof entry);
     assert_int_equal(entry.parent, 1);
-    assert_memory_equal(in + sizeof(struct fuse_out_header) + sizeof entry, "name", 5);
+    assert_memory_equal(cx.in + sizeof(struct fuse_out_header) + sizeof entry, "name", 5);
 }
 
 /* Export two's root is node 2: FUSE's 1 is 2 there, and 2 is 1 here. */
 static void test_second_export(void **state)
 {
     (void)state;
-    tear_down(NULL);
-    set_up_as(false, 1);
+    start_anew(&(struct cx_opts){ .export_number = 1 });
     struct rd body;
     struct mfs_lookup_req m;
     struct mfs_attr a = attr_of(1, 1);
-    uint64_t unique = ask(FUSE_LOOKUP, 1, "name", 5);
-    struct mfs_head h = call(meta, &body);
+    uint64_t unique = cx_ask(FUSE_LOOKUP, 1, "name", 5);
+    struct mfs_head h = cx_message(&body);
     assert_int_equal(mfs_lookup_req_get(&body, &m), 0);
     assert_int_equal(m.node, 2);
     struct fuse_entry_out out;
     reply_entry(h.id, 7, &a);
-    assert_int_equal(answer(unique, &out, sizeof out), 0);
+    assert_int_equal(cx_answer(unique, &out, sizeof out), 0);
     assert_int_equal(out.nodeid, 7);
     struct fuse_forget_in forget = { .nlookup = 1 };
-    ask(FUSE_FORGET, 7, &forget, sizeof forget);
+    cx_ask(FUSE_FORGET, 7, &forget, sizeof forget);
     struct mfs_forget_rec f;
-    assert_int_equal(call(meta, &body).kind, MFS_FORGET);
+    assert_int_equal(cx_message(&body).kind, MFS_FORGET);
     assert_int_equal(mfs_forget_rec_get(&body, &f), 0);
     assert_int_equal(f.node, 7);
     assert_int_equal(f.nlookup, 1);
@@ -346,33 +195,32 @@ static void test_second_export(void **state)
 static void test_lone_user(void **state)
 {
     (void)state;
-    tear_down(NULL);
-    set_up_as(true, 0);
+    start_anew(&(struct cx_opts){ .is_single_user = true });
     struct mfs_attr a = attr_of(1, 1);
     struct fuse_entry_out out;
     a.uid = a.gid = MFS_NOBODY;
-    uint64_t unique = ask(FUSE_LOOKUP, 1, "theirs", 7);
+    uint64_t unique = cx_ask(FUSE_LOOKUP, 1, "theirs", 7);
     reply_entry(expect_call(MFS_OP_lookup).id, 7, &a);
-    assert_int_equal(answer(unique, &out, sizeof out), 0);
+    assert_int_equal(cx_answer(unique, &out, sizeof out), 0);
     assert_int_equal(out.attr.uid, MFS_NOBODY);
     a.flags = MFS_ATTR_WRITABLE;
-    unique = ask(FUSE_LOOKUP, 1, "writable", 9);
+    unique = cx_ask(FUSE_LOOKUP, 1, "writable", 9);
     reply_entry(expect_call(MFS_OP_lookup).id, 8, &a);
-    assert_int_equal(answer(unique, &out, sizeof out), 0);
+    assert_int_equal(cx_answer(unique, &out, sizeof out), 0);
     assert_int_equal(out.attr.uid, 1000);
     assert_int_equal(out.attr.gid, 1000);
     /* In a directory of ours even what we can't write can be removed. */
     a.flags = 0;
     a.uid = a.gid = 1000;
     a.mode = S_IFDIR | 0755;
-    unique = ask(FUSE_LOOKUP, 1, "ours", 5);
+    unique = cx_ask(FUSE_LOOKUP, 1, "ours", 5);
     reply_entry(expect_call(MFS_OP_lookup).id, 9, &a);
-    assert_int_equal(answer(unique, &out, sizeof out), 0);
+    assert_int_equal(cx_answer(unique, &out, sizeof out), 0);
     a = attr_of(1, 1);
     a.uid = a.gid = MFS_NOBODY;
-    unique = ask(FUSE_LOOKUP, 9, "theirs", 7);
+    unique = cx_ask(FUSE_LOOKUP, 9, "theirs", 7);
     reply_entry(expect_call(MFS_OP_lookup).id, 10, &a);
-    assert_int_equal(answer(unique, &out, sizeof out), 0);
+    assert_int_equal(cx_answer(unique, &out, sizeof out), 0);
     assert_int_equal(out.attr.uid, 1000);
 }
 
@@ -389,19 +237,19 @@ static void test_lock_after_close(void **state)
                              .owner = 1,
                              .lk = { .end = INT64_MAX, .type = F_WRLCK },
                              .lk_flags = FUSE_LK_FLOCK };
-    uint64_t unique = ask(FUSE_SETLK, 7, &lk, sizeof lk);
-    reply(expect_call(MFS_OP_flock).id, 0, NULL, 0);
-    assert_int_equal(answer(unique, NULL, 0), 0);
+    uint64_t unique = cx_ask(FUSE_SETLK, 7, &lk, sizeof lk);
+    cx_reply(expect_call(MFS_OP_flock).id, 0, NULL, 0);
+    assert_int_equal(cx_answer(unique, NULL, 0), 0);
     struct fuse_release_in r = { .fh = first, .release_flags = FUSE_RELEASE_FLOCK_UNLOCK };
-    uint64_t release = ask(FUSE_RELEASE, 7, &r, sizeof r);
+    uint64_t release = cx_ask(FUSE_RELEASE, 7, &r, sizeof r);
     uint64_t id = expect_call(MFS_OP_release).id;
     lk.fh = second;
-    unique = ask(FUSE_SETLK, 7, &lk, sizeof lk);
+    unique = cx_ask(FUSE_SETLK, 7, &lk, sizeof lk);
     assert_no_call();
-    reply(id, 0, NULL, 0);
-    assert_int_equal(answer(release, NULL, 0), 0);
-    reply(expect_call(MFS_OP_flock).id, 0, NULL, 0);
-    assert_int_equal(answer(unique, NULL, 0), 0);
+    cx_reply(id, 0, NULL, 0);
+    assert_int_equal(cx_answer(release, NULL, 0), 0);
+    cx_reply(expect_call(MFS_OP_flock).id, 0, NULL, 0);
+    assert_int_equal(cx_answer(unique, NULL, 0), 0);
 }
 
 static void test_flush(void **state)
@@ -412,31 +260,31 @@ static void test_flush(void **state)
     look_up(7, &a);
     open_file(&a, O_RDWR, &fh);
     struct fuse_flush_in f = { .fh = fh, .lock_owner = 5 };
-    uint64_t unique = ask(FUSE_FLUSH, 7, &f, sizeof f);
-    assert_int_equal(answer(unique, NULL, 0), 0); /* nothing written, nothing locked */
+    uint64_t unique = cx_ask(FUSE_FLUSH, 7, &f, sizeof f);
+    assert_int_equal(cx_answer(unique, NULL, 0), 0); /* nothing written, nothing locked */
     assert_no_call();
     struct fuse_lk_in lk = { .fh = fh, .owner = 5, .lk = { .end = 9, .type = F_WRLCK } };
-    unique = ask(FUSE_SETLK, 7, &lk, sizeof lk);
-    reply(expect_call(MFS_OP_setlk).id, 0, NULL, 0);
-    assert_int_equal(answer(unique, NULL, 0), 0);
-    unique = ask(FUSE_FLUSH, 7, &f, sizeof f);
-    reply(expect_call(MFS_OP_flush).id, 0, NULL, 0);
-    assert_int_equal(answer(unique, NULL, 0), 0);
+    unique = cx_ask(FUSE_SETLK, 7, &lk, sizeof lk);
+    cx_reply(expect_call(MFS_OP_setlk).id, 0, NULL, 0);
+    assert_int_equal(cx_answer(unique, NULL, 0), 0);
+    unique = cx_ask(FUSE_FLUSH, 7, &f, sizeof f);
+    cx_reply(expect_call(MFS_OP_flush).id, 0, NULL, 0);
+    assert_int_equal(cx_answer(unique, NULL, 0), 0);
 }
 
 static void test_interrupt(void **state)
 {
     (void)state;
     struct rd body;
-    uint64_t unique = ask(FUSE_READLINK, 1, NULL, 0);
+    uint64_t unique = cx_ask(FUSE_READLINK, 1, NULL, 0);
     uint64_t id = expect_call(MFS_OP_readlink).id;
     struct fuse_interrupt_in i = { .unique = unique };
-    ask(FUSE_INTERRUPT, 0, &i, sizeof i);
-    struct mfs_head h = call(meta, &body);
+    cx_ask(FUSE_INTERRUPT, 0, &i, sizeof i);
+    struct mfs_head h = cx_message(&body);
     assert_int_equal(h.kind, MFS_CANCEL);
     assert_int_equal(h.id, id);
-    reply(id, 3, NULL, 0);
-    assert_int_equal(answer(unique, NULL, 0), EINTR);
+    cx_reply(id, 3, NULL, 0);
+    assert_int_equal(cx_answer(unique, NULL, 0), EINTR);
 }
 
 static void test_round_trips(void **state)
@@ -444,21 +292,21 @@ static void test_round_trips(void **state)
     (void)state;
     struct mfs_stats s;
     uint64_t ids[3];
-    mfs_client_stats(client, &s);
+    mfs_client_stats(cx.client, &s);
     uint64_t before = s.round_trips_waited;
     for (int i = 0; i < 3; i++) { /* at once: one round trip */
-        ask(FUSE_READLINK, 1, NULL, 0);
+        cx_ask(FUSE_READLINK, 1, NULL, 0);
         ids[i] = expect_call(MFS_OP_readlink).id;
     }
     for (int i = 2; i >= 0; i--)
-        reply(ids[i], 2, NULL, 0);
-    mfs_client_stats(client, &s);
+        cx_reply(ids[i], 2, NULL, 0);
+    mfs_client_stats(cx.client, &s);
     assert_int_equal(s.round_trips_waited, before + 1);
     for (int i = 0; i < 3; i++) { /* one after the other: three */
-        ask(FUSE_READLINK, 1, NULL, 0);
-        reply(expect_call(MFS_OP_readlink).id, 2, NULL, 0);
+        cx_ask(FUSE_READLINK, 1, NULL, 0);
+        cx_reply(expect_call(MFS_OP_readlink).id, 2, NULL, 0);
     }
-    mfs_client_stats(client, &s);
+    mfs_client_stats(cx.client, &s);
     assert_int_equal(s.round_trips_waited, before + 4);
     assert_int_equal(s.requests[MFS_OP_readlink], 6);
 }
@@ -466,16 +314,16 @@ static void test_round_trips(void **state)
 static void test_lost(void **state)
 {
     (void)state;
-    uint64_t waiting = ask(FUSE_READLINK, 1, NULL, 0);
+    uint64_t waiting = cx_ask(FUSE_READLINK, 1, NULL, 0);
     expect_call(MFS_OP_readlink);
-    assert_no_answer();
-    close(meta);
-    meta = -1;
-    turn();
-    assert_int_equal(answer(waiting, NULL, 0), EIO);
-    assert_int_equal(lost_count, 1);
-    assert_int_equal(answer(ask(FUSE_READLINK, 1, NULL, 0), NULL, 0), ENOTCONN);
-    assert_int_equal(lost_count, 1);
+    cx_assert_no_answer();
+    close(cx.meta);
+    cx.meta = -1;
+    cx_turn();
+    assert_int_equal(cx_answer(waiting, NULL, 0), EIO);
+    assert_int_equal(cx.lost_count, 1);
+    assert_int_equal(cx_answer(cx_ask(FUSE_READLINK, 1, NULL, 0), NULL, 0), ENOTCONN);
+    assert_int_equal(cx.lost_count, 1);
 }
 
 /* Answers that would do harm end the connection; nobody is left waiting. */
@@ -496,16 +344,15 @@ static void test_bad_answers(void **state)
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         struct rd body;
-        uint64_t unique = bad[i].opcode == FUSE_LOOKUP ? ask(FUSE_LOOKUP, 1, "x", 2)
-                                                       : ask(bad[i].opcode, 1, NULL, 0);
-        reply(call(meta, &body).id, 0, bad[i].body, bad[i].len);
-        assert_int_equal(answer(unique, NULL, 0), EIO);
-        assert_int_equal(lost_count, 1);
-        tear_down(NULL);
-        set_up(NULL);
+        uint64_t unique = bad[i].opcode == FUSE_LOOKUP ? cx_ask(FUSE_LOOKUP, 1, "x", 2)
+                                                       : cx_ask(bad[i].opcode, 1, NULL, 0);
+        cx_reply(cx_message(&body).id, 0, bad[i].body, bad[i].len);
+        assert_int_equal(cx_answer(unique, NULL, 0), EIO);
+        assert_int_equal(cx.lost_count, 1);
+        start_anew(&(struct cx_opts){ 0 });
     }
-    reply(4711, 0, NULL, 0); /* nobody asked */
-    assert_int_equal(lost_count, 1);
+    cx_reply(4711, 0, NULL, 0); /* nobody asked */
+    assert_int_equal(cx.lost_count, 1);
 }
 
 /* Reads the meta stream to its end; returns 0 if that is between two messages. */
@@ -514,10 +361,10 @@ static void *read_to_the_end(void *arg)
     int *is_whole = arg;
     static uint8_t room[4096];
     uint32_t len;
-    while (recv(meta, room, 4, MSG_WAITALL) == 4) {
+    while (recv(cx.meta, room, 4, MSG_WAITALL) == 4) {
         struct rd r = rd_of(room, 4);
         *is_whole = get_u32(&r, &len) == 0 && len <= sizeof room &&
-                    recv(meta, room, len, MSG_WAITALL) == (ssize_t)len;
+                    recv(cx.meta, room, len, MSG_WAITALL) == (ssize_t)len;
         if (!*is_whole)
             break;
     }
@@ -533,18 +380,18 @@ static void test_end_within_a_message(void **state)
     static char name[NAME + 1];
     memset(name, 'n', NAME);
     for (int i = 0; i < REQUESTS; i++)
-        ask(FUSE_LOOKUP, 1, name, sizeof name);
+        cx_ask(FUSE_LOOKUP, 1, name, sizeof name);
     /* More waits than one write takes: what is written now ends within a message. */
     struct rd body;
     uint8_t first;
-    while (recv(meta, &first, 1, MSG_DONTWAIT | MSG_PEEK) == 1)
-        assert_int_equal(call(meta, &body).op, MFS_OP_lookup);
-    turn();
+    while (recv(cx.meta, &first, 1, MSG_DONTWAIT | MSG_PEEK) == 1)
+        assert_int_equal(cx_message(&body).op, MFS_OP_lookup);
+    cx_turn();
     pthread_t thread;
     int is_whole = 0;
     assert_int_equal(pthread_create(&thread, NULL, read_to_the_end, &is_whole), 0);
-    mfs_client_free(client);
-    client = NULL;
+    mfs_client_free(cx.client);
+    cx.client = NULL;
     pthread_join(thread, NULL);
     assert_true(is_whole);
 }
@@ -552,18 +399,18 @@ static void test_end_within_a_message(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_pages, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_old_kernel, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_notices, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_second_export, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_lone_user, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_lock_after_close, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_flush, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_interrupt, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_round_trips, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_end_within_a_message, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_lost, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_bad_answers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_pages, set_up, cx_end),
+        cmocka_unit_test_setup_teardown(test_old_kernel, set_up, cx_end),
+        cmocka_unit_test_setup_teardown(test_notices, set_up, cx_end),
+        cmocka_unit_test_setup_teardown(test_second_export, set_up, cx_end),
+        cmocka_unit_test_setup_teardown(test_lone_user, set_up, cx_end),
+        cmocka_unit_test_setup_teardown(test_lock_after_close, set_up, cx_end),
+        cmocka_unit_test_setup_teardown(test_flush, set_up, cx_end),
+        cmocka_unit_test_setup_teardown(test_interrupt, set_up, cx_end),
+        cmocka_unit_test_setup_teardown(test_round_trips, set_up, cx_end),
+        cmocka_unit_test_setup_teardown(test_end_within_a_message, set_up, cx_end),
+        cmocka_unit_test_setup_teardown(test_lost, set_up, cx_end),
+        cmocka_unit_test_setup_teardown(test_bad_answers, set_up, cx_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
