@@ -25,14 +25,9 @@ enum job_stage {
 };
 
 enum job_limit {
-    JOB_LIMIT_CPU,
-    JOB_LIMIT_FSIZE,
-    JOB_LIMIT_DATA,
-    JOB_LIMIT_STACK,
-    JOB_LIMIT_CORE,
-    JOB_LIMIT_NOFILE,
-    JOB_LIMIT_AS,
-    JOB_LIMIT_MEMLOCK,
+#define LIMIT(number, name) JOB_LIMIT_##name = number,
+#include "mrc/limits.def"
+#undef LIMIT
 };
 
 enum job_flag {

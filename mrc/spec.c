@@ -28,10 +28,9 @@ static const struct {
     enum job_limit id;
     int resource;
 } limits[] = {
-    { JOB_LIMIT_CPU, RLIMIT_CPU },   { JOB_LIMIT_FSIZE, RLIMIT_FSIZE },
-    { JOB_LIMIT_DATA, RLIMIT_DATA }, { JOB_LIMIT_STACK, RLIMIT_STACK },
-    { JOB_LIMIT_CORE, RLIMIT_CORE }, { JOB_LIMIT_NOFILE, RLIMIT_NOFILE },
-    { JOB_LIMIT_AS, RLIMIT_AS },     { JOB_LIMIT_MEMLOCK, RLIMIT_MEMLOCK },
+#define LIMIT(number, name) { JOB_LIMIT_##name, RLIMIT_##name },
+#include "mrc/limits.def"
+#undef LIMIT
 };
 
 void mrc_stdio_plan(const struct mrc_options *o, struct mrc_stdio *s)
