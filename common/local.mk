@@ -14,5 +14,6 @@ common_libcommon_a_SOURCES = \
   common/sys/fusermount.c common/sys/fusermount.h \
   common/sys/log.c common/sys/log.h \
   common/sys/loop.c common/sys/loop.h \
+  common/sys/lzo.c common/sys/lzo.h \
   common/sys/mem.h \
   common/sys/opt.c common/sys/opt.h common/sys/opt_begin.h common/sys/opt_end.h

@@ -21,7 +21,7 @@ mrc_mrc_SOURCES = \
   mrc/supply.c \
   mrc/trees.c mrc/trees.h \
   mrc/tty.c mrc/tty.h
-mrc_mrc_LDADD = mrc/libmrc.a mrc/libsession.a mrcfs/libmrcfs.a common/libcommon.a $(SSH2_LIBS) $(SODIUM_LIBS)
+mrc_mrc_LDADD = mrc/libmrc.a mrc/libsession.a mrcfs/libmrcfs.a common/libcommon.a $(SSH2_LIBS) $(SODIUM_LIBS) $(LZO_LIBS)
 dist_man_MANS += mrc/mrc.1
 noinst_LIBRARIES += mrc/libmrc.a
 mrc_libmrc_a_CPPFLAGS = $(AM_CPPFLAGS) $(SSH2_CFLAGS)

@@ -12,6 +12,7 @@ enum { HIDING_HIDE, HIDING_SHOW };
 enum { ENV_ADD, ENV_DROP };
 enum { VIEW_CHOICE_HOME, VIEW_CHOICE_ROOT };
 enum { CONSISTENCY_STRICT, CONSISTENCY_LEASE, CONSISTENCY_LOOSE };
+enum { COMPRESS_AUTO, COMPRESS_NO, COMPRESS_YES };
 
 /* What is to be done: a job, or one of the commands that take the place of the host. */
 enum mrc_verb { VERB_JOB, VERB_PS, VERB_STOP, VERB_DOCTOR };
@@ -20,7 +21,7 @@ struct mrc_options {
     const char *port, *login, *config_file, *jump, *via, *directory;
     struct opt_list identities, ssh_options, trees, hiding, env;
     bool forward_agent, no_tty, no_input, background, no_command, no_pid_ns, quiet, stats, no_hub;
-    int transport, view, consistency, tty, verbose;
+    int transport, view, consistency, compress, tty, verbose;
     /* From the arguments behind the options. */
     char host[512], user[256], port_text[16];
     bool is_local;

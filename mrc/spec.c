@@ -226,6 +226,8 @@ int mrc_spec_put(const struct mrc_options *o, const struct mrc_trees *t,
                    (o->forward_agent ? JOB_FORWARD_AGENT : 0) |
                    (o->consistency == CONSISTENCY_LOOSE ? JOB_LOOSE : 0) |
                    (o->consistency == CONSISTENCY_LEASE ? JOB_LEASE : 0) |
+                   (o->compress == COMPRESS_NO ? JOB_COMPRESS_NO : 0) |
+                   (o->compress == COMPRESS_YES ? JOB_COMPRESS_YES : 0) |
                    (geteuid() == 0 ? JOB_HEAD_PRIVILEGED : 0) |
                    (o->view == VIEW_CHOICE_ROOT ? JOB_TARGET_RESOLVER : 0);
     size_t size = buf_len(&parts.argv) + buf_len(&parts.env) + buf_len(&parts.trees) + 16384;

@@ -15,6 +15,8 @@ mrcfs_libmrcfs_a_SOURCES = \
   mrcfs/mrcfs.h \
   mrcfs/notices.def \
   mrcfs/ops.c mrcfs/ops.def mrcfs/ops.h \
+  mrcfs/pack/policy.c mrcfs/pack/policy.h \
+  mrcfs/packer.c mrcfs/packer.h \
   mrcfs/server/caller.c mrcfs/server/caller.h \
   mrcfs/server/confine.c mrcfs/server/confine.h \
   mrcfs/server/do_attr.c \
@@ -39,6 +41,10 @@ mrcfs_libmrcfs_a_SOURCES = \
   mrcfs/server/stream.c mrcfs/server/stream.h \
   mrcfs/server/table.c mrcfs/server/table.h \
   mrcfs/server/watch.c mrcfs/server/watch.h
+
+# The pure core of compression (mrcfs/pack/policy.h).
+noinst_LIBRARIES += mrcfs/libpack.a
+mrcfs_libpack_a_SOURCES = mrcfs/pack/policy.c mrcfs/pack/policy.h
 
 # The file client is a library of its own: only its users need libfuse ($(FUSE_LIBS), or $(FUSE_STATIC_LIBS)).
 noinst_LIBRARIES += mrcfs/libmrcfs_client.a
@@ -77,7 +83,7 @@ mrcfs_mrcfs_SOURCES = \
   mrcfs/options.def \
   mrcfs/source.c mrcfs/source.h
 mrcfs_mrcfs_LDADD = mrc/libmrc.a mrc/libsession.a mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a \
-  $(FUSE_LIBS) $(SSH2_LIBS) $(SODIUM_LIBS)
+  $(FUSE_LIBS) $(SSH2_LIBS) $(SODIUM_LIBS) $(LZO_LIBS)
 dist_man_MANS += mrcfs/mrcfs.1
 
 nodist_completions_DATA += completions/mrcfs

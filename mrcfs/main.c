@@ -116,9 +116,12 @@ static void print_stats(const struct mounted *m)
             fprintf(stderr, "%12llu %s\n", (unsigned long long)s.requests[op], mfs_op_name(op));
     fprintf(stderr,
             "%12llu answered without asking\n%12llu round trips waited for\n"
-            "%12llu bytes out\n%12llu bytes in\n",
+            "%12llu bytes out\n%12llu bytes in\n%12llu compressed bytes out\n%12llu bytes that "
+            "these stand for\n%12llu compressed bytes in\n%12llu bytes that these stand for\n",
             (unsigned long long)s.cache_hits, (unsigned long long)s.round_trips_waited,
-            (unsigned long long)s.bytes_out, (unsigned long long)s.bytes_in);
+            (unsigned long long)s.bytes_out, (unsigned long long)s.bytes_in,
+            (unsigned long long)s.packed_out, (unsigned long long)s.packed_out_plain,
+            (unsigned long long)s.packed_in, (unsigned long long)s.packed_in_plain);
     for (unsigned op = 0; op < ARRAY_LEN(s.waited); op++)
         if (s.waited[op] && mfs_op_name(op))
             fprintf(stderr, "%12llu waited for %s\n", (unsigned long long)s.waited[op],
@@ -203,6 +206,7 @@ static int make_client(struct mounted *m, const struct mfs_connection *at, struc
         .is_nomap_ignore = o->is_nomap_ignore,
         .is_root_only = o->allow_root && !o->allow_other,
         .consistency = o->is_loose ? MFS_LOOSE : o->is_leased ? MFS_LEASE : MFS_STRICT,
+        .compress = o->compress,
         .on_lost = on_lost,
         .on_detached = on_detached,
         .ctx = m,

@@ -14,6 +14,7 @@ enum mopt_kind {
     MOPT_OCTAL,   /* long long */
     MOPT_FLAG,    /* bool, becomes true */
     MOPT_IDMAP,   /* enum mfs_idmap_kind */
+    MOPT_COMPRESS, /* enum mfs_compress */
     MOPT_NOMAP,   /* bool */
     MOPT_SET,     /* a flag of mount(2) */
     MOPT_CLEAR,   /* likewise */
@@ -35,6 +36,7 @@ struct mopt {
 #define ARG_OCTAL(a)   ARG_TEXT(a)
 #define ARG_FLAG(a)    ARG_TEXT(a)
 #define ARG_IDMAP(a)   ARG_TEXT(a)
+#define ARG_COMPRESS(a) ARG_TEXT(a)
 #define ARG_NOMAP(a)   ARG_TEXT(a)
 #define ARG_SET(a)     .flag = (a)
 #define ARG_CLEAR(a)   .flag = (a)
@@ -52,6 +54,9 @@ static const char *const idmaps[] = { [MFS_IDMAP_NAME] = "name",
                                       [MFS_IDMAP_NONE] = "none",
                                       [MFS_IDMAP_USER] = "user",
                                       [MFS_IDMAP_FILE] = "file" };
+static const char *const compressions[] = { [MFS_COMPRESS_AUTO] = "auto",
+                                            [MFS_COMPRESS_NO] = "no",
+                                            [MFS_COMPRESS_YES] = "yes" };
 
 void mfs_mount_opts_init(struct mfs_mount_opts *o)
 {
@@ -102,6 +107,18 @@ static int parse_idmap(const char *value, enum mfs_idmap_kind *out, struct err *
     return -EINVAL;
 }
 
+static int parse_compress(const char *value, enum mfs_compress *out, struct err *e)
+{
+    for (size_t i = 0; value && i < ARRAY_LEN(compressions); i++) {
+        if (!strcmp(value, compressions[i])) {
+            *out = (enum mfs_compress)i;
+            return 0;
+        }
+    }
+    err_set(e, 0, "-o compress=%s: must be auto, no or yes", value ? value : "");
+    return -EINVAL;
+}
+
 static int apply(struct mfs_mount_opts *o, const struct mopt *m, const char *value,
                  struct err *e)
 {
@@ -118,6 +135,7 @@ static int apply(struct mfs_mount_opts *o, const struct mopt *m, const char *val
     case MOPT_OCTAL: return parse_number(m->name, value, 8, 0777, field, e);
     case MOPT_FLAG: *(bool *)field = true; return 0;
     case MOPT_IDMAP: return parse_idmap(value, field, e);
+    case MOPT_COMPRESS: return parse_compress(value, field, e);
     case MOPT_NOMAP:
         if (!value || (strcmp(value, "ignore") && strcmp(value, "error"))) {
             err_set(e, 0, "-o nomap=%s: must be ignore or error", value ? value : "");

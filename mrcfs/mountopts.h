@@ -21,6 +21,7 @@ struct mfs_mount_opts {
     const char *uidfile;
     const char *gidfile;
     enum mfs_idmap_kind idmap;
+    enum mfs_compress compress;
     bool is_nomap_ignore;
     long long uid; /* -1: as the server has it */
     long long gid;

@@ -88,6 +88,13 @@ enum mfs_consistency {
     MFS_LEASE,  /* what others must wait for us to forget (docs/leases.md); strict if the server doesn't grant it */
 };
 
+/* Are large messages compressed on the streams? */
+enum mfs_compress {
+    MFS_COMPRESS_AUTO, /* where it is measured to pay */
+    MFS_COMPRESS_NO,
+    MFS_COMPRESS_YES, /* wherever it makes them shorter */
+};
+
 /* Writes that a client answered before they were made: how many there were, and of how many of the first of them it is known that they are
  * made or have failed. Whoever reads sent, and later finds that made has reached it, knows that of all that were answered before. Any thread may
  * read. */
@@ -109,6 +116,7 @@ struct mfs_client_opts {
      * as nobody. */
     bool is_single_user;
     enum mfs_consistency consistency;
+    enum mfs_compress compress; /* in both directions */
     enum mfs_idmap_kind idmap;
     /* MFS_IDMAP_FILE: lists of name-here:number-there, either may be NULL; who is in neither
      * list keeps the number (is_nomap_ignore) or is nobody. Borrowed for mfs_client_new. */
@@ -167,6 +175,9 @@ struct mfs_stats {
     uint64_t bytes_out;
     uint64_t bytes_in;
     uint64_t cache_hits; /* kernel requests answered without asking the server */
+    /* Of bytes_out and bytes_in: messages that were compressed, and what they were before. */
+    uint64_t packed_out, packed_out_plain;
+    uint64_t packed_in, packed_in_plain;
 };
 void mfs_client_stats(const struct mfs_client *c, struct mfs_stats *out);
 const char *mfs_op_name(unsigned op); /* NULL when there is none */

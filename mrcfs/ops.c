@@ -142,6 +142,7 @@ int mfs_head_get(struct rd *r, struct mfs_head *h)
     case MFS_NOTIFY: return get_u16(r, &h->notice);
     case MFS_CANCEL: return rd_left(r) ? -EPROTO : 0;
     case MFS_FORGET: return 0;
+    case MFS_PACKED: return get_u32(r, &h->plain_bytes);
     }
     return -EPROTO;
 }
@@ -160,6 +161,8 @@ void mfs_message_begin(struct wr *w, const struct mfs_head *h)
         put_u32(w, h->error);
     } else if (h->kind == MFS_NOTIFY) {
         put_u16(w, h->notice);
+    } else if (h->kind == MFS_PACKED) {
+        put_u32(w, h->plain_bytes);
     }
 }
 
@@ -503,6 +506,9 @@ void mfs_print(struct bytes message, unsigned op, char *text, size_t size_bytes)
     case MFS_FORGET:
         say(&t, " forget");
         print_forgets(&r, &t);
+        break;
+    case MFS_PACKED:
+        say(&t, " packed %" PRIu32 " bytes in %zu", h.plain_bytes, rd_left(&r));
         break;
     }
 }

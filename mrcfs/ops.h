@@ -21,6 +21,7 @@ enum mfs_kind {
     MFS_NOTIFY = 3,
     MFS_CANCEL = 4,
     MFS_FORGET = 5,
+    MFS_PACKED = 6,
 };
 
 /* Sizes, in bytes. Longer names and texts are answered with ENAMETOOLONG, E2BIG or ERANGE as
@@ -64,6 +65,10 @@ enum { MFS_FEATURE_PROMISES = 1 << 3 };
 /* hello, from the client: it takes part in leases (docs/leases.md): answers recalls and renews.
  * From the server, then: it grants them. */
 enum { MFS_FEATURE_LEASES = 1 << 4 };
+
+/* hello, from both: it understands packed messages (MFS_PACKED); from the client also how the
+ * server is to decide: always, or without this bit where it pays. */
+enum { MFS_FEATURE_PACKS = 1 << 5, MFS_FEATURE_PACKS_ALWAYS = 1 << 6 };
 
 enum { MFS_NOBODY = 65534 };
 
@@ -235,6 +240,7 @@ struct mfs_head {
     uint32_t pid;
     uint32_t error;  /* MFS_REPLY: wire error, 0 = the reply's fields follow */
     uint16_t notice; /* MFS_NOTIFY: enum mfs_notice */
+    uint32_t plain_bytes; /* MFS_PACKED: length of the message that it holds */
 };
 
 /* Reads the head; r is left at the body. Returns 0, or -EPROTO (too short, unknown kind). */

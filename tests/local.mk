@@ -22,27 +22,30 @@ UNIT_TESTS += \
   tests/unit/common/test_wire_errors
 EXTRA_DIST += tests/unit/common/test_opt.def
 UNIT_TESTS += tests/unit/mrcfs/test_ops
-tests_unit_mrcfs_test_ops_LDADD = mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_LIBS)
+tests_unit_mrcfs_test_ops_LDADD = mrcfs/libmrcfs.a common/libcommon.a $(LZO_LIBS) $(SODIUM_LIBS) $(CMOCKA_LIBS)
 
 # The file client between a kernel and a server that are both the test.
 check_LIBRARIES += tests/lib/libmfs_client_fixture.a
 tests_lib_libmfs_client_fixture_a_SOURCES = tests/lib/mfs_client_fixture.c tests/lib/mfs_client_fixture.h
 MFS_CLIENT_FIXTURE_LIBS = tests/lib/libmfs_client_fixture.a mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a \
-  common/libcommon.a $(FUSE_LIBS) $(CMOCKA_LIBS)
+  common/libcommon.a $(LZO_LIBS) $(SODIUM_LIBS) $(FUSE_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_client tests/unit/mrcfs/test_client_scan
 tests_unit_mrcfs_test_client_LDADD = $(MFS_CLIENT_FIXTURE_LIBS)
 tests_unit_mrcfs_test_client_scan_LDADD = $(MFS_CLIENT_FIXTURE_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_client_parts
 tests_unit_mrcfs_test_client_parts_SOURCES = tests/unit/mrcfs/test_client_parts.c mrcfs/mountopts.c mrcfs/source.c
-tests_unit_mrcfs_test_client_parts_LDADD = mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_LIBS)
+tests_unit_mrcfs_test_client_parts_LDADD = mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a $(LZO_LIBS) $(SODIUM_LIBS) $(CMOCKA_LIBS)
 
 # The file server: each program runs as we are and, as root, once more with the server as an ordinary user.
 check_LIBRARIES += tests/lib/libmfs_fixture.a
 tests_lib_libmfs_fixture_a_SOURCES = tests/lib/mfs_fixture.c tests/lib/mfs_fixture.h tests/lib/mfs_wire_client.c \
   tests/lib/mfs_wire_client.h
-MFS_FIXTURE_LIBS = tests/lib/libmfs_fixture.a mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_LIBS)
+MFS_FIXTURE_LIBS = tests/lib/libmfs_fixture.a mrcfs/libmrcfs.a common/libcommon.a $(LZO_LIBS) $(SODIUM_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_broker
 tests_unit_mrcfs_test_broker_LDADD = $(MFS_FIXTURE_LIBS)
+UNIT_TESTS += tests/unit/mrcfs/test_pack_policy tests/unit/mrcfs/test_packer
+tests_unit_mrcfs_test_pack_policy_LDADD = mrcfs/libpack.a $(CMOCKA_LIBS)
+tests_unit_mrcfs_test_packer_LDADD = $(MFS_FIXTURE_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_ids
 tests_unit_mrcfs_test_ids_LDADD = $(MFS_FIXTURE_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_server
@@ -61,13 +64,15 @@ UNIT_TESTS += tests/unit/mrcfs/test_server_many
 tests_unit_mrcfs_test_server_many_LDADD = $(MFS_FIXTURE_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_server_mounts
 tests_unit_mrcfs_test_server_mounts_LDADD = $(MFS_FIXTURE_LIBS)
+UNIT_TESTS += tests/unit/mrcfs/test_server_packed
+tests_unit_mrcfs_test_server_packed_LDADD = $(MFS_FIXTURE_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_server_names
 tests_unit_mrcfs_test_server_names_LDADD = $(MFS_FIXTURE_LIBS)
 
 # Serves directories on descriptors 3 and 4.
 check_PROGRAMS += tests/lib/mfs_serve
 tests_lib_mfs_serve_SOURCES = tests/lib/mfs_serve_main.c
-tests_lib_mfs_serve_LDADD = mrcfs/libmrcfs.a common/libcommon.a
+tests_lib_mfs_serve_LDADD = mrcfs/libmrcfs.a common/libcommon.a $(LZO_LIBS) $(SODIUM_LIBS)
 UNIT_TESTS += tests/unit/mrc/test_merge tests/unit/mrc/test_nodes tests/unit/mrc/test_plan tests/unit/mrc/test_record
 tests_unit_mrc_test_nodes_LDADD = mrc/agent/libview.a common/libcommon.a $(CMOCKA_LIBS)
 tests_unit_mrc_test_merge_LDADD = mrc/agent/libview.a common/libcommon.a $(CMOCKA_LIBS)
@@ -77,14 +82,14 @@ tests_unit_mrc_test_plan_LDADD = mrc/agent/libview.a common/libcommon.a $(CMOCKA
 # Runs a command in a view as the agent does, for tests/net/view.sh.
 check_PROGRAMS += tests/net/view_driver
 tests_net_view_driver_SOURCES = tests/net/view_driver.c mrc/agent/files.c mrc/agent/files.h
-tests_net_view_driver_LDADD = mrc/agent/libview.a mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a \
+tests_net_view_driver_LDADD = mrc/agent/libview.a mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a $(LZO_LIBS) $(SODIUM_LIBS) \
   $(FUSE_LIBS)
 UNIT_TESTS += tests/unit/common/test_crypto
 tests_unit_common_test_crypto_LDADD = common/libcommon.a $(SODIUM_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrc/test_input
 tests_unit_mrc_test_input_LDADD = mrc/libsession.a common/libcommon.a $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrc/test_hub
-tests_unit_mrc_test_hub_LDADD = mrc/libmrc.a mrc/libsession.a mrcfs/libmrcfs.a common/libcommon.a $(SSH2_LIBS) $(SODIUM_LIBS) $(CMOCKA_LIBS)
+tests_unit_mrc_test_hub_LDADD = mrc/libmrc.a mrc/libsession.a mrcfs/libmrcfs.a common/libcommon.a $(LZO_LIBS) $(SODIUM_LIBS) $(SSH2_LIBS) $(SODIUM_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrc/test_quote
 tests_unit_mrc_test_quote_LDADD = mrc/libmrc.a common/libcommon.a $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrc/test_agents
@@ -115,8 +120,8 @@ TESTS += tests/net/mrc-ssh.sh tests/net/mrc-ssh-lab.sh
 EXTRA_DIST += tests/net/mrc-ssh.sh tests/net/mrc-ssh-lab.sh tests/lib/on_terminal
 
 # Jobs on a node of the lab, over ssh.
-TESTS += tests/net/mrc-job.sh tests/net/mrc-hub.sh
-EXTRA_DIST += tests/net/mrc-job.sh tests/net/mrc-hub.sh tests/lib/mrc_lab.sh
+TESTS += tests/net/mrc-job.sh tests/net/mrc-hub.sh tests/net/mrc-compress.sh
+EXTRA_DIST += tests/net/mrc-job.sh tests/net/mrc-hub.sh tests/net/mrc-compress.sh tests/lib/mrc_lab.sh
 PROGRAM_TESTS = tests/net/mrc-programs-git.sh tests/net/mrc-programs-build.sh tests/net/mrc-programs-python.sh \
   tests/net/mrc-programs-pipes.sh tests/net/mrc-programs-sqlite.sh tests/net/mrc-programs-terminal.sh \
   tests/net/mrc-bad-days.sh tests/net/mrc-bad-targets.sh

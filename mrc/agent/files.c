@@ -96,6 +96,7 @@ static int run(struct files *f, struct err *e)
                                   .own_gid = f->o.own_gid,
                                   .is_single_user = f->o.is_single_user,
                                   .consistency = f->o.consistency,
+                                  .compress = f->o.compress,
                                   .behind = f->o.behind,
                                   .on_lost = on_lost,
                                   .on_detached = on_unmounted,
@@ -224,6 +225,17 @@ size_t files_stats(struct files *f, char *text, size_t size)
                          (unsigned long long)s->bytes_in);
     used = count_line(text, used, size, "mrc: requests: ", s->requests);
     used = count_line(text, used, size, "mrc: waited for: ", s->waited);
+    static const char *const modes[] = { [MFS_COMPRESS_AUTO] = "auto",
+                                         [MFS_COMPRESS_NO] = "no",
+                                         [MFS_COMPRESS_YES] = "yes" };
+    if (used < size)
+        used += (size_t)snprintf(text + used, size - used,
+                                 "mrc: compression (%s): %llu of the bytes of requests stand for "
+                                 "%llu, %llu of those of answers for %llu\n",
+                                 modes[f->o.compress], (unsigned long long)s->packed_out,
+                                 (unsigned long long)s->packed_out_plain,
+                                 (unsigned long long)s->packed_in,
+                                 (unsigned long long)s->packed_in_plain);
     return used < size ? used : size - 1;
 }
 

@@ -24,6 +24,7 @@ struct files_opts {
     gid_t own_gid;
     bool is_single_user;
     enum mfs_consistency consistency;
+    enum mfs_compress compress;
     struct mfs_behind_count *behind; /* outlives the files */
 };
 

@@ -383,6 +383,9 @@ static int start_files(struct agent_job *j, const struct job_spec *spec, struct 
                              .bulk_fd = take_fd(&j->files_fds[1]),
                              .is_single_user = geteuid() != 0,
                              .behind = &j->behind,
+                             .compress = spec->flags & JOB_COMPRESS_NO    ? MFS_COMPRESS_NO
+                                         : spec->flags & JOB_COMPRESS_YES ? MFS_COMPRESS_YES
+                                                                          : MFS_COMPRESS_AUTO,
                              .consistency = spec->flags & JOB_LOOSE   ? MFS_LOOSE
  : spec->flags & JOB_LEASE ? MFS_LEASE : MFS_STRICT };
     view_owner(&j->probe, uid, gid, &fo.own_uid, &fo.own_gid);

@@ -30,4 +30,4 @@ mrc_mrc_agent_SOURCES = \
   mrc/agent/supervise.c mrc/agent/supervise.h
 mrc_mrc_agent_LDFLAGS = -static -Wl,--wrap=dlopen
 mrc_mrc_agent_LDADD = mrc/agent/libview.a mrc/libsession.a mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a \
-  $(FUSE_STATIC_LIBS) $(SODIUM_STATIC_LIBS)
+  $(FUSE_STATIC_LIBS) $(SODIUM_STATIC_LIBS) $(LZO_LIBS)

@@ -9,6 +9,7 @@
 #include "common/base/wire_errors.h"
 #include "common/sys/clock.h"
 #include "common/sys/fd.h"
+#include "common/sys/mem.h"
 #include "mrcfs/client/hello.h"
 #include "mrcfs/client/notify.h"
 
@@ -78,10 +79,27 @@ static void call_leave(struct mfs_call *call)
         c->call_count--;
 }
 
-static void queue_commit(struct mfs_stream *s, const struct wr *w)
+static void queue_commit(struct mfs_stream *s, size_t len_bytes)
 {
-    buf_commit(&s->out, wr_len(w));
-    s->client->stats.bytes_out += wr_len(w);
+    buf_commit(&s->out, len_bytes);
+    s->client->stats.bytes_out += len_bytes;
+}
+
+/* The message written behind the queue's end, packed in its place if that pays. Returns its length
+ * now. */
+static size_t pack_in_place(struct mfs_stream *s, const struct wr *w)
+{
+    size_t len = wr_len(w);
+    if (!mfs_packer_wants(&s->packer, len))
+        return len;
+    AUTO_FREE uint8_t *room = malloc(mfs_packer_room(len));
+    size_t packed = room ? mfs_packer_pack(&s->packer, w->start, len, room) : 0;
+    if (!packed || packed > len)
+        return len;
+    memcpy(w->start, room, packed);
+    s->client->stats.packed_out += packed;
+    s->client->stats.packed_out_plain += len;
+    return packed;
 }
 
 void mfs_client_waited(struct mfs_client *c, enum mfs_op op, uint64_t depth)
@@ -127,7 +145,7 @@ int mfs_call_send(struct mfs_call *call, enum mfs_op op, const struct mfs_caller
     if (w.is_full)
         return -ENOMEM;
     mfs_message_end(&w, 0);
-    queue_commit(s, &w);
+    queue_commit(s, pack_in_place(s, &w));
     call->id = h.id;
     call->op = h.op;
     call->depth = c->depth_seen + 1;
@@ -165,7 +183,7 @@ static void send_short(struct mfs_client *c, const struct mfs_head *h, const voi
     if (w.is_full)
         return;
     mfs_message_end(&w, 0);
-    queue_commit(&c->meta, &w);
+    queue_commit(&c->meta, wr_len(&w));
 }
 
 static void on_interrupted(void *ctx)
@@ -346,6 +364,26 @@ static int on_notice(struct mfs_client *c, const struct mfs_head *h, struct rd *
     return 0;
 }
 
+/* A message in a message. */
+static int on_packed(struct mfs_client *c, const struct mfs_head *h, const struct rd *body,
+                     size_t len_bytes, struct err *e)
+{
+    uint8_t *plain;
+    int rc = c->opts.compress == MFS_COMPRESS_NO ? -EPROTO
+                                                 : mfs_unpack(body, h->plain_bytes, &plain);
+    if (rc == 0 && plain[0] == MFS_PACKED) {
+        free(plain);
+        rc = -EPROTO;
+    }
+    if (rc < 0)
+        return err_set(e, -rc, "unpack a message of the file server");
+    c->stats.packed_in += 4 + len_bytes;
+    c->stats.packed_in_plain += 4 + (uint64_t)h->plain_bytes;
+    rc = mfs_client_message(c, (struct bytes){ plain, h->plain_bytes }, e);
+    free(plain);
+    return rc;
+}
+
 int mfs_client_message(struct mfs_client *c, struct bytes message, struct err *e)
 {
     struct rd r = rd_of(message.ptr, message.len);
@@ -357,6 +395,8 @@ int mfs_client_message(struct mfs_client *c, struct bytes message, struct err *e
         return on_reply(c, &h, &r, e);
     if (h.kind == MFS_NOTIFY)
         return on_notice(c, &h, &r, e);
+    if (h.kind == MFS_PACKED)
+        return on_packed(c, &h, &r, message.len, e);
     return err_set(e, EPROTO, "file server sent a message of kind %u", h.kind);
 }
 
@@ -432,6 +472,8 @@ static void count_written(struct mfs_stream *s, size_t n)
 
 static int stream_write(struct mfs_stream *s, struct err *e)
 {
+    if (buf_len(&s->out) && !s->busy_since_us)
+        s->busy_since_us = clock_mono_us();
     while (buf_len(&s->out)) {
         ssize_t n = fd_write(s->fd, buf_at(&s->out), buf_len(&s->out));
         if (n == -EAGAIN)
@@ -439,7 +481,10 @@ static int stream_write(struct mfs_stream *s, struct err *e)
         if (n < 0)
             return err_set(e, (int)-n, "write to the file server");
         count_written(s, (size_t)n);
+        mfs_packer_sent(&s->packer, (size_t)n, s->busy_since_us);
     }
+    if (!buf_len(&s->out))
+        s->busy_since_us = 0;
     if (!buf_len(&s->out) && s->out.size > SHRINK_BYTES) {
         size_t max_bytes = s->out.max_bytes;
         buf_fini(&s->out);
@@ -678,6 +723,8 @@ void mfs_client_free(struct mfs_client *c)
     mfs_lease_stop(c);
     buf_fini(&c->meta.in);
     buf_fini(&c->bulk.in);
+    mfs_packer_fini(&c->meta.packer);
+    mfs_packer_fini(&c->bulk.packer);
     loop_timer_del(&c->interrupted_timer);
     mfs_hello_fini(c);
     free(c->request);

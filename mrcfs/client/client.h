@@ -17,6 +17,7 @@
 #include "mrcfs/client/names.h"
 #include "mrcfs/mrcfs.h"
 #include "mrcfs/ops.h"
+#include "mrcfs/packer.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -103,6 +104,8 @@ struct mfs_stream {
     struct loop_fd watch;
     struct buf in;
     struct buf out;
+    struct mfs_packer packer; /* of out */
+    uint64_t busy_since_us; /* since then out was never empty; 0: it is */
     size_t message_left; /* of the message at the front of out, when a part of it was written */
 };
 

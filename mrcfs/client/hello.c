@@ -50,7 +50,9 @@ int mfs_hello_send(struct mfs_call *call, struct err *e)
     struct wr groups = wr_of(room + NAMES_BYTES, NAMES_BYTES);
     uint32_t features = (o->is_single_user ? MFS_FEATURE_SINGLE_USER : 0) |
                         (o->consistency == MFS_LOOSE ? MFS_FEATURE_PROMISES : 0) |
-                        (o->consistency == MFS_LEASE ? MFS_FEATURE_LEASES : 0);
+                        (o->consistency == MFS_LEASE ? MFS_FEATURE_LEASES : 0) |
+                        (o->compress == MFS_COMPRESS_NO ? 0 : MFS_FEATURE_PACKS) |
+                        (o->compress == MFS_COMPRESS_YES ? MFS_FEATURE_PACKS_ALWAYS : 0);
     if (o->idmap != MFS_IDMAP_NAME) {
         features |= MFS_FEATURE_NUMBERS;
     } else if (!o->is_single_user) {
@@ -117,6 +119,12 @@ int mfs_hello_take(struct mfs_client *c, struct rd *body, struct err *e)
         return err_set(e, EPROTO, "file server speaks version %u of the protocol, not %u",
                        m.version, MFS_VERSION);
     c->features = m.features;
+    if (m.features & MFS_FEATURE_PACKS && c->opts.compress != MFS_COMPRESS_NO) {
+        enum mfs_pack_mode mode =
+            c->opts.compress == MFS_COMPRESS_YES ? MFS_PACK_YES : MFS_PACK_AUTO;
+        mfs_packer_init(&c->meta.packer, mode);
+        mfs_packer_init(&c->bulk.packer, mode);
+    }
     c->server_uid = m.server_uid;
     c->server_gid = m.server_gid;
     c->exports = calloc(MFS_EXPORTS_MAX, sizeof *c->exports);

@@ -19,10 +19,29 @@
 /* A request that can't be decoded: not a value of -errno. */
 enum { MALFORMED = 1 };
 
+/* m, or what takes its place. */
+static struct mfs_out *packed(struct mfs_server *srv, int stream, struct mfs_out *m)
+{
+    struct mfs_packer *p = &srv->packers[stream];
+    if (!mfs_packer_wants(p, m->len))
+        return m;
+    struct mfs_out *small = mfs_out_new(mfs_packer_room(m->len));
+    size_t len = small ? mfs_packer_pack(p, m->at, m->len, small->at) : 0;
+    free(len ? m : small);
+    if (!len)
+        return m;
+    /* What waits to be sent is counted as it is, so it must not hold more. */
+    struct mfs_out *fitting = realloc(small, sizeof *small + len);
+    small = fitting ? fitting : small;
+    small->at = small->memory;
+    small->len = len;
+    return small;
+}
+
 static void send_out(struct mfs_server *srv, struct mfs_out *m, bool is_data)
 {
-    bool is_bulk = is_data && m->len > MFS_BULK_FROM;
-    mfs_stream_send(&srv->streams[is_bulk ? MFS_BULK : MFS_META], m);
+    int stream = is_data && m->len > MFS_BULK_FROM ? MFS_BULK : MFS_META;
+    mfs_stream_send(&srv->streams[stream], packed(srv, stream, m));
 }
 
 static struct wr reply_begin(uint8_t *memory, size_t size, uint64_t id, int rc)

@@ -142,6 +142,8 @@ void mfs_server_fini(struct mfs_server *srv)
     mfs_hidden_fini(&srv->hidden);
     for (size_t i = 0; i < srv->export_count; i++)
         free(srv->exports[i].path);
+    for (int i = 0; i < MFS_STREAMS; i++)
+        mfs_packer_fini(&srv->packers[i]);
     fd_close(&srv->proc_fd);
     pthread_mutex_destroy(&srv->mu);
 }
@@ -179,6 +181,13 @@ int mfs_server_map(struct mfs_server *srv, const struct mfs_head *h,
     srv->wants_leases = q->features & MFS_FEATURE_LEASES;
     srv->has_promises = q->features & MFS_FEATURE_PROMISES;
     srv->own_uid = users.own_server;
+    srv->has_packing = q->features & MFS_FEATURE_PACKS;
+    for (int i = 0; srv->has_packing && i < MFS_STREAMS; i++) {
+        mfs_packer_init(&srv->packers[i], q->features & MFS_FEATURE_PACKS_ALWAYS
+                                              ? MFS_PACK_YES
+                                              : MFS_PACK_AUTO);
+        srv->streams[i].packer = &srv->packers[i];
+    }
     int rc = map_kind(&srv->uids, by_name ? "/etc/passwd" : NULL, q->uid_names, &users);
     return rc < 0 ? rc
                   : map_kind(&srv->gids, by_name ? "/etc/group" : NULL, q->gid_names, &groups);
@@ -229,7 +238,8 @@ static int answer_hello(struct mfs_server *srv, uint64_t id, uint32_t error)
                                                          bytes_of(s->path) });
     }
     uint32_t features = (srv->callers.is_privileged ? MFS_FEATURE_PRIVILEGED : 0) |
-                        (srv->leases.is_granting ? MFS_FEATURE_LEASES : 0);
+                        (srv->leases.is_granting ? MFS_FEATURE_LEASES : 0) |
+                        (srv->has_packing ? MFS_FEATURE_PACKS : 0);
     struct mfs_hello_rep p = { .version = MFS_VERSION,
                                .features = features,
                                .server_uid = geteuid(),
@@ -339,6 +349,21 @@ static enum mfs_class class_of(int stream, const struct mfs_request *rq)
     return stream == MFS_BULK || is_big_read ? MFS_CLASS_BULK : MFS_CLASS_META;
 }
 
+/* A message in a message. */
+static int take_packed(struct mfs_server *srv, int stream, const struct mfs_head *h,
+                       const struct rd *r, struct mfs_request **out)
+{
+    uint8_t *plain;
+    int rc = srv->has_packing ? mfs_unpack(r, h->plain_bytes, &plain) : -EPROTO;
+    if (rc < 0)
+        return rc;
+    if (plain[0] == MFS_PACKED) {
+        free(plain);
+        return -EPROTO;
+    }
+    return mfs_server_take(srv, stream, plain, h->plain_bytes, out);
+}
+
 int mfs_server_take(struct mfs_server *srv, int stream, uint8_t *message, size_t len_bytes,
                     struct mfs_request **out)
 {
@@ -360,6 +385,8 @@ int mfs_server_take(struct mfs_server *srv, int stream, uint8_t *message, size_t
         mfs_locks_cancel(&srv->locks, h.id);
     } else if (rc == 0 && h.kind == MFS_FORGET) {
         rc = forget(srv, &r);
+    } else if (rc == 0 && h.kind == MFS_PACKED) {
+        rc = take_packed(srv, stream, &h, &r, out);
     } else {
         rc = -EPROTO; /* malformed, or not for a client to say */
     }

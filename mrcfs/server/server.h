@@ -9,6 +9,7 @@
 #include "mrcfs/ids.h"
 #include "mrcfs/mrcfs.h"
 #include "mrcfs/ops.h"
+#include "mrcfs/packer.h"
 #include "mrcfs/server/caller.h"
 #include "mrcfs/server/fileleases.h"
 #include "mrcfs/server/files.h"
@@ -60,6 +61,7 @@ struct mfs_server {
     bool is_single_user; /* MFS_FEATURE_SINGLE_USER */
     bool has_promises;   /* MFS_FEATURE_PROMISES, or leases are granted */
     bool wants_leases;   /* MFS_FEATURE_LEASES */
+    bool has_packing;    /* MFS_FEATURE_PACKS */
     bool follows_links;
     uint32_t own_uid;
     struct mfs_callers callers;
@@ -72,6 +74,7 @@ struct mfs_server {
     struct mfs_fileleases fileleases;
     struct mfs_pool pool;
     struct mfs_watches watches;
+    struct mfs_packer packers[MFS_STREAMS];
     struct mfs_stream streams[MFS_STREAMS];
     pthread_mutex_t mu; /* guards failed and failure */
     int failed;         /* -errno of the first failure */

@@ -6,8 +6,10 @@
 #include "mrcfs/server/stream.h"
 
 #include "common/base/wire.h"
+#include "common/sys/clock.h"
 #include "common/sys/fd.h"
 #include "mrcfs/ops.h"
+#include "mrcfs/packer.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -133,6 +135,8 @@ static void send_now(struct mfs_stream *s, struct mfs_out *m)
     if (n > 0) {
         m->at += n;
         m->len -= (size_t)n;
+        if (s->packer)
+            mfs_packer_sent(s->packer, (size_t)n, clock_mono_us());
     }
 }
 
@@ -212,6 +216,7 @@ static void *writer_main(void *arg)
         bool is_broken = s->is_broken;
         s->is_writing = true;
         pthread_mutex_unlock(&s->mu);
+        uint64_t began_us = clock_mono_us();
         if (!is_broken && write_batch(s->fd, batch, count) < 0)
             is_broken = true;
         size_t bytes = 0;
@@ -219,6 +224,8 @@ static void *writer_main(void *arg)
             bytes += batch[i]->len;
             free(batch[i]);
         }
+        if (s->packer && !is_broken)
+            mfs_packer_sent(s->packer, bytes, began_us);
         pthread_mutex_lock(&s->mu);
         s->is_broken = s->is_broken || is_broken;
         s->is_writing = false;

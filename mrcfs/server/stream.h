@@ -17,6 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct mfs_packer;
+
 enum { MFS_STREAM_BUFFER = 64 * 1024 };
 
 /* A message on its way out: the bytes [at, at + len) of memory. */
@@ -45,6 +47,7 @@ struct mfs_stream {
     bool is_broken;             /* the peer is gone: everything sent is dropped */
     void (*on_room)(void *ctx); /* queued_bytes fell; called without mu */
     void *ctx;
+    struct mfs_packer *packer; /* hears how fast the peer takes what is sent; may be NULL */
     pthread_t writer;
     bool has_writer;
 };

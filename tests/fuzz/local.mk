@@ -16,12 +16,12 @@ endif
 FUZZ_TESTS += tests/fuzz/ops_fuzz
 tests_fuzz_ops_fuzz_SOURCES = tests/fuzz/ops_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_ops_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
-tests_fuzz_ops_fuzz_LDADD = mrcfs/libmrcfs.a common/libcommon.a
+tests_fuzz_ops_fuzz_LDADD = mrcfs/libmrcfs.a common/libcommon.a $(LZO_LIBS) $(SODIUM_LIBS)
 
 FUZZ_TESTS += tests/fuzz/server_fuzz
 tests_fuzz_server_fuzz_SOURCES = tests/fuzz/server_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_server_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
-tests_fuzz_server_fuzz_LDADD = mrcfs/libmrcfs.a common/libcommon.a
+tests_fuzz_server_fuzz_LDADD = mrcfs/libmrcfs.a common/libcommon.a $(LZO_LIBS) $(SODIUM_LIBS)
 
 FUZZ_TESTS += tests/fuzz/lease_fuzz
 tests_fuzz_lease_fuzz_SOURCES = tests/fuzz/lease_fuzz.c $(FUZZ_MAIN)
@@ -43,7 +43,12 @@ FUZZ_TESTS += tests/fuzz/client_fuzz
 tests_fuzz_client_fuzz_CPPFLAGS = $(AM_CPPFLAGS) -DREPLAY_PREFIXES=8 -DREPLAY_CHANGES=20
 tests_fuzz_client_fuzz_SOURCES = tests/fuzz/client_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_client_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
-tests_fuzz_client_fuzz_LDADD = mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a $(FUSE_LIBS)
+tests_fuzz_client_fuzz_LDADD = mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a $(LZO_LIBS) $(SODIUM_LIBS) $(FUSE_LIBS)
+
+FUZZ_TESTS += tests/fuzz/packed_fuzz
+tests_fuzz_packed_fuzz_SOURCES = tests/fuzz/packed_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_packed_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_packed_fuzz_LDADD = mrcfs/libmrcfs.a common/libcommon.a $(LZO_LIBS) $(SODIUM_LIBS)
 
 FUZZ_TESTS += tests/fuzz/push_fuzz
 tests_fuzz_push_fuzz_SOURCES = tests/fuzz/push_fuzz.c $(FUZZ_MAIN)

@@ -229,6 +229,7 @@ TEST(test_heads)
         { .kind = MFS_NOTIFY, .notice = MFS_NOTICE_inval_entry },
         { .kind = MFS_CANCEL, .id = 9 },
         { .kind = MFS_FORGET },
+        { .kind = MFS_PACKED, .id = 11, .plain_bytes = 12345 },
     };
     for (size_t i = 0; i < ARRAY_LEN(heads); i++) {
         struct mfs_head h;
@@ -249,6 +250,7 @@ TEST(test_heads)
         assert_int_equal(h.pid, heads[i].pid);
         assert_int_equal(h.error, heads[i].error);
         assert_int_equal(h.notice, heads[i].notice);
+        assert_int_equal(h.plain_bytes, heads[i].plain_bytes);
         assert_int_equal(rd_left(&r), 0);
         for (size_t cut = 4; cut < wr_len(&w); cut++) {
             r = rd_of(wire + 4, cut - 4);
@@ -262,7 +264,7 @@ TEST(test_heads)
         struct rd r = rd_of(wire, 9 + 14);
         int rc = mfs_head_get(&r, &h);
         assert_true(rc == 0 || rc == -EPROTO);
-        assert_int_equal(rc == 0, (kind >= 1 && kind <= 3) || kind == 5);
+        assert_int_equal(rc == 0, (kind >= 1 && kind <= 3) || kind == 5 || kind == 6);
     }
 }
 
