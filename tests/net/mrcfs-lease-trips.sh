@@ -30,11 +30,10 @@ counted()
     wait $pid || fail "end after $1"
     grep -q ' renew$' "$tmp/stats" || fail "the file server grants no leases"
 }
-# count WORDS: of the last line that ends so
+# count WORDS: of the line that has these words after its number
 count()
 {
-    awk -v words="$1" 'index($0, words) && substr($0, length($0) - length(words) + 1) == words { print $1; is = 1 }
-        END { if (!is) print 0 }' "$tmp/stats"
+    awk -v words="${1# }" '{ n = $1; sub(/^ *[0-9]+ /, "") } $0 == words { print n; is = 1 } END { if (!is) print 0 }' "$tmp/stats"
 }
 # at_most NUMBER WORDS
 at_most()
