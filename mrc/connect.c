@@ -8,6 +8,7 @@
 #include "common/sys/mem.h"
 #include "mrc/asking.h"
 #include "mrc/push.h"
+#include "mrc/words.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -40,6 +41,7 @@ static int start_transport(const struct mrc_transport_opts *t, const char *comma
     out->fd = stream.fd;
     out->pid = stream.pid;
     out->control = stream.control;
+    out->words = stream.words;
     return 0;
 }
 
@@ -124,6 +126,18 @@ static void explain(const struct mrc_transport_opts *t, const struct mrc_push_re
     }
 }
 
+/* A program that ended well but gave no agent may have said why. */
+static void add_words(const struct mrc_connection *c, struct err *e)
+{
+    char why[MRC_WORDS_WHY_BYTES];
+    if (!e->text[0] || log_level() >= LOG_VERBOSE)
+        return;
+    mrc_words_last(c->words, why);
+    size_t used = strlen(e->text);
+    if (why[0])
+        snprintf(e->text + used, sizeof e->text - used, "; it says: %s", why);
+}
+
 int mrc_connect(const struct mrc_transport_opts *t, struct mrc_connection *out, struct err *e)
 {
     return mrc_connect_early(t, (struct bytes){ NULL, 0 }, out, e);
@@ -162,6 +176,7 @@ int mrc_connect_early(const struct mrc_transport_opts *t, struct bytes early,
     struct mrc_push_report report = { 0 };
     rc = mrc_push_run(out->fd, nonce, &po, &report, e);
     if (rc == 0) {
+        mrc_words_flush(out->words); /* they explain no failure, and come before the job's */
         log_at(LOG_VERBOSE,
                report.is_uploaded ? "%s: agent sent, %llu bytes"
                                   : "%s: agent was there, %llu bytes sent",
@@ -186,6 +201,7 @@ int mrc_connect_early(const struct mrc_transport_opts *t, struct bytes early,
         if (WIFEXITED(status) && WEXITSTATUS(status) == 255)
             e->text[0] = 0;
     }
+    add_words(out, e);
     return rc;
 }
 
@@ -197,4 +213,9 @@ void mrc_disconnect(struct mrc_connection *c)
     if (c->pid > 0)
         kill(c->pid, SIGKILL); /* it ignores the others */
     c->pid = 0;
+    if (c->words > 0) {
+        mrc_words_flush(c->words);
+        close(c->words);
+    }
+    c->words = 0;
 }

@@ -141,21 +141,23 @@ static int dial_tcp(const struct mrc_sshconf *c, int gone_fd, int *fd_out, struc
 }
 
 /* In the child: fd is the stream to the server. */
-static _Noreturn void exec_proxy(char *const *argv, int fd, pid_t parent)
+static _Noreturn void exec_proxy(char *const *argv, int fd, int words_fd, pid_t parent)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1);
     dup2(fd, STDIN_FILENO);
     dup2(fd, STDOUT_FILENO);
+    if (words_fd >= 0)
+        dup2(words_fd, STDERR_FILENO);
     struct sigaction sa = { .sa_handler = SIG_DFL };
     sigaction(SIGPIPE, &sa, NULL);
     execvp(argv[0], argv);
-    log_error("%s: %s", argv[0], strerror(errno));
+    dprintf(STDERR_FILENO, "%s: %s\n", argv[0], strerror(errno));
     _exit(127);
 }
 
-static int start_proxy(char *const *argv, int *fd_out, struct err *e)
+static int start_proxy(char *const *argv, int words_fd, int *fd_out, struct err *e)
 {
     int pair[2];
     int rc = fd_socketpair(pair);
@@ -171,12 +173,12 @@ static int start_proxy(char *const *argv, int *fd_out, struct err *e)
     if (pid < 0)
         return err_set(e, errno, "start the proxy command");
     if (pid == 0)
-        exec_proxy(argv, theirs, parent);
+        exec_proxy(argv, theirs, words_fd, parent);
     *fd_out = take_fd(&ours);
     return 0;
 }
 
-static int dial_command(const struct mrc_sshconf *c, int *fd_out, struct err *e)
+static int dial_command(const struct mrc_sshconf *c, int words_fd, int *fd_out, struct err *e)
 {
     char command[COMMAND_BYTES] = "exec ";
     int rc = mrc_sshconf_expand(c, c->proxycommand, command + 5, sizeof command - 5);
@@ -184,12 +186,12 @@ static int dial_command(const struct mrc_sshconf *c, int *fd_out, struct err *e)
         return err_set(e, -rc, "ProxyCommand %s", c->proxycommand);
     log_at(LOG_VERBOSE, "proxy command: %s", command + 5);
     char *argv[] = { (char *)"sh", (char *)"-c", command, NULL };
-    return start_proxy(argv, fd_out, e);
+    return start_proxy(argv, words_fd, fd_out, e);
 }
 
 /* ProxyJump "a,b": through a to b, and from b to the host. */
 static int dial_jump(const struct mrc_sshconf *c, const struct mrc_transport_opts *o,
-                     int *fd_out, struct err *e)
+                     int words_fd, int *fd_out, struct err *e)
 {
     char spec[1024], target[600];
     if ((size_t)snprintf(spec, sizeof spec, "%s", c->proxyjump) >= sizeof spec ||
@@ -244,7 +246,7 @@ static int dial_jump(const struct mrc_sshconf *c, const struct mrc_transport_opt
     argv[n++] = host;
     argv[n] = NULL;
     log_at(LOG_VERBOSE, "jumping through %s", c->proxyjump);
-    return start_proxy((char *const *)argv, fd_out, e);
+    return start_proxy((char *const *)argv, words_fd, fd_out, e);
 }
 
 static bool is_set(const char *value)
@@ -253,11 +255,11 @@ static bool is_set(const char *value)
 }
 
 int mrc_dial(const struct mrc_sshconf *c, const struct mrc_transport_opts *o, int gone_fd,
-             int *fd_out, struct err *e)
+             int words_fd, int *fd_out, struct err *e)
 {
     if (is_set(c->proxyjump))
-        return dial_jump(c, o, fd_out, e);
+        return dial_jump(c, o, words_fd, fd_out, e);
     if (is_set(c->proxycommand))
-        return dial_command(c, fd_out, e);
+        return dial_command(c, words_fd, fd_out, e);
     return dial_tcp(c, gone_fd, fd_out, e);
 }

@@ -17,8 +17,9 @@ enum { MRC_DIAL_TIMEOUT_S = 60 }; /* for each address, when ConnectTimeout is no
 MUST int mrc_dial_wait(int fd, short events, int gone_fd, uint64_t end_ms);
 
 /* Connects as the configuration says: ProxyJump, ProxyCommand, or each address of the host in
- * turn. *fd_out is non-blocking. Returns 0; -ECANCELED; -errno with words. */
+ * turn. words_fd is standard error of a proxy (-1: ours). *fd_out is non-blocking. Returns 0;
+ * -ECANCELED; -errno with words. */
 MUST int mrc_dial(const struct mrc_sshconf *c, const struct mrc_transport_opts *o, int gone_fd,
-                  int *fd_out, struct err *e);
+                  int words_fd, int *fd_out, struct err *e);
 
 #endif

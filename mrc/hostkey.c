@@ -178,7 +178,6 @@ struct check {
     const char *key;
     struct mrc_hostkey_answer *a;
     bool is_known;
-    bool has_ca;
 };
 
 static bool is_same_key(const char *a, const char *b)
@@ -203,7 +202,10 @@ static void check_line(void *ctx, const char *file, unsigned number,
     if (k->a->verdict == MRC_HOSTKEY_REVOKED)
         return;
     switch (l->marker) {
-    case MRC_KNOWN_CA: k->has_ca = true; return;
+    case MRC_KNOWN_CA: /* the least of what may be found */
+        if (k->a->verdict == MRC_HOSTKEY_UNKNOWN)
+            note_place(k->a, MRC_HOSTKEY_CA, file, number);
+        return;
     case MRC_KNOWN_REVOKED:
         if (is_same)
             note_place(k->a, MRC_HOSTKEY_REVOKED, file, number);
@@ -215,7 +217,7 @@ static void check_line(void *ctx, const char *file, unsigned number,
         note_place(k->a, MRC_HOSTKEY_KNOWN, file, number);
     } else if (strcmp(l->type, k->type) != 0) {
         k->a->has_other_types = true;
-    } else if (!k->is_known && k->a->verdict == MRC_HOSTKEY_UNKNOWN) {
+    } else if (!k->is_known && k->a->verdict != MRC_HOSTKEY_CHANGED) {
         note_place(k->a, MRC_HOSTKEY_CHANGED, file, number);
     }
 }
@@ -230,29 +232,28 @@ void mrc_hostkey_check(const struct mrc_sshconf *c, const uint8_t *blob, size_t 
         base64_encode(key, sizeof key, blob, len_bytes) < 0 ||
         mrc_sshconf_known_name(c, name, sizeof name) < 0)
         return;
-    struct check k = { type, key, a, false, false };
+    struct check k = { type, key, a, false };
     each_line(c, name, check_line, &k);
-    if (a->verdict == MRC_HOSTKEY_UNKNOWN && k.has_ca)
-        a->verdict = MRC_HOSTKEY_CA;
     if (a->verdict != MRC_HOSTKEY_UNKNOWN || name[0] != '[')
         return;
     /* As ssh does: a key known for the host without the port is good for it with a port. */
     struct mrc_hostkey_answer plain = { .verdict = MRC_HOSTKEY_UNKNOWN };
-    struct check again = { type, key, &plain, false, false };
+    struct check again = { type, key, &plain, false };
     name[strcspn(name, "]")] = 0;
     each_line(c, name + 1, check_line, &again);
-    if (plain.verdict == MRC_HOSTKEY_KNOWN || plain.verdict == MRC_HOSTKEY_REVOKED)
+    if (plain.verdict != MRC_HOSTKEY_UNKNOWN && plain.verdict != MRC_HOSTKEY_CHANGED)
         *a = plain;
 }
 
 static void note_type(void *ctx, const char *file, unsigned number,
                       const struct mrc_known_line *l)
 {
-    (void)file;
-    (void)number;
     struct mrc_hostkey_types *t = ctx;
-    if (l->marker == MRC_KNOWN_CA)
+    if (l->marker == MRC_KNOWN_CA && !t->has_ca) {
         t->has_ca = true;
+        snprintf(t->ca_file, sizeof t->ca_file, "%s", file);
+        t->ca_line = number;
+    }
     if (l->marker != MRC_KNOWN_PLAIN || t->count == MRC_HOSTKEY_TYPES_MAX)
         return;
     for (size_t i = 0; i < t->count; i++)

@@ -42,7 +42,8 @@ enum mrc_hostkey_verdict {
     MRC_HOSTKEY_KNOWN,
     MRC_HOSTKEY_CHANGED, /* another key of this type is known: file and line say where */
     MRC_HOSTKEY_REVOKED,
-    MRC_HOSTKEY_CA, /* only an authority is known, whose certificates libssh2 can't check */
+    MRC_HOSTKEY_CA, /* only an authority is known, whose certificates libssh2 can't check: file
+                       and line say where */
 };
 
 struct mrc_hostkey_answer {
@@ -56,11 +57,14 @@ struct mrc_hostkey_answer {
 void mrc_hostkey_check(const struct mrc_sshconf *c, const uint8_t *blob, size_t len_bytes,
                        struct mrc_hostkey_answer *a);
 
-/* The types that the files hold for this host, each once; is_ca tells of an authority. */
+/* The types that the files hold for this host, each once, and the first line of an authority.
+ */
 struct mrc_hostkey_types {
     char name[MRC_HOSTKEY_TYPES_MAX][MRC_HOSTKEY_TYPE_BYTES];
     size_t count;
     bool has_ca;
+    char ca_file[1024];
+    unsigned ca_line;
 };
 void mrc_hostkey_types(const struct mrc_sshconf *c, struct mrc_hostkey_types *t);
 

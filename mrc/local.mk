@@ -40,7 +40,8 @@ mrc_libmrc_a_SOURCES = \
   mrc/ssh.c mrc/ssh.h \
   mrc/sshauth.c mrc/sshcommand.c mrc/sshhost.c mrc/sshparts.h \
   mrc/sshconf.c mrc/sshconf.h \
-  mrc/transport.c mrc/transport.h
+  mrc/transport.c mrc/transport.h \
+  mrc/words.c mrc/words.h
 
 nodist_completions_DATA += completions/mrc
 completions/mrc: mrc/options.def

@@ -12,6 +12,7 @@ enum { MRC_EARLY_MAX = 64 << 10 };
 struct mrc_connection {
     int fd;    /* -1 = none */
     pid_t pid; /* the transport */
+    int words; /* what its programs said and nobody has seen, see mrc/words.h; 0 = none */
     /* Of a transport that was asked to be shared (t->is_shared): */
     int control;    /* where more channels are asked for, see mrc/share.h; 0 = none */
     char *command;  /* what starts an agent there; ours */

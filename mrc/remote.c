@@ -137,6 +137,10 @@ int mrc_remote_serve(struct mrc_connection *c, const struct mrc_remote_opts *o,
     close(meta[1]);
     close(bulk[1]);
     fd_close(&c->fd);
+    if (c->words > 0) { /* the transport shows what its programs say from now on */
+        close(c->words);
+        c->words = 0;
+    }
     if (rc < 0) {
         close(meta[0]);
         close(bulk[0]);

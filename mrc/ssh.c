@@ -26,7 +26,8 @@ enum {
     OUT_MAX_BYTES = 8 << 20,      /* never reached: the pump stops at OUT_HIGH_BYTES */
     HANDSHAKE_TIMEOUT_MS = 30000, /* without progress of ours; ConnectTimeout overrides */
     HANDSHAKE_ROUND_TRIPS = 5,    /* banner, algorithms, key exchange (2), service */
-    RSA_SHA2_VERSION = 0x010b00,  /* the first libssh2 that signs with RSA and SHA-2 */
+    WORDS_LOOK_MS = 100,
+    RSA_SHA2_VERSION = 0x010b00, /* the first libssh2 that signs with RSA and SHA-2 */
 };
 
 /* ---- bytes ---- */
@@ -105,22 +106,56 @@ static void on_disconnect(LIBSSH2_SESSION *session, int reason, const char *mess
             s->goodbye[i] = ' ';
 }
 
+static bool is_set(const char *value)
+{
+    return value && *value && strcmp(value, "none") != 0;
+}
+
+/* What a proxy says explains a failure only as long as nothing came through it. */
+static void show_words(struct ssh *s)
+{
+    if (!s->words)
+        return;
+    s->words->is_open = true;
+    mrc_words_look(s->words, getpid());
+}
+
 int mrc_ssh_wait(struct ssh *s, uint64_t end_ms)
 {
     mrc_ssh_flush(s);
     if (s->is_sock_over || s->in_head < s->in_tail)
         return 0; /* the next call will say so */
     short events = buf_len(&s->out) ? POLLIN | POLLOUT : POLLIN;
-    return mrc_dial_wait(s->sock, events, s->stream, end_ms);
+    for (;;) { /* the time of the next look at a proxy's words may come first */
+        uint64_t look_ms = clock_mono_ms() + WORDS_LOOK_MS;
+        bool is_look = s->words && look_ms < end_ms;
+        int rc = mrc_dial_wait(s->sock, events, s->stream, is_look ? look_ms : end_ms);
+        if (s->words)
+            mrc_words_look(s->words, getpid());
+        if (rc != -ETIMEDOUT || !is_look)
+            return rc;
+    }
+}
+
+/* The reason why the proxy ended, for the end of a sentence; empty without one. */
+static const char *proxy_words(struct ssh *s, char text[MRC_WORDS_WHY_BYTES + 32])
+{
+    char why[MRC_WORDS_WHY_BYTES] = "";
+    if (s->words && s->is_sock_over)
+        mrc_words_why(s->words, why);
+    snprintf(text, MRC_WORDS_WHY_BYTES + 32, "%s%s", why[0] ? "; its proxy says: " : "", why);
+    return text;
 }
 
 int mrc_ssh_lost(struct ssh *s, struct err *e, const char *when)
 {
+    char why[MRC_WORDS_WHY_BYTES + 32];
     if (s->goodbye[0])
         return err_set(e, 0, "%s disconnected %s: %s", s->c->alias, when, s->goodbye);
-    if (s->sock_errno)
+    if (s->sock_errno && !s->words) /* of a proxy it means no more than its end */
         return err_set(e, s->sock_errno, "connection to %s lost %s", s->c->alias, when);
-    return err_set(e, 0, "%s closed the connection %s", s->c->alias, when);
+    return err_set(e, 0, "%s closed the connection %s%s", s->c->alias, when,
+                   proxy_words(s, why));
 }
 
 int mrc_ssh_failed(struct ssh *s, int rc, struct err *e, const char *when)
@@ -190,8 +225,11 @@ static int order_hostkeys(struct ssh *s, char *list, size_t size_bytes, struct e
     }
     bool is_known_in_vain = (known.count || known.has_ca) && !list[0];
     if (is_known_in_vain && mrc_ssh_may_refer(s)) {
-        err_set(e, 0, "%s is known by %s, which libssh2 %s can't verify", s->c->alias,
-                known.count ? known.name[0] : "a certificate authority", libssh2_version(0));
+        if (known.count)
+            err_set(e, 0, "%s is known by %s, which libssh2 %s can't verify", s->c->alias,
+                    known.name[0], libssh2_version(0));
+        else
+            mrc_ssh_say_authority(s, known.ca_file, known.ca_line, e);
         return -EOPNOTSUPP;
     }
     for (const char *at = allowed; *at;) {
@@ -261,17 +299,17 @@ static int set_methods(struct ssh *s, struct err *e)
     return 0;
 }
 
-static bool is_set(const char *value)
-{
-    return value && *value && strcmp(value, "none") != 0;
-}
-
 static int no_banner(struct ssh *s, struct err *e)
 {
-    if (is_set(s->c->proxyjump) || is_set(s->c->proxycommand))
-        return err_set(e, 0, "no way to %s through its proxy (%s %s), see the message above",
-                       s->c->alias, is_set(s->c->proxyjump) ? "ProxyJump" : "ProxyCommand",
-                       is_set(s->c->proxyjump) ? s->c->proxyjump : s->c->proxycommand);
+    if (s->words) {
+        char why[MRC_WORDS_WHY_BYTES];
+        bool is_jump = is_set(s->c->proxyjump);
+        mrc_words_why(s->words, why);
+        return err_set(e, 0, "no way to %.50s through its proxy (%s %.60s): %s", s->c->alias,
+                       is_jump ? "ProxyJump" : "ProxyCommand",
+                       is_jump ? s->c->proxyjump : s->c->proxycommand,
+                       why[0] ? why : "it ended without a word, try it by hand");
+    }
     if (!s->is_sock_over)
         return err_set(e, 0, "%s port %s does not speak SSH", s->c->hostname, s->c->port);
     return mrc_ssh_lost(s, e, "before SSH began: is it an SSH server, and not overloaded?");
@@ -345,9 +383,11 @@ static int connect_and_run(struct ssh *s, struct err *e)
     }
     log_at(LOG_VERBOSE, "transport: libssh2 %s to %s@%s port %s", libssh2_version(0),
            s->c->user, s->c->hostname, s->c->port);
-    rc = mrc_dial(s->c, s->o, s->stream, &s->sock, e);
+    rc = mrc_dial(s->c, s->o, s->stream, s->words ? s->words->to : -1, &s->sock, e);
     if (rc == 0)
         rc = handshake(s, e);
+    if (rc == 0)
+        show_words(s);
     if (rc == 0)
         rc = mrc_ssh_check_host(s, e);
     if (rc == 0)
@@ -356,10 +396,16 @@ static int connect_and_run(struct ssh *s, struct err *e)
     return rc < 0 ? rc : mrc_ssh_run_command(s, take_fd(&s->control), e);
 }
 
-int mrc_ssh_run(const struct mrc_sshconf *c, const struct mrc_transport_opts *o, int stream_fd,
-                int control_fd, struct err *e)
+int mrc_ssh_run(const struct mrc_sshconf *c, const struct mrc_transport_opts *o,
+                const struct mrc_ssh_ends *ends, struct err *e)
 {
-    struct ssh s = { .c = c, .o = o, .stream = stream_fd, .control = control_fd, .sock = -1 };
+    bool has_proxy = is_set(c->proxyjump) || is_set(c->proxycommand);
+    struct ssh s = { .c = c,
+                     .o = o,
+                     .stream = ends->stream,
+                     .control = ends->control,
+                     .words = has_proxy ? ends->words : NULL,
+                     .sock = -1 };
     buf_init(&s.out, OUT_MAX_BYTES);
     s.in = malloc(IN_BYTES);
     if (!s.in || libssh2_init(0) != 0)

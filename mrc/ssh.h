@@ -7,15 +7,22 @@
 #include "common/base/attr.h"
 #include "common/base/err.h"
 #include "mrc/sshconf.h"
+#include "mrc/words.h"
 
-/* Connects, authenticates, runs o->command and moves bytes between it and stream_fd until both
- * are done. Only for a process of its own: it asks on the terminal and writes the command's
- * stderr to ours. control_fd (-1: none): more commands are asked for there on the same connection,
- * see mrc/share.h; then it also ends no sooner than that is closed. Takes both descriptors.
- * Returns 0 after a clean end; -ECANCELED when the other end of stream_fd is closed or the
- * person gave up; -EOPNOTSUPP, before anything was sent on the stream, when libssh2 can't do
- * what is needed but ssh might: e says what; -errno with words. */
+struct mrc_ssh_ends {
+    int stream;
+    int control;             /* -1: none */
+    struct mrc_words *words; /* for what a proxy says */
+};
+
+/* Connects, authenticates, runs o->command and moves bytes between it and ends->stream until
+ * both are done. Only for a process of its own: it asks on the terminal and writes the
+ * command's stderr to ours. On ends->control more commands are asked for on the same
+ * connection, see mrc/share.h; then it also ends no sooner than that is closed. Takes both
+ * descriptors. Returns 0 after a clean end; -ECANCELED when the other end of the stream is
+ * closed or the person gave up; -EOPNOTSUPP, before anything was sent on the stream, when
+ * libssh2 can't do what is needed but ssh might: e says what; -errno with words. */
 MUST int mrc_ssh_run(const struct mrc_sshconf *c, const struct mrc_transport_opts *o,
-                     int stream_fd, int control_fd, struct err *e);
+                     const struct mrc_ssh_ends *ends, struct err *e);
 
 #endif

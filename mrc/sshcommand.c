@@ -424,10 +424,10 @@ static void look_at_idle_socket(struct ssh *s)
 static int wait_cable(struct cable *c)
 {
     struct ssh *s = c->s;
-    struct pollfd f[CHANNELS_MAX + 3];
+    struct pollfd f[CHANNELS_MAX + 4];
     bool is_ready = false, has_err = false;
     short sock_events = buf_len(&s->out) ? POLLOUT : 0;
-    nfds_t n = 3;
+    nfds_t n = 4;
     for (struct pump *p = c->pumps; p; p = p->next) {
         is_ready = watch_pump(c, p, &f[n++], &sock_events) || is_ready;
         has_err = has_err || p->err_head < p->err_tail;
@@ -435,10 +435,13 @@ static int wait_cable(struct cable *c)
     f[0] = (struct pollfd){ s->sock, sock_events, 0 };
     f[1] = (struct pollfd){ has_err ? STDERR_FILENO : -1, POLLOUT, 0 };
     f[2] = (struct pollfd){ c->control, POLLIN, 0 };
+    f[3] = s->words ? mrc_words_poll(s->words) : (struct pollfd){ -1, 0, 0 };
     int got = poll(f, n, timeout_of(c, is_ready));
     if (got < 0 && errno != EINTR)
         return -errno;
-    n = 3;
+    if (got > 0 && f[3].revents)
+        mrc_words_look(s->words, getpid());
+    n = 4;
     for (struct pump *p = c->pumps; p; p = p->next, n++) {
         if (got > 0 && f[n].fd >= 0 && (f[n].revents & (POLLHUP | POLLERR)))
             p->is_gone = true;

@@ -6,7 +6,9 @@
 #include "common/sys/clock.h"
 #include "common/sys/crypto.h"
 #include "common/sys/fd.h"
+#include "common/sys/log.h"
 #include "common/sys/mem.h"
+#include "mrc/words.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -252,18 +254,29 @@ int mrc_sshconf_argv(const struct mrc_transport_opts *o, const char *const *extr
     return is_full ? -E2BIG : (int)n;
 }
 
-/* In the child between fork and exec: out_fd becomes standard output. */
-static _Noreturn void exec_ssh(const char **argv, int out_fd)
+/* In the child between fork and exec: what becomes standard output and standard error. */
+static _Noreturn void exec_ssh(const char **argv, int out_fd, int words_fd)
 {
     int null = open("/dev/null", O_RDWR);
     dup2(null, STDIN_FILENO);
     dup2(out_fd, STDOUT_FILENO);
+    dup2(words_fd, STDERR_FILENO);
     execvp(argv[0], (char *const *)argv);
     _exit(errno == ENOENT ? 127 : 126);
 }
 
-/* All that comes from fd until its end or the deadline, as a text. */
-static int read_all(int fd, char **out)
+/* False when there is nothing more, now or ever; fd does not block. */
+static bool keep_words(int fd, struct mrc_words_tail *said)
+{
+    char piece[1024];
+    ssize_t n = fd_read(fd, piece, sizeof piece);
+    if (n > 0)
+        mrc_words_keep(said, piece, (size_t)n);
+    return n > 0;
+}
+
+/* All that comes from fd until its end or the deadline, as a text; and what is said besides. */
+static int read_all(int fd, int words_fd, char **out, struct mrc_words_tail *said)
 {
     AUTO_FREE char *text = malloc(OUTPUT_MAX_BYTES + 1);
     if (!text)
@@ -272,9 +285,13 @@ static int read_all(int fd, char **out)
     uint64_t end_ms = clock_mono_ms() + RESOLVE_TIMEOUT_MS;
     for (;;) {
         uint64_t now_ms = clock_mono_ms();
-        struct pollfd p = { fd, POLLIN, 0 };
-        if (now_ms >= end_ms || poll(&p, 1, (int)(end_ms - now_ms)) == 0)
+        struct pollfd p[2] = { { fd, POLLIN, 0 }, { words_fd, POLLIN, 0 } };
+        if (now_ms >= end_ms || poll(p, 2, (int)(end_ms - now_ms)) == 0)
             return -ETIMEDOUT;
+        if (p[1].revents && !keep_words(words_fd, said))
+            words_fd = -1;
+        if (!p[0].revents)
+            continue;
         ssize_t n = fd_read(fd, text + len, OUTPUT_MAX_BYTES - len);
         if (n < 0)
             return (int)n;
@@ -282,6 +299,8 @@ static int read_all(int fd, char **out)
             break;
         len += (size_t)n;
     }
+    while (words_fd >= 0 && keep_words(words_fd, said))
+        continue;
     text[len] = 0;
     *out = take_ptr(&text);
     return 0;
@@ -296,39 +315,75 @@ static int wait_for(pid_t pid)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
 }
 
+/* Its warnings are those that it would print again when it connects. */
+static void show_words(const struct mrc_words_tail *said)
+{
+    for (size_t at = 0; at < said->len;) {
+        size_t len = strcspn(said->text + at, "\r\n"); /* a NUL is after the last */
+        if (len)
+            log_at(LOG_VERBOSE, "ssh -G: %.*s", (int)len, said->text + at);
+        at += len + 1;
+    }
+}
+
+static int judge_ssh_g(const struct mrc_transport_opts *o, int status,
+                       const struct mrc_words_tail *said, struct err *e)
+{
+    char why[MRC_WORDS_WHY_BYTES];
+    show_words(said);
+    if (status == 0)
+        return 0;
+    if (status == 126 || status == 127)
+        return -ENOENT;
+    mrc_words_pick(said, why);
+    return err_set(e, 0,
+                   "ssh -G does not accept the options or the configuration for %.50s: %s",
+                   o->host, why[0] ? why : "it does not say why, try it by hand");
+}
+
 static int run_ssh_g(const struct mrc_transport_opts *o, char **text, struct err *e)
 {
     static const char *const extra[] = { "-G", "-T", NULL }; /* -T: no word about terminals */
     const char *argv[MRC_SSHCONF_ARGV_MAX + 1];
     int rc = mrc_sshconf_argv(o, extra, argv, MRC_SSHCONF_ARGV_MAX);
     if (rc < 0)
-        return err_set(e, -rc, "too many ssh options");
-    int pair[2];
-    rc = fd_pipe(pair);
+        return err_say(e, -rc, "too many ssh options");
+    int out[2], words[2];
+    rc = fd_pipe(out);
     if (rc < 0)
         return err_set(e, -rc, "pipe to ssh -G");
-    AUTO_FD from = pair[0];
-    AUTO_FD to = pair[1];
+    AUTO_FD from = out[0];
+    AUTO_FD to = out[1];
+    rc = fd_pipe(words);
+    if (rc < 0)
+        return err_set(e, -rc, "pipe to ssh -G");
+    AUTO_FD words_from = words[0];
+    AUTO_FD words_to = words[1];
+    AUTO_FREE struct mrc_words_tail *said = calloc(1, sizeof *said);
+    if (!said || fd_set_nonblock(words_from, true) < 0)
+        return err_set(e, ENOMEM, "pipe to ssh -G");
     pid_t pid = fork();
     if (pid < 0)
         return err_set(e, errno, "start ssh -G");
     if (pid == 0)
-        exec_ssh(argv, to);
+        exec_ssh(argv, to, words_to);
     fd_close(&to);
-    rc = read_all(from, text);
+    fd_close(&words_to);
+    rc = read_all(from, words_from, text, said);
     if (rc < 0)
         kill(pid, SIGKILL);
     int status = wait_for(pid);
+    if (rc == -ETIMEDOUT)
+        return err_say(e, ETIMEDOUT,
+                       "%.40s -G %.60s gave no configuration within %d s: does a Match exec or "
+                       "a name server in its configuration hang?",
+                       argv[0], o->host, RESOLVE_TIMEOUT_MS / 1000);
     if (rc < 0)
-        return err_set(e, -rc, "%s -G %s gave no configuration", argv[0], o->host);
-    if (status == 0)
-        return 0;
-    free(take_ptr(text));
-    if (status == 126 || status == 127)
-        return -ENOENT;
-    return err_set(e, 0,
-                   "ssh -G does not accept the configuration for %s (its message is above)",
-                   o->host);
+        return err_set(e, -rc, "%.40s -G %.60s gave no configuration", argv[0], o->host);
+    rc = judge_ssh_g(o, status, said, e);
+    if (rc < 0)
+        free(take_ptr(text));
+    return rc;
 }
 
 static const char *own_name(void)

@@ -101,6 +101,17 @@ static int refuse_changed(struct ssh *s, const struct mrc_hostkey_answer *a, con
         type, s->c->alias, a->file, a->line, print, name);
 }
 
+void mrc_ssh_say_authority(const struct ssh *s, const char *file, unsigned line, struct err *e)
+{
+    const char *remedy = mrc_ssh_may_refer(s) ? ""
+                         : s->c->is_resolved  ? ": use --transport openssh"
+                                              : ": install OpenSSH's client";
+    err_say(
+        e, EOPNOTSUPP,
+        "%.60s is known by a certificate authority (%.100s:%u), which libssh2 can't check%s",
+        s->c->alias, file, line, remedy);
+}
+
 int mrc_ssh_check_host(struct ssh *s, struct err *e)
 {
     size_t len;
@@ -121,10 +132,7 @@ int mrc_ssh_check_host(struct ssh *s, struct err *e)
     case MRC_HOSTKEY_REVOKED:
         return err_set(e, 0, "the %s key of %s is marked as revoked in %s:%u: not connecting",
                        type, s->c->alias, a.file, a.line);
-    case MRC_HOSTKEY_CA:
-        err_set(e, 0, "%s is known by a certificate authority, which libssh2 can't check",
-                s->c->alias);
-        return -EOPNOTSUPP;
+    case MRC_HOSTKEY_CA: mrc_ssh_say_authority(s, a.file, a.line, e); return -EOPNOTSUPP;
     }
     return err_set(e, EPROTO, "host key of %s", s->c->alias);
 }

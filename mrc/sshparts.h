@@ -10,6 +10,7 @@
 #include "common/sys/clock.h"
 #include "mrc/sshconf.h"
 #include "mrc/transport.h"
+#include "mrc/words.h"
 
 #include <errno.h>
 #include <libssh2.h>
@@ -17,9 +18,10 @@
 struct ssh {
     const struct mrc_sshconf *c;
     const struct mrc_transport_opts *o;
-    int stream; /* to mrc */
-    int control; /* who may ask for more commands on this connection; -1 */
-    int sock;    /* to the server */
+    int stream;              /* to mrc */
+    int control;             /* who may ask for more commands on this connection; -1 */
+    int sock;                /* to the server */
+    struct mrc_words *words; /* of a proxy; NULL without one */
     LIBSSH2_SESSION *session;
     LIBSSH2_AGENT *agent;
     uint8_t *in; /* bytes from the server that libssh2 has not taken: [in_head, in_tail) */
@@ -84,6 +86,8 @@ bool mrc_ssh_may_refer(const struct ssh *s);
 
 /* sshhost.c: compares the server's key with those that are known, asks the user. */
 MUST int mrc_ssh_check_host(struct ssh *s, struct err *e);
+/* Words for a host of which known_hosts names only an authority, at that line. */
+void mrc_ssh_say_authority(const struct ssh *s, const char *file, unsigned line, struct err *e);
 
 /* sshauth.c. Opens the agent and lists its keys: false without one. */
 bool mrc_ssh_open_agent(struct ssh *s);

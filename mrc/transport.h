@@ -42,14 +42,16 @@ struct mrc_transport_opts {
                             any POSIX shell */
     bool forward_agent;
     bool is_shared; /* libssh2 only: more commands may follow on the same connection */
-    bool is_batch; /* never ask on the terminal */
-    int verbosity; /* log level of the child; which kind AUTO became is told at LOG_VERBOSE */
+    bool is_batch;  /* never ask on the terminal */
+    int verbosity;  /* log level of the child; which kind AUTO became is told at LOG_VERBOSE */
 };
 
 struct mrc_stream {
-    int fd;    /* stream socket: standard input and output of the command there */
+    int fd;      /* stream socket: standard input and output of the command there */
     int control; /* of is_shared: where more commands are asked for, see mrc/share.h; 0 = none.
                     Closed by the child when it is not libssh2 that connects */
+    int words;   /* what its programs said on their standard error and nobody has seen, see
+                    mrc/words.h; ours to close */
     pid_t pid; /* the child; exits 0 after a clean end of the command, 255 after a failure that
                   it has reported on stderr */
 };

@@ -40,7 +40,7 @@ bad "--via with a bad limit" 255 'ConnectTimeout=x.*seconds' m -o ConnectTimeout
 printf '#!/bin/sh\n(sleep 5; printf "who? " >/dev/tty) </dev/null >/dev/null & read -r x </dev/tty; exec "$@"\n' >"$home/asks" && chmod 755 "$home/asks"
 same "the time of a question does not count" "me;who? me" "$(here timeout $limit "$top_srcdir/tests/lib/on_terminal" --timeout 30 'who?' me -- \
     mrc -q -o ConnectTimeout=2 --via "$home/asks" n1 echo me | tr -d '\r' | paste -sd';')"
-lines=2 bad "--via not found" 255 'via.*no-such-program' m --via no-such-program alice@n1 true
+bad "--via not found" 255 'there is no program no-such-program on this computer' m --via no-such-program alice@n1 true
 
 echo "# command, directory, trees"
 bad "not found" 127 'n1: no-such-command: command not found' m alice@n1 no-such-command

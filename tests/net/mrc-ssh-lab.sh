@@ -75,6 +75,15 @@ ok "publickey, then keyboard-interactive"
 echo "4. jumps"
 plain -J n1 n2 'echo fine'; ok jump
 plain -J n1,n2 n1 'echo fine'; ok "two jumps"
+# The questions of the proxy's own ssh, and what it says to a wrong answer.
+through="ssh -F $config $no_keys -o NumberOfPasswordPrompts=2 -o PreferredAuthentications=password -W %h:%p n1"
+asked "alice@10.77.0.1's password: " wrong "password: " lab-secret -- -o ProxyCommand="$through" n2 'echo fine'; ok "a proxy that asks"
+grep -q 'try again' err || fail "the proxy's words: $(cat err)"
+asked "alice@10.77.0.1's password: " wrong "password: " worse -- -o ProxyCommand="$through" n2 'echo fine'
+refused "a proxy that asks in vain" 'no way to n2 through its proxy'
+grep -q 'Permission denied (' err || fail "the proxy's reason: $(cat err)"
+asked "alice@10.77.0.1's password: " wrong "password: " lab-secret -- -k openssh $no_keys -o PreferredAuthentications=password n1 'echo fine'
+[ $rc = 0 ] && grep -q "^fine" out && grep -q 'try again' err || fail "ssh that asks: status $rc: $(cat out err)"
 
 echo "5. a long way: the window fits, the stream is whole"
 "$lab" link head n1 --delay 100ms

@@ -86,6 +86,16 @@ refused() # WHAT PATTERN: the last line, and nothing came out
     tail -n 1 err | grep -q "^mrc: .*$2" || fail "$1: no '$2' in: $(cat err)"
 }
 
+alone() # WHAT PATTERN [OPTION...] HOST: without -v, one line and no more
+{
+    local what=$1 pattern=$2
+    shift 2
+    rc=0
+    timeout 60 "$driver" -F "$tmp/config" "$@" 'echo fine' < /dev/null > out 2> err || rc=$?
+    refused "$what" "$pattern"
+    same "$what: lines of $(cat err)" 1 "$(wc -l < err)"
+}
+
 echo "1. keys"
 run target 'echo fine'; ok ed25519 libssh2
 run -o IdentityFile="$tmp/key_ecdsa" -F /dev/null -i key_ecdsa -o UserKnownHostsFile="$tmp/known_hosts" -p "$port" 127.0.0.1 'echo fine'
@@ -227,7 +237,18 @@ run target 'echo fine'
 [ $rc = 255 ] && grep -q 'because target is known by a certificate authority' err || fail "authority: $(cat err)"
 server certified $((port + 1)) "HostCertificate $tmp/host_ed25519-cert.pub"
 run -p $((port + 1)) target 'echo fine'; ok "a host with a certificate" ssh
-run -k ssh2 -p $((port + 1)) target 'echo fine'; refused "the same by libssh2" "certificate authority"
+run -k ssh2 -p $((port + 1)) target 'echo fine'; refused "the same by libssh2" "certificate authority ($tmp/known_hosts:1).*openssh"
+MRC_SSH=/nonexistent run -k ssh2 -p $((port + 1)) -o "UserKnownHostsFile=$tmp/known_hosts" 127.0.0.1 'echo fine'
+refused "the same without ssh" "certificate authority ($tmp/known_hosts:1).*install"
+echo "@cert-authority 127.0.0.1 $(cat ca.pub)" > known_hosts
+run -k ssh2 -p $((port + 1)) target 'echo fine'; refused "an authority for the host without its port" "certificate authority ($tmp/known_hosts:1)"
+{ echo '# a comment'; echo "@cert-authority [127.0.0.1]:$port $(cat ca.pub)"; } > known_hosts
+alone "authority, but no certificate" "target shows no key that is known, nor a certificate by the authority of $tmp/known_hosts:2" target
+alone "the same, nobody to be asked" "authority of $tmp/known_hosts:2" -B -o StrictHostKeyChecking=ask target
+{ known ed25519; echo "@revoked [127.0.0.1]:* $(cat host_ed25519.pub)"; } > known_hosts
+alone "revoked for all ports" "revoked in $tmp/known_hosts:2" target
+{ known ed25519; echo "@revoked 127.0.0.1 $(cat host_ecdsa.pub)"; } > known_hosts
+run target 'echo fine'; ok "a revoked key that the host does not use" libssh2
 known ecdsa > known_hosts
 run target 'echo fine'; ok "known by another type" libssh2
 known rsa > known_hosts
@@ -340,6 +361,37 @@ same "slow reader of stderr" 1000000 "$(cat err.count)"
 
 echo "11. via"
 run -k via -V 'cat; exit 7; :' x 'echo fine'; refused "its status" 'ended with status 7'
-run -k via -V 'nosuchprogram -x' x 'echo fine'; refused "not there" 'status 127 (not found'
+run -k via -V 'nosuchprogram -x' x 'echo fine'; refused "not there" 'there is no program nosuchprogram on this computer'
 run -k via -V "ssh -F $tmp/config target" x "printf '%s' fi'n'e; echo"; ok "via ssh"
 run -k local x "printf '%s' fi'n'e; echo"; ok "local"
+
+echo "12. one sentence, with the reason that a program gave; all its words with -v"
+alone "bad option" 'ssh -G does not accept.*for target: command-line.*Bad configuration option: nosuchoption' -o NoSuchOption=1 target
+printf 'Host *\n  Foo bar\n' > bad.config
+alone "bad configuration" "bad.config.*line 2: Bad configuration option: foo" -F bad.config target
+alone "bad port" "Bad port '99999999'" -p 99999999 target
+alone "ProxyCommand fails" 'its proxy (ProxyCommand .*): my words$' -o ProxyCommand='echo my words >&2; exit 1' target
+alone "ProxyCommand says more" 'its proxy (ProxyCommand .*): second$' -o ProxyCommand='sh -c "(echo first; echo second) >&2; exit 1"' target
+alone "ProxyCommand says nothing" 'without a word' -o ProxyCommand='false' target
+alone "ProxyCommand is missing" 'nosuchproxy.*not found' -o ProxyCommand='nosuchproxy %h' target
+alone "ProxyCommand ends late" 'closed the connection.*its proxy says: late words' \
+    -o ProxyCommand='sh -c "printf \"SSH-2.0-x\\r\\n\"; echo late words >&2; exit 1"' target
+alone "dead jump" 'its proxy (ProxyJump .*127.0.0.1.*): .*Connection refused' -J 127.0.0.1:1 target
+alone "unknown jump" 'its proxy (ProxyJump nothing.invalid): .*resolve hostname nothing.invalid' -J nothing.invalid target
+alone "ssh fails" "ssh to target failed: nobody-there@127.0.0.1: Permission denied" -k openssh -l nobody-there target
+MRC_SSH=nosuchssh alone "no ssh" 'there is no program nosuchssh on this computer' -k openssh target
+alone "--via fails" 'ended with status 3: .*it says: oops' -k via -V 'sh -c "echo oops >&2; exit 3" --' x
+alone "--via says nothing" 'ended with status 1: .*should give a stream' -k via -V 'false' x
+alone "--via not found" 'there is no program nosuchprogram on this computer' -k via -V 'nosuchprogram -x' x
+alone "--via not found there" 'status 127: .*it says: .*nosuchprogram.*not found' -k via -V 'env sh -c "nosuchprogram" ' x
+run -k via -V 'sh -c "(echo one; echo two) >&2; exit 3" --' x 'echo fine'; refused "with -v" 'status 3.*it says: two'
+same "all its words" "one two" "$(sed -n '1,2p' err | paste -sd' ')"
+rc=0
+timeout 60 "$driver" -k via -V 'sh -c "echo wait for it >&2; sleep 4; echo oops >&2; exit 3" --' x 'echo fine' < /dev/null > out 2> err &
+pid=$!
+wait_for 3 grep -q '^wait for it' err # long before its end
+wait $pid || rc=$?
+refused "--via that tells what it waits for" 'status 3.*it says: oops'
+same "lines" 2 "$(wc -l < err)"
+timeout 60 "$driver" -k via -V 'sh -c "echo a warning >&2; exec \"\$@\"" --' x 'echo fine' < /dev/null > out 2> err
+same "words of who goes on" "fine a warning" "$(cat out err | paste -sd' ')"

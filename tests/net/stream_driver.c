@@ -9,6 +9,7 @@
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
 #include "mrc/transport.h"
+#include "mrc/words.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -116,5 +117,6 @@ int main(int argc, char **argv)
     int status;
     if (waitpid(s.pid, &status, 0) < 0)
         return 98;
+    mrc_words_flush(s.words);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
