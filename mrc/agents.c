@@ -288,7 +288,10 @@ int mrc_agents_find(struct mrc_agents *a, struct err *e)
     if (named && *named) {
         rc = add(a, named, e);
         if (rc == 0 && !a->count)
-            return err_set(e, ENOENT, "agent %s ($MRC_AGENT)", named);
+            return err_say(e, ENOENT,
+                           "there is no agent %.150s, which $MRC_AGENT names: build mrc-agent, "
+                           "or unset it",
+                           named);
         return rc;
     }
     char path[PATH_MAX + 16];
@@ -309,7 +312,7 @@ int mrc_agents_find(struct mrc_agents *a, struct err *e)
     if (rc == 0)
         rc = add_folder(a, PKGLIBEXECDIR "/agents", e);
     if (rc == 0 && !a->count)
-        return err_set(e, ENOENT,
+        return err_say(e, ENOENT,
                        "no mrc-agent beside this program or in %s: is mrc installed "
                        "completely?",
                        PKGLIBEXECDIR);

@@ -111,6 +111,11 @@ static int connect_one(const struct addrinfo *a, const struct mrc_sshconf *c, in
                 c->hostname, text, c->port);
         return rc;
     }
+    if (rc == -EHOSTUNREACH || rc == -ENETUNREACH)
+        return err_say(e, -rc,
+                       "%s (%s) can't be reached (%s): is it up, and this computer on its "
+                       "network?",
+                       c->hostname, text, strerror(-rc));
     if (rc < 0)
         return err_set(e, -rc, "connect to %s (%s) port %s", c->hostname, text, c->port);
     *fd_out = take_fd(&fd);
@@ -129,7 +134,7 @@ static int dial_tcp(const struct mrc_sshconf *c, int gone_fd, int *fd_out, struc
     if (rc == EAI_SERVICE)
         return err_set(e, 0, "'%s' is not a port", c->port);
     if (rc != 0)
-        return err_set(e, 0, "host %s not found: %s%s%s", c->hostname,
+        return err_set(e, 0, "host %s not found (%s)%s%s: is its name right?", c->hostname,
                        rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc),
                        strcmp(c->hostname, c->alias) ? "; this is the HostName of " : "",
                        strcmp(c->hostname, c->alias) ? c->alias : "");

@@ -125,7 +125,7 @@ int mrc_push_command(char *text, size_t size_bytes, char nonce[MRC_PUSH_NONCE_BY
 {
     const char *args = o->agent_args ? o->agent_args : "";
     if (o->cache_dir && (o->cache_dir[0] != '/' || !is_plain(o->cache_dir, " ~")))
-        return err_set(e, EINVAL,
+        return err_say(e, EINVAL,
                        "cache folder '%s' on the target: an absolute path of letters, "
                        "digits and ./_-+,:=@%% is needed",
                        o->cache_dir);
@@ -386,10 +386,14 @@ static int ended(const struct mrc_push_reader *r, const struct mrc_push_opts *o,
                  struct err *e)
 {
     if (r->words_len)
-        err_set(e, 0, "%s did not start the agent; its last words: %s", o->host, r->words);
+        err_say(e, -rc, "%s did not start the agent; its last words: %s", o->host, r->words);
+    else if (rc == -ECONNRESET)
+        err_say(e, -rc,
+                "the connection to %s ended before the agent started: does its login shell run "
+                "commands?",
+                o->host);
     else
-        err_set(e, rc == -ECONNRESET ? 0 : -rc,
-                "the connection to %s ended before the agent started", o->host);
+        err_set(e, -rc, "the connection to %s ended before the agent started", o->host);
     return rc;
 }
 
@@ -407,7 +411,9 @@ struct push {
 static int on_need(struct push *p, struct err *e)
 {
     if (++p->needs > MRC_PUSH_PLACES_MAX)
-        return err_set(e, EPROTO, "%s asks for the agent again and again", p->o->host);
+        return err_say(e, EPROTO,
+                       "%s asks for the agent again and again: is its shell a POSIX shell?",
+                       p->o->host);
     const struct mrc_agents *a = p->o->agents;
     for (size_t i = 0; i < a->count; i++)
         if (mrc_agent_is_for(&a->file[i], p->reader.arch))
@@ -446,7 +452,10 @@ static int step(struct push *p, struct err *e)
         err_set(e, 0, "no place for the agent on %s: %s", p->o->host, p->report->bad);
         return -ENOSPC;
     case MRC_PUSH_NOISY:
-        return err_set(e, EPROTO, "%s prints too much before the agent starts", p->o->host);
+        return err_say(e, EPROTO,
+                       "%s prints more than %d KiB before the agent starts: do its login "
+                       "scripts?",
+                       p->o->host, MRC_PUSH_NOISE_MAX >> 10);
     }
     return err_set(e, EPROTO, "%s", p->o->host);
 }

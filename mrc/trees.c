@@ -49,7 +49,10 @@ static int make_absolute(const char *path, char **out, struct err *e)
     char full[2 * PATH_MAX], clean[2 * PATH_MAX];
     char cwd[PATH_MAX] = "";
     if (path[0] != '/' && !getcwd(cwd, sizeof cwd))
-        return err_set(e, errno, "working directory");
+        return errno == ENOENT
+                   ? err_say(e, ENOENT,
+                             "the working directory is not there any more: cd to another")
+                   : err_set(e, errno, "working directory");
     if ((size_t)snprintf(full, sizeof full, "%s/%s", path[0] == '/' ? "" : cwd, path) >=
         sizeof full)
         return err_set(e, ENAMETOOLONG, "%.100s", path);
@@ -158,8 +161,8 @@ static int find_dir(const char *path, char **clean_out, struct err *e)
     int why = stat(*clean_out, &st) < 0 ? errno : S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
     if (!why)
         return 0;
-    rc = err_set(e, why, "%.150s can't be shown to the job: it must be a directory here",
-                 *clean_out);
+    rc = err_say(e, why, "%.150s can't be shown to the job (%s): it must be a directory here",
+                 *clean_out, strerror(why));
     free(*clean_out);
     return rc;
 }
@@ -278,7 +281,7 @@ static int find_home(struct mrc_trees *t, struct err *e)
         home = pw ? pw->pw_dir : NULL;
     }
     if (!home || home[0] != '/')
-        return err_set(e, ENOENT, "home directory: set HOME");
+        return err_say(e, ENOENT, "no home directory is known here: set HOME");
     return make_absolute(home, &t->home, e);
 }
 

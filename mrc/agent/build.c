@@ -275,7 +275,7 @@ static int open_mount_point(const struct build *b, const struct plan_step *s, in
 {
     int fd = open_new(b, s->path, s->path_len);
     if (fd == -ENOENT || fd == -ENOTDIR)
-        return err_set(e, -fd, "the head's tree has no %.*s to mount on: make it there",
+        return err_say(e, -fd, "the head's tree has no %.*s to mount on: make it there",
                        (int)s->path_len, s->path);
     if (fd < 0)
         return err_set(e, -fd, "%.*s in the view", (int)s->path_len, s->path);

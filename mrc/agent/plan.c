@@ -178,7 +178,7 @@ static int walk_target(struct planner *p, struct walk *w)
         return add_skeleton(p, w->path, w->len, true);
     }
     if (!is_dir && node.exists)
-        return err_set(p->e, ENOTDIR,
+        return err_say(p->e, ENOTDIR,
                        "%.*s on the target is in the way of the head's %s: remove it there",
                        (int)len, w->path, w->path);
     if (w->dir.is_shared_temp) {
@@ -260,7 +260,7 @@ static int add_target(struct planner *p, const struct view_mount *m)
     struct plan_node node;
     look(p, m->path, len, &node);
     if (!node.exists)
-        return err_set(p->e, ENOENT, "the target has no %s to show: make it there first",
+        return err_say(p->e, ENOENT, "the target has no %s to show: make it there first",
                        m->path);
     const struct plan_step *layer = layer_of(p->out, m->path, len);
     if (layer->kind != PLAN_HEAD && layer->kind != PLAN_MERGE && layer->kind != PLAN_SCRATCH &&

@@ -24,12 +24,15 @@ static void try_fuse(const char *where, bool is_root, struct view_probe *p)
     if (fd < 0) {
         int rc = errno;
         if (rc == ENOENT || rc == ENODEV || rc == ENXIO)
-            err_set(&p->no_fuse, rc,
-                    "there is no working /dev/fuse here: as root, \"modprobe fuse\" makes it");
+            err_say(
+                &p->no_fuse, rc,
+                "there is no working /dev/fuse here (%s): as root, \"modprobe fuse\" makes it",
+                strerror(rc));
         else
-            err_set(&p->no_fuse, rc,
-                    "/dev/fuse may not be opened here: as root, \"chmod 666 /dev/fuse\" "
-                    "allows it (the package fuse3 does so for good)");
+            err_say(&p->no_fuse, rc,
+                    "/dev/fuse may not be opened here (%s): as root, \"chmod 666 /dev/fuse\" "
+                    "allows it (the package fuse3 does so for good)",
+                    strerror(rc));
         return;
     }
     char text[96];
@@ -42,7 +45,7 @@ static void try_fuse(const char *where, bool is_root, struct view_probe *p)
     }
     int rc = errno;
     if (rc == ENODEV)
-        err_set(&p->no_fuse, rc, "this kernel has no FUSE: as root, try \"modprobe fuse\"");
+        err_say(&p->no_fuse, rc, "this kernel has no FUSE: as root, try \"modprobe fuse\"");
     else
         err_set(&p->no_fuse, rc, "FUSE can't be mounted here%s",
                 is_root ? "" : " as an ordinary user (this needs Linux 4.18)");
@@ -140,9 +143,10 @@ void view_probe(const char *cache_dir, struct view_probe *out)
         err_set(&out->no_user_ns, -rc, "try what works here");
     AUTO_FD fuse_fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
     if (fuse_fd < 0 && !out->no_fuse.text[0])
-        err_set(&out->no_fuse, errno,
-                "/dev/fuse can't be opened here: as root, \"modprobe "
-                "fuse\" and \"chmod 666 /dev/fuse\" help");
+        err_say(&out->no_fuse, errno,
+                "/dev/fuse can't be opened here (%s): as root, \"modprobe "
+                "fuse\" and \"chmod 666 /dev/fuse\" help",
+                strerror(errno));
     out->has_fusermount = fusermount_find(&out->no_fusermount) && fuse_fd >= 0;
     if (!out->has_fusermount && !out->no_fusermount.text[0])
         out->no_fusermount = out->no_fuse;

@@ -130,7 +130,7 @@ int skeleton_fill(const struct plan *p, const struct plan_step *s, const char *p
     struct names n = { 0 };
     rc = list_source(p, s, d, &n);
     if (rc == -ENOSPC)
-        err_set(
+        err_say(
             e, ENOSPC,
             "%s on the target has more than %d entries, and a directory of the head must be "
             "shown in it: make %.*s/… there by hand",

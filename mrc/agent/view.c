@@ -272,10 +272,10 @@ static int check_direct_place(const char *path, struct err *e)
 {
     DIR *d = opendir(path);
     if (!d)
-        return err_set(e, errno,
+        return err_say(e, errno,
                        "the target allows no user namespaces, so the head's %.100s needs an "
-                       "empty directory there to be mounted on: make it",
-                       path);
+                       "empty directory there to be mounted on (%s): make it",
+                       path, strerror(errno));
     size_t count = 0;
     struct dirent *entry;
     while (count == 0 && (entry = readdir(d)))
@@ -333,8 +333,10 @@ int view_enter(const struct view_opts *o, int sock, struct view_report *r, struc
         ask_for_owners(o);
     bool is_cwd = rc == 0 && chdir(o->cwd) < 0;
     if (is_cwd)
-        rc = err_set(e, errno, "the working directory %s can't be entered on the target",
-                     o->cwd);
+        rc = err_say(e, errno,
+                     "the working directory %.150s can't be entered on the target (%s): cd to "
+                     "another, or --directory",
+                     o->cwd, strerror(errno));
     umask(old_umask);
     return rc < 0 ? send_failure(sock, rc, is_cwd, e) : 0;
 }
