@@ -116,7 +116,9 @@ static void explain(const struct mrc_transport_opts *t, const struct mrc_push_re
                     int timeout_ms, struct err *e)
 {
     if (rc == -ENOSPC) {
-        log_error("no place for the agent on %s: %s", t->host, r->bad);
+        log_error("no place for the agent on %s, one of these must have room and run programs: "
+                  "%s",
+                  t->host, r->bad);
         e->text[0] = 0;
     } else if (rc == -ETIMEDOUT && !r->noise_bytes && t->kind == MRC_TRANSPORT_VIA) {
         err_set(e, 0,

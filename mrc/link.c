@@ -252,7 +252,10 @@ static void act_on_input(struct mrc_link *l)
             port_drop(p, a->code ? a->code : -ECANCELED, a->body);
         break;
     case MRC_ACT_BYE: end_with(l, a->code, a->body); break;
-    case MRC_ACT_LOST: end(l, -ETIMEDOUT, "the other side was silent for too long"); break;
+    case MRC_ACT_LOST:
+        end(l, -ETIMEDOUT,
+            "the other side was silent for too long: is it, or the network, down?");
+        break;
     default: break;
     }
 }
@@ -260,7 +263,9 @@ static void act_on_input(struct mrc_link *l)
 static void end_malformed(struct mrc_link *l, int rc)
 {
     if (rc != -EPROTONOSUPPORT) {
-        end(l, rc, "the other side sent something that is none of the session's messages");
+        end(l, rc,
+            "the other side sent something that is none of the session's messages: is it an "
+            "mrc-agent?");
         return;
     }
     const struct mrc_hello *hello = &l->act.frame.hello;

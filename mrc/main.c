@@ -191,7 +191,14 @@ static int run_job(const struct mrc_options *o, const struct mrc_trees *t,
     }
     mrc_disconnect(&j.connection);
     mrc_hub_job_end(&j.hub);
-    if (mrc_serve_end(&server, SERVER_WAIT_MS) < 0 && rc == 0)
+    int served = mrc_serve_end(&server, SERVER_WAIT_MS);
+    if (served == -EPROTO && (rc == 0 || e->text[0]))
+        rc =
+            err_say(e, EPROTO,
+                    "%.60s asked for files in a way that is none of the protocol's: is that an "
+                    "mrc-agent of this version, and not hostile?",
+                    o->host);
+    else if (served < 0 && rc == 0)
         rc = err_say(e, EIO, "the file server failed: what the job wrote may not all be here");
     fd_close(&j.started_fd);
     return rc;

@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { EXIT_GARBAGE = 3 };
+
 /* Signals of the terminal are for the job, not for its files. */
 static const int not_ours[] = { SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU };
 
@@ -35,12 +37,13 @@ static void serve(const struct mfs_serve_opts *o, const int meta[2], const int b
     so.bulk_fd = bulk[1];
     struct err e = { "" };
     int rc = mfs_serve(&so, &e);
-    /* Whoever noticed that the link or the agent went has said so. */
-    if (rc == -ECONNRESET)
+    /* Whoever noticed that the link or the agent went has said so, and a client that sends
+     * garbage is told of by who knows the host. */
+    if (rc == -ECONNRESET || rc == -EPROTO)
         log_at(LOG_VERBOSE, "file server: %s", e.text);
     else if (rc < 0)
         log_error("file server: %s", e.text);
-    _exit(rc < 0);
+    _exit(rc == -EPROTO ? EXIT_GARBAGE : rc < 0);
 }
 
 static int fork_server(const struct mfs_serve_opts *o, struct mrc_server *out, struct err *e)
@@ -107,5 +110,7 @@ int mrc_serve_end(struct mrc_server *s, int wait_ms)
     while (waitpid(s->pid, &status, 0) < 0 && errno == EINTR)
         continue;
     s->pid = 0;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_GARBAGE)
+        return -EPROTO;
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
 }

@@ -6,7 +6,8 @@
 
 #include "mrcfs/mrcfs.h"
 
-/* The first byte of the request that an agent serve a directory ("serve-meta"); its path follows.
+/* The first byte of the request that an agent serve a directory ("serve-meta"); its path
+ * follows.
  */
 enum { MRC_SERVE_READ_ONLY = 1, MRC_SERVE_FOLLOW_LINKS = 2, MRC_SERVE_LEASES = 4 };
 
@@ -20,8 +21,9 @@ struct mrc_server {
  * The process ends when both streams are closed, and when we die. */
 MUST int mrc_serve_start(const struct mfs_serve_opts *o, struct mrc_server *out, struct err *e);
 
-/* Waits for its end, which the closed streams cause: at most wait_ms, then kills it. Returns 0,
- * or -EIO if it failed; its own words went to standard error. */
+/* Waits for its end, which the closed streams cause: at most wait_ms, then kills it. Returns 0;
+ * -EPROTO its client sent garbage, of which it has said nothing: the caller knows the host;
+ * -EIO it failed, and its own words went to standard error. */
 MUST int mrc_serve_end(struct mrc_server *s, int wait_ms);
 
 #endif

@@ -3,6 +3,7 @@
  * Must not know: jobs. */
 #include "mrc/agent/export.h"
 
+#include "common/sys/log.h"
 #include "mrc/pump.h"
 #include "mrc/serve.h"
 
@@ -107,6 +108,8 @@ void agent_export_free(struct agent_export *x)
     if (!x)
         return;
     int rc = mrc_serve_end(&x->server, END_WAIT_MS);
-    (void)rc; /* it has said on standard error what failed */
+    if (rc == -EPROTO) /* else it has said itself what failed */
+        log_error("the head asked for files in a way that is none of the protocol's: is it of "
+                  "another version?");
     free(x);
 }

@@ -146,7 +146,7 @@ expect_words nologin 'last words: This account is currently not available'
 push 'exit 255'
 expect_words silence 'ended before the agent started'
 push 'yes noise'
-expect_words noise 'prints too much'
+expect_words noise 'prints more than'
 
 if [ "$(id -u)" = 0 ] && unshare -m true 2> /dev/null; then
     echo "12. a folder without exec: the next one is taken; a full disk and its words"
