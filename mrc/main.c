@@ -81,16 +81,14 @@ static void on_started(void *ctx, uint32_t pid)
     fd_close(&j->started_fd);
 }
 
-static int serve_trees(const struct mrc_trees *t, bool wants_broker, struct mrc_server *server,
-                       struct err *e)
+static int serve_trees(const struct mrc_trees *t, struct mrc_server *server, struct err *e)
 {
     struct mfs_serve_opts so = { .exports = t->exports,
                                  .export_count = t->export_count,
                                  .hide = (const char *const *)t->hide,
                                  .hide_count = t->hide_count,
                                  .show = (const char *const *)t->show,
-                                 .show_count = t->show_count,
-                                 .wants_broker = wants_broker };
+                                 .show_count = t->show_count };
     return mrc_serve_start(&so, server, e);
 }
 
@@ -179,7 +177,7 @@ static int run_job(const struct mrc_options *o, const struct mrc_trees *t,
         return rc;
     struct mrc_server server = { 0, -1, -1 };
     if (t->export_count) /* else all files are the target's */
-        rc = serve_trees(t, o->consistency == CONSISTENCY_LEASE, &server, e);
+        rc = serve_trees(t, &server, e);
     if (rc == 0) {
         struct mrc_run_opts ro = { .options = o,
                                    .trees = t,

@@ -43,7 +43,6 @@ struct mrc_remote_opts {
     const char *dir;  /* empty or relative: from the home directory there */
     bool is_read_only;
     bool follows_links; /* as in struct mfs_serve_opts */
-    bool wants_broker;  /* likewise */
 };
 
 /* What an agent serves for us. */

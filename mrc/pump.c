@@ -139,7 +139,7 @@ static void close_in(struct mrc_pump *p)
     } else {
         watch_in(p);
     }
-    if (p->port)
+    if (p->port && !p->o.tells_no_end)
         mrc_port_end(p->port);
 }
 

@@ -18,6 +18,7 @@ struct mrc_pump_opts {
     int fd_out; /* receives; -1 = the other side is told to stop; may be the same socket as
                    fd_in; taken */
     bool keeps_in_open; /* fd_in = -1, but the owner sends through the port itself */
+    bool tells_no_end;  /* of fd_in: the owner has more to say and ends the port itself */
     /* What was read from fd_in is held until what the reader must not overtake is done: order_mark is asked after reading, 0 = nothing to wait
      * for, and is_passed with that mark from then on. NULL: nothing is held. */
     uint64_t (*order_mark)(void *ctx);

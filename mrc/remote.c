@@ -107,8 +107,7 @@ int mrc_remote_serve(struct mrc_connection *c, const struct mrc_remote_opts *o,
         return err_set(e, ENAMETOOLONG, "%.100s", o->dir);
     }
     request[0] = (uint8_t)((o->is_read_only ? MRC_SERVE_READ_ONLY : 0) |
-                           (o->follows_links ? MRC_SERVE_FOLLOW_LINKS : 0) |
-                           (o->wants_broker ? MRC_SERVE_LEASES : 0));
+                           (o->follows_links ? MRC_SERVE_FOLLOW_LINKS : 0));
     memcpy(request + 1, o->dir, len);
     int meta[2], bulk[2];
     int rc = fd_socketpair(meta);

@@ -207,6 +207,18 @@ static void got_failed(struct run *r, const struct job_failed *m)
     snprintf(r->e->text, sizeof r->e->text, "%.60s: %.190s", r->o->options->host, text);
 }
 
+/* Whatever the job's own status: it was told that its files were written. */
+static void got_lost(struct run *r, const struct job_lost *m)
+{
+    char text[400];
+    if (bytes_to_text(m->text, text, sizeof text) < 0)
+        snprintf(text, sizeof text, "some of what the job wrote is lost");
+    clean(text);
+    r->rc = m->code && m->code < 4096 ? -(int)m->code : -EIO;
+    r->outcome = (struct mrc_outcome){ false, 255 };
+    snprintf(r->e->text, sizeof r->e->text, "%.60s: %.190s", r->o->options->host, text);
+}
+
 static void got_message(struct run *r, const struct job_msg *m)
 {
     switch (m->id) {
@@ -226,6 +238,7 @@ static void got_message(struct run *r, const struct job_msg *m)
         r->outcome.code = (int)(m->exited.code & 0xff);
         break;
     case JOB_MSG_failed: got_failed(r, &m->failed); break;
+    case JOB_MSG_lost: got_lost(r, &m->lost); break;
     case JOB_MSG_notice: {
         char text[1100];
         if (bytes_to_text(m->notice.text, text, sizeof text) == 0) {
@@ -371,7 +384,7 @@ static void maybe_end(struct run *r)
         if (r->job)
             mrc_port_end(r->job);
     }
-    if (r->output_pumps || r->file_pumps)
+    if (r->output_pumps || r->file_pumps || r->job)
         return;
     if (r->o->options->stats && !r->stats && !r->stats_done && !r->is_lost &&
         mrc_link_open(r->link, "stats", (struct bytes){ NULL, 0 }, WEIGHT_JOB, MRC_WINDOW_FIRST,

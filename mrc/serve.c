@@ -77,8 +77,8 @@ static int fork_server(const struct mfs_serve_opts *o, struct mrc_server *out, s
 static void find_broker(struct mfs_serve_opts *o)
 {
     struct err why = { "" };
-    o->has_broker = o->wants_broker && mfs_broker_connect(NULL, &o->broker_fd, &why) == 0;
-    if (o->wants_broker && !o->has_broker)
+    o->has_broker = mfs_broker_connect(NULL, &o->broker_fd, &why) == 0;
+    if (!o->has_broker)
         log_at(LOG_VERBOSE, "%s; the target asks for everything", why.text);
 }
 

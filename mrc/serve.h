@@ -9,7 +9,7 @@
 /* The first byte of the request that an agent serve a directory ("serve-meta"); its path
  * follows.
  */
-enum { MRC_SERVE_READ_ONLY = 1, MRC_SERVE_FOLLOW_LINKS = 2, MRC_SERVE_LEASES = 4 };
+enum { MRC_SERVE_READ_ONLY = 1, MRC_SERVE_FOLLOW_LINKS = 2 };
 
 struct mrc_server {
     pid_t pid;   /* 0 = none */

@@ -66,7 +66,7 @@ static int connect_local(const struct mfs_connect_opts *o, struct mfs_connection
     AUTO_FD bulk_theirs = bulk[1];
     AUTO_FD broker_fd = -1;
     struct err why = { "" };
-    if (o->wants_broker && mfs_broker_connect(NULL, &broker_fd, &why) < 0)
+    if (mfs_broker_connect(NULL, &broker_fd, &why) < 0)
         log_at(LOG_VERBOSE, "%s; the server is asked for everything", why.text);
     pid_t pid = fork();
     if (pid < 0)
@@ -110,8 +110,7 @@ static int connect_remote(const struct mfs_connect_opts *o, struct mfs_connectio
     struct mrc_remote_opts ro = { .host = o->source.host,
                                   .dir = o->source.dir,
                                   .is_read_only = o->is_read_only,
-                                  .follows_links = o->follows_links,
-                                  .wants_broker = o->wants_broker };
+                                  .follows_links = o->follows_links };
     rc = mrc_remote_serve(&connection, &ro, &remote, e);
     if (rc == 0)
         *out = (struct mfs_connection){ remote.meta_fd, remote.bulk_fd, remote.pid };

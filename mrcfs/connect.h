@@ -21,7 +21,6 @@ struct mfs_connect_opts {
     size_t ssh_option_count;
     bool is_read_only;
     bool follows_links;
-    bool wants_broker;
     int verbosity;
 };
 

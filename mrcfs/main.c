@@ -205,7 +205,7 @@ static int make_client(struct mounted *m, const struct mfs_connection *at, struc
         .gidfile = o->gidfile,
         .is_nomap_ignore = o->is_nomap_ignore,
         .is_root_only = o->allow_root && !o->allow_other,
-        .consistency = o->is_loose ? MFS_LOOSE : o->is_leased ? MFS_LEASE : MFS_STRICT,
+        .consistency = o->is_loose ? MFS_LOOSE : o->is_strict ? MFS_STRICT : MFS_LEASE,
         .compress = o->compress,
         .on_lost = on_lost,
         .on_detached = on_detached,
@@ -247,7 +247,6 @@ static int set_up(struct mounted *m, char *source, struct err *e)
         .ssh_options = m->mount.ssh_options,
         .ssh_option_count = m->mount.ssh_option_count,
         .follows_links = m->mount.follows_links,
-        .wants_broker = m->mount.is_leased,
         .verbosity = m->options.verbosity,
     };
     int rc = mfs_source_parse(source, &c.source, e);
@@ -317,9 +316,8 @@ static int run(struct mounted *m, char *source, int ready_fd)
     fd_close(&ready_fd);
     if (rc == 0)
         rc = loop_run(m->loop);
-    if (rc == 0 && m->client && (rc = mfs_client_finish(m->client, FINISH_WAIT_MS)) < 0)
-        log_error("%s: the server did not confirm the last of the files: %s", source,
-                  strerror(-rc));
+    if (rc == 0 && m->client && (rc = mfs_client_finish(m->client, FINISH_WAIT_MS, &e)) < 0)
+        log_error("%s: %s", source, e.text);
     tear_down(m);
     return rc < 0 || m->is_failed ? 1 : 0;
 }

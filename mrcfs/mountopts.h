@@ -28,7 +28,7 @@ struct mfs_mount_opts {
     long long umask;
     bool allow_other;
     bool allow_root;
-    bool is_leased;
+    bool is_strict;
     bool is_loose;
     bool follows_links;
     bool default_permissions;

@@ -39,9 +39,8 @@ struct mfs_serve_opts {
     int meta_fd; /* connected stream sockets, blocking or not; taken */
     int bulk_fd;
     /* What targets and the programs here see of files is one truth (docs/leases.md): meet the
-     * user's other file servers at the broker. wants_broker: mrc_serve_start connects; then
-     * has_broker: broker_fd is connected (mfs_broker_connect); taken. */
-    bool wants_broker;
+     * user's other file servers at the broker. has_broker: broker_fd is connected
+     * (mfs_broker_connect); taken. mrc_serve_start sets both. */
     bool has_broker;
     int broker_fd;
     uint32_t lease_ms; /* 0: MFS_LEASE_MS; shorter for tests */
@@ -148,8 +147,9 @@ MUST int mfs_client_new(const struct mfs_client_opts *o, struct mfs_client **out
                         struct err *e);
 /* Runs the loop until the server has answered all that it was asked, closings that nobody waits for too, so that the streams can be
  * closed between two messages and nothing is lost. Returns 0 (also when the connection is lost: that was told); -ETIMEDOUT when the
- * server says nothing for wait_ms; with what a write failed that was answered before it was made, and of which nobody was told. */
-MUST int mfs_client_finish(struct mfs_client *c, int wait_ms);
+ * server says nothing for wait_ms; with what a write failed that was answered before it was made, and of which nobody was told.
+ * Words in e say which file. */
+MUST int mfs_client_finish(struct mfs_client *c, int wait_ms, struct err *e);
 void mfs_client_free(struct mfs_client *c);
 size_t mfs_client_exports(const struct mfs_client *c, const struct mfs_export_info **out);
 

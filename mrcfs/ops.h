@@ -109,6 +109,7 @@ enum {
     MFS_O_DIRECT = 1 << 7,
     MFS_O_NOATIME = 1 << 8,
     MFS_O_HEAD = 1 << 10, /* not of the caller: a small file may come along with the answer */
+    MFS_O_WHOLE = 1 << 11, /* not of the caller: a write that is cut short is told by what stopped it */
     MFS_O_NONBLOCK = 1 << 9, /* carried, but means nothing for files and directories */
 };
 

@@ -52,7 +52,7 @@ static int start(struct agent_export *x, struct bytes request)
     if (request.len < 1 ||
         bytes_to_text((struct bytes){ request.ptr + 1, request.len - 1 }, given, sizeof given) <
             0 ||
-        request.ptr[0] & ~(MRC_SERVE_READ_ONLY | MRC_SERVE_FOLLOW_LINKS | MRC_SERVE_LEASES))
+        request.ptr[0] & ~(MRC_SERVE_READ_ONLY | MRC_SERVE_FOLLOW_LINKS))
         return -EPROTO;
     if (given[0] == '~' && (!given[1] || given[1] == '/'))
         memmove(given, given + (given[1] ? 2 : 1), strlen(given));
@@ -70,7 +70,6 @@ static int start(struct agent_export *x, struct bytes request)
                                .is_read_only = request.ptr[0] & MRC_SERVE_READ_ONLY };
     struct mfs_serve_opts so = { .exports = &tree,
                                  .export_count = 1,
-                                 .wants_broker = request.ptr[0] & MRC_SERVE_LEASES,
                                  .follows_links = request.ptr[0] & MRC_SERVE_FOLLOW_LINKS };
     return mrc_serve_start(&so, &x->server, NULL);
 }

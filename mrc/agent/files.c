@@ -110,8 +110,7 @@ static int run(struct files *f, struct err *e)
     rc = loop_run(f->loop);
     if (rc < 0)
         return err_set(e, -rc, "event loop for files");
-    rc = mfs_client_finish(f->client, FINISH_WAIT_MS);
-    return rc < 0 ? err_set(e, -rc, "the head did not confirm the last of the files") : 0;
+    return mfs_client_finish(f->client, FINISH_WAIT_MS, e);
 }
 
 static void *thread_main(void *arg)
@@ -207,10 +206,23 @@ static size_t count_line(char *text, size_t used, size_t size, const char *lead,
     return used;
 }
 
+static void join(struct files *f)
+{
+    if (!f->is_joined)
+        pthread_join(f->thread, NULL);
+    f->is_joined = true;
+}
+
+int files_result(struct files *f, struct err *e)
+{
+    join(f);
+    *e = f->err;
+    return f->rc;
+}
+
 size_t files_stats(struct files *f, char *text, size_t size)
 {
-    pthread_join(f->thread, NULL);
-    f->is_joined = true;
+    join(f);
     const struct mfs_stats *s = &f->stats;
     uint64_t total = 0;
     for (size_t i = 0; i < ARRAY_LEN(s->requests); i++)
@@ -241,8 +253,7 @@ size_t files_stats(struct files *f, char *text, size_t size)
 
 int files_join(struct files *f, struct err *e)
 {
-    if (!f->is_joined)
-        pthread_join(f->thread, NULL);
+    join(f);
     int rc = f->rc;
     if (e)
         *e = f->err;

@@ -37,6 +37,10 @@ MUST int files_attach(struct files *f, size_t export_number, int fuse_fd);
  * ends. */
 void files_finish(struct files *f);
 
+/* Waits for the thread's end. Returns 0, or -errno with words: why the client ended, or what could not be
+ * written though the job was told that it was. */
+MUST int files_result(struct files *f, struct err *e);
+
 /* What was asked of the head, in words, one line each. Waits for the thread's end first.
  * Returns the length. */
 size_t files_stats(struct files *f, char *text, size_t size);

@@ -48,6 +48,8 @@ struct agent_job {
     int tty_fd;                /* slave */
     int files_fds[2];          /* our ends of the streams to the file server */
     int pumps;                 /* channels that are still open */
+    struct mrc_pump *job_pump; /* supervisor and head; NULL before and after */
+    bool supervisor_ended, files_ended;
     struct mfs_behind_count behind; /* writes on their way to the head */
     struct demandfile *demand; /* standard input on demand, else NULL */
     int demand_sock;
@@ -86,6 +88,47 @@ static void on_demand_done(void *ctx, int code)
     on_pump_done(j, code);
 }
 
+/* The job's last word waits for its files: whether all is on the head is the head's to know. */
+static void maybe_end_job(struct agent_job *j)
+{
+    struct mrc_port *port = j->job_pump ? mrc_pump_port(j->job_pump) : NULL;
+    if (!port || !j->supervisor_ended || (j->files && !j->files_ended))
+        return;
+    struct err e = { "" };
+    int rc = j->files ? files_result(j->files, &e) : 0;
+    if (rc < 0) {
+        uint8_t space[600];
+        struct wr w = wr_of(space, sizeof space);
+        struct job_msg m = { .id = JOB_MSG_lost,
+                             .lost = { (uint32_t)-rc, bytes_of(e.text) } };
+        job_msg_put(&w, &m);
+        rc = mrc_port_send(port, space, wr_len(&w));
+        (void)rc; /* 600 bytes fit, or the link is gone */
+    }
+    mrc_port_end(port);
+}
+
+static void on_supervisor_end(void *ctx)
+{
+    struct agent_job *j = ctx;
+    j->supervisor_ended = true;
+    maybe_end_job(j);
+}
+
+static void on_files_end(void *ctx)
+{
+    struct agent_job *j = ctx;
+    j->files_ended = true;
+    maybe_end_job(j);
+}
+
+static void on_job_pump_done(void *ctx, int code)
+{
+    struct agent_job *j = ctx;
+    j->job_pump = NULL;
+    on_pump_done(j, code);
+}
+
 /* What the job says must not overtake what it has written to files. */
 static uint64_t order_mark(void *ctx)
 {
@@ -101,25 +144,31 @@ static bool is_passed(void *ctx, uint64_t mark)
 }
 
 static int start_pump(struct agent_job *j, struct mrc_port *port,
-                      const struct mrc_pump_opts *o, uint64_t window_bytes)
+                      const struct mrc_pump_opts *o, uint64_t window_bytes,
+                      struct mrc_pump **out)
 {
     struct mrc_pump *p;
     int rc = mrc_pump_new(o, &p);
     if (rc < 0)
         return rc;
     j->pumps++;
+    *out = p;
     rc = mrc_port_window(port, window_bytes);
     mrc_pump_attach(p, port);
     return rc;
 }
 
 static int pump(struct agent_job *j, struct mrc_port *port, int fd_in, int fd_out,
-                uint64_t window_bytes)
+                uint64_t window_bytes, void (*on_in_end)(void *ctx))
 {
-    struct mrc_pump_opts po = {
-        .loop = j->o.loop, .fd_in = fd_in, .fd_out = fd_out, .on_done = on_pump_done, .ctx = j
-    };
-    return start_pump(j, port, &po, window_bytes);
+    struct mrc_pump *p;
+    struct mrc_pump_opts po = { .loop = j->o.loop,
+                                .fd_in = fd_in,
+                                .fd_out = fd_out,
+                                .on_in_end = on_in_end,
+                                .on_done = on_pump_done,
+                                .ctx = j };
+    return start_pump(j, port, &po, window_bytes, &p);
 }
 
 /* For what the job says (fd_in), and what is said to it on the same terminal. */
@@ -132,7 +181,8 @@ static int pump_words(struct agent_job *j, struct mrc_port *port, int fd_in, int
                                 .is_passed = is_passed,
                                 .on_done = on_pump_done,
                                 .ctx = j };
-    return start_pump(j, port, &po, STREAM_WINDOW);
+    struct mrc_pump *p;
+    return start_pump(j, port, &po, STREAM_WINDOW, &p);
 }
 
 /* The words of a job that never ran. */
@@ -317,7 +367,14 @@ static void hand_over(struct agent_job *j)
         early = 0; /* the supervisor is dead: its end of file follows */
     buf_consume(&j->in, buf_len(&j->in));
     int sock = take_fd(&j->job_sock);
-    int rc = pump(j, port, sock, sock, MRC_WINDOW_FIRST);
+    struct mrc_pump_opts po = { .loop = j->o.loop,
+                                .fd_in = sock,
+                                .fd_out = sock,
+                                .tells_no_end = true,
+                                .on_in_end = on_supervisor_end,
+                                .on_done = on_job_pump_done,
+                                .ctx = j };
+    int rc = start_pump(j, port, &po, MRC_WINDOW_FIRST, &j->job_pump);
     if (rc < 0)
         mrc_port_reset(port, rc, "job channel");
 }
@@ -535,7 +592,7 @@ static int open_stream(struct agent_job *j, struct mrc_port *port, int number)
     if (rc < 0)
         return rc;
     fcntl(ours, F_SETPIPE_SZ, 1024 * 1024); /* smaller is only slower */
-    return number == 0 ? pump(j, port, -1, ours, STREAM_WINDOW)
+    return number == 0 ? pump(j, port, -1, ours, STREAM_WINDOW, NULL)
                        : pump_words(j, port, ours, -1);
 }
 
@@ -589,7 +646,7 @@ static int open_files(struct agent_job *j, struct mrc_port *port, int number)
     if (rc < 0)
         return rc;
     j->files_fds[number] = pair[1];
-    return pump(j, port, pair[0], pair[0], FILES_WINDOW);
+    return pump(j, port, pair[0], pair[0], FILES_WINDOW, number == 0 ? on_files_end : NULL);
 }
 
 static int open_meta(struct agent_job *j, struct mrc_port *port)

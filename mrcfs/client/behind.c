@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -148,6 +149,20 @@ static void resume(struct mfs_session *s, struct mfs_known *n, uint64_t depth)
     mfs_known_drop_unused(&s->nodes, n);
 }
 
+/* n: NULL if the file system is no longer there. */
+static void failed(struct mfs_session *s, struct mfs_known *n, int rc)
+{
+    struct mfs_client *c = s->client;
+    if (n)
+        n->behind_error = rc;
+    if (c->behind_untold++)
+        return;
+    const struct mfs_dentry *d = n ? mfs_dentry_of(&s->names, n) : NULL;
+    c->behind_error = rc;
+    snprintf(c->behind_name, sizeof c->behind_name, "%.*s", d ? (int)d->len : 0,
+             d ? (const char *)d->name : "");
+}
+
 void mfs_behind_made(struct mfs_call *call, int rc)
 {
     struct mfs_session *s = call->session;
@@ -162,12 +177,10 @@ void mfs_behind_made(struct mfs_call *call, int rc)
                      oldest ? oldest->behind_number - 1 : c->behind_sent);
     }
     struct mfs_known *n = s->is_detached ? NULL : mfs_known_find(&s->nodes, call->node);
-    if (rc < 0 && !c->behind_error)
-        c->behind_error = rc;
+    if (rc < 0 && (!n || !n->behind_error))
+        failed(s, n, rc);
     if (!n || !n->behind)
         return;
-    if (rc < 0 && !n->behind_error)
-        n->behind_error = rc;
     if (--n->behind->writes == 0)
         resume(s, n, call->depth);
 }
@@ -178,7 +191,7 @@ int mfs_behind_error(struct mfs_session *s, struct mfs_known *n)
     if (rc) {
         n->behind_error = 0;
         n->is_alone = false; /* from now on each write is told what became of it */
-        s->client->behind_told = true;
+        s->client->behind_untold--;
     }
     return rc;
 }

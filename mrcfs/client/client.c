@@ -680,7 +680,7 @@ static void finish_message(struct mfs_stream *s)
     }
 }
 
-int mfs_client_finish(struct mfs_client *c, int wait_ms)
+int mfs_client_finish(struct mfs_client *c, int wait_ms, struct err *e)
 {
     uint64_t heard = c->stats.bytes_in, since = clock_mono_ms();
     mfs_lease_stop(c);
@@ -693,12 +693,18 @@ int mfs_client_finish(struct mfs_client *c, int wait_ms)
             since = now;
         }
         if (now - since >= (uint64_t)wait_ms)
-            return -ETIMEDOUT;
+            return err_set(e, ETIMEDOUT, "the server did not confirm the last of the files");
         int rc = loop_turn(c->loop, wait_ms - (int)(now - since));
         if (rc < 0)
-            return rc;
+            return err_set(e, -rc, "wait for the last of the files");
     }
-    return c->behind_error && !c->behind_told ? c->behind_error : 0;
+    if (!c->behind_untold)
+        return 0;
+    if (c->behind_name[0])
+        err_set(e, -c->behind_error, "what was written last to \"%s\" is lost", c->behind_name);
+    else
+        err_set(e, -c->behind_error, "what was written last is lost");
+    return c->behind_error;
 }
 
 void mfs_client_free(struct mfs_client *c)

@@ -144,8 +144,9 @@ struct mfs_client {
     uint64_t behind_bytes; /* of writes on the way that the kernel was answered */
     struct link behind;    /* their calls, oldest first */
     uint64_t behind_sent;
-    int behind_error; /* the first that failed */
-    bool behind_told; /* … and somebody heard */
+    unsigned behind_untold; /* files of which some failed and nobody heard */
+    int behind_error;       /* of the first of these */
+    char behind_name[256];  /* its name; empty: not known */
     int recalled[2];  /* pipe: numbers of recalls whose pages were dropped */
     struct loop_fd recalled_watch;
     uint8_t *request; /* room for one request of the kernel */

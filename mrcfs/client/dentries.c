@@ -83,6 +83,16 @@ static struct mfs_dentry *find(const struct mfs_dentries *t, const struct mfs_kn
     return NULL;
 }
 
+const struct mfs_dentry *mfs_dentry_of(const struct mfs_dentries *t, const struct mfs_known *node)
+{
+    for (size_t i = 0; i < t->bucket_count; i++) {
+        LIST_EACH(&t->buckets[i], it, nx)
+        if (dentry_of(it)->node == node)
+            return dentry_of(it);
+    }
+    return NULL;
+}
+
 const struct mfs_dentry *mfs_dentry_find(const struct mfs_dentries *t,
                                          const struct mfs_known *dir, struct bytes name)
 {

@@ -47,6 +47,8 @@ void mfs_dentries_fini(struct mfs_dentries *t);
 /* NULL: nothing is known of the name. */
 const struct mfs_dentry *mfs_dentry_find(const struct mfs_dentries *t,
                                          const struct mfs_known *dir, struct bytes name);
+/* A name of the node, for words to people; NULL: none is known. Looks at all. */
+const struct mfs_dentry *mfs_dentry_of(const struct mfs_dentries *t, const struct mfs_known *node);
 /* What the name means from now on; node NULL: it is absent. Without memory it is not known. */
 void mfs_dentry_set(struct mfs_dentries *t, struct mfs_known *dir, struct bytes name,
                     struct mfs_known *node);

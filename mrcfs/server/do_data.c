@@ -117,7 +117,7 @@ int mfs_do_write(struct mfs_call *o, const struct mfs_write_req *q, struct mfs_w
         ssize_t n = pwritev2(f->fd, &iov, 1, (off_t)(q->offset + done), flags);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0 && !done)
+        if (n < 0 && (!done || q->oflags & MFS_O_WHOLE))
             return -errno;
         if (n <= 0)
             break; /* what stopped it is told by the next write */

@@ -22,7 +22,7 @@ find "$served" -exec touch -d '1 hour ago' {} +
 # counted COMMAND: runs it with sh in a fresh mount; its output is in $tmp/out, the counts in $tmp/stats.
 counted()
 {
-    mrcfs -f --stats -o lease "local:$served" "$mnt" 2> "$tmp/stats" &
+    mrcfs -f --stats "local:$served" "$mnt" 2> "$tmp/stats" &
     pid=$!
     wait_for 10 mounted "$mnt"
     sh -c "$1" > "$tmp/out" || fail "$1"
@@ -65,7 +65,7 @@ at_most 3 ' list'
 at_most 6 'round trips waited for'
 
 # Who waits for a list, or for one that was asked for by somebody else, can be killed.
-mrcfs -f -o lease "local:$served" "$mnt" &
+mrcfs -f "local:$served" "$mnt" &
 pid=$!
 wait_for 10 mounted "$mnt"
 ls "$mnt" > /dev/null

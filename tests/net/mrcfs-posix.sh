@@ -47,9 +47,9 @@ others=
 compare "$tmp_root/disk" "$as_who, $(stat -f -c %T "$tmp_root")" ${others:+-o "$others"}
 # An ordinary user's own chmod that takes the right to search away is seen late there; see mrcfs(1), loose.
 [ "$(id -u)" != 0 ] || compare "$tmp_root/loose" "$as_who, loose" -o loose,allow_other
-two_mounts "$tmp_root" "$as_who" ''
-compare "$tmp_root/lease" "$as_who, lease" -o lease${others:+,$others}
-two_mounts "$tmp_root" "$as_who, lease" late -o lease
+two_mounts "$tmp_root" "$as_who" late
+compare "$tmp_root/strict" "$as_who, strict" -o strict${others:+,$others}
+two_mounts "$tmp_root" "$as_who, strict" '' -o strict
 [ -z "${MRCFS_PART:-}" ] || exit 0
 
 mkdir "$tmp/memory"

@@ -44,7 +44,7 @@ static int on_write(struct mfs_call *call, int rc, struct rd *body)
     if (rc == 0 && (mfs_write_rep_get(body, &m) < 0 || m.written > call->size))
         return -EPROTO;
     if (call->is_behind && rc == 0 && m.written < call->size)
-        rc = -EIO; /* the rest would say why, and nobody sends it */
+        rc = -EIO; /* the server was to say why */
     mfs_lease_changed(call);
     if (call->is_behind)
         mfs_behind_made(call, rc);
@@ -75,7 +75,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t s
     call->size = size;
     struct mfs_write_req m = { f->fh,
                                (uint64_t)offset,
-                               mfs_oflags_from_host(fi->flags),
+                               mfs_oflags_from_host(fi->flags) | (is_behind ? MFS_O_WHOLE : 0),
                                { (const uint8_t *)bytes, (uint32_t)size } };
     struct mfs_caller who = mfs_fuse_caller_of(req, f->node);
     int rc = mfs_send_write(call, &who, &m, size);
