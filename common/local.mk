@@ -16,4 +16,5 @@ common_libcommon_a_SOURCES = \
   common/sys/loop.c common/sys/loop.h \
   common/sys/lzo.c common/sys/lzo.h \
   common/sys/mem.h \
-  common/sys/opt.c common/sys/opt.h common/sys/opt_begin.h common/sys/opt_end.h
+  common/sys/opt.c common/sys/opt.h common/sys/opt_begin.h common/sys/opt_end.h \
+  common/sys/title.c common/sys/title.h

@@ -18,6 +18,7 @@ UNIT_TESTS += \
   tests/unit/common/test_loop \
   tests/unit/common/test_opt \
   tests/unit/common/test_sha1 \
+  tests/unit/common/test_title \
   tests/unit/common/test_wire \
   tests/unit/common/test_wire_errors
 EXTRA_DIST += tests/unit/common/test_opt.def

@@ -5,6 +5,7 @@
 #include "mrcfs/broker/broker.h"
 
 #include "common/sys/fd.h"
+#include "common/sys/title.h"
 #include "mrcfs/lease/message.h"
 #include "mrcfs/mrcfs.h"
 
@@ -15,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -118,7 +118,7 @@ static void become_broker(int dir_fd, int listen_fd)
     umask(077);
     if (chdir("/") < 0)
         _exit(1);
-    prctl(PR_SET_NAME, "mrc-leases");
+    title_set("mrc-leases");
     /* Members see this process as their peer, not the one that began to listen. */
     if (listen(listen_fd, BACKLOG) < 0)
         _exit(1);

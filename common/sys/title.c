@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* title.c: what a process is called in lists of processes.
+ * The kernel shows the memory between arg_start and arg_end (proc_pid_stat(5), fields 48 and 49) as the command line. */
+#include "common/sys/title.h"
+
+#include "common/sys/fd.h"
+
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+enum { ARG_START_FIELD = 48, FIRST_AFTER_NAME = 3 };
+
+static int arguments(char **start, char **end)
+{
+    char stat[2048];
+    AUTO_FD fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : fd_read(fd, stat, sizeof stat - 1);
+    if (n <= 0)
+        return -1;
+    stat[n] = '\0';
+    const char *at = strrchr(stat, ')'); /* the name may have anything in it */
+    for (int field = FIRST_AFTER_NAME; at && field <= ARG_START_FIELD; field++)
+        at = strchr(at + 1, ' ');
+    char *rest;
+    *start = (char *)(uintptr_t)(at ? strtoull(at, &rest, 10) : 0);
+    *end = (char *)(uintptr_t)(at ? strtoull(rest, NULL, 10) : 0);
+    return *start && *end > *start ? 0 : -1;
+}
+
+void title_set(const char *text)
+{
+    prctl(PR_SET_NAME, text);
+    char *start, *end;
+    if (arguments(&start, &end) < 0)
+        return;
+    size_t room = (size_t)(end - start), len = strlen(text);
+    memset(start, 0, room);
+    memcpy(start, text, len < room ? len : room - 1);
+}

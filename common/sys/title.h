@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* title.h: what a process is called in lists of processes. */
+#ifndef COMMON_SYS_TITLE_H
+#define COMMON_SYS_TITLE_H
+
+/* Lists show text, cut to the room that the command line had, instead of the command line and of the program's name. For a process that
+ * was forked from one whose command line says something else. Where /proc is not there only the name changes. */
+void title_set(const char *text);
+
+#endif

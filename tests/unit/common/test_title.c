@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/sys/title.h"
+
+#include "tests/lib/unit.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static size_t read_file(const char *path, char *text, size_t size)
+{
+    FILE *f = fopen(path, "re");
+    size_t n = f ? fread(text, 1, size - 1, f) : 0;
+    if (f)
+        fclose(f);
+    text[n] = '\0';
+    return n;
+}
+
+/* In a child: cmocka's own words are of the parent. */
+static int in_child(const char *title, const char *starts_with)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        char before[4096], after[4096], name[64];
+        size_t n = read_file("/proc/self/cmdline", before, sizeof before);
+        title_set(title);
+        size_t m = read_file("/proc/self/cmdline", after, sizeof after);
+        read_file("/proc/self/comm", name, sizeof name);
+        size_t len = strlen(starts_with);
+        bool is_shown = n > 1 && m <= n && strlen(after) == (len < n - 1 ? len : n - 1) &&
+                        !strncmp(after, starts_with, strlen(after));
+        bool is_named = !strncmp(name, title, strlen(name) - 1);
+        _exit(is_shown && is_named ? 0 : 1);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+TEST(short_one)
+{
+    assert_int_equal(in_child("ab", "ab"), 0);
+}
+
+TEST(long_one_is_cut)
+{
+    static char text[8192];
+    memset(text, 'x', sizeof text - 1);
+    assert_int_equal(in_child(text, text), 0);
+}
+
+UNIT_MAIN(cmocka_unit_test(short_one), cmocka_unit_test(long_one_is_cut))
