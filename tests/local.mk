@@ -123,8 +123,13 @@ TESTS += tests/net/mrc-ssh.sh tests/net/mrc-ssh-lab.sh
 EXTRA_DIST += tests/net/mrc-ssh.sh tests/net/mrc-ssh-lab.sh tests/lib/on_terminal
 
 # Jobs on a node of the lab, over ssh.
-TESTS += tests/net/mrc-job.sh tests/net/mrc-hub.sh tests/net/mrc-compress.sh
-EXTRA_DIST += tests/net/mrc-job.sh tests/net/mrc-hub.sh tests/net/mrc-compress.sh tests/lib/mrc_lab.sh
+JOB_TESTS = \
+  tests/net/mrc-job.sh \
+  tests/net/mrc-lease.sh \
+  tests/net/mrc-hub.sh \
+  tests/net/mrc-compress.sh
+TESTS += $(JOB_TESTS)
+EXTRA_DIST += $(JOB_TESTS) tests/lib/mrc_lab.sh
 PROGRAM_TESTS = tests/net/mrc-programs-git.sh tests/net/mrc-programs-build.sh tests/net/mrc-programs-python.sh \
   tests/net/mrc-programs-pipes.sh tests/net/mrc-programs-sqlite.sh tests/net/mrc-programs-terminal.sh \
   tests/net/mrc-bad-days.sh tests/net/mrc-bad-targets.sh
