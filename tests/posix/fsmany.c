@@ -2,6 +2,8 @@
 /* fsmany.c: many entries in one directory, many open files.
  *   usage: fsmany make|list|open DIRECTORY COUNT
  * Must not know: what the file system is. */
+#include "tests/posix/check.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,17 +14,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define CHECK(condition, ...)                                                                  \
-    do {                                                                                       \
-        if (!(condition)) {                                                                    \
-            fprintf(stderr, "fsmany.c:%d: %s (errno %s): ", __LINE__, #condition,              \
-                    strerrorname_np(errno));                                                   \
-            fprintf(stderr, __VA_ARGS__);                                                      \
-            fprintf(stderr, "\n");                                                             \
-            exit(1);                                                                           \
-        }                                                                                      \
-    } while (0)
 
 static void make_entries(long count)
 {

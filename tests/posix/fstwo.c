@@ -2,6 +2,8 @@
 /* fstwo.c: one directory seen in three places: what is done in one is seen in the others.
  *   usage: fstwo SERVED MOUNT-A MOUNT-B [late]     late: names changed in SERVED are seen a moment later
  * Must not know: what makes the three the same. */
+#include "tests/posix/check.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -17,17 +19,6 @@
 
 static const char *served, *mount_a, *mount_b;
 static bool is_late;
-
-#define CHECK(condition, ...)                                                                  \
-    do {                                                                                       \
-        if (!(condition)) {                                                                    \
-            fprintf(stderr, "fstwo.c:%d: %s (errno %s): ", __LINE__, #condition,               \
-                    strerrorname_np(errno));                                                   \
-            fprintf(stderr, __VA_ARGS__);                                                      \
-            fprintf(stderr, "\n");                                                             \
-            exit(1);                                                                           \
-        }                                                                                      \
-    } while (0)
 
 static const char *in(const char *dir, const char *name)
 {
