@@ -3,7 +3,15 @@ mrc_agent_libview_a_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS)
 mrc_agent_libview_a_SOURCES = \
   mrc/agent/build.c mrc/agent/build.h \
   mrc/agent/merge.c mrc/agent/merge.h \
-  mrc/agent/mergefuse.c mrc/agent/mergefuse.h \
+  mrc/agent/mergefuse.h \
+  mrc/agent/mergefuse/attr.c \
+  mrc/agent/mergefuse/dirs.c \
+  mrc/agent/mergefuse/files.c \
+  mrc/agent/mergefuse/names.c \
+  mrc/agent/mergefuse/parts.h \
+  mrc/agent/mergefuse/process.c \
+  mrc/agent/mergefuse/shared.c \
+  mrc/agent/mergefuse/xattr.c \
   mrc/agent/nodes.c mrc/agent/nodes.h \
   mrc/agent/ns.c mrc/agent/ns.h \
   mrc/agent/plan.c mrc/agent/plan.h \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* merge.h: two directories shown as one: the head's files first, then the target's; whatever is
  * written goes to the head (--overlay).
- * Must not know: FUSE (mergefuse.c), how the directories were mounted.
+ * Must not know: FUSE (mergefuse/), how the directories were mounted.
  * Threads: any; functions that change names take turns.
  *
  * Nothing of the target is ever changed. Before a target's file is changed it is copied to the
