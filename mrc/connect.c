@@ -137,7 +137,7 @@ static void add_words(const struct mrc_connection *c, struct err *e)
     mrc_words_last(c->words, why);
     size_t used = strlen(e->text);
     if (why[0])
-        snprintf(e->text + used, sizeof e->text - used, "; it says: %s", why);
+        snprintf(e->text + used, sizeof e->text - used, " (it says: %s)", why);
 }
 
 int mrc_connect(const struct mrc_transport_opts *t, struct mrc_connection *out, struct err *e)
@@ -197,12 +197,17 @@ int mrc_connect_early(const struct mrc_transport_opts *t, struct bytes early,
     fd_close(&out->fd);
     close_control(out);
     int status = transport_status(out->pid);
-    if (status != -1) {
+    if (status != -1)
         out->pid = 0;
-        /* It has said itself, and better, why there is no stream. */
-        if (WIFEXITED(status) && WEXITSTATUS(status) == 255)
-            e->text[0] = 0;
-    }
+    int code = status != -1 && WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+    if (code == 255) /* it has said itself, and better, why there is no stream */
+        e->text[0] = 0;
+    else if (code && !report.noise_bytes && t->kind == MRC_TRANSPORT_VIA)
+        err_say(
+            e, -rc,
+            "the command of --via ended with status %d%s: %.60s; it should give a stream to "
+            "a shell on %.60s",
+            code, code == 127 ? " (not found, here or over there)" : "", t->via, t->host);
     add_words(out, e);
     return rc;
 }

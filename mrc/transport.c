@@ -230,14 +230,10 @@ static int via_failed(const struct mrc_transport_opts *o, struct ends *at, int s
                        "--via %.100s: there is no program %s on this computer: install it, or "
                        "give its path",
                        o->via, name);
-    if (why[0])
-        return err_set(e, 0, "the command of --via ended with status %d: %.60s (it says: %s)",
-                       status, o->via, why);
-    return err_set(e, 0,
-                   "the command of --via ended with status %d%s: %.60s; it should give a "
-                   "stream to a shell on %.60s",
-                   status, status == 127 ? " (not found, here or over there)" : "", o->via,
-                   o->host);
+    if (!why[0] && status < EXIT_FAILED) /* it may have said why on the stream: mrc knows */
+        return status;
+    return err_set(e, 0, "the command of --via ended with status %d: %.60s (%s%s)", status,
+                   o->via, why[0] ? "it says: " : "it says nothing", why);
 }
 
 static int run_via(const struct mrc_transport_opts *o, struct ends *at, struct err *e)
@@ -354,6 +350,7 @@ static int run_ssh(const struct mrc_transport_opts *o, struct ends *at, struct e
     return run_openssh_for(&c, o, at, e);
 }
 
+/* Returns 0, -errno with words, or the exit status of a command that failed without any. */
 static int run(const struct mrc_transport_opts *o, struct ends *at, struct err *e)
 {
     switch (o->kind) {
@@ -384,7 +381,7 @@ static _Noreturn void be_child(const struct mrc_transport_opts *o, struct ends *
         fit_log_to_terminal();
         log_error("%s", e.text[0] ? e.text : strerror(-rc));
     }
-    _exit(rc < 0 ? EXIT_FAILED : 0);
+    _exit(rc < 0 ? EXIT_FAILED : rc);
 }
 
 void mrc_transport_tune(int fd)

@@ -53,7 +53,8 @@ struct mrc_stream {
     int words;   /* what its programs said on their standard error and nobody has seen, see
                     mrc/words.h; ours to close */
     pid_t pid; /* the child; exits 0 after a clean end of the command, 255 after a failure that
-                  it has reported on stderr */
+                  it has reported on stderr, else with the status of a --via command that failed
+                  and said nothing there */
 };
 
 /* Starts the child and returns at once; connecting, authentication and questions on the

@@ -113,8 +113,12 @@ static int set_owner(struct mfs_call *o, const struct subject *s, uint32_t valid
                                                                                      : 0;
 }
 
-/* What chown to nothing and, on some files, the kernel before a write asks for: that set-id
- * bits fall. Who does not own the file may not, but the write then goes on. */
+/* What chown to nothing and, on set-id files, the kernel before a write asks for: that set-id
+ * bits fall. Who does not own the file may not, but the write then goes on. Both come as the
+ * same request: what tells them apart in the client's kernel (ATTR_FORCE, ATTR_CTIME) has no
+ * place in FUSE's, and neither has the open file. So while such a file is open for writing, a
+ * chown to nothing by who does not own it succeeds, without effect, instead of EPERM: the other
+ * mistake would be a write that fails. */
 static int drop_privileges(struct mfs_call *o, const struct subject *s)
 {
     if (s->n->identity.type == S_IFLNK)
