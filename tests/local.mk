@@ -176,4 +176,10 @@ include tests/tidy/local.mk
 bench: all
 	$(AM_TESTS_ENVIRONMENT) '$(srcdir)/tests/bench/bench' $(BENCH_FLAGS) >benchmarks.md.tmp && mv benchmarks.md.tmp '$(srcdir)/docs/benchmarks.md'
 .PHONY: bench
+
+# Ten minutes, or SOAK_SECONDS; needs root.
+soak: all
+	$(AM_TESTS_ENVIRONMENT) $(BASH) "$(srcdir)/tests/soak/soak.sh"
+.PHONY: soak
+EXTRA_DIST += tests/soak/soak.sh
 EXTRA_DIST += tests/bench/bench tests/bench/workloads.sh
