@@ -23,6 +23,12 @@ tests_fuzz_server_fuzz_SOURCES = tests/fuzz/server_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_server_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
 tests_fuzz_server_fuzz_LDADD = mrcfs/libmrcfs.a common/libcommon.a $(LZO_LIBS) $(SODIUM_LIBS)
 
+FUZZ_TESTS += tests/fuzz/follow_fuzz
+tests_fuzz_follow_fuzz_CPPFLAGS = $(AM_CPPFLAGS) -DFOLLOWS_LINKS=true -DREPLAY_PREFIXES=100 -DREPLAY_CHANGES=500
+tests_fuzz_follow_fuzz_SOURCES = tests/fuzz/server_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_follow_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_follow_fuzz_LDADD = mrcfs/libmrcfs.a common/libcommon.a $(LZO_LIBS) $(SODIUM_LIBS)
+
 FUZZ_TESTS += tests/fuzz/lease_fuzz
 tests_fuzz_lease_fuzz_SOURCES = tests/fuzz/lease_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_lease_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)

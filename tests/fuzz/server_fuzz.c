@@ -2,7 +2,9 @@
 /* server_fuzz.c: any messages to the file server of a small fresh tree: it stays in bounds,
  * inside the tree, and lets everything go at the end.
  * Input: messages without their length, each after its own u16 length; the length's highest bit
- * says that it comes on the bulk stream. */
+ * says that it comes on the bulk stream.
+ * Built twice: as follow_fuzz (FOLLOWS_LINKS) the server follows symbolic links itself, of
+ * which the tree then has more, loops and ways out of it too. */
 #include "common/sys/fd.h"
 #include "mrcfs/server/serve.h"
 
@@ -20,6 +22,10 @@
 #include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *ptr, size_t len_bytes);
+
+#ifndef FOLLOWS_LINKS
+#define FOLLOWS_LINKS false
+#endif
 
 enum { REQUESTS_MAX = 64, FILE_MAX = 1 << 20 };
 
@@ -88,6 +94,16 @@ static void make_tree(char *tree, size_t size)
     must(mkdir(path, 0500));
     put_file("tree/file");
     put_file("tree/hidden");
+    static const char *const links[][2] = {
+        { "dir", "todir" },      { "..", "dir/up" },         { "../dir/./up/todir", "dir/way" },
+        { "loop2", "loop1" },    { "loop1", "loop2" },       { "nothing", "dangling" },
+        { "file", "tofile" },    { "hidden", "tohidden" },   { "/", "root" },
+        { "../../..", "above" }, { "todir/up/file", "far" }, { "/proc/self/cwd", "magic" },
+    };
+    for (size_t i = 0; FOLLOWS_LINKS && i < ARRAY_LEN(links); i++) {
+        snprintf(path, sizeof path, "%s/tree/%s", base, links[i][1]);
+        must(symlink(links[i][0], path));
+    }
 }
 
 static void check_outside(void)
@@ -156,9 +172,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *ptr, size_t len_bytes)
     once();
     make_tree(tree, sizeof tree);
     struct mfs_export x = { tree, false };
-    struct mfs_serve_opts o = {
-        .exports = &x, .export_count = 1, .hide = hide, .hide_count = 1
-    };
+    struct mfs_serve_opts o = { .exports = &x,
+                                .export_count = 1,
+                                .hide = hide,
+                                .hide_count = 1,
+                                .follows_links = FOLLOWS_LINKS };
     struct mfs_server *srv = calloc(1, sizeof *srv);
     int here = open(".", O_PATH | O_CLOEXEC), null[2];
     if (!srv || here < 0 || fd_socketpair(null) < 0)
