@@ -335,11 +335,12 @@ int mrc_hostkey_remember(const struct mrc_sshconf *c, const uint8_t *blob, size_
     if (rc == 0)
         rc = base64_encode(key, sizeof key, blob, len_bytes);
     if (rc < 0)
-        return err_set(e, -rc, "remember the host key of %s", c->alias);
+        return err_set(e, -rc, "the host key of %s can't be remembered", c->alias);
     make_folder(path);
     AUTO_FD fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
-        return err_set(e, errno, "remember the host key of %s in %s", c->alias, path);
+        return err_set(e, errno, "the host key of %s can't be remembered in %s", c->alias,
+                       path);
     if (flock(fd, LOCK_EX) < 0)
         return err_set(e, errno, "lock %s", path);
     struct mrc_hostkey_answer a; /* somebody may have been quicker */
@@ -352,5 +353,7 @@ int mrc_hostkey_remember(const struct mrc_sshconf *c, const uint8_t *blob, size_
     if (len < 0)
         return -ENOMEM;
     rc = fd_write_full(fd, line, (size_t)len); /* one write: O_APPEND keeps it whole */
-    return rc < 0 ? err_set(e, -rc, "remember the host key of %s in %s", c->alias, path) : 0;
+    return rc < 0
+               ? err_set(e, -rc, "the host key of %s can't be remembered in %s", c->alias, path)
+               : 0;
 }

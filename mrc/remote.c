@@ -25,6 +25,7 @@ struct relay {
     struct loop *loop;
     struct mrc_link *link;
     const char *host;
+    const char *dir;
     int pumps;
     bool is_failed;
 };
@@ -39,7 +40,7 @@ static void on_pump_done(void *ctx, int code)
 {
     struct relay *r = ctx;
     if (code && code != -ECANCELED && !r->is_failed) {
-        log_error("%s: the files were refused: %s", r->host, strerror(-code));
+        log_error("%s:%s can't be served: %s", r->host, r->dir, strerror(-code));
         r->is_failed = true;
     }
     r->pumps--;
@@ -70,10 +71,10 @@ static int open_stream(struct relay *r, const char *service, struct bytes reques
     return rc;
 }
 
-static int relay(struct mrc_connection *c, const char *host, struct bytes request, int meta_fd,
-                 int bulk_fd, struct err *e)
+static int relay(struct mrc_connection *c, const struct mrc_remote_opts *o,
+                 struct bytes request, int meta_fd, int bulk_fd, struct err *e)
 {
-    struct relay r = { .host = host };
+    struct relay r = { .host = o->host, .dir = o->dir };
     int rc = loop_new(&r.loop);
     if (rc < 0)
         return err_set(e, -rc, "event loop");
@@ -126,8 +127,7 @@ int mrc_remote_serve(struct mrc_connection *c, const struct mrc_remote_opts *o,
             _exit(1);
         fd_close_all_but((const int[]){ c->fd, meta[1], bulk[1] }, 3);
         struct err why = { "" };
-        rc = relay(c, o->host, (struct bytes){ request, (uint32_t)len + 1 }, meta[1], bulk[1],
-                   &why);
+        rc = relay(c, o, (struct bytes){ request, (uint32_t)len + 1 }, meta[1], bulk[1], &why);
         if (rc < 0 && why.text[0])
             log_error("%s: %s", o->host, why.text);
         _exit(rc < 0);

@@ -33,6 +33,7 @@ static const char *const followers[] = {
     "Host key verification failed",
     "kex_exchange_identification:",
     "Connection closed by UNKNOWN",
+    "Disconnected from ",
     "banner exchange: Connection to UNKNOWN",
     ": terminating, ", /* N bad configuration options */
     "command terminated with exit code",

@@ -15,16 +15,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { EXIT_USAGE = 2, POSITIONAL_MAX = 2, FINISH_WAIT_MS = 30 * 1000 };
+enum { EXIT_USAGE = 2, POSITIONAL_MAX = 2, FINISH_WAIT_MS = 30 * 1000, RELAY_WAIT_MS = 1000 };
 
 struct options {
     struct opt_list mount_options;
@@ -205,7 +207,9 @@ static int make_client(struct mounted *m, const struct mfs_connection *at, struc
         .gidfile = o->gidfile,
         .is_nomap_ignore = o->is_nomap_ignore,
         .is_root_only = o->allow_root && !o->allow_other,
-        .consistency = o->is_loose ? MFS_LOOSE : o->is_strict ? MFS_STRICT : MFS_LEASE,
+        .consistency = o->is_loose    ? MFS_LOOSE
+                       : o->is_strict ? MFS_STRICT
+                                      : MFS_LEASE,
         .compress = o->compress,
         .on_lost = on_lost,
         .on_detached = on_detached,
@@ -238,6 +242,17 @@ static int mount_it(struct mounted *m, struct err *e)
 }
 
 /* Connects and mounts. The server is forked before there is a thread or a loop. */
+/* Has the process that relays between us and the server failed? Then it has said why. */
+static bool has_relay_failed(const struct mounted *m)
+{
+    AUTO_FD pidfd = (int)syscall(SYS_pidfd_open, m->server, 0u);
+    struct pollfd f = { pidfd, POLLIN, 0 };
+    siginfo_t si = { 0 };
+    return pidfd >= 0 && poll(&f, 1, RELAY_WAIT_MS) > 0 &&
+           waitid(P_PID, (id_t)m->server, &si, WEXITED | WNOWAIT | WNOHANG) == 0 && si.si_pid &&
+           si.si_status != 0;
+}
+
 static int set_up(struct mounted *m, char *source, struct err *e)
 {
     struct mfs_connect_opts c = {
@@ -266,6 +281,9 @@ static int set_up(struct mounted *m, char *source, struct err *e)
         return err_set(e, -rc, "start");
     }
     rc = make_client(m, &at, e);
+    bool is_remote = strcmp(c.source.host, "local") != 0 || c.source.user;
+    if (rc == -ECONNRESET && is_remote && has_relay_failed(m))
+        e->text[0] = 0;
     return rc < 0 ? rc : mount_it(m, e);
 }
 
@@ -306,8 +324,8 @@ static int run(struct mounted *m, char *source, int ready_fd)
 {
     struct err e = { "" };
     int rc = set_up(m, source, &e);
-    if (rc < 0)
-        log_error("%s", e.text[0] ? e.text : "no connection");
+    if (rc < 0 && e.text[0]) /* empty: who connects has said it */
+        log_error("%s", e.text);
     if (rc == 0 && ready_fd >= 0) {
         rc = go_background();
         if (rc == 0)

@@ -494,6 +494,9 @@ static int do_scratch(struct build *b, size_t i, struct err *e)
 {
     const struct plan_step *s = &b->plan.steps[i];
     AUTO_FD at = open_new(b, s->path, s->path_len);
+    if (at == -ENOENT)
+        return err_say(e, ENOENT, "--scratch %.*s: there is no such directory: make it first",
+                       (int)s->path_len, s->path);
     if (at < 0)
         return err_set(e, -at, "--scratch %.*s: not in the view", (int)s->path_len, s->path);
     char where[FD_PATH_BYTES], layer[PATH_MAX + 8];

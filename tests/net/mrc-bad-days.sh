@@ -29,6 +29,8 @@ sed -e 's/^\([^ ]* [^ ]*\) .*/\1 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAA
 chown "$user:" "$home/known_hosts"
 lines=9 bad "changed host key" 255 'key.*(changed|not the one)' m -o UserKnownHostsFile="$home/known_hosts" alice@n1 true
 : >"$home/known_hosts"
+same "a key that can't be remembered is no failure" "0 mrc: the host key of n1 can't be remembered in /no/such/dir/known: No such file or directory" \
+    "$(m -o StrictHostKeyChecking=no -o UserKnownHostsFile=/no/such/dir/known alice@n1 sh -c 'exit 0' 2>"$tmp/e"; echo "$? $(cat "$tmp/e")")"
 bad "unknown host key" 255 'key.*n1|n1.*key' m -o UserKnownHostsFile="$home/known_hosts" alice@n1 true
 bad "no host" 255 '.' m ''
 bad "bad option" 255 'no-such-option' m --no-such-option alice@n1 true
@@ -60,6 +62,11 @@ dir=$home/proj
 bad "working directory was removed" 255 'working directory' here sh -c "mkdir gone && cd gone && rmdir ../gone && exec mrc -F $conf alice@n1 true"
 bad "tree missing" 255 '/no/such/tree' m --head /no/such/tree alice@n1 true
 bad "tree is a file" 255 'plain.*must be a directory' m --head "$home/proj/plain" alice@n1 true
+bad "no such tree for --scratch" 255 'n1: --scratch /no/such: .*make it first' m --scratch /no/such alice@n1 true
+mkdir "$home/mnt" && chown "$user:" "$home/mnt"
+f() { here timeout $limit setsid -w mrcfs "$@" "$home/mnt"; }
+bad "mrcfs: unknown host" 1 'no-such-host.invalid not found' f alice@no-such-host.invalid:
+bad "mrcfs: no such directory there" 1 "n1:/no/such can't be served: No such file" f -F "$conf" alice@n1:/no/such
 mkdir -m 700 "$tmp/closed"
 bad "tree not ours" 2 "closed.*Permission denied" m --head "$tmp/closed" alice@n1 ls "$tmp/closed"
 
