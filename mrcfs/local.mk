@@ -9,6 +9,10 @@ mrcfs_libmrcfs_a_SOURCES = \
   mrcfs/broker/broker.c mrcfs/broker/broker.h \
   mrcfs/broker/meet.c \
   mrcfs/broker/member.c mrcfs/broker/member.h \
+  mrcfs/chunks/chunk.c mrcfs/chunks/chunk.h \
+  mrcfs/chunks/gather.c mrcfs/chunks/gather.h \
+  mrcfs/chunks/set.c mrcfs/chunks/set.h \
+  mrcfs/chunkstore.c mrcfs/chunkstore.h \
   mrcfs/ids.c mrcfs/ids.h \
   mrcfs/lease/message.c mrcfs/lease/message.h \
   mrcfs/lease/table.c mrcfs/lease/table.h \

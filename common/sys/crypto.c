@@ -4,6 +4,7 @@
 #include "common/sys/crypto.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <sodium.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -36,6 +37,21 @@ int crypto_sha256_file(int fd, uint8_t out[CRYPTO_SHA256_BYTES], uint64_t *len_b
 void crypto_sha256(uint8_t out[CRYPTO_SHA256_BYTES], const void *ptr, size_t len_bytes)
 {
     crypto_hash_sha256(out, ptr, len_bytes);
+}
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+/* Chooses the processor's fastest way; without it the slowest is taken. */
+static void init_library(void)
+{
+    int rc = sodium_init();
+    (void)rc; /* then it is slow */
+}
+
+void crypto_blake2b(uint8_t out[CRYPTO_BLAKE2B_BYTES], const void *ptr, size_t len_bytes)
+{
+    pthread_once(&once, init_library);
+    crypto_generichash(out, CRYPTO_BLAKE2B_BYTES, ptr, len_bytes, NULL, 0);
 }
 
 int crypto_random(void *ptr, size_t len_bytes)

@@ -17,6 +17,10 @@ MUST int crypto_sha256_file(int fd, uint8_t out[CRYPTO_SHA256_BYTES], uint64_t *
 
 void crypto_sha256(uint8_t out[CRYPTO_SHA256_BYTES], const void *ptr, size_t len_bytes);
 
+enum { CRYPTO_BLAKE2B_BYTES = 32 };
+/* Faster than SHA-256, for much data. */
+void crypto_blake2b(uint8_t out[CRYPTO_BLAKE2B_BYTES], const void *ptr, size_t len_bytes);
+
 /* Bytes that nobody can guess. Returns 0 or -errno. */
 MUST int crypto_random(void *ptr, size_t len_bytes);
 

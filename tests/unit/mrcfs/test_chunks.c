@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* test_chunks.c: the pure parts of chunks: records, parts, what the other side has, gathering. */
+#include "tests/lib/unit.h"
+
+#include "mrcfs/chunks/chunk.h"
+#include "mrcfs/chunks/gather.h"
+#include "mrcfs/chunks/set.h"
+
+#include <stdlib.h>
+
+static struct mfs_chunk_name name_of(uint8_t seed)
+{
+    struct mfs_chunk_name n;
+    memset(n.bytes, seed, sizeof n.bytes);
+    return n;
+}
+
+TEST(records_come_back)
+{
+    uint8_t wire[MFS_CHUNK_REC_BYTES];
+    struct mfs_chunk_rec x = { MFS_CHUNK_NAMED | MFS_CHUNK_KNOWN, 77, name_of(3) }, y;
+    struct wr w = wr_of(wire, sizeof wire);
+    mfs_chunk_rec_put(&w, &x);
+    assert_int_equal(wr_len(&w), sizeof wire);
+    struct rd r = rd_of(wire, sizeof wire);
+    assert_ok(mfs_chunk_rec_get(&r, &y));
+    assert_int_equal(y.flags, x.flags);
+    assert_int_equal(y.len_bytes, 77);
+    assert_memory_equal(&y.name, &x.name, sizeof x.name);
+    assert_int_equal(mfs_chunk_tag(&y.name), 0x03030303);
+    for (size_t cut = 0; cut < sizeof wire; cut++) {
+        r = rd_of(wire, cut);
+        assert_error(mfs_chunk_rec_get(&r, &y), EPROTO);
+    }
+}
+
+TEST(nonsense_is_refused)
+{
+    const struct mfs_chunk_rec bad[] = {
+        { MFS_CHUNK_NAMED, 0, { { 0 } } },
+        { MFS_CHUNK_NAMED, MFS_CHUNK_BYTES + 1, { { 0 } } },
+        { MFS_CHUNK_KNOWN, 5, { { 0 } } },
+        { MFS_CHUNK_AHEAD | MFS_CHUNK_NAMED, 5, { { 0 } } },
+        { 1 << 3, 5, { { 0 } } },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        uint8_t wire[MFS_CHUNK_REC_BYTES];
+        struct mfs_chunk_rec y;
+        struct wr w = wr_of(wire, sizeof wire);
+        mfs_chunk_rec_put(&w, &bad[i]);
+        struct rd r = rd_of(wire, sizeof wire);
+        assert_error(mfs_chunk_rec_get(&r, &y), EPROTO);
+    }
+}
+
+TEST(parts_of_ranges)
+{
+    enum { C = MFS_CHUNK_BYTES };
+    size_t first;
+    assert_int_equal(mfs_chunk_part(0, C, 0, 100, &first), 100);
+    assert_int_equal(first, 0);
+    assert_int_equal(mfs_chunk_part(0, C, C - 10, 100, &first), 10);
+    assert_int_equal(first, C - 10);
+    assert_int_equal(mfs_chunk_part(1, C, C - 10, 100, &first), 90);
+    assert_int_equal(first, 0);
+    assert_int_equal(mfs_chunk_part(1, 50, C - 10, 100, &first), 50); /* the file ends */
+    assert_int_equal(mfs_chunk_part(1, 50, C + 50, 100, &first), 0);
+    assert_int_equal(mfs_chunk_part(1, 50, C + 70, 100, &first), 0);
+}
+
+TEST(the_set_is_what_was_put_in)
+{
+    struct mfs_chunk_set *s = calloc(1, sizeof *s);
+    uint8_t *is_in = calloc(1, 1 << 16);
+    uint32_t x = 7, count = 0;
+    assert_true(s && is_in);
+    /* Few different tags, many of them in neighbouring slots: gaps are closed all the time. */
+    for (int i = 0; i < 400000; i++) {
+        x = x * 1664525u + 1013904223u;
+        uint32_t key = x >> 20, tag = (key + 1) * 40503u;
+        if (x >> 8 & 1) {
+            assert_true(mfs_chunk_set_add(s, tag));
+            count += !is_in[key];
+            is_in[key] = 1;
+        } else {
+            mfs_chunk_set_remove(s, tag);
+            count -= is_in[key];
+            is_in[key] = 0;
+        }
+        assert_int_equal(s->count, count);
+        if (i % 1000 == 0)
+            for (uint32_t k = 0; k < 4096; k++)
+                assert_int_equal(mfs_chunk_set_has(s, (k + 1) * 40503u), is_in[k]);
+    }
+    free(is_in);
+    free(s);
+}
+
+TEST(the_set_is_bounded)
+{
+    struct mfs_chunk_set *s = calloc(1, sizeof *s);
+    assert_non_null(s);
+    for (uint32_t i = 1; i <= MFS_CHUNK_SET_MAX; i++)
+        assert_true(mfs_chunk_set_add(s, i));
+    assert_false(mfs_chunk_set_add(s, MFS_CHUNK_SET_MAX + 1));
+    assert_true(mfs_chunk_set_add(s, 5)); /* is in */
+    assert_false(mfs_chunk_set_has(s, MFS_CHUNK_SET_MAX + 1));
+    mfs_chunk_set_remove(s, 5);
+    assert_true(mfs_chunk_set_add(s, MFS_CHUNK_SET_MAX + 1));
+    assert_true(mfs_chunk_set_add(s, 0)); /* never in */
+    assert_false(mfs_chunk_set_has(s, 0));
+    mfs_chunk_set_remove(s, 0);
+    free(s);
+}
+
+static uint8_t contents[MFS_CHUNK_BYTES];
+
+TEST(parts_become_whole)
+{
+    struct mfs_gather *g = calloc(1, sizeof *g);
+    assert_non_null(g);
+    for (size_t i = 0; i < sizeof contents; i++)
+        contents[i] = (uint8_t)(i * 7 >> 3);
+    struct mfs_chunk_rec x = { MFS_CHUNK_NAMED, MFS_CHUNK_BYTES, name_of(1) };
+    const uint8_t *whole = mfs_gather_add(g, &x, 0, contents, sizeof contents);
+    assert_memory_equal(whole, contents, sizeof contents);
+
+    /* As the kernel reads ahead: 16, 32, 64 KiB, not aligned to chunks. */
+    const size_t cuts[] = { 0, 16384, 49152, 114688, sizeof contents };
+    for (size_t i = 0; i + 1 < ARRAY_LEN(cuts); i++) {
+        whole = mfs_gather_add(g, &x, cuts[i], contents + cuts[i], cuts[i + 1] - cuts[i]);
+        assert_int_equal(whole != NULL, i + 2 == ARRAY_LEN(cuts));
+    }
+    assert_memory_equal(whole, contents, sizeof contents);
+
+    x.len_bytes = 5001; /* the last of a file */
+    assert_null(mfs_gather_add(g, &x, 4096, contents + 4096, 905));
+    whole = mfs_gather_add(g, &x, 0, contents, 4096);
+    assert_memory_equal(whole, contents, 5001);
+
+    /* Half pages don't count, and nothing may be out of bounds. */
+    assert_null(mfs_gather_add(g, &x, 0, contents, 4000));
+    assert_null(mfs_gather_add(g, &x, 4000, contents + 4000, 1001));
+    assert_null(mfs_gather_add(g, &x, 5000, contents, 2));
+    assert_null(mfs_gather_add(g, &x, 6000, contents, 1));
+    free(g);
+}
+
+TEST(the_oldest_makes_room)
+{
+    struct mfs_gather *g = calloc(1, sizeof *g);
+    assert_non_null(g);
+    struct mfs_chunk_rec x = { MFS_CHUNK_NAMED, 8192, name_of(0) };
+    for (uint8_t i = 0; i <= MFS_GATHER_MAX; i++) {
+        x.name = name_of(i);
+        assert_null(mfs_gather_add(g, &x, 0, contents, 4096));
+    }
+    x.name = name_of(0); /* has lost its part */
+    assert_null(mfs_gather_add(g, &x, 4096, contents + 4096, 4096));
+    x.name = name_of(MFS_GATHER_MAX);
+    assert_non_null(mfs_gather_add(g, &x, 4096, contents + 4096, 4096));
+    free(g);
+}
+
+UNIT_MAIN(cmocka_unit_test(records_come_back), cmocka_unit_test(nonsense_is_refused),
+          cmocka_unit_test(parts_of_ranges), cmocka_unit_test(the_set_is_what_was_put_in),
+          cmocka_unit_test(the_set_is_bounded), cmocka_unit_test(parts_become_whole),
+          cmocka_unit_test(the_oldest_makes_room))
