@@ -38,6 +38,7 @@ enum job_flag {
     JOB_LEASE = 64, /* the same, until others ask for it back, and wait */
     JOB_COMPRESS_NO = 128, /* messages about files are sent as they are */
     JOB_COMPRESS_YES = 256, /* … compressed whenever that is shorter; neither: where it pays */
+    JOB_NO_CACHE = 512, /* contents are kept in memory only */
     JOB_FORWARD_AGENT = 16, /* the job may use the forwarded ssh agent that we were given */
     JOB_HEAD_PRIVILEGED =
         8, /* the file server acts as any user: permissions are checked by the kernel here */

@@ -13,6 +13,7 @@ mrc_libsession_a_SOURCES += \
 
 bin_PROGRAMS += mrc/mrc
 mrc_mrc_SOURCES = \
+  mrc/cachecommand.c mrc/cachecommand.h \
   mrc/env.def mrc/hidden.def mrc/limits.def \
   mrc/main.c \
   mrc/options.c mrc/options.def mrc/options.h \

@@ -6,6 +6,7 @@
 
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
+#include "mrc/cachecommand.h"
 #include "mrc/hub.h"
 #include "mrc/mrc.h"
 #include "mrc/options.h"
@@ -157,6 +158,17 @@ static int run_nothing(const struct mrc_options *o, struct err *e)
     return rc;
 }
 
+/* mrc cache: a connection of its own, so that it can be asked while jobs run. */
+static int run_cache(const struct mrc_options *o, struct err *e)
+{
+    struct mrc_connection connection = { .fd = -1 };
+    int rc = connect_to(o, NULL, (struct bytes){ NULL, 0 }, &connection, e);
+    if (rc == 0)
+        rc = mrc_cache_command(take_fd(&connection.fd), o->host, o->is_clearing, e);
+    mrc_disconnect(&connection);
+    return rc;
+}
+
 static int connect_job(void *ctx, struct bytes early, int *fd_out, struct err *e)
 {
     struct job *j = ctx;
@@ -206,6 +218,8 @@ static int run_verb(const struct mrc_options *o, struct err *e)
 {
     if (o->verb == VERB_PS)
         return mrc_hub_ps(e);
+    if (o->verb == VERB_CACHE)
+        return run_cache(o, e);
     return mrc_hub_stop(o->host[0] ? o->host : NULL, o->with_jobs, e);
 }
 

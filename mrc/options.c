@@ -20,7 +20,8 @@ static const struct opt_program program = {
     .usage = "[options] [user@]host[:port] [--] [command [argument]...]\n"
              "[options] local: [--] [command [argument]...]\n"
              "ps\n"
-             "stop [--jobs] [host]",
+             "stop [--jobs] [host]\n"
+             "cache [show|clear] [user@]host",
     .about =
         "Runs a command on another computer as if it ran here: this computer's files at their "
         "own paths,\n"
@@ -82,7 +83,7 @@ static int parse_host(struct mrc_options *o, const char *text, struct err *e)
 static const struct {
     const char *name;
     enum mrc_verb verb;
-} verbs[] = { { "ps", VERB_PS }, { "stop", VERB_STOP } };
+} verbs[] = { { "ps", VERB_PS }, { "stop", VERB_STOP }, { "cache", VERB_CACHE } };
 
 static enum mrc_verb verb_of(const char *word)
 {
@@ -90,6 +91,18 @@ static enum mrc_verb verb_of(const char *word)
         if (strcmp(verbs[i].name, word) == 0)
             return verbs[i].verb;
     return VERB_JOB;
+}
+
+/* [show|clear] host */
+static int parse_cache(struct mrc_options *o, char **words, struct err *e)
+{
+    o->is_clearing = *words && !strcmp(*words, "clear");
+    if (o->is_clearing || (*words && !strcmp(*words, "show")))
+        words++;
+    if (!*words || words[1])
+        return err_say(e, EINVAL, "usage: mrc cache [show|clear] [user@]host; a host named "
+                                  "\"cache\" is reached by mrc -- cache");
+    return parse_host(o, *words, e);
 }
 
 /* words: what follows the command's name. */
@@ -123,6 +136,11 @@ int mrc_options_parse(struct mrc_options *o, int argc, char **argv, struct err *
         return err_say(e, EINVAL, "no host given; try mrc --help");
     bool is_host = first > 1 && strcmp(argv[first - 1], "--") == 0;
     o->verb = is_host ? VERB_JOB : verb_of(argv[first]);
+    if (o->verb == VERB_CACHE) {
+        if (o->login)
+            snprintf(o->user, sizeof o->user, "%s", o->login);
+        return parse_cache(o, argv + first + 1, e);
+    }
     if (o->verb != VERB_JOB)
         return parse_verb(o, argv + first + 1, e);
     if ((rc = parse_host(o, argv[first], e)) < 0)

@@ -15,12 +15,12 @@ enum { CONSISTENCY_LEASE, CONSISTENCY_STRICT, CONSISTENCY_LOOSE };
 enum { COMPRESS_AUTO, COMPRESS_NO, COMPRESS_YES };
 
 /* What is to be done: a job, or one of the commands that take the place of the host. */
-enum mrc_verb { VERB_JOB, VERB_PS, VERB_STOP, VERB_DOCTOR };
+enum mrc_verb { VERB_JOB, VERB_PS, VERB_STOP, VERB_CACHE, VERB_DOCTOR };
 
 struct mrc_options {
     const char *port, *login, *config_file, *jump, *via, *directory;
     struct opt_list identities, ssh_options, trees, hiding, env;
-    bool forward_agent, no_tty, no_input, background, no_command, no_pid_ns, quiet, stats, no_hub;
+    bool forward_agent, no_tty, no_input, background, no_command, no_pid_ns, quiet, stats, no_hub, no_cache, is_clearing;
     int transport, view, consistency, compress, tty, verbose;
     /* From the arguments behind the options. */
     char host[512], user[256], port_text[16];

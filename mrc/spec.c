@@ -228,6 +228,7 @@ int mrc_spec_put(const struct mrc_options *o, const struct mrc_trees *t,
                    (o->consistency == CONSISTENCY_LEASE ? JOB_LEASE : 0) |
                    (o->compress == COMPRESS_NO ? JOB_COMPRESS_NO : 0) |
                    (o->compress == COMPRESS_YES ? JOB_COMPRESS_YES : 0) |
+                   (o->no_cache || o->is_local ? JOB_NO_CACHE : 0) /* here they are already */ |
                    (geteuid() == 0 ? JOB_HEAD_PRIVILEGED : 0) |
                    (o->view == VIEW_CHOICE_ROOT ? JOB_TARGET_RESOLVER : 0);
     size_t size = buf_len(&parts.argv) + buf_len(&parts.env) + buf_len(&parts.trees) + 16384;

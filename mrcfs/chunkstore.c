@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* chunkstore.c: see chunkstore.h.
  * Must not know: where chunks come from.
- * Layout: chunks/XX/YYYY…: XX and the rest are the name in hexadecimal; chunks/new-* is not finished; chunks/lock is held by who makes room. */
+ * Layout: chunks/XX/YYYY…: XX and the rest are the name in hexadecimal; chunks/new-* is not
+ * finished; chunks/lock is held by who makes room. */
 #include "mrcfs/chunkstore.h"
 
 #include "common/sys/crypto.h"
@@ -22,10 +23,11 @@
 
 enum {
     NAME_CHARS = 2 * MFS_CHUNK_NAME_BYTES,
-    TOUCH_S = 60,       /* a chunk's time of use is not written more often */
-    SPACE_EVERY = 64,   /* chunks added between two looks at the free space */
-    RESCAN_PART = 16,   /* others' chunks are counted again when this part of the limit was added */
-    KEPT_EIGHTHS = 7,   /* making room goes down to so much of the limit */
+    TOUCH_S = 60,     /* a chunk's time of use is not written more often */
+    SPACE_EVERY = 64, /* chunks added between two looks at the free space */
+    RESCAN_PART =
+        16, /* others' chunks are counted again when this part of the limit was added */
+    KEPT_EIGHTHS = 7, /* making room goes down to so much of the limit */
 };
 static const char temp_prefix[] = "new-";
 
@@ -33,7 +35,7 @@ struct mfs_store {
     struct mfs_store_opts o;
     int dir_fd;
     uint64_t limit_bytes;
-    bool is_counted;      /* bytes is what there was, and what was added since */
+    bool is_counted; /* bytes is what there was, and what was added since */
     uint64_t bytes;
     uint64_t added_bytes; /* since it was counted */
     uint64_t adds;        /* so far, for temporary names and looks at the free space */
@@ -190,8 +192,7 @@ static int note(struct all *a, const struct mfs_chunk_name *name, const struct s
         a->size = size;
     }
     if (a->wants_list)
-        a->list[a->count] =
-            (struct found){ *name, st->st_mtim.tv_sec, (uint32_t)st->st_size };
+        a->list[a->count] = (struct found){ *name, st->st_mtim.tv_sec, (uint32_t)st->st_size };
     a->count++;
     a->bytes += (uint64_t)st->st_size;
     if (a->fn)
@@ -277,8 +278,7 @@ static int by_use(const void *a, const void *b)
 /* One process at a time; the others don't wait for it. */
 static int make_room(struct mfs_store *s)
 {
-    AUTO_FD lock =
-        openat(s->dir_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    AUTO_FD lock = openat(s->dir_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (lock < 0)
         return -errno;
     if (flock(lock, LOCK_EX | LOCK_NB) < 0)
@@ -325,13 +325,14 @@ static int reserve(struct mfs_store *s, size_t len_bytes)
 static int write_temp(struct mfs_store *s, const char *temp, const void *ptr, size_t len_bytes)
 {
     step(s, "create");
-    AUTO_FD fd = openat(s->dir_fd, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                        0600);
+    AUTO_FD fd =
+        openat(s->dir_fd, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return -errno;
     step(s, "write");
     int rc = fd_write_full(fd, ptr, len_bytes);
-    /* Quotas are told at the latest here. What a crash of the computer tears is found when it is read. */
+    /* Quotas are told at the latest here. What a crash of the computer tears is found when it
+     * is read. */
     if (rc >= 0 && close(take_fd(&fd)) < 0)
         rc = -errno;
     return rc < 0 ? rc : 0;

@@ -9,6 +9,7 @@ mrcfs_libmrcfs_a_SOURCES = \
   mrcfs/broker/broker.c mrcfs/broker/broker.h \
   mrcfs/broker/meet.c \
   mrcfs/broker/member.c mrcfs/broker/member.h \
+  mrcfs/cachecommand.c \
   mrcfs/chunks/chunk.c mrcfs/chunks/chunk.h \
   mrcfs/chunks/gather.c mrcfs/chunks/gather.h \
   mrcfs/chunks/set.c mrcfs/chunks/set.h \
@@ -25,6 +26,7 @@ mrcfs_libmrcfs_a_SOURCES = \
   mrcfs/server/confine.c mrcfs/server/confine.h \
   mrcfs/server/do_attr.c \
   mrcfs/server/do_data.c \
+  mrcfs/server/do_fetch.c \
   mrcfs/server/do_dir.c \
   mrcfs/server/do_lock.c \
   mrcfs/server/do_names.c \
@@ -55,12 +57,14 @@ noinst_LIBRARIES += mrcfs/libmrcfs_client.a
 mrcfs_libmrcfs_client_a_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS)
 mrcfs_libmrcfs_client_a_SOURCES = \
   mrcfs/client/ahead.c mrcfs/client/ahead.h \
+  mrcfs/client/chunks.c mrcfs/client/chunks.h \
   mrcfs/client/client.c mrcfs/client/client.h \
   mrcfs/client/coherence.c mrcfs/client/coherence.h \
   mrcfs/client/fuse/attr.c \
   mrcfs/client/fuse/data.c \
   mrcfs/client/fuse/dir.c \
   mrcfs/client/fuse/entries.c \
+  mrcfs/client/fuse/fetch.c \
   mrcfs/client/fuse/fuse.h \
   mrcfs/client/fuse/lock.c \
   mrcfs/client/fuse/open.c \

@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -119,11 +120,13 @@ static void print_stats(const struct mounted *m)
     fprintf(stderr,
             "%12llu answered without asking\n%12llu round trips waited for\n"
             "%12llu bytes out\n%12llu bytes in\n%12llu compressed bytes out\n%12llu bytes that "
-            "these stand for\n%12llu compressed bytes in\n%12llu bytes that these stand for\n",
+            "these stand for\n%12llu compressed bytes in\n%12llu bytes that these stand for\n"
+            "%12llu bytes from the cache\n%12llu chunks put there\n",
             (unsigned long long)s.cache_hits, (unsigned long long)s.round_trips_waited,
             (unsigned long long)s.bytes_out, (unsigned long long)s.bytes_in,
             (unsigned long long)s.packed_out, (unsigned long long)s.packed_out_plain,
-            (unsigned long long)s.packed_in, (unsigned long long)s.packed_in_plain);
+            (unsigned long long)s.packed_in, (unsigned long long)s.packed_in_plain,
+            (unsigned long long)s.chunk_bytes_used, (unsigned long long)s.chunks_kept);
     for (unsigned op = 0; op < ARRAY_LEN(s.waited); op++)
         if (s.waited[op] && mfs_op_name(op))
             fprintf(stderr, "%12llu waited for %s\n", (unsigned long long)s.waited[op],
@@ -193,9 +196,26 @@ static int watch_signals(struct mounted *m)
 
 /* ---- beginning and end ---- */
 
+/* The user's cache directory, made if it isn't there; NULL: there is none, and nothing is kept. */
+static const char *cache_dir(char *text, size_t size)
+{
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    bool has_cache = cache && *cache == '/';
+    if (!has_cache && (!home || *home != '/'))
+        return NULL;
+    int n = snprintf(text, size, "%s%s/mrc", has_cache ? cache : home, has_cache ? "" : "/.cache");
+    if (n < 0 || (size_t)n >= size)
+        return NULL;
+    text[n - 4] = 0;
+    mkdir(text, 0700);
+    text[n - 4] = '/';
+    return mkdir(text, 0700) < 0 && errno != EEXIST ? NULL : text;
+}
+
 static int make_client(struct mounted *m, const struct mfs_connection *at, struct err *e)
 {
     const struct mfs_mount_opts *o = &m->mount;
+    char cache[4096];
     struct mfs_client_opts co = {
         .loop = m->loop,
         .meta_fd = at->meta_fd,
@@ -211,6 +231,7 @@ static int make_client(struct mounted *m, const struct mfs_connection *at, struc
                        : o->is_strict ? MFS_STRICT
                                       : MFS_LEASE,
         .compress = o->compress,
+        .cache_dir = o->has_no_cache ? NULL : cache_dir(cache, sizeof cache),
         .on_lost = on_lost,
         .on_detached = on_detached,
         .ctx = m,

@@ -22,6 +22,7 @@ struct mfs_mount_opts {
     const char *gidfile;
     enum mfs_idmap_kind idmap;
     enum mfs_compress compress;
+    bool has_no_cache;
     bool is_nomap_ignore;
     long long uid; /* -1: as the server has it */
     long long gid;

@@ -63,6 +63,10 @@ MUST int mfs_serve(const struct mfs_serve_opts *o, struct err *e);
  * -EPROTO for a broker of another version; -ETIMEDOUT; or another -errno, with words. */
 MUST int mfs_broker_connect(const char *dir, int *fd, struct err *e);
 
+/* The cache of contents beneath dir (docs/chunks.md) in one line of text, or what was removed from it. Returns
+ * the text's length; -EPERM: it isn't ours alone; or another -errno. */
+MUST int mfs_cache_command(const char *dir, bool is_clearing, char *text, size_t size_bytes);
+
 struct mfs_client;
 
 /* What is known after hello, valid as long as the client. */
@@ -116,6 +120,9 @@ struct mfs_client_opts {
     bool is_single_user;
     enum mfs_consistency consistency;
     enum mfs_compress compress; /* in both directions */
+    /* Where contents are kept for later jobs (docs/chunks.md); NULL: nowhere. Borrowed for
+     * mfs_client_new. */
+    const char *cache_dir;
     enum mfs_idmap_kind idmap;
     /* MFS_IDMAP_FILE: lists of name-here:number-there, either may be NULL; who is in neither
      * list keeps the number (is_nomap_ignore) or is nobody. Borrowed for mfs_client_new. */
@@ -178,6 +185,11 @@ struct mfs_stats {
     /* Of bytes_out and bytes_in: messages that were compressed, and what they were before. */
     uint64_t packed_out, packed_out_plain;
     uint64_t packed_in, packed_in_plain;
+    /* Parts of chunks that were read from the cache, their bytes, which were not sent; that were
+     * looked for there in vain; chunks that were put there. */
+    uint64_t chunks_used, chunk_bytes_used;
+    uint64_t chunks_missed;
+    uint64_t chunks_kept;
 };
 void mfs_client_stats(const struct mfs_client *c, struct mfs_stats *out);
 const char *mfs_op_name(unsigned op); /* NULL when there is none */

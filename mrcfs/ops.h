@@ -70,6 +70,9 @@ enum { MFS_FEATURE_LEASES = 1 << 4 };
  * server is to decide: always, or without this bit where it pays. */
 enum { MFS_FEATURE_PACKS = 1 << 5, MFS_FEATURE_PACKS_ALWAYS = 1 << 6 };
 
+/* hello, from both: the client keeps chunks, and the server takes fetch. */
+enum { MFS_FEATURE_CHUNKS = 1 << 7 };
+
 enum { MFS_NOBODY = 65534 };
 
 /* Attributes' flags. */

@@ -110,6 +110,14 @@ void mfs_packer_sent(struct mfs_packer *p, size_t bytes, uint64_t began_us)
     pthread_mutex_unlock(&p->mu);
 }
 
+uint64_t mfs_packer_wire_rate(struct mfs_packer *p)
+{
+    pthread_mutex_lock(&p->mu);
+    uint64_t rate = p->policy.wire_rate;
+    pthread_mutex_unlock(&p->mu);
+    return rate;
+}
+
 int mfs_unpack(const struct rd *r, uint32_t plain_bytes, uint8_t **out)
 {
     if (plain_bytes < MFS_MESSAGE_MIN || plain_bytes > MFS_MESSAGE_MAX)

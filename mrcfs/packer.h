@@ -35,6 +35,9 @@ size_t mfs_packer_pack(struct mfs_packer *p, const uint8_t *message, size_t len_
 /* The stream took `bytes` since began_us (clock_mono_us), always having something to send. */
 void mfs_packer_sent(struct mfs_packer *p, size_t bytes, uint64_t began_us);
 
+/* Bytes a second that the stream takes while it is busy; a guess before it was. */
+uint64_t mfs_packer_wire_rate(struct mfs_packer *p);
+
 /* What a message of kind MFS_PACKED holds, without its length: the body is at r, behind the
  * head. plain_bytes: as its head says. Returns 0 with *out (the caller's to free); -EPROTO:
  * malformed, or too long; -ENOMEM. */

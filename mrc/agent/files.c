@@ -97,6 +97,7 @@ static int run(struct files *f, struct err *e)
                                   .is_single_user = f->o.is_single_user,
                                   .consistency = f->o.consistency,
                                   .compress = f->o.compress,
+                                  .cache_dir = f->o.cache_dir,
                                   .behind = f->o.behind,
                                   .on_lost = on_lost,
                                   .on_detached = on_unmounted,
@@ -248,6 +249,16 @@ size_t files_stats(struct files *f, char *text, size_t size)
                                  (unsigned long long)s->packed_out_plain,
                                  (unsigned long long)s->packed_in,
                                  (unsigned long long)s->packed_in_plain);
+    if (used < size && f->o.cache_dir)
+        used += (size_t)snprintf(text + used, size - used,
+                                 "mrc: cache: %llu bytes were there already (%llu parts of chunks; "
+                                 "%llu were not), %llu chunks added\n",
+                                 (unsigned long long)s->chunk_bytes_used,
+                                 (unsigned long long)s->chunks_used,
+                                 (unsigned long long)s->chunks_missed,
+                                 (unsigned long long)s->chunks_kept);
+    else if (used < size)
+        used += (size_t)snprintf(text + used, size - used, "mrc: cache: off\n");
     return used < size ? used : size - 1;
 }
 

@@ -25,6 +25,7 @@ struct files_opts {
     bool is_single_user;
     enum mfs_consistency consistency;
     enum mfs_compress compress;
+    const char *cache_dir; /* NULL: none; outlives the files */
     struct mfs_behind_count *behind; /* outlives the files */
 };
 

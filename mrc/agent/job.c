@@ -440,6 +440,8 @@ static int start_files(struct agent_job *j, const struct job_spec *spec, struct 
                              .bulk_fd = take_fd(&j->files_fds[1]),
                              .is_single_user = geteuid() != 0,
                              .behind = &j->behind,
+                             .cache_dir =
+                                 spec->flags & JOB_NO_CACHE ? NULL : j->o.cache_dir,
                              .compress = spec->flags & JOB_COMPRESS_NO    ? MFS_COMPRESS_NO
                                          : spec->flags & JOB_COMPRESS_YES ? MFS_COMPRESS_YES
                                                                           : MFS_COMPRESS_AUTO,
@@ -670,7 +672,7 @@ static const struct mrc_port_ops stats_ops = { .on_closed = on_stats_closed };
 
 static int open_stats(struct agent_job *j, struct mrc_port *port)
 {
-    char text[2048];
+    char text[4096];
     if (!j->files)
         return -ENOENT;
     size_t len = files_stats(j->files, text, sizeof text);

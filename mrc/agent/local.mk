@@ -27,6 +27,7 @@ if !SANITIZE
 agent_PROGRAMS += mrc/mrc-agent
 endif
 mrc_mrc_agent_SOURCES = \
+  mrc/agent/cache.c mrc/agent/cache.h mrc/cachecommand.h \
   mrc/agent/command.c mrc/agent/command.h \
   mrc/agent/demandfile.c mrc/agent/demandfile.h \
   mrc/agent/export.c mrc/agent/export.h \

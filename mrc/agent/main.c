@@ -6,6 +6,7 @@
 
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
+#include "mrc/agent/cache.h"
 #include "mrc/agent/export.h"
 #include "mrc/agent/job.h"
 #include "mrc/agent/view.h"
@@ -51,6 +52,8 @@ static void on_job_done(void *ctx)
 static int on_open(void *ctx, struct mrc_port *port, struct bytes service, struct bytes request)
 {
     struct agent *a = ctx;
+    if (service.len == 5 && !memcmp(service.ptr, "cache", 5))
+        return agent_cache_open(a->cache_dir, port, request);
     int rc = agent_export_open(a->export, port, service, request);
     return rc == -EOPNOTSUPP ? agent_job_open(a->job, port, service, request) : rc;
 }

@@ -12,9 +12,10 @@
 #include <stdint.h>
 
 enum {
-    MFS_CHUNK_BYTES = 128 << 10, /* from a multiple of it in the file; the last may be shorter */
-    MFS_CHUNK_NAME_BYTES = 32,   /* BLAKE2b of the contents */
-    MFS_CHUNK_TAG_BYTES = 4,     /* the first bytes of a name: what is said of what is there */
+    MFS_CHUNK_BYTES =
+        128 << 10,             /* from a multiple of it in the file; the last may be shorter */
+    MFS_CHUNK_NAME_BYTES = 32, /* BLAKE2b of the contents */
+    MFS_CHUNK_TAG_BYTES = 4,   /* the first bytes of a name: what is said of what is there */
     MFS_CHUNK_REC_BYTES = 1 + 4 + MFS_CHUNK_NAME_BYTES,
     MFS_CHUNKS_AHEAD_MAX = 64, /* names that an answer may have beyond what was asked for */
 };
@@ -38,7 +39,8 @@ struct mfs_chunk_rec {
 };
 
 void mfs_chunk_rec_put(struct wr *w, const struct mfs_chunk_rec *x);
-/* Returns 0, or -EPROTO: too short, flags that contradict each other, a length out of bounds. */
+/* Returns 0, or -EPROTO: too short, flags that contradict each other, a length out of bounds.
+ */
 MUST int mfs_chunk_rec_get(struct rd *r, struct mfs_chunk_rec *x);
 
 uint32_t mfs_chunk_tag(const struct mfs_chunk_name *name);

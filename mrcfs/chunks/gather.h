@@ -23,9 +23,9 @@ struct mfs_gather {
     uint8_t bytes[MFS_GATHER_MAX][MFS_CHUNK_BYTES];
 };
 
-/* A part of the chunk, from `first` in it. Returns the whole chunk's bytes when this was the last
- * that was missing (to be used before the next call), or NULL. The chunk that got a part longest ago
- * makes room. */
+/* A part of the chunk, from `first` in it. Returns the whole chunk's bytes when this was the
+ * last that was missing (to be used before the next call), or NULL. The chunk that got a part
+ * longest ago makes room. */
 const uint8_t *mfs_gather_add(struct mfs_gather *g, const struct mfs_chunk_rec *x, size_t first,
                               const uint8_t *part, size_t len_bytes);
 

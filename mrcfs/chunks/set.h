@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* set.h: which chunks the other side is taken to have, by their tags.
- * Must not know: why. A tag may stand for several names: who is taken to have a chunk and has not, says so. */
+ * Must not know: why. A tag may stand for several names: who is taken to have a chunk and has
+ * not, says so. */
 #ifndef MRCFS_CHUNKS_SET_H
 #define MRCFS_CHUNKS_SET_H
 

@@ -10,6 +10,7 @@
 #include "common/sys/clock.h"
 #include "common/sys/fd.h"
 #include "common/sys/mem.h"
+#include "mrcfs/client/chunks.h"
 #include "mrcfs/client/hello.h"
 #include "mrcfs/client/notify.h"
 
@@ -660,6 +661,10 @@ int mfs_client_new(const struct mfs_client_opts *o, struct mfs_client **out, str
         mfs_client_free(c);
         return rc;
     }
+    /* Without a cache everything works as well. */
+    if (c->opts.cache_dir && c->features & MFS_FEATURE_CHUNKS &&
+        mfs_chunks_new(c->loop, c->opts.cache_dir, &c->chunks) < 0)
+        c->chunks = NULL;
     mfs_lease_start(c);
     *out = c;
     return 0;
@@ -718,6 +723,8 @@ void mfs_client_free(struct mfs_client *c)
         finish_message(&c->bulk);
     }
     mfs_client_lose(c, &(struct err){ "closed" });
+    mfs_chunks_free(c->chunks);
+    c->chunks = NULL;
     /* A notice may be waiting in the kernel for the answer to a request that is still to be
      * read: the sessions answer (with an error) until the notifier has come back. */
     while (!mfs_notifier_stop(c->notifier))
@@ -746,5 +753,12 @@ size_t mfs_client_exports(const struct mfs_client *c, const struct mfs_export_in
 void mfs_client_stats(const struct mfs_client *c, struct mfs_stats *out)
 {
     *out = c->stats;
+    struct mfs_chunks_stats chunks = { 0 };
+    if (c->chunks)
+        mfs_chunks_stats(c->chunks, &chunks);
+    out->chunks_used = chunks.used;
+    out->chunk_bytes_used = chunks.used_bytes;
+    out->chunks_missed = chunks.missed;
+    out->chunks_kept = chunks.kept;
     out->round_trips_waited = c->depth_seen;
 }

@@ -46,6 +46,7 @@ enum {
 };
 
 struct mfs_call;
+struct mfs_chunks;
 struct mfs_landing;
 struct mfs_session;
 
@@ -75,6 +76,7 @@ struct mfs_call {
     void *file;
     uint64_t node;
     uint64_t size;
+    uint64_t offset;
     uint32_t flags;
     bool is_plus;
     bool is_behind; /* a write that the kernel was answered already */
@@ -149,6 +151,7 @@ struct mfs_client {
     char behind_name[256];  /* its name; empty: not known */
     int recalled[2];  /* pipe: numbers of recalls whose pages were dropped */
     struct loop_fd recalled_watch;
+    struct mfs_chunks *chunks; /* the cache of contents on this computer; NULL: none */
     uint8_t *request; /* room for one request of the kernel */
 };
 

@@ -51,6 +51,7 @@ int mfs_hello_send(struct mfs_call *call, struct err *e)
     uint32_t features = (o->is_single_user ? MFS_FEATURE_SINGLE_USER : 0) |
                         (o->consistency == MFS_LOOSE ? MFS_FEATURE_PROMISES : 0) |
                         (o->consistency == MFS_LEASE ? MFS_FEATURE_LEASES : 0) |
+                        (o->cache_dir ? MFS_FEATURE_CHUNKS : 0) |
                         (o->compress == MFS_COMPRESS_NO ? 0 : MFS_FEATURE_PACKS) |
                         (o->compress == MFS_COMPRESS_YES ? MFS_FEATURE_PACKS_ALWAYS : 0);
     if (o->idmap != MFS_IDMAP_NAME) {

@@ -32,6 +32,7 @@ void mfs_opened_free(struct mfs_opened *f)
     buf_fini(&f->gathered);
     free(f->chunk);
     free(f->head);
+    free(f->coming);
     free(f);
 }
 

@@ -7,6 +7,7 @@
 #include "common/base/list.h"
 #include "common/base/wire.h"
 #include "common/sys/buf.h"
+#include "mrcfs/chunks/chunk.h"
 #include "mrcfs/client/scan.h"
 #include "mrcfs/ops.h"
 
@@ -51,6 +52,15 @@ struct mfs_opened {
     uint64_t head_until_ms;
     bool is_head_leased; /* … or as long as the lease lasts */
     uint32_t changes; /* of the node, that it was opened after */
+    uint64_t size;      /* as it was at open */
+    uint64_t next_read; /* where the last read ended */
+    /* Names of chunks to come that are in the cache here (fuse/fetch.c), from number first_chunk
+     * on; as long as the node's lease lasts and its changes are these. */
+    struct mfs_chunk_rec *coming;
+    size_t coming_count;
+    uint64_t first_chunk;
+    uint32_t coming_changes, coming_own_changes;
+    uint32_t ahead; /* how many were asked for last */
     /* Directories: entries received and not yet given to the kernel. */
     uint8_t *chunk;
     size_t chunk_at;

@@ -73,7 +73,7 @@ static void send_payload(struct mfs_call *o, const struct wr *front, size_t payl
     m->at = m->memory + MFS_PAYLOAD_AT - wr_len(front);
     m->len = wr_len(front) + payload_bytes;
     memcpy(m->at, front->start, wr_len(front));
-    send_out(o->srv, m, o->rq->head.op == MFS_OP_read);
+    send_out(o->srv, m, o->rq->head.op == MFS_OP_read || o->rq->head.op == MFS_OP_fetch);
 }
 
 static void op_return(struct mfs_call *o);

@@ -109,6 +109,7 @@ int mfs_server_init(struct mfs_server *srv, const struct mfs_serve_opts *o, stru
 {
     size_t descriptors = raise_descriptors();
     pthread_mutex_init(&srv->mu, NULL);
+    pthread_mutex_init(&srv->chunks_mu, NULL);
     mfs_nodes_init(&srv->nodes, descriptors > 4 * MFS_FDS_KEPT
                                     ? (descriptors - MFS_FDS_KEPT) / 4
                                     : descriptors / 8);
@@ -144,7 +145,9 @@ void mfs_server_fini(struct mfs_server *srv)
         free(srv->exports[i].path);
     for (int i = 0; i < MFS_STREAMS; i++)
         mfs_packer_fini(&srv->packers[i]);
+    free(srv->chunks);
     fd_close(&srv->proc_fd);
+    pthread_mutex_destroy(&srv->chunks_mu);
     pthread_mutex_destroy(&srv->mu);
 }
 
@@ -182,8 +185,11 @@ int mfs_server_map(struct mfs_server *srv, const struct mfs_head *h,
     srv->has_promises = q->features & MFS_FEATURE_PROMISES;
     srv->own_uid = users.own_server;
     srv->has_packing = q->features & MFS_FEATURE_PACKS;
-    for (int i = 0; srv->has_packing && i < MFS_STREAMS; i++) {
-        mfs_packer_init(&srv->packers[i], q->features & MFS_FEATURE_PACKS_ALWAYS
+    if (q->features & MFS_FEATURE_CHUNKS)
+        srv->chunks = calloc(1, sizeof *srv->chunks); /* none without memory */
+    for (int i = 0; i < MFS_STREAMS; i++) {
+        mfs_packer_init(&srv->packers[i], !srv->has_packing ? MFS_PACK_NO
+                                          : q->features & MFS_FEATURE_PACKS_ALWAYS
                                               ? MFS_PACK_YES
                                               : MFS_PACK_AUTO);
         srv->streams[i].packer = &srv->packers[i];
@@ -239,7 +245,8 @@ static int answer_hello(struct mfs_server *srv, uint64_t id, uint32_t error)
     }
     uint32_t features = (srv->callers.is_privileged ? MFS_FEATURE_PRIVILEGED : 0) |
                         (srv->leases.is_granting ? MFS_FEATURE_LEASES : 0) |
-                        (srv->has_packing ? MFS_FEATURE_PACKS : 0);
+                        (srv->has_packing ? MFS_FEATURE_PACKS : 0) |
+                        (srv->chunks ? MFS_FEATURE_CHUNKS : 0);
     struct mfs_hello_rep p = { .version = MFS_VERSION,
                                .features = features,
                                .server_uid = geteuid(),
@@ -344,9 +351,12 @@ static enum mfs_class class_of(int stream, const struct mfs_request *rq)
 {
     struct rd r = rq->body;
     struct mfs_read_req q;
+    struct mfs_fetch_req f;
     bool is_big_read =
         rq->head.op == MFS_OP_read && mfs_read_req_get(&r, &q) == 0 && q.size > MFS_BULK_FROM;
-    return stream == MFS_BULK || is_big_read ? MFS_CLASS_BULK : MFS_CLASS_META;
+    bool is_big_fetch = rq->head.op == MFS_OP_fetch && mfs_fetch_req_get(&r, &f) == 0 &&
+                        f.size > MFS_BULK_FROM;
+    return stream == MFS_BULK || is_big_read || is_big_fetch ? MFS_CLASS_BULK : MFS_CLASS_META;
 }
 
 /* A message in a message. */

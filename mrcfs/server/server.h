@@ -6,6 +6,7 @@
 #define MRCFS_SERVER_SERVER_H
 
 #include "common/base/attr.h"
+#include "mrcfs/chunks/set.h"
 #include "mrcfs/ids.h"
 #include "mrcfs/mrcfs.h"
 #include "mrcfs/ops.h"
@@ -62,6 +63,8 @@ struct mfs_server {
     bool has_promises;   /* MFS_FEATURE_PROMISES, or leases are granted */
     bool wants_leases;   /* MFS_FEATURE_LEASES */
     bool has_packing;    /* MFS_FEATURE_PACKS */
+    struct mfs_chunk_set *chunks; /* guarded by chunks_mu: that the client has; NULL: it keeps none */
+    pthread_mutex_t chunks_mu;
     bool follows_links;
     uint32_t own_uid;
     struct mfs_callers callers;

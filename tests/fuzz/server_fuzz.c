@@ -189,7 +189,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *ptr, size_t len_bytes)
     for (int i = 0; i < MFS_STREAMS; i++)
         srv->streams[i].is_broken = true; /* nobody reads the answers */
     struct mfs_head h = { .uid = 1000, .gid = 1000 };
-    if (mfs_server_map(srv, &h, &(struct mfs_hello_req){ .version = MFS_VERSION }) < 0 ||
+    const struct mfs_hello_req hello = { .version = MFS_VERSION,
+                                         .features = MFS_FEATURE_PACKS | MFS_FEATURE_CHUNKS };
+    if (mfs_server_map(srv, &h, &hello) < 0 ||
         mfs_locks_start(&srv->locks, &srv->files, on_lock, srv) < 0)
         abort();
     srv->callers.is_privileged = false; /* this thread stays who it is */

@@ -109,7 +109,7 @@ void cx_reply(uint64_t id, uint32_t error, const uint8_t *body, size_t len_bytes
 /* ---- both ---- */
 
 /* What the server says first; it may stand in the stream before the client asks. */
-static void greet(bool has_leases)
+static void greet(uint32_t features)
 {
     uint8_t room[256], exports[64];
     struct wr x = wr_of(exports, sizeof exports), w = wr_of(room, sizeof room);
@@ -117,7 +117,7 @@ static void greet(bool has_leases)
     mfs_export_rec_put(&x, &(struct mfs_export_rec){ MFS_EXPORT_RO, bytes_of("/two") });
     mfs_hello_rep_put(&w,
                       &(struct mfs_hello_rep){ .version = MFS_VERSION,
-                                               .features = has_leases ? MFS_FEATURE_LEASES : 0,
+                                               .features = features,
                                                .exports = { exports, (uint32_t)wr_len(&x) } });
     cx_reply(1, 0, room, wr_len(&w));
 }
@@ -146,13 +146,14 @@ struct fuse_init_out cx_start(const struct cx_opts *o)
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, k), 0);
     cx = (struct cx){ .kernel = k[0], .meta = m[0] };
     bulk = b[0];
-    greet(o->lease_ms != 0);
+    greet((o->lease_ms ? MFS_FEATURE_LEASES : 0) | (o->cache_dir ? MFS_FEATURE_CHUNKS : 0));
     struct mfs_client_opts opts = { .loop = loop,
                                     .meta_fd = m[1],
                                     .bulk_fd = b[1],
                                     .own_uid = 1000,
                                     .own_gid = 1000,
                                     .is_single_user = o->is_single_user,
+                                    .cache_dir = o->cache_dir,
                                     .on_lost = on_lost };
     if (o->lease_ms)
         opts.consistency = MFS_LEASE;

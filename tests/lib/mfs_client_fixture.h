@@ -28,6 +28,7 @@ struct cx_opts {
     bool is_old_kernel;   /* offers none of the newer kernels' abilities (flags2) */
     size_t export_number; /* 0: /one, 1: /two, read-only */
     uint32_t lease_ms;    /* not 0: consistency by leases of this length */
+    const char *cache_dir; /* not NULL: chunks are kept there, and the server takes part */
 };
 
 /* Starts a client of a server that has answered its hello, and mounts the export; returns the

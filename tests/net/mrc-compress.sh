@@ -21,7 +21,7 @@ counted()
 {
     local command=$1
     shift
-    m --stats "$@" alice@n1 sh -c "$command" > "$tmp/out" 2> "$tmp/stats" || fail "$command: $(cat "$tmp/stats")"
+    m --stats --no-cache "$@" alice@n1 sh -c "$command" > "$tmp/out" 2> "$tmp/stats" || fail "$command: $(cat "$tmp/stats")"
     grep -q '^mrc: compression (' "$tmp/stats" || fail "--stats does not tell of compression: $(cat "$tmp/stats")"
 }
 sent() { sed -n 's/^mrc: link: \([0-9]*\) bytes sent, .*/\1/p' "$tmp/stats"; }

@@ -21,6 +21,16 @@ static int on_read(struct mfs_call *call, int rc, struct rd *body)
     return 0;
 }
 
+void mfs_fuse_read(fuse_req_t req, fuse_ino_t ino, uint64_t fh, size_t size, uint64_t offset)
+{
+    struct mfs_call *call = mfs_fuse_begin(req, ino, on_read);
+    if (!call)
+        return;
+    call->size = size < MFS_DATA_MAX ? size : MFS_DATA_MAX;
+    struct mfs_read_req m = { fh, offset, (uint32_t)call->size };
+    SEND(read, call, &m, 0);
+}
+
 static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                     struct fuse_file_info *fi)
 {
@@ -29,13 +39,9 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
         fuse_reply_buf(req, (const char *)head.ptr, head.len);
         return;
     }
-    struct mfs_call *call = mfs_fuse_begin(req, ino, on_read);
-    if (!call)
-        return;
-    call->size = size < MFS_DATA_MAX ? size : MFS_DATA_MAX;
-    struct mfs_read_req m = { mfs_opened_fh(mfs_fuse_opened(fi)), (uint64_t)offset,
-                              (uint32_t)call->size };
-    SEND(read, call, &m, 0);
+    struct mfs_opened *f = mfs_fuse_opened(fi);
+    if (!mfs_fuse_fetch(req, ino, f, size, offset))
+        mfs_fuse_read(req, ino, mfs_opened_fh(f), size, (uint64_t)offset);
 }
 
 static int on_write(struct mfs_call *call, int rc, struct rd *body)

@@ -67,6 +67,13 @@ void mfs_fuse_data(struct fuse_lowlevel_ops *ops);
 void mfs_fuse_dir(struct fuse_lowlevel_ops *ops);
 void mfs_fuse_lock(struct fuse_lowlevel_ops *ops);
 
+/* fetch.c: reads by way of the cache of chunks, if there is one and the file is large enough. False: nothing was
+ * done. */
+bool mfs_fuse_fetch(fuse_req_t req, fuse_ino_t ino, struct mfs_opened *f, size_t size,
+                    off_t offset);
+/* data.c: reads from the server. */
+void mfs_fuse_read(fuse_req_t req, fuse_ino_t ino, uint64_t fh, size_t size, uint64_t offset);
+
 /* Handles in if it is one that libfuse doesn't know. False: it is libfuse's. */
 bool mfs_fuse_take_raw(struct mfs_session *s, const struct mfs_raw_request *in);
 

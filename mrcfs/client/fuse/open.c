@@ -48,6 +48,7 @@ static void finish_open(struct mfs_call *call, const struct mfs_open_rep *m)
     struct mfs_opened *f = call->file;
     struct fuse_file_info fi = { .fh = (uintptr_t)f };
     f->fh = m->fh;
+    f->size = m->attr.size;
     set_caching(s, call->node, &m->attr, (int)call->flags, &fi);
     /* Who opens a file sees it as it is, also before a notice of the change has come. */
     struct mfs_known *n = mfs_known_find(&s->nodes, call->node);
@@ -93,7 +94,9 @@ static bool open_known(struct mfs_call *call, const struct mfs_caller *who)
     struct mfs_opened *f = call->file;
     if (!mfs_opened_use_reader(s, f, who->uid))
         return false;
-    mfs_known_find(&s->nodes, f->node)->opens++;
+    struct mfs_known *n = mfs_known_find(&s->nodes, f->node);
+    n->opens++;
+    f->size = n->attr.size;
     struct fuse_file_info fi = { .fh = (uintptr_t)f, .keep_cache = true };
     s->client->stats.cache_hits++;
     if (fuse_reply_open(call->req, &fi) < 0) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* test_chunks.c: the pure parts of chunks: records, parts, what the other side has, gathering. */
+/* test_chunks.c: the pure parts of chunks: records, parts, what the other side has, gathering.
+ */
 #include "tests/lib/unit.h"
 
 #include "mrcfs/chunks/chunk.h"
@@ -37,10 +38,8 @@ TEST(records_come_back)
 TEST(nonsense_is_refused)
 {
     const struct mfs_chunk_rec bad[] = {
-        { MFS_CHUNK_NAMED, 0, { { 0 } } },
-        { MFS_CHUNK_NAMED, MFS_CHUNK_BYTES + 1, { { 0 } } },
-        { MFS_CHUNK_KNOWN, 5, { { 0 } } },
-        { MFS_CHUNK_AHEAD | MFS_CHUNK_NAMED, 5, { { 0 } } },
+        { MFS_CHUNK_NAMED, 0, { { 0 } } }, { MFS_CHUNK_NAMED, MFS_CHUNK_BYTES + 1, { { 0 } } },
+        { MFS_CHUNK_KNOWN, 5, { { 0 } } }, { MFS_CHUNK_AHEAD | MFS_CHUNK_NAMED, 5, { { 0 } } },
         { 1 << 3, 5, { { 0 } } },
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* test_chunkstore.c: chunks on disk: damage, crashes at every step, full disks, other processes,
- * making room. */
+/* test_chunkstore.c: chunks on disk: damage, crashes at every step, full disks, other
+ * processes, making room. */
 #include "tests/lib/unit.h"
 
 #include "mrcfs/chunkstore.h"
@@ -25,7 +25,7 @@ static uint8_t bytes[MFS_CHUNK_BYTES], loaded[MFS_CHUNK_BYTES];
 
 static int start(void **state UNUSED)
 {
-    strcpy(dir + strlen(dir) - 6, "XXXXXX");
+    memcpy(dir + strlen(dir) - 6, "XXXXXX", 6);
     return mkdtemp(dir) ? 0 : -1;
 }
 

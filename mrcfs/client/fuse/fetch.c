@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* fetch.c: the kernel's reads of larger files, by way of the cache of chunks (docs/chunks.md):
+ * the server names what is there, and sends the rest. What is named and can't be read here
+ * after all is asked for once more, and then in the usual way. */
+#include "mrcfs/client/fuse/fuse.h"
+
+#include "common/sys/mem.h"
+#include "mrcfs/client/chunks.h"
+#include "mrcfs/client/opened.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    FROM_BYTES = MFS_CHUNK_BYTES, /* smaller files are not kept */
+    /* Shorter reads, unless they go on where the last one ended, are of files that are read
+     * here and there: whole chunks would not come of them. */
+    READ_FROM_BYTES = 32 << 10,
+    AHEAD_FIRST = 8, /* names that are asked for ahead, twice as many each time */
+    PARTS_MAX = MFS_DATA_MAX / MFS_CHUNK_BYTES + 2,
+};
+
+/* A request of the kernel whose bytes come, some of them, from the cache. */
+struct fetching {
+    struct mfs_session *session;
+    fuse_req_t req;
+    fuse_ino_t ino;
+    struct mfs_opened *file; /* the kernel keeps it open until it is answered */
+    uint64_t offset;
+    size_t size; /* asked for */
+    unsigned waiting;
+    bool is_failed;
+    bool is_second;   /* time that it is tried */
+    size_t len_bytes; /* the answer's */
+    size_t load_count;
+    struct mfs_chunk_load loads[PARTS_MAX];
+    uint8_t bytes[];
+};
+
+struct range {
+    uint64_t offset;
+    size_t size;
+    bool is_second;
+};
+static void send_fetch(fuse_req_t req, fuse_ino_t ino, struct mfs_opened *f,
+                       const struct range *at);
+
+static void finish(struct fetching *x)
+{
+    struct mfs_client *c = x->session->client;
+    if (!x->is_failed)
+        fuse_reply_buf(x->req, (const char *)x->bytes, x->len_bytes);
+    else if (c->is_lost)
+        mfs_fuse_error(x->req, -EIO);
+    else if (x->is_second)
+        mfs_fuse_read(x->req, x->ino, mfs_opened_fh(x->file), x->size, x->offset);
+    else /* with the tags of what isn't there, so that it is sent, and kept */
+        send_fetch(x->req, x->ino, x->file, &(struct range){ x->offset, x->size, true });
+    free(x);
+}
+
+static void on_loaded(struct mfs_chunk_load *l)
+{
+    struct fetching *x = l->ctx;
+    struct mfs_client *c = x->session->client;
+    x->is_failed = x->is_failed || l->rc < 0;
+    if (--x->waiting)
+        return;
+    finish(x);
+    mfs_client_flush(c);
+}
+
+static struct fetching *fetching_new(struct mfs_session *s, fuse_req_t req, fuse_ino_t ino,
+                                     size_t size)
+{
+    struct fetching *x = calloc(1, sizeof *x + size);
+    if (x)
+        *x = (struct fetching){ .session = s, .req = req, .ino = ino, .size = size };
+    return x;
+}
+
+static void add_load(struct fetching *x, const struct mfs_chunk_rec *rec, size_t first,
+                     size_t part_bytes)
+{
+    x->loads[x->load_count++] = (struct mfs_chunk_load){ .name = rec->name,
+                                                         .len_bytes = rec->len_bytes,
+                                                         .first = first,
+                                                         .part_bytes = part_bytes,
+                                                         .to = x->bytes + x->len_bytes,
+                                                         .fn = on_loaded,
+                                                         .ctx = x };
+    x->len_bytes += part_bytes;
+}
+
+/* All loads of x are there: they begin, or it is answered at once. */
+static void begin(struct fetching *x)
+{
+    struct mfs_chunks *chunks = x->session->client->chunks;
+    fuse_req_interrupt_func(x->req, NULL,
+                            NULL); /* it takes no time that one could want to end */
+    x->waiting = (unsigned)x->load_count;
+    if (!x->waiting) {
+        finish(x);
+        return;
+    }
+    /* The last one's fn may free x, but not before all are under way. */
+    for (size_t i = 0, count = x->load_count; i < count; i++)
+        mfs_chunks_load(chunks, &x->loads[i]);
+}
+
+/* ---- answers ---- */
+
+/* Is the answer as it has to be? Counts the bytes that it stands for. */
+static int check(const struct mfs_call *call, struct rd r, size_t *total)
+{
+    uint64_t index = call->offset / MFS_CHUNK_BYTES;
+    uint16_t count;
+    size_t sent = 0, parts = 0, first;
+    bool is_over = false, was_ahead = false;
+    *total = 0;
+    if (get_u16(&r, &count) < 0)
+        return -EPROTO;
+    for (unsigned i = 0; i < count; i++, index++) {
+        struct mfs_chunk_rec x;
+        if (is_over || mfs_chunk_rec_get(&r, &x) < 0)
+            return -EPROTO;
+        bool is_ahead = x.flags & MFS_CHUNK_AHEAD;
+        size_t part = mfs_chunk_part(index, x.len_bytes, call->offset, call->size, &first);
+        if (is_ahead ? part != 0 : !part || was_ahead || ++parts > PARTS_MAX)
+            return -EPROTO;
+        was_ahead = is_ahead;
+        is_over = x.len_bytes < MFS_CHUNK_BYTES;
+        *total += part;
+        sent += x.flags & MFS_CHUNK_KNOWN ? 0 : part;
+    }
+    return sent == rd_left(&r) && *total <= call->size ? 0 : -EPROTO;
+}
+
+/* The names ahead, for reads to come. */
+static void take_coming(struct mfs_call *call, struct rd r, uint64_t index, size_t count)
+{
+    struct mfs_opened *f = call->file;
+    const struct mfs_known *n = mfs_known_find(&call->session->nodes, call->node);
+    f->coming_count = 0;
+    if (!count || !n || !n->is_held || !mfs_lease_is_clean(call) ||
+        count > MFS_CHUNKS_AHEAD_MAX)
+        return;
+    if (!f->coming && !(f->coming = calloc(MFS_CHUNKS_AHEAD_MAX, sizeof *f->coming)))
+        return;
+    for (size_t i = 0; i < count; i++)
+        if (mfs_chunk_rec_get(&r, &f->coming[i]) < 0)
+            return;
+    f->first_chunk = index;
+    f->coming_count = count;
+    f->coming_changes = n->changes;
+    f->coming_own_changes = n->own_changes;
+}
+
+/* An answer that was checked. */
+static void take(struct mfs_call *call, struct rd r, struct fetching *x)
+{
+    struct mfs_chunks *chunks = call->client->chunks;
+    uint64_t index = call->offset / MFS_CHUNK_BYTES;
+    struct mfs_chunk_rec rec = { 0 };
+    uint16_t count = 0;
+    int rc = get_u16(&r, &count);
+    struct rd recs = r;
+    r.at += count * (size_t)MFS_CHUNK_REC_BYTES;
+    unsigned i = 0;
+    for (struct rd here = recs; rc == 0 && i < count; i++, index++, recs = here) {
+        if (mfs_chunk_rec_get(&here, &rec) < 0 || rec.flags & MFS_CHUNK_AHEAD)
+            break;
+        size_t first,
+            part = mfs_chunk_part(index, rec.len_bytes, call->offset, call->size, &first);
+        if (rec.flags & MFS_CHUNK_KNOWN) {
+            add_load(x, &rec, first, part);
+            continue;
+        }
+        memcpy(x->bytes + x->len_bytes, r.at, part);
+        if (rec.flags & MFS_CHUNK_NAMED)
+            mfs_chunks_keep(chunks, &rec, first, r.at, part);
+        x->len_bytes += part;
+        r.at += part;
+    }
+    take_coming(call, recs, index, count - i);
+}
+
+static int on_fetch(struct mfs_call *call, int rc, struct rd *body)
+{
+    struct mfs_fetch_rep m = { 0 };
+    size_t total = 0;
+    if (rc == 0) {
+        rc = mfs_fetch_rep_get(body, &m);
+        if (rc == 0)
+            rc = check(call, rd_of(m.body.ptr, m.body.len), &total);
+        if (rc < 0)
+            return -EPROTO;
+    }
+    fuse_ino_t ino = mfs_session_swap_root(call->session, call->node);
+    struct fetching *x = rc == 0 ? fetching_new(call->session, call->req, ino, total) : NULL;
+    if (!x) {
+        mfs_fuse_error(call->req, rc < 0 ? rc : -ENOMEM);
+        return 0;
+    }
+    x->file = call->file;
+    x->offset = call->offset;
+    x->size = call->size;
+    x->is_second = call->flags;
+    take(call, rd_of(m.body.ptr, m.body.len), x);
+    begin(x);
+    return 0;
+}
+
+/* ---- requests ---- */
+
+/* Answers from names that came with an earlier read. */
+static bool read_coming(struct mfs_session *s, fuse_req_t req, fuse_ino_t ino,
+                        struct mfs_opened *f, size_t size, uint64_t offset)
+{
+    const struct mfs_known *n = f->coming_count ? mfs_known_find(&s->nodes, f->node) : NULL;
+    if (!n || !n->is_held || n->changes != f->coming_changes || n->own_pending ||
+        n->own_changes != f->coming_own_changes || !mfs_lease_is_on(s->client) ||
+        !mfs_lease_is_alive(s->client))
+        return false;
+    uint64_t index = offset / MFS_CHUNK_BYTES;
+    uint64_t end = (offset + size + MFS_CHUNK_BYTES - 1) / MFS_CHUNK_BYTES;
+    uint64_t coming_end = f->first_chunk + f->coming_count;
+    bool has_end = f->coming[f->coming_count - 1].len_bytes < MFS_CHUNK_BYTES;
+    if (index < f->first_chunk || index >= coming_end || (end > coming_end && !has_end))
+        return false;
+    struct fetching *x = fetching_new(s, req, ino, size);
+    if (!x)
+        return false;
+    x->file = f;
+    x->offset = offset;
+    for (; index < end && index < coming_end; index++) {
+        const struct mfs_chunk_rec *rec = &f->coming[index - f->first_chunk];
+        size_t first, part = mfs_chunk_part(index, rec->len_bytes, offset, size, &first);
+        if (part)
+            add_load(x, rec, first, part);
+    }
+    s->client->stats.cache_hits++;
+    begin(x);
+    return true;
+}
+
+static void send_fetch(fuse_req_t req, fuse_ino_t ino, struct mfs_opened *f,
+                       const struct range *at)
+{
+    struct mfs_call *call = mfs_fuse_begin(req, ino, on_fetch);
+    if (!call)
+        return;
+    call->file = f;
+    call->size = at->size;
+    call->offset = at->offset;
+    call->flags = at->is_second;
+    mfs_lease_ask(call, call->node);
+    struct mfs_fetch_req m = { .fh = mfs_opened_fh(f),
+                               .offset = at->offset,
+                               .size = (uint32_t)at->size,
+                               .ahead = at->is_second ? 0 : f->ahead };
+    mfs_chunks_tags(call->client->chunks, &m.have, &m.gone);
+    SEND(fetch, call, &m, m.have.len + m.gone.len);
+}
+
+bool mfs_fuse_fetch(fuse_req_t req, fuse_ino_t ino, struct mfs_opened *f, size_t size,
+                    off_t offset)
+{
+    struct mfs_session *s = mfs_fuse_session(req);
+    struct mfs_client *c = s->client;
+    uint64_t at = (uint64_t)offset;
+    bool goes_on = at == f->next_read;
+    f->next_read = at + size;
+    if (!mfs_chunks_is_on(c->chunks) || offset < 0 || f->size < FROM_BYTES || !size ||
+        (size < READ_FROM_BYTES && !goes_on))
+        return false;
+    if (size > MFS_DATA_MAX)
+        size = MFS_DATA_MAX;
+    if (read_coming(s, req, ino, f, size, at))
+        return true;
+    const struct mfs_known *n = mfs_known_find(&s->nodes, f->node);
+    bool may_keep_names = n && n->is_held && mfs_lease_is_on(c);
+    f->ahead = !goes_on || !may_keep_names       ? 0
+               : !f->ahead                       ? AHEAD_FIRST
+               : f->ahead < MFS_CHUNKS_AHEAD_MAX ? 2 * f->ahead
+                                                 : f->ahead;
+    send_fetch(req, ino, f, &(struct range){ at, size, false });
+    return true;
+}

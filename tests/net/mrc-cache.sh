@@ -1,0 +1,124 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# mrc-cache.sh: contents that a target has from an earlier job are not sent again; what has changed is; damage is seen; what
+# must not be on the target's disk isn't; mrc cache.
+. "${top_srcdir:-.}/tests/lib/functions.sh"
+. "$top_srcdir/tests/lib/mrc_lab.sh"
+
+lab_up 1
+"$lab" --name "$name" link head n1 --rate 400mbit || fail "link"
+unset SSH_AUTH_SOCK SSH_ASKPASS DISPLAY WAYLAND_DISPLAY
+export MRC_HUB_IDLE=0 # a connection, and an agent, for each job
+mega=1048576
+total=$((64 * mega))
+head -c $total /dev/urandom > "$dir/big"
+chown -R "$user:" "$dir"
+sum() { sha256sum < "$dir/big"; }
+
+counted()
+{
+    local command=$1
+    shift
+    m --stats "$@" alice@n1 sh -c "$command" > "$tmp/out" 2> "$tmp/stats" || fail "$command: $(cat "$tmp/stats")"
+}
+sent() { sed -n 's/^mrc: link: \([0-9]*\) bytes sent, .*/\1/p' "$tmp/stats"; }
+from_cache() { sed -n 's/^mrc: cache: \([0-9]*\) bytes were there already.*/\1/p' "$tmp/stats"; }
+missed() { sed -n 's/^mrc: cache: .*; \([0-9]*\) were not).*/\1/p' "$tmp/stats"; }
+between()
+{
+    echo "# $1: $4"
+    if [ "$4" -lt "$2" ] || [ "$4" -gt "$3" ]; then
+        fail "$1: $4, not $2 to $3: $(cat "$tmp/stats")"
+    fi
+}
+# reads WHAT LEAST MOST [OPTION...]: a job reads the file as it is now, and so many bytes go to the target
+reads()
+{
+    local what=$1 least=$2 most=$3
+    shift 3
+    counted 'sha256sum < big' "$@"
+    same "$what" "$(sum)" "$(cat "$tmp/out")"
+    between "$what" "$least" "$most" "$(sent)"
+}
+cache=/home/alice/.cache/mrc/chunks
+chunks() { node sh -c "[ ! -e $cache ] || find $cache -path '*/??/*' -type f" | sort; }
+
+reads "with --no-cache" $total $((total + 2 * mega)) --no-cache
+grep -q '^mrc: cache: off' "$tmp/stats" || fail "--stats with --no-cache: $(cat "$tmp/stats")"
+same "chunks after --no-cache" "" "$(chunks)"
+echo "# $(m cache alice@n1)"
+m cache alice@n1 | grep -q 'there is no cache$' || fail "mrc cache without one: $(m cache alice@n1)"
+
+reads "for the first time" $total $((total + 2 * mega))
+same "read from the cache" 0 "$(from_cache)"
+between "chunks kept" 500 512 "$(chunks | wc -l)"
+same "modes" 600 "$(node sh -c "stat -c %a $(chunks | head -1)")"
+reads "again, by a new agent" 1000 $mega
+between "bytes from the cache" $((total - mega)) $total "$(from_cache)"
+same "missed" 0 "$(missed)"
+reads "again, strictly" 1000 $mega --consistency strict
+reads "again, with --no-cache" $total $((total + 2 * mega)) --no-cache
+
+# Another file with the same contents: not sent either.
+here cp big copy
+counted 'sha256sum < copy'
+same "a copy" "$(sum)" "$(cat "$tmp/out")"
+between "a copy of the file" 1000 $mega "$(sent)"
+rm "$dir/copy"
+
+# A megabyte in the middle is changed.
+dd if=/dev/urandom of="$dir/big" bs=$mega count=1 seek=20 conv=notrunc status=none
+reads "a changed megabyte" $mega $((mega * 2))
+reads "a changed megabyte again" 1000 $mega
+
+# Parts here and there, in small pieces.
+dd if=/dev/urandom of="$dir/big" bs=4k count=1 seek=5000 conv=notrunc status=none
+counted 'dd if=big bs=4k skip=4990 count=200 status=none | sha256sum'
+same "a part" "$(dd if="$dir/big" bs=4k skip=4990 count=200 status=none | sha256sum)" "$(cat "$tmp/out")"
+
+# A chunk is damaged, one is cut, one is gone: seen, and sent.
+damaged=$(chunks | sed -n '100p;200p;300p')
+# shellcheck disable=SC2086
+set -- $damaged
+node sh -c "echo wrong | dd of=$1 bs=1 seek=5000 conv=notrunc status=none; truncate -s 1000 $2; rm $3" || fail "damage"
+reads "with damaged chunks" $((3 * 131072)) $((6 * mega))
+between "missed chunks" 2 30 "$(missed)"
+reads "after that" 1000 $mega
+
+# Nobody may read it, and what others may change is not used.
+same "mode of the cache" 700 "$(node stat -c %a "$cache")"
+node chmod 770 "$cache"
+reads "from a cache that others may change" $total $((total + 2 * mega))
+node chmod 700 "$cache"
+
+# Two jobs read at once what neither had.
+head -c $((16 * mega)) /dev/urandom > "$dir/both"
+chown "$user:" "$dir/both"
+job sha256sum both > "$tmp/one" &
+one=$!
+job sha256sum both > "$tmp/two" || fail "the second of two jobs"
+wait $one || fail "the first of two jobs"
+same "two jobs at once" "$(sha256sum < "$dir/both" | cut -d' ' -f1) $(sha256sum < "$dir/both" | cut -d' ' -f1)" \
+    "$(cat "$tmp/one" "$tmp/two" | cut -d' ' -f1 | tr '\n' ' ' | sed 's/ $//')"
+
+# It is written while it is read: what is read is what is there now.
+for i in 1 2 3; do
+    printf 'mark %s' "$i" | dd of="$dir/big" bs=1 seek=$((10 * mega)) conv=notrunc status=none
+    same "a change of a cached file" "mark $i" "$(job sh -c "cat big > /dev/null; dd if=big bs=6 count=1 skip=$((10 * mega)) iflag=skip_bytes status=none")"
+done
+
+echo "# $(m cache show alice@n1)"
+m cache show alice@n1 | grep -Eq '/mrc/chunks: [0-9]+ bytes in [0-9]+ chunks; at most [0-9]+ bytes$' || fail "mrc cache show: $(m cache show alice@n1)"
+m cache clear alice@n1 | grep -Eq 'chunks: [0-9]{8} bytes removed$' || fail "mrc cache clear"
+same "chunks after clear" "" "$(chunks)"
+m cache show alice@n1 | grep -q ': 0 bytes in 0 chunks' || fail "mrc cache show after clear"
+reads "after clear" $total $((total + 2 * mega))
+same "mrc cache without a host" 255 "$(status m cache show 2>/dev/null)"
+same "mrc cache with too much" 255 "$(status m cache show alice@n1 more 2>/dev/null)"
+
+# The disk is full: nothing is cached, and nothing else happens.
+m cache clear alice@n1 > /dev/null
+node mount -t tmpfs -o size=2m,mode=700,uid="$(node stat -c %u /home/alice)" none "$cache" || fail "tmpfs"
+reads "with a full disk" $total $((total + 2 * mega))
+node umount "$cache"
+
