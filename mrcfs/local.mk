@@ -12,6 +12,7 @@ mrcfs_libmrcfs_a_SOURCES = \
   mrcfs/cachecommand.c \
   mrcfs/chunks/chunk.c mrcfs/chunks/chunk.h \
   mrcfs/chunks/gather.c mrcfs/chunks/gather.h \
+  mrcfs/chunks/naming.c mrcfs/chunks/naming.h \
   mrcfs/chunks/set.c mrcfs/chunks/set.h \
   mrcfs/chunkstore.c mrcfs/chunkstore.h \
   mrcfs/ids.c mrcfs/ids.h \

@@ -20,10 +20,6 @@ enum {
     RECS_MAX = MFS_DATA_MAX / MFS_CHUNK_BYTES + 2 + MFS_CHUNKS_AHEAD_MAX,
     COUNT_BYTES = 2,
 };
-/* A wire that takes so much a second is as fast as hashing is: the client is not told names
- * that it could keep chunks by. What it has already is named all the same. */
-static const uint64_t NAMING_RATE_END = 250000000;
-
 static int take_tags(struct mfs_server *srv, const struct mfs_fetch_req *q)
 {
     struct rd have = rd_of(q->have.ptr, q->have.len), gone = rd_of(q->gone.ptr, q->gone.len);
@@ -42,12 +38,14 @@ static int take_tags(struct mfs_server *srv, const struct mfs_fetch_req *q)
     return 0;
 }
 
-static bool wants_names(struct mfs_server *srv)
+static enum mfs_naming_choice choose(struct mfs_server *srv)
 {
+    uint64_t rate = mfs_packer_wire_rate(&srv->packers[MFS_BULK]);
     pthread_mutex_lock(&srv->chunks_mu);
-    bool has_any = srv->chunks->count > 0;
+    enum mfs_naming_choice choice =
+        mfs_naming_choose(&srv->naming, rate, srv->chunks->count > 0);
     pthread_mutex_unlock(&srv->chunks_mu);
-    return has_any || mfs_packer_wire_rate(&srv->packers[MFS_BULK]) < NAMING_RATE_END;
+    return choice;
 }
 
 static bool client_has(struct mfs_server *srv, const struct mfs_chunk_name *name)
@@ -81,7 +79,8 @@ struct answer {
     struct mfs_call *o;
     const struct mfs_fetch_req *q;
     struct mfs_file *f;
-    bool has_names;
+    enum mfs_naming_choice naming;
+    unsigned known_count;
     uint8_t *scratch;
     struct mfs_chunk_rec recs[RECS_MAX];
     size_t count;
@@ -98,9 +97,11 @@ static int add_chunk(struct answer *a, uint64_t index, bool is_ahead)
     if (n <= 0)
         return (int)n;
     *x = (struct mfs_chunk_rec){ .len_bytes = (uint32_t)n };
-    if (a->has_names) {
+    if (a->naming != MFS_NAME_NONE) {
         mfs_chunk_name_of(&x->name, a->scratch, (size_t)n);
-        x->flags = MFS_CHUNK_NAMED | (client_has(a->o->srv, &x->name) ? MFS_CHUNK_KNOWN : 0);
+        bool is_known = client_has(a->o->srv, &x->name);
+        if (is_known || a->naming == MFS_NAME_ALL)
+            x->flags = MFS_CHUNK_NAMED | (is_known ? MFS_CHUNK_KNOWN : 0);
     }
     if (is_ahead && !(x->flags & MFS_CHUNK_KNOWN))
         return 0;
@@ -110,6 +111,7 @@ static int add_chunk(struct answer *a, uint64_t index, bool is_ahead)
     if (!is_ahead && !part)
         return 0;
     a->count++;
+    a->known_count += x->flags & MFS_CHUNK_KNOWN ? 1 : 0;
     if (!(x->flags & MFS_CHUNK_KNOWN)) {
         memcpy(a->bytes + a->len_bytes, a->scratch + first, part);
         a->len_bytes += part;
@@ -130,8 +132,12 @@ static int add_all(struct answer *a, size_t size, size_t ahead)
     }
     if (rc < 0)
         return a->count ? 0 : rc; /* the next read says why */
-    bool goes_on =
-        rc > 0 && is_whole && a->has_names && a->recs[a->count - 1].flags & MFS_CHUNK_KNOWN;
+    if (a->naming != MFS_NAME_NONE) {
+        pthread_mutex_lock(&a->o->srv->chunks_mu);
+        mfs_naming_saw(&a->o->srv->naming, a->known_count, (unsigned)a->count);
+        pthread_mutex_unlock(&a->o->srv->chunks_mu);
+    }
+    bool goes_on = rc > 0 && is_whole && a->recs[a->count - 1].flags & MFS_CHUNK_KNOWN;
     for (; goes_on && ahead; ahead--) {
         rc = add_chunk(a, index++, true);
         goes_on = rc > 0 && a->recs[a->count - 1].len_bytes == MFS_CHUNK_BYTES;
@@ -165,7 +171,7 @@ int mfs_do_fetch(struct mfs_call *o, const struct mfs_fetch_req *q, struct mfs_f
     *a = (struct answer){ .o = o,
                           .q = &bounded,
                           .f = f,
-                          .has_names = wants_names(o->srv),
+                          .naming = choose(o->srv),
                           .scratch = scratch,
                           .bytes = at + room };
     rc = add_all(a, size, ahead);

@@ -6,6 +6,7 @@
 #define MRCFS_SERVER_SERVER_H
 
 #include "common/base/attr.h"
+#include "mrcfs/chunks/naming.h"
 #include "mrcfs/chunks/set.h"
 #include "mrcfs/ids.h"
 #include "mrcfs/mrcfs.h"
@@ -64,6 +65,7 @@ struct mfs_server {
     bool wants_leases;   /* MFS_FEATURE_LEASES */
     bool has_packing;    /* MFS_FEATURE_PACKS */
     struct mfs_chunk_set *chunks; /* guarded by chunks_mu: that the client has; NULL: it keeps none */
+    struct mfs_naming naming;     /* likewise */
     pthread_mutex_t chunks_mu;
     bool follows_links;
     uint32_t own_uid;

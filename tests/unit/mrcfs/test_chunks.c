@@ -5,6 +5,7 @@
 
 #include "mrcfs/chunks/chunk.h"
 #include "mrcfs/chunks/gather.h"
+#include "mrcfs/chunks/naming.h"
 #include "mrcfs/chunks/set.h"
 
 #include <stdlib.h>
@@ -112,6 +113,34 @@ TEST(the_set_is_bounded)
     free(s);
 }
 
+TEST(names_where_they_may_save_something)
+{
+    enum { SLOW = 12500000, FAST = 500000000 };
+    struct mfs_naming n = { 0 };
+    unsigned named = 0;
+    /* On most wires: always. */
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(mfs_naming_choose(&n, SLOW, i & 1), MFS_NAME_ALL);
+        mfs_naming_saw(&n, 0, 8);
+    }
+    /* On fast ones never for who has nothing, now and then while little of it is there, and
+     * always while much is. */
+    assert_int_equal(mfs_naming_choose(&n, FAST, false), MFS_NAME_NONE);
+    for (int i = 0; i < 160; i++) {
+        enum mfs_naming_choice c = mfs_naming_choose(&n, FAST, true);
+        assert_int_not_equal(c, MFS_NAME_ALL);
+        named += c == MFS_NAME_KNOWN;
+        if (c == MFS_NAME_KNOWN)
+            mfs_naming_saw(&n, 0, 8);
+    }
+    assert_true(named >= 8 && named <= 12);
+    for (int i = 0; i < 10; i++)
+        mfs_naming_saw(&n, 8, 8);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(mfs_naming_choose(&n, FAST, true), MFS_NAME_KNOWN);
+    mfs_naming_saw(&n, 0, 0);
+}
+
 static uint8_t contents[MFS_CHUNK_BYTES];
 
 TEST(parts_become_whole)
@@ -163,5 +192,6 @@ TEST(the_oldest_makes_room)
 
 UNIT_MAIN(cmocka_unit_test(records_come_back), cmocka_unit_test(nonsense_is_refused),
           cmocka_unit_test(parts_of_ranges), cmocka_unit_test(the_set_is_what_was_put_in),
+          cmocka_unit_test(names_where_they_may_save_something),
           cmocka_unit_test(the_set_is_bounded), cmocka_unit_test(parts_become_whole),
           cmocka_unit_test(the_oldest_makes_room))
