@@ -58,6 +58,7 @@ noinst_LIBRARIES += mrcfs/libmrcfs_client.a
 mrcfs_libmrcfs_client_a_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS)
 mrcfs_libmrcfs_client_a_SOURCES = \
   mrcfs/client/ahead.c mrcfs/client/ahead.h \
+  mrcfs/client/barrier.c \
   mrcfs/client/chunks.c mrcfs/client/chunks.h \
   mrcfs/client/client.c mrcfs/client/client.h \
   mrcfs/client/coherence.c mrcfs/client/coherence.h \

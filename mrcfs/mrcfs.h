@@ -7,6 +7,7 @@
 
 #include "common/base/attr.h"
 #include "common/base/err.h"
+#include "common/base/list.h"
 #include "common/sys/loop.h"
 
 #include <stdbool.h>
@@ -44,6 +45,11 @@ struct mfs_serve_opts {
     bool has_broker;
     int broker_fd;
     uint32_t lease_ms; /* 0: MFS_LEASE_MS; shorter for tests */
+    /* has_marks: each uint64_t that is written to the other end of mark_fd (a pipe; taken) goes
+     * to the client as a mark, behind the notices of all that programs here had changed when it
+     * was written. */
+    bool has_marks;
+    int mark_fd;
     /* Called if the process could not be confined to the exports, and when it loses the
      * broker: why. May come from any thread. May be NULL. */
     void (*on_note)(void *ctx, const char *text);
@@ -145,6 +151,9 @@ struct mfs_client_opts {
     void (*on_lost)(void *ctx, const struct err *why);
     /* Called once per attached export when its file system was unmounted. May be NULL. */
     void (*on_detached)(void *ctx, size_t export_number);
+    /* This mark came, and all that the server told before is in effect, in the kernel too. May be
+     * NULL. */
+    void (*on_mark)(void *ctx, uint64_t mark);
     void *ctx;
 };
 
@@ -158,6 +167,29 @@ MUST int mfs_client_new(const struct mfs_client_opts *o, struct mfs_client **out
  * Words in e say which file. */
 MUST int mfs_client_finish(struct mfs_client *c, int wait_ms, struct err *e);
 void mfs_client_free(struct mfs_client *c);
+
+/* What was lost of writes that were answered before they were made, and nobody has heard of: 0, or -errno with
+ * words. Now somebody has. */
+MUST int mfs_client_take_lost(struct mfs_client *c, struct err *e);
+
+/* Waits for all that changes something at the server and was asked for, by the kernel too, before
+ * the wait began: writes behind, files that were closed without waiting. Embedded in its owner;
+ * zeroed = not waiting. */
+struct mfs_barrier {
+    struct mfs_client *client;
+    struct link link;
+    struct loop_timer timer;
+    uint64_t last_id; /* calls up to this one are waited for */
+    size_t left;      /* of them */
+    unsigned rounds;
+    void (*fn)(void *ctx);
+    void *ctx;
+};
+/* fn is called once, by the loop, never from here; also when the connection is lost. */
+void mfs_barrier_start(struct mfs_barrier *b, struct mfs_client *c, void (*fn)(void *ctx), void *ctx);
+/* fn is not called any more. */
+void mfs_barrier_drop(struct mfs_barrier *b);
+
 size_t mfs_client_exports(const struct mfs_client *c, const struct mfs_export_info **out);
 
 /* Serves FUSE requests of one export (number from 0) read from fuse_fd, an open /dev/fuse that

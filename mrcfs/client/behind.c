@@ -191,9 +191,21 @@ int mfs_behind_error(struct mfs_session *s, struct mfs_known *n)
     if (rc) {
         n->behind_error = 0;
         n->is_alone = false; /* from now on each write is told what became of it */
-        s->client->behind_untold--;
+        if (s->client->behind_untold) /* 0: a job that has ended was told */
+            s->client->behind_untold--;
     }
     return rc;
+}
+
+int mfs_client_take_lost(struct mfs_client *c, struct err *e)
+{
+    if (!c->behind_untold)
+        return 0;
+    c->behind_untold = 0;
+    if (c->behind_name[0])
+        return err_set(e, -c->behind_error, "what was written last to \"%s\" is lost",
+                       c->behind_name);
+    return err_set(e, -c->behind_error, "what was written last is lost");
 }
 
 uint64_t mfs_behind_size(const struct mfs_known *n, uint64_t size)

@@ -67,11 +67,13 @@ static void call_enter(struct mfs_call *call)
         c->lock_wait_count++;
     else
         c->call_count++;
+    mfs_barrier_enter(call);
 }
 
 static void call_leave(struct mfs_call *call)
 {
     struct mfs_client *c = call->client;
+    mfs_barrier_leave(call);
     list_remove(&call->link);
     list_remove(&call->interrupted);
     if (call->is_lock_wait)
@@ -255,6 +257,7 @@ void mfs_client_lose(struct mfs_client *c, const struct err *why)
             mfs_call_drop(call);
         }
     }
+    mfs_barrier_lost(c);
     mfs_client_flush(c); /* sessions that were held must hear ENOTCONN */
     if (c->opts.on_lost)
         c->opts.on_lost(c->opts.ctx, &kept);
@@ -341,6 +344,15 @@ static int on_expired(struct mfs_client *c, const struct mfs_head *h UNUSED, str
     return rc;
 }
 
+static int on_mark(struct mfs_client *c, const struct mfs_head *h UNUSED, struct rd *body)
+{
+    struct mfs_mark_notice n;
+    int rc = mfs_mark_notice_get(body, &n);
+    if (rc == 0)
+        mfs_mark_take(c, n.mark);
+    return rc;
+}
+
 static int (*const notices[])(struct mfs_client *c, const struct mfs_head *h,
                               struct rd *body) = {
     [MFS_NOTICE_inval_node] = on_inval_node,
@@ -348,6 +360,7 @@ static int (*const notices[])(struct mfs_client *c, const struct mfs_head *h,
     [MFS_NOTICE_recall] = on_recall,
     [MFS_NOTICE_expired] = on_expired,
     [MFS_NOTICE_told] = on_told,
+    [MFS_NOTICE_mark] = on_mark,
 };
 
 static int on_notice(struct mfs_client *c, const struct mfs_head *h, struct rd *body,
@@ -634,7 +647,8 @@ int mfs_client_new(const struct mfs_client_opts *o, struct mfs_client **out, str
         return err_set(e, ENOMEM, "file client");
     c->loop = o->loop;
     c->opts = *o;
-    c->recalled[0] = c->recalled[1] = -1;
+    c->recalled[0] = c->recalled[1] = c->mark_fd = -1;
+    list_init(&c->barriers);
     list_init(&c->sessions);
     list_init(&c->interrupted);
     list_init(&c->behind);
@@ -650,6 +664,8 @@ int mfs_client_new(const struct mfs_client_opts *o, struct mfs_client **out, str
         rc = greet(c, e);
     if (rc >= 0 && (rc = mfs_notifier_new(wake_loop, c->loop, &c->notifier)) < 0)
         err_set(e, -rc, "file client's notifier");
+    if (rc >= 0 && (rc = mfs_mark_start(c)) < 0)
+        err_set(e, -rc, "file client's marks");
     if (rc >= 0) {
         rc = loop_fd_add(c->loop, &c->meta.watch, c->meta.fd, EPOLLIN, on_stream, &c->meta);
         if (rc >= 0)
@@ -703,13 +719,7 @@ int mfs_client_finish(struct mfs_client *c, int wait_ms, struct err *e)
         if (rc < 0)
             return err_set(e, -rc, "wait for the last of the files");
     }
-    if (!c->behind_untold)
-        return 0;
-    if (c->behind_name[0])
-        err_set(e, -c->behind_error, "what was written last to \"%s\" is lost", c->behind_name);
-    else
-        err_set(e, -c->behind_error, "what was written last is lost");
-    return c->behind_error;
+    return mfs_client_take_lost(c, e);
 }
 
 void mfs_client_free(struct mfs_client *c)
@@ -733,6 +743,7 @@ void mfs_client_free(struct mfs_client *c)
     LIST_EACH(&c->sessions, it, nx)
     mfs_session_free(mfs_session_of(it));
     mfs_notifier_free(c->notifier);
+    mfs_mark_stop(c); /* the notifier's thread used it */
     mfs_lease_stop(c);
     buf_fini(&c->meta.in);
     buf_fini(&c->bulk.in);

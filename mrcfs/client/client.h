@@ -63,6 +63,7 @@ struct mfs_call {
     uint64_t depth; /* round trips that were waited for before and with this one */
     uint16_t op;
     bool is_lock_wait;
+    bool is_barred;   /* barriers wait for it */
     bool is_unwaited; /* nobody waits for its answer as such: who uses that says so by mfs_client_waited */
     mfs_reply_fn fn;
     struct link interrupted; /* in the client's list, since interrupted_ms; or, of writes
@@ -149,6 +150,12 @@ struct mfs_client {
     unsigned behind_untold; /* files of which some failed and nobody heard */
     int behind_error;       /* of the first of these */
     char behind_name[256];  /* its name; empty: not known */
+    struct link barriers; /* struct mfs_barrier that have calls to wait for */
+    size_t barred_count;  /* calls in flight that barriers wait for; of them to close files: */
+    size_t closing_count;
+    int mark_fd; /* eventfd: marks came into effect; -1: nobody asks */
+    struct loop_fd mark_watch;
+    _Atomic uint64_t mark;
     int recalled[2];  /* pipe: numbers of recalls whose pages were dropped */
     struct loop_fd recalled_watch;
     struct mfs_chunks *chunks; /* the cache of contents on this computer; NULL: none */
@@ -198,7 +205,20 @@ void mfs_client_lose(struct mfs_client *c, const struct err *why);
 /* For the decoder's fuzz target: handles one message without its length. -EPROTO: malformed. */
 MUST int mfs_client_message(struct mfs_client *c, struct bytes message, struct err *e);
 
+/* barrier.c. A call entered or left those in flight. */
+void mfs_barrier_enter(struct mfs_call *call);
+void mfs_barrier_leave(struct mfs_call *call);
+/* The connection is lost: nothing is waited for any more. */
+void mfs_barrier_lost(struct mfs_client *c);
+MUST int mfs_mark_start(struct mfs_client *c);
+void mfs_mark_stop(struct mfs_client *c);
+/* A mark came. */
+void mfs_mark_take(struct mfs_client *c, uint64_t mark);
+
 /* Implemented by fuse/ and coherence.c. */
+/* Starts all that the kernel has asked for by now. False: too much is in flight, the rest is to
+ * be taken later. */
+bool mfs_session_drain(struct mfs_session *s);
 /* If call's process is being killed: answers its request now, and makes call's fn one that only
  * gives back what the server's answer brings. */
 void mfs_session_abandon(struct mfs_call *call);

@@ -462,7 +462,7 @@ static int serve(struct mfs_server *srv, struct err *e)
     if (rc == 0)
         rc = mfs_watches_start(&srv->watches, srv->has_promises, &srv->nodes,
                                &srv->streams[MFS_META],
-                               srv->leases.is_on ? &srv->leases.member.mu : NULL);
+                               srv->leases.is_on ? &srv->leases.member.mu : NULL, srv->mark_fd);
     srv->watches.knows_own = srv->leases.is_granting;
     pthread_t bulk_thread;
     if (rc == 0)
@@ -575,10 +575,13 @@ int mfs_serve(const struct mfs_serve_opts *o, struct err *e)
         fd_close(&bulk_fd);
         if (o->has_broker)
             close(o->broker_fd);
+        if (o->has_marks)
+            close(o->mark_fd);
         return err_set(e, ENOMEM, "file server");
     }
     srv->proc_fd = -1;
     srv->broker_fd = o->has_broker ? o->broker_fd : -1;
+    srv->mark_fd = o->has_marks ? o->mark_fd : -1;
     prepare_process(&srv->fileleases);
     int rc = mfs_stream_open(&srv->streams[MFS_META], "meta", meta_fd);
     int rc2 = mfs_stream_open(&srv->streams[MFS_BULK], "bulk", bulk_fd);
@@ -587,6 +590,7 @@ int mfs_serve(const struct mfs_serve_opts *o, struct err *e)
     mfs_leases_stop(srv);
     mfs_server_fini(srv);
     fd_close(&srv->broker_fd);
+    fd_close(&srv->mark_fd);
     for (int i = 0; i < MFS_STREAMS; i++)
         mfs_stream_close(&srv->streams[i]);
     free(srv);

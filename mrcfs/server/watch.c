@@ -29,6 +29,7 @@
 
 enum {
     EVENT_BUFFER = 64 * 1024,
+    MARK_READS = 256, /* 16 MiB: more than the kernel's queue of 16384 events holds of usual names */
     NAMES = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO,
     CONTENTS = IN_MODIFY | IN_CLOSE_WRITE,
     EVENTS = NAMES | CONTENTS | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR,
@@ -351,45 +352,81 @@ static void take_event(struct mfs_watches *w, const struct inotify_event *ev)
     }
 }
 
+/* Reads events once. False when there are none. */
+static bool take_events(struct mfs_watches *w)
+{
+    static _Alignas(struct inotify_event) char buffer[EVENT_BUFFER];
+    ssize_t n = w->fd < 0 ? 0 : fd_read(w->fd, buffer, sizeof buffer);
+    for (ssize_t at = 0; at < n;) {
+        const struct inotify_event *ev = (const void *)(buffer + at);
+        if (ev->mask & IN_Q_OVERFLOW)
+            __atomic_store_n(&w->is_broken, true,
+                             __ATOMIC_RELAXED); /* what was promised ends by time */
+        else
+            take_event(w, ev);
+        at += (ssize_t)(sizeof *ev + ev->len);
+    }
+    return n > 0;
+}
+
+/* The kernel has queued the events of a change when the change returns: those of all changes
+ * before the mark was written can be read now. At most MARK_READS buffers of them: others may
+ * change files as fast as we read. */
+static void take_mark(struct mfs_watches *w, struct pollfd *mark_poll)
+{
+    uint64_t mark;
+    if (fd_read_full(w->mark_fd, &mark, sizeof mark) != sizeof mark) {
+        mark_poll->fd = -1; /* there will be no more */
+        return;
+    }
+    for (int i = 0; i < MARK_READS && take_events(w); i++)
+        continue;
+    struct mfs_out *m = mfs_out_new(MFS_HEAD_BYTES + 16);
+    if (!m)
+        return; /* who waits for it has a bound */
+    struct wr wr = wr_of(m->memory, m->len);
+    mfs_message_begin(&wr, &(struct mfs_head){ .kind = MFS_NOTIFY, .notice = MFS_NOTICE_mark });
+    mfs_mark_notice_put(&wr, &(struct mfs_mark_notice){ mark });
+    mfs_message_end(&wr, 0);
+    m->len = wr_len(&wr);
+    m->at = m->memory;
+    mfs_stream_send(w->out, m);
+}
+
 static void *run(void *arg)
 {
     struct mfs_watches *w = arg;
-    static _Alignas(struct inotify_event) char buffer[EVENT_BUFFER];
-    struct pollfd pf[2] = { { .fd = w->fd, .events = POLLIN },
-                            { .fd = w->stop, .events = POLLIN } };
-    while (poll(pf, 2, -1) >= 0 || errno == EINTR) {
+    struct pollfd pf[3] = { { .fd = w->fd, .events = POLLIN },
+                            { .fd = w->stop, .events = POLLIN },
+                            { .fd = w->mark_fd, .events = POLLIN } };
+    while (poll(pf, 3, -1) >= 0 || errno == EINTR) {
         if (pf[1].revents)
             break;
-        ssize_t n = fd_read(w->fd, buffer, sizeof buffer);
-        for (ssize_t at = 0; at < n;) {
-            const struct inotify_event *ev = (const void *)(buffer + at);
-            if (ev->mask & IN_Q_OVERFLOW)
-                __atomic_store_n(&w->is_broken, true,
-                                 __ATOMIC_RELAXED); /* what was promised ends by time */
-            else
-                take_event(w, ev);
-            at += (ssize_t)(sizeof *ev + ev->len);
-        }
+        take_events(w);
+        if (pf[2].revents)
+            take_mark(w, &pf[2]);
     }
     return NULL;
 }
 
 int mfs_watches_start(struct mfs_watches *w, bool is_wanted, struct mfs_nodes *nodes,
-                      struct mfs_stream *out, pthread_mutex_t *order)
+                      struct mfs_stream *out, pthread_mutex_t *order, int mark_fd)
 {
     *w = (struct mfs_watches){ .fd = is_wanted ? inotify_init1(IN_CLOEXEC | IN_NONBLOCK) : -1,
+                               .mark_fd = mark_fd,
                                .nodes = nodes,
                                .out = out,
                                .order = order };
     w->stop = eventfd(0, EFD_CLOEXEC);
     pthread_mutex_init(&w->mu, NULL);
     int rc = w->stop < 0 ? -errno : 0;
-    if (rc == 0 && w->fd >= 0)
+    bool wants_thread = w->fd >= 0 || mark_fd >= 0;
+    if (rc == 0 && wants_thread)
         rc = -pthread_create(&w->thread, NULL, run, w);
-    w->has_thread = rc == 0 && w->fd >= 0;
-    nodes->watches = w->has_thread ? w : NULL;
+    w->has_thread = rc == 0 && wants_thread;
     if (!w->has_thread)
         fd_close(&w->fd);
+    nodes->watches = w->fd >= 0 ? w : NULL;
     return rc;
 }
 

@@ -22,6 +22,7 @@ enum mfs_watch_state { MFS_WATCH_NONE, MFS_WATCH_STANDS, MFS_WATCH_REFUSED };
 struct mfs_watches {
     int fd;   /* inotify; -1: nothing is promised */
     int stop; /* eventfd */
+    int mark_fd; /* see struct mfs_serve_opts; -1: none */
     struct mfs_nodes *nodes;
     struct mfs_stream *out;
     pthread_mutex_t *order; /* held while an event is counted; may be NULL */
@@ -35,9 +36,10 @@ struct mfs_watches {
 
 /* Notices go to out. Whoever sends what depends on a directory's events holds order (may be
  * NULL) from looking at them until it is sent: what happens later is then told later. Unless is_wanted, or without inotify, it works all the same with nothing
- * promised. Returns 0 or -errno. */
+ * promised. mark_fd: -1 or as in struct mfs_serve_opts, borrowed until _stop. Returns 0 or -errno.
+ */
 MUST int mfs_watches_start(struct mfs_watches *w, bool is_wanted, struct mfs_nodes *nodes,
-                           struct mfs_stream *out, pthread_mutex_t *order);
+                           struct mfs_stream *out, pthread_mutex_t *order, int mark_fd);
 void mfs_watches_stop(struct mfs_watches *w);
 
 /* The caller's working directory is /proc/self/fd. dir: a pinned directory. True if every

@@ -23,6 +23,7 @@
 enum {
     REQUEST_BYTES = MFS_DATA_MAX + 4096, /* libfuse's room for a request's head */
     REQUESTS_PER_TURN = 64,
+    DRAIN_REQUESTS = 16384,
 };
 
 struct mfs_session *mfs_session_of(struct link *l)
@@ -161,6 +162,19 @@ static bool take_request(struct mfs_session *s)
     mfs_session_take(s, c->request, (size_t)n);
     return true;
 }
+
+bool mfs_session_drain(struct mfs_session *s)
+{
+    /* The kernel's queue is first in, first out: what was in it is among so many. */
+    for (int i = 0; i < DRAIN_REQUESTS && !s->is_detached; i++) {
+        if (mfs_client_is_crowded(s->client))
+            return false;
+        if (!take_request(s))
+            return true;
+    }
+    return true;
+}
+
 static void on_request(void *ctx, uint32_t events)
 {
     struct mfs_session *s = ctx;
