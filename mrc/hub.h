@@ -14,13 +14,14 @@
 
 enum {
     MRC_HUB_MSG_MAX = 32 << 10, /* a packet: the longest is an offer */
-    MRC_HUB_KEY_BYTES = 32,
+    MRC_HUB_KEY_BYTES = 32, /* of connections and of views */
+    MRC_HUB_ID_BYTES = 32,  /* of one kept view */
     MRC_HUB_TEXT_BYTES = 512, /* host or command, as told; the rest is cut */
     MRC_HUB_IDLE_S = 60,
     MRC_HUB_NEVER = 0x7fffffff, /* seconds */
 };
 
-enum mrc_hub_state { MRC_HUB_CONNECTING, MRC_HUB_RUNNING, MRC_HUB_LINK };
+enum mrc_hub_state { MRC_HUB_CONNECTING, MRC_HUB_RUNNING, MRC_HUB_LINK, MRC_HUB_VIEW };
 
 #define F(kind, field) wire_##kind field;
 #define HUBMSG(id, name, fields)                                                               \
@@ -82,18 +83,28 @@ struct mrc_hub_job {
     uint8_t key[MRC_HUB_KEY_BYTES];
     uint32_t idle_s;
     char host[MRC_HUB_TEXT_BYTES], command[MRC_HUB_TEXT_BYTES];
+    /* Of kept views: the one that is wanted; then the one that is there, or why there can't be. */
+    bool wants_view, has_view;
+    uint8_t view[MRC_HUB_KEY_BYTES], view_id[MRC_HUB_ID_BYTES];
+    uint64_t mark;
+    char why_not[200];
 };
 
 /* Is this connection one that can be shared? Then finds or starts the hub and asks for a
  * waiting agent: *fd_out is a stream to it or -1. j->fd must be closed by mrc_hub_job_end.
- * command: for mrc ps. Returns 0 also when there is no hub (with -v the
+ * command: for mrc ps. view: of the kept view that the job wants, or NULL. Returns 0 also when there is no hub (with -v the
  * reason is told); -errno with words when the configuration makes no sense. */
 MUST int mrc_hub_job_begin(struct mrc_hub_job *j, const struct mrc_transport_opts *t,
-                           char *const *command, int *fd_out, struct err *e);
+                           char *const *command, const uint8_t *view, int *fd_out,
+                           struct err *e);
 /* The job runs there as pid; offers the connection, which then outlives us: c->pid and
- * c->control are 0 if it was taken. */
-void mrc_hub_job_started(struct mrc_hub_job *j, struct mrc_connection *c, uint32_t pid);
+ * c->control are 0 if it was taken. True: the hub has it now. */
+bool mrc_hub_job_started(struct mrc_hub_job *j, struct mrc_connection *c, uint32_t pid);
 void mrc_hub_job_end(struct mrc_hub_job *j);
+
+/* hubwho.c: what of a process decides which files it sees and may use, as the kernel tells it.
+ * Returns 0; -EACCES it may be confined in ways that can't be seen from outside; -errno. */
+MUST int mrc_hub_who(pid_t pid, uint8_t out[MRC_HUB_KEY_BYTES]);
 
 /* hubcommand.c: mrc ps and mrc stop; they print. host: NULL = all. */
 MUST int mrc_hub_ps(struct err *e);

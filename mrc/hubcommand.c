@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { ANSWER_MS = 5000 };
 
@@ -21,10 +22,10 @@ static int open_hub(int *fd, struct err *e)
 
 static void print_entry(const struct hub_entry *n)
 {
-    static const char *const states[] = { "connecting", "running", "connection" };
+    static const char *const states[] = { "connecting", "running", "connection", "view" };
     char host[MRC_HUB_TEXT_BYTES], command[MRC_HUB_TEXT_BYTES], pid[16] = "-", there[16] = "-";
     char age[32];
-    if (n->state > MRC_HUB_LINK || bytes_to_text(n->host, host, sizeof host) < 0 ||
+    if (n->state > MRC_HUB_VIEW || bytes_to_text(n->host, host, sizeof host) < 0 ||
         bytes_to_text(n->command, command, sizeof command) < 0)
         return;
     bool is_link = n->state == MRC_HUB_LINK;
@@ -32,10 +33,14 @@ static void print_entry(const struct hub_entry *n)
     snprintf(age, sizeof age, "%llu:%02llu:%02llu", s / 3600, s / 60 % 60, s % 60);
     if (n->pid)
         snprintf(pid, sizeof pid, "%u", n->pid);
-    if (n->there_pid && !is_link)
+    bool is_view = n->state == MRC_HUB_VIEW;
+    if (n->there_pid && !is_link && !is_view)
         snprintf(there, sizeof there, "%u", n->there_pid);
     if (is_link)
         snprintf(command, sizeof command, "(jobs: %u)", n->there_pid);
+    size_t len = strlen(command);
+    if (is_view)
+        snprintf(command + len, sizeof command - len, " (jobs: %u)", n->there_pid);
     printf("%-20s %8s %8s %-10s %9s %s\n", host, pid, there, states[n->state], age,
            *command ? command : "(login shell)");
 }

@@ -95,7 +95,8 @@ static int introduce(struct mrc_hub_job *j, struct err *e)
                              .job = { bytes_of(mrc_hub_version),
                                       { j->key, sizeof j->key },
                                       bytes_of(j->host),
-                                      bytes_of(j->command) } };
+                                      bytes_of(j->command),
+                                      { j->view, j->wants_view ? sizeof j->view : 0 } } };
     rc = mrc_hub_send(j->fd, &m, -1);
     return rc < 0 ? err_set(e, -rc, "ask the hub") : 0;
 }
@@ -115,7 +116,11 @@ static int ask(struct mrc_hub_job *j, int *fd_out, struct err *e)
         return err_set(e, -rc, "no answer from the hub");
     if (m.id == MRC_HUB_channel && fd >= 0) {
         *fd_out = take_fd(&fd);
-        return 0;
+        j->has_view = m.channel.view_id.len == sizeof j->view_id;
+        if (j->has_view)
+            memcpy(j->view_id, m.channel.view_id.ptr, sizeof j->view_id);
+        j->mark = m.channel.mark;
+        return bytes_to_text(m.channel.why_not, j->why_not, sizeof j->why_not);
     }
     char why[200] = "";
     if (m.id == MRC_HUB_none && bytes_to_text(m.none.why, why, sizeof why) == 0)
@@ -124,9 +129,11 @@ static int ask(struct mrc_hub_job *j, int *fd_out, struct err *e)
 }
 
 int mrc_hub_job_begin(struct mrc_hub_job *j, const struct mrc_transport_opts *t,
-                      char *const *command, int *fd_out, struct err *e)
+                      char *const *command, const uint8_t *view, int *fd_out, struct err *e)
 {
-    *j = (struct mrc_hub_job){ .fd = -1 };
+    *j = (struct mrc_hub_job){ .fd = -1, .wants_view = view != NULL };
+    if (view)
+        memcpy(j->view, view, sizeof j->view);
     snprintf(j->host, sizeof j->host, "%s%s%s", t->user ? t->user : "", t->user ? "@" : "",
              t->host);
     *fd_out = -1;
@@ -193,14 +200,15 @@ static int introduce_late(struct mrc_hub_job *j, struct err *e)
     return rc;
 }
 
-void mrc_hub_job_started(struct mrc_hub_job *j, struct mrc_connection *c, uint32_t pid)
+bool mrc_hub_job_started(struct mrc_hub_job *j, struct mrc_connection *c, uint32_t pid)
 {
     struct err why = { "" };
     if (!j->is_wanted)
-        return;
+        return false;
+    bool had_own = c->control > 0;
     int rc = j->fd < 0 ? introduce_late(j, &why) : 0;
     if (rc == 0) {
-        struct mrc_hub_msg m = { .id = MRC_HUB_started, .started = { pid } };
+        struct mrc_hub_msg m = { .id = MRC_HUB_started, .started = { pid, { j->view_id, j->has_view ? sizeof j->view_id : 0 } } };
         rc = mrc_hub_send(j->fd, &m, -1);
     }
     if (rc == 0 && c->control > 0)
@@ -210,6 +218,7 @@ void mrc_hub_job_started(struct mrc_hub_job *j, struct mrc_connection *c, uint32
     if (c->control > 0)
         fd_close(&c->control); /* the hub has its own, or nobody shall */
     c->control = 0;
+    return rc == 0 && had_own;
 }
 
 void mrc_hub_job_end(struct mrc_hub_job *j)

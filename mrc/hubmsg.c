@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <poll.h>
 
-const char mrc_hub_version[] = PACKAGE_VERSION " 1";
+const char mrc_hub_version[] = PACKAGE_VERSION " 2";
 
 #define F(kind, field)                                                                         \
     if ((rc = get_##kind(r, &m->field)) < 0)                                                   \

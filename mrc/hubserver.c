@@ -6,6 +6,7 @@
  * ends with its last channel, whether we closed it or died. */
 #include "common/sys/buf.h"
 #include "common/sys/clock.h"
+#include "common/sys/crypto.h"
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
 #include "common/sys/loop.h"
@@ -36,6 +37,7 @@ enum {
     WAIT_MS = 8000, /* for an agent that is being started; then mrc connects by itself */
     SPARE_START_MS = 20000,
     PEEK_BYTES = 4096,
+    VIEWS_MAX = 4, /* kept on one connection: each has a channel of it, of which sshd allows ten */
 };
 
 /* A kept connection. */
@@ -43,6 +45,7 @@ struct cable {
     struct hub *hub;
     uint8_t key[MRC_HUB_KEY_BYTES];
     char host[MRC_HUB_TEXT_BYTES], nonce[MRC_PUSH_NONCE_BYTES];
+    char why_no_views[200]; /* empty: nothing speaks against them */
     char *command; /* that starts an agent */
     int control;
     struct loop_fd watch;
@@ -63,16 +66,24 @@ struct spare {
     struct spare *next;
 };
 
-/* Who is connected: a job, or a command that asks. */
+/* Who is connected: a job, the keeper of a view, or a command that asks. */
 struct client {
     struct hub *hub;
     int fd, pidfd;
     pid_t pid;
     struct loop_fd watch;
     struct loop_timer timer;
-    bool is_job, is_waiting;
+    bool is_job, is_view, is_waiting;
     uint8_t key[MRC_HUB_KEY_BYTES];
-    struct cable *cable; /* whose channel its job uses */
+    struct cable *cable; /* whose channel it uses */
+    /* Which view a job wants, or a keeper has: what it asked for and who asked. */
+    bool has_view;
+    uint8_t view[MRC_HUB_KEY_BYTES];
+    /* Of the one that a keeper has, or that a job is in. */
+    bool has_id;
+    uint8_t id[MRC_HUB_ID_BYTES];
+    uint64_t mark;    /* of a view: the latest */
+    uint64_t used_ms; /* of a view */
     enum mrc_hub_state state;
     char host[MRC_HUB_TEXT_BYTES], command[MRC_HUB_TEXT_BYTES];
     uint32_t there_pid;
@@ -114,11 +125,76 @@ static size_t users_of(const struct cable *c)
 {
     size_t n = 0;
     for (const struct client *j = c->hub->clients; j; j = j->next)
-        n += j->cable == c;
+        n += j->is_job && j->cable == c;
     return n;
 }
 
+/* ---- kept views ---- */
+
+static size_t jobs_in(const struct client *view)
+{
+    size_t n = 0;
+    for (const struct client *j = view->hub->clients; j; j = j->next)
+        n += j->is_job && j->has_id && memcmp(j->id, view->id, sizeof j->id) == 0;
+    return n;
+}
+
+static struct client *find_view(const struct cable *c, const uint8_t view[MRC_HUB_KEY_BYTES])
+{
+    for (struct client *v = c->hub->clients; v; v = v->next)
+        if (v->is_view && v->cable == c && memcmp(v->view, view, sizeof v->view) == 0)
+            return v;
+    return NULL;
+}
+
+/* A job is about to begin in it. Returns 0, or -errno: its keeper doesn't listen. */
+static int mark_view(struct client *v)
+{
+    struct mrc_hub_msg m = { .id = MRC_HUB_mark, .mark = { v->mark + 1 } };
+    int rc = mrc_hub_send(v->fd, &m, -1);
+    if (rc == 0) {
+        v->mark++;
+        v->used_ms = clock_mono_ms();
+    }
+    return rc;
+}
+
+/* The view of the cable without jobs that was not used for the longest time; *count_out: of all. */
+static struct client *oldest_view(const struct cable *c, size_t *count_out)
+{
+    struct client *oldest = NULL;
+    *count_out = 0;
+    for (struct client *v = c->hub->clients; v; v = v->next) {
+        if (!v->is_view || v->cable != c)
+            continue;
+        ++*count_out;
+        if (!jobs_in(v) && (!oldest || v->used_ms < oldest->used_ms))
+            oldest = v;
+    }
+    return oldest;
+}
+
+/* Which view: what was asked for, and by whom, as the kernel says: another container's files are
+ * others. */
+static int view_of(struct client *j, struct bytes asked)
+{
+    uint8_t both[2 * MRC_HUB_KEY_BYTES];
+    if (asked.len != MRC_HUB_KEY_BYTES || j->pidfd < 0)
+        return -EPROTO;
+    memcpy(both, asked.ptr, asked.len);
+    int rc = mrc_hub_who(j->pid, both + MRC_HUB_KEY_BYTES);
+    /* Was it still the one who connected? */
+    if (rc == 0 && syscall(SYS_pidfd_send_signal, j->pidfd, 0, NULL, 0) < 0)
+        rc = -errno;
+    if (rc < 0)
+        return rc;
+    crypto_sha256(j->view, both, sizeof both);
+    j->has_view = true;
+    return 0;
+}
+
 static void cable_end(struct cable *c);
+static void client_free(struct client *j);
 
 static void on_cable_idle(void *ctx)
 {
@@ -209,7 +285,15 @@ static void serve(struct cable *c)
         j->is_waiting = false;
         loop_timer_del(&j->timer);
         j->cable = c;
-        struct mrc_hub_msg m = { .id = MRC_HUB_channel };
+        struct mrc_hub_msg m = { .id = MRC_HUB_channel,
+                                 .channel = { .why_not = bytes_of(c->why_no_views) } };
+        struct client *v = j->is_job && j->has_view ? find_view(c, j->view) : NULL;
+        if (v && mark_view(v) == 0) {
+            memcpy(j->id, v->id, sizeof j->id);
+            j->has_id = true;
+            m.channel.view_id = (struct bytes){ v->id, sizeof v->id };
+            m.channel.mark = v->mark;
+        }
         if (mrc_hub_send(j->fd, &m, s->fd) < 0)
             log_at(LOG_VERBOSE, "hub: an answer was lost");
         spare_free(s);
@@ -321,11 +405,15 @@ static void cable_end(struct cable *c)
     h->cable_count--;
     while (c->spares)
         spare_free(c->spares);
-    for (struct client *j = h->clients; j; j = j->next) {
-        if (j->cable == c)
-            j->cable = NULL;
+    for (struct client *j = h->clients, *next; j; j = next) {
+        next = j->next;
         if (j->is_waiting && memcmp(j->key, c->key, sizeof c->key) == 0)
             tell_none(j, "the connection has just ended");
+        bool is_its_view = j->is_view && j->cable == c;
+        if (j->cable == c)
+            j->cable = NULL;
+        if (is_its_view)
+            client_free(j); /* the view ends with its last job */
     }
     loop_fd_del(&c->watch);
     loop_timer_del(&c->idle);
@@ -413,6 +501,8 @@ static int got_job(struct client *j, const struct hub_job *m)
     j->since_ms = clock_mono_ms();
     text_of(m->host, j->host);
     text_of(m->command, j->command);
+    if (m->view.len && view_of(j, m->view) < 0)
+        j->has_view = false; /* it has a view of its own, then */
     struct cable *c = NULL;
     if (m->key.len) {
         memcpy(j->key, m->key.ptr, sizeof j->key);
@@ -425,6 +515,61 @@ static int got_job(struct client *j, const struct hub_job *m)
     j->is_waiting = true;
     loop_timer_set(j->hub->loop, &j->timer, WAIT_MS, on_wait_over, j);
     serve(c);
+    return 0;
+}
+
+static int tell_registered(struct client *j, bool is_ours, const struct client *other)
+{
+    struct mrc_hub_msg m = { .id = MRC_HUB_registered, .registered = { .is_ours = is_ours } };
+    if (other) {
+        m.registered.id = (struct bytes){ other->id, sizeof other->id };
+        m.registered.mark = other->mark;
+    }
+    return mrc_hub_send(j->fd, &m, -1);
+}
+
+static int got_view(struct client *j, const struct hub_view *m)
+{
+    if (!is_our_version(m->version))
+        return -EPROTONOSUPPORT;
+    if (j->is_job || j->is_view || m->key.len != sizeof j->key || m->id.len != sizeof j->id)
+        return -EPROTO;
+    struct cable *c = find_cable(j->hub, m->key.ptr);
+    if (!c || view_of(j, m->view) < 0)
+        return tell_registered(j, false, NULL);
+    struct client *other = find_view(c, j->view);
+    if (other && mark_view(other) == 0)
+        return tell_registered(j, false, other);
+    size_t count;
+    struct client *oldest = oldest_view(c, &count);
+    if (count >= VIEWS_MAX && !oldest)
+        return tell_registered(j, false, NULL);
+    if (count >= VIEWS_MAX)
+        client_free(oldest);
+    j->is_view = true;
+    j->cable = c;
+    j->since_ms = j->used_ms = clock_mono_ms();
+    memcpy(j->key, m->key.ptr, sizeof j->key);
+    memcpy(j->id, m->id.ptr, sizeof j->id);
+    text_of(m->host, j->host);
+    text_of(m->what, j->command);
+    int rc = tell_registered(j, true, NULL);
+    if (rc == 0 && m->wants_agent) {
+        j->is_waiting = true;
+        loop_timer_set(j->hub->loop, &j->timer, WAIT_MS, on_wait_over, j);
+        serve(c);
+    }
+    return rc;
+}
+
+static int got_unkept(struct client *j, const struct hub_unkept *m)
+{
+    if (!j->is_view)
+        return -EPROTO;
+    char why[MRC_HUB_TEXT_BYTES];
+    text_of(m->why, why);
+    if (j->cable)
+        snprintf(j->cable->why_no_views, sizeof j->cable->why_no_views, "%.190s", why);
     return 0;
 }
 
@@ -471,6 +616,15 @@ static int got_list(struct client *asking)
                                             j->there_pid, now_ms - j->since_ms } };
         rc = tell_entry(asking->fd, &m);
     }
+    for (const struct client *v = h->clients; v && rc == 0; v = v->next) {
+        if (!v->is_view)
+            continue;
+        struct mrc_hub_msg m = { .id = MRC_HUB_entry,
+                                 .entry = { MRC_HUB_VIEW, bytes_of(v->host),
+                                            bytes_of(v->command), (uint32_t)v->pid,
+                                            (uint32_t)jobs_in(v), now_ms - v->since_ms } };
+        rc = tell_entry(asking->fd, &m);
+    }
     for (const struct cable *c = h->cables; c && rc == 0; c = c->next) {
         done.done.links++;
         struct mrc_hub_msg m = { .id = MRC_HUB_entry,
@@ -515,10 +669,15 @@ static int got_message(struct client *j, const struct mrc_hub_msg *m, int *fd)
     case MRC_HUB_started:
         j->state = MRC_HUB_RUNNING;
         j->there_pid = m->started.pid;
+        j->has_id = m->started.view_id.len == sizeof j->id;
+        if (j->has_id)
+            memcpy(j->id, m->started.view_id.ptr, sizeof j->id);
         return 0;
     case MRC_HUB_offer: return got_offer(j, &m->offer, fd);
     case MRC_HUB_list: return is_our_version(m->list.version) ? got_list(j) : -EPROTONOSUPPORT;
     case MRC_HUB_stop: return got_stop(j, &m->stop);
+    case MRC_HUB_view: return got_view(j, &m->view);
+    case MRC_HUB_unkept: return got_unkept(j, &m->unkept);
     default: return -EPROTO;
     }
 }

@@ -6,7 +6,11 @@
 
 #include "common/base/wire.h"
 
-enum { JOB_MSG_MAX = 4 * 1024 * 1024, JOB_ARGS_MAX = 65536 };
+enum {
+    JOB_MSG_MAX = 4 * 1024 * 1024,
+    JOB_ARGS_MAX = 65536,
+    JOB_KEEP_ID_BYTES = 32, /* random */
+};
 
 enum job_fd {
     JOB_FD_CLOSED, /* closed on the head, so closed there */
@@ -40,6 +44,7 @@ enum job_flag {
     JOB_COMPRESS_YES = 256, /* … compressed whenever that is shorter; neither: where it pays */
     JOB_NO_CACHE = 512, /* contents are kept in memory only */
     JOB_FORWARD_AGENT = 16, /* the job may use the forwarded ssh agent that we were given */
+    JOB_KEEP = 1024, /* no job: build the view keep_id, and let jobs into it until the channel's end */
     JOB_HEAD_PRIVILEGED =
         8, /* the file server acts as any user: permissions are checked by the kernel here */
 };

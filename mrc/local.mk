@@ -15,6 +15,7 @@ bin_PROGRAMS += mrc/mrc
 mrc_mrc_SOURCES = \
   mrc/cachecommand.c mrc/cachecommand.h \
   mrc/env.def mrc/hidden.def mrc/limits.def \
+  mrc/keeper.c mrc/keeper.h \
   mrc/main.c \
   mrc/options.c mrc/options.def mrc/options.h \
   mrc/run.c mrc/run.h \
@@ -33,7 +34,7 @@ mrc_libmrc_a_SOURCES = \
   mrc/connect.c mrc/mrc.h mrc/remote.c \
   mrc/dial.c mrc/dial.h \
   mrc/hostkey.c mrc/hostkey.h \
-  mrc/hub.def mrc/hub.h mrc/hubcommand.c mrc/hubjob.c mrc/hubmeet.c mrc/hubmsg.c mrc/hubserver.c \
+  mrc/hub.def mrc/hub.h mrc/hubcommand.c mrc/hubjob.c mrc/hubmeet.c mrc/hubmsg.c mrc/hubserver.c mrc/hubwho.c \
   mrc/keyfile.c mrc/keyfile.h \
   mrc/openssh.c mrc/openssh.h \
   mrc/push.c mrc/push.h \

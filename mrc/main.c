@@ -4,10 +4,12 @@
  * Privilege: none. Processes: mrc, a file server, a transport. */
 #include "config.h"
 
+#include "common/sys/crypto.h"
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
 #include "mrc/cachecommand.h"
 #include "mrc/hub.h"
+#include "mrc/keeper.h"
 #include "mrc/mrc.h"
 #include "mrc/options.h"
 #include "mrc/run.h"
@@ -22,7 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { EXIT_MRC = 255, SERVER_WAIT_MS = 5000 };
+enum { EXIT_MRC = 255, SERVER_WAIT_MS = 5000, KEEPER_MS = 3000 };
 
 /* Dies as the job died, so that whoever waits for us sees the same. */
 static int die_by(int number)
@@ -70,27 +72,31 @@ struct job {
     const struct mrc_options *options;
     struct mrc_connection connection;
     struct mrc_hub_job hub;
+    const struct mrc_trees *trees;
+    struct mrc_keep keep;
+    struct mrc_server server;
     int started_fd; /* of who waits for the start; -1 = nobody */
 };
 
 static void on_started(void *ctx, uint32_t pid)
 {
     struct job *j = ctx;
-    mrc_hub_job_started(&j->hub, &j->connection, pid);
+    bool is_kept = mrc_hub_job_started(&j->hub, &j->connection, pid);
+    if (is_kept && j->keep.keeper_fd >= 0)
+        mrc_keeper_register(j->keep.keeper_fd);
     if (j->started_fd >= 0 && write(j->started_fd, "", 1) < 0)
         log_at(LOG_VERBOSE, "nobody waits for the start any more");
     fd_close(&j->started_fd);
 }
 
-static int serve_trees(const struct mrc_trees *t, struct mrc_server *server, struct err *e)
+static int serve_trees(void *ctx, struct mrc_server **out, struct err *e)
 {
-    struct mfs_serve_opts so = { .exports = t->exports,
-                                 .export_count = t->export_count,
-                                 .hide = (const char *const *)t->hide,
-                                 .hide_count = t->hide_count,
-                                 .show = (const char *const *)t->show,
-                                 .show_count = t->show_count };
-    return mrc_serve_start(&so, server, e);
+    struct job *j = ctx;
+    *out = &j->server;
+    if (!j->trees->export_count)
+        return 0; /* all files are the target's */
+    struct mfs_serve_opts so = mrc_trees_serve(j->trees);
+    return mrc_serve_start(&so, &j->server, e);
 }
 
 static size_t list_of(const struct opt_list *from, const char **to)
@@ -109,51 +115,32 @@ static enum mrc_transport_kind kind_of(const struct mrc_options *o)
     return o->via ? MRC_TRANSPORT_VIA : ssh[o->transport];
 }
 
-/* A waiting agent of the hub's, or a connection of our own that the hub may want. */
-static int connect_by_hub(const struct mrc_options *o, struct mrc_transport_opts *to,
-                          struct mrc_hub_job *hub, struct bytes early,
-                          struct mrc_connection *out, struct err *e)
-{
-    int rc = mrc_hub_job_begin(hub, to, o->command, &out->fd, e);
-    if (rc < 0)
-        return rc;
-    if (out->fd >= 0) {
-        log_at(LOG_VERBOSE, "%s: by a connection that the hub keeps", o->host);
-        rc = fd_write_full(out->fd, early.ptr, early.len);
-        return rc < 0 ? err_set(e, -rc, "%s: the kept connection", o->host) : 0;
-    }
-    to->is_shared = hub->is_wanted;
-    return mrc_connect_early(to, early, out, e);
-}
-
-/* hub: NULL for a connection that has nothing to do with it. */
-static int connect_to(const struct mrc_options *o, struct mrc_hub_job *hub, struct bytes early,
-                      struct mrc_connection *out, struct err *e)
+static void transport_of(const struct mrc_options *o, struct mrc_transport_opts *out)
 {
     static const char *identities[OPT_LIST_MAX], *ssh_options[OPT_LIST_MAX];
-    struct mrc_transport_opts to = { .kind = kind_of(o),
-                                     .host = o->host,
-                                     .user = o->user[0] ? o->user : NULL,
-                                     .port = o->port,
-                                     .config_file = o->config_file,
-                                     .jump = o->jump,
-                                     .identities = identities,
-                                     .identity_count = list_of(&o->identities, identities),
-                                     .ssh_options = ssh_options,
-                                     .ssh_option_count = list_of(&o->ssh_options, ssh_options),
-                                     .via = o->via,
-                                     .forward_agent = o->forward_agent,
-                                     .verbosity = o->quiet ? LOG_QUIET : (int)log_level() };
-    if (hub && !o->no_hub)
-        return connect_by_hub(o, &to, hub, early, out, e);
-    return mrc_connect_early(&to, early, out, e);
+    *out = (struct mrc_transport_opts){ .kind = kind_of(o),
+                                        .host = o->host,
+                                        .user = o->user[0] ? o->user : NULL,
+                                        .port = o->port,
+                                        .config_file = o->config_file,
+                                        .jump = o->jump,
+                                        .identities = identities,
+                                        .identity_count = list_of(&o->identities, identities),
+                                        .ssh_options = ssh_options,
+                                        .ssh_option_count =
+                                            list_of(&o->ssh_options, ssh_options),
+                                        .via = o->via,
+                                        .forward_agent = o->forward_agent,
+                                        .verbosity = o->quiet ? LOG_QUIET : (int)log_level() };
 }
 
 /* -N: everything but a job. */
 static int run_nothing(const struct mrc_options *o, struct err *e)
 {
     struct mrc_connection connection = { .fd = -1 };
-    int rc = connect_to(o, NULL, (struct bytes){ NULL, 0 }, &connection, e);
+    struct mrc_transport_opts to;
+    transport_of(o, &to);
+    int rc = mrc_connect(&to, &connection, e);
     mrc_disconnect(&connection);
     return rc;
 }
@@ -162,38 +149,135 @@ static int run_nothing(const struct mrc_options *o, struct err *e)
 static int run_cache(const struct mrc_options *o, struct err *e)
 {
     struct mrc_connection connection = { .fd = -1 };
-    int rc = connect_to(o, NULL, (struct bytes){ NULL, 0 }, &connection, e);
+    struct mrc_transport_opts to;
+    transport_of(o, &to);
+    int rc = mrc_connect(&to, &connection, e);
     if (rc == 0)
         rc = mrc_cache_command(take_fd(&connection.fd), o->host, o->is_clearing, e);
     mrc_disconnect(&connection);
     return rc;
 }
 
+/* The keeper of the view that is wanted: on the hub's connection, or on that which we have made. */
+static int start_keeper(struct job *j, const uint8_t *view, struct err *e)
+{
+    const struct mrc_connection *c = &j->connection;
+    struct mrc_keeper_opts ko = { .options = j->options,
+                                  .trees = j->trees,
+                                  .key = j->hub.key,
+                                  .view = view,
+                                  .id = j->keep.id,
+                                  .host = j->hub.host,
+                                  .control = c->control > 0 ? c->control : -1,
+                                  .command = c->command,
+                                  .nonce = c->nonce };
+    return mrc_keeper_start(&ko, &j->keep.keeper_fd, e);
+}
+
+/* A view that is to be kept on the hub's connection: somebody else may just have had it made. */
+static int keep_by_hub(struct job *j, struct err *e)
+{
+    struct mrc_keeper_word w;
+    int rc = start_keeper(j, j->hub.view, e);
+    if (rc == 0 && (rc = mrc_keeper_wait(j->keep.keeper_fd, KEEPER_MS, &w)) < 0)
+        err_set(e, -rc, "no word from the view's keeper");
+    if (rc == 0 && w.kind == MRC_KEEPER_FAILED)
+        rc = err_say(e, ECANCELED, "%s", w.text);
+    if (rc < 0 || w.kind == MRC_KEEPER_OTHER)
+        fd_close(&j->keep.keeper_fd);
+    if (rc < 0)
+        return rc;
+    memcpy(j->keep.id, w.id, sizeof j->keep.id);
+    j->keep.mark = w.mark;
+    return 0;
+}
+
+/* Which view the job will have: a kept one that is there, one that is to be kept, or its own. */
+static void choose_view(struct job *j)
+{
+    struct err why = { "" };
+    int rc = -ECANCELED;
+    if (!j->hub.is_wanted || !j->hub.wants_view)
+        return;
+    if (j->hub.why_not[0]) {
+        err_say(&why, 0, "%s", j->hub.why_not);
+    } else if (j->hub.has_view) {
+        memcpy(j->keep.id, j->hub.view_id, sizeof j->keep.id);
+        j->keep.mark = j->hub.mark;
+        rc = 0;
+    } else {
+        rc = crypto_random(j->keep.id, sizeof j->keep.id);
+        if (rc == 0 && j->connection.fd >= 0)
+            rc = keep_by_hub(j, &why);
+    }
+    j->keep.is_wanted = rc == 0;
+    if (rc < 0)
+        log_at(LOG_VERBOSE, "%s: a view of the job's own: %s", j->options->host, why.text);
+    j->hub.has_view = j->keep.is_wanted;
+    memcpy(j->hub.view_id, j->keep.id, sizeof j->hub.view_id);
+}
+
+/* Asks the hub for a waiting agent, and settles the view. */
+static int prepare(struct job *j, struct mrc_transport_opts *to, struct err *e)
+{
+    uint8_t view[MRC_HUB_KEY_BYTES];
+    if (j->options->no_hub)
+        return 0;
+    bool wants_view = mrc_keeper_key(j->options, j->trees, view);
+    int rc = mrc_hub_job_begin(&j->hub, to, j->options->command, wants_view ? view : NULL,
+                               &j->connection.fd, e);
+    if (rc == 0)
+        choose_view(j);
+    return rc;
+}
+
+/* A waiting agent of the hub's, or a connection of our own that the hub may want. */
 static int connect_job(void *ctx, struct bytes early, int *fd_out, struct err *e)
 {
     struct job *j = ctx;
-    int rc = connect_to(j->options, &j->hub, early, &j->connection, e);
-    if (rc == 0)
-        *fd_out = take_fd(&j->connection.fd);
-    return rc;
+    int rc;
+    if (j->connection.fd >= 0) {
+        log_at(LOG_VERBOSE, "%s: by a connection that the hub keeps", j->options->host);
+        rc = fd_write_full(j->connection.fd, early.ptr, early.len);
+        if (rc < 0)
+            return err_set(e, -rc, "%s: the kept connection", j->options->host);
+    } else {
+        struct mrc_transport_opts to;
+        transport_of(j->options, &to);
+        to.is_shared = j->hub.is_wanted;
+        rc = mrc_connect_early(&to, early, &j->connection, e);
+        if (rc < 0)
+            return rc;
+        struct err why = { "" };
+        if (j->keep.is_wanted &&
+            (j->connection.control <= 0 || start_keeper(j, j->hub.view, &why) < 0))
+            j->keep.is_lost = true;
+    }
+    *fd_out = take_fd(&j->connection.fd);
+    return 0;
 }
 
 static int run_job(const struct mrc_options *o, const struct mrc_trees *t,
                    struct mrc_outcome *out, struct err *e)
 {
-    struct job j = {
-        .options = o, .connection = { .fd = -1 }, .hub = { .fd = -1 }, .started_fd = -1
-    };
+    struct job j = { .options = o,
+                     .connection = { .fd = -1 },
+                     .hub = { .fd = -1 },
+                     .trees = t,
+                     .keep = { .keeper_fd = -1 },
+                     .server = { 0, -1, -1 },
+                     .started_fd = -1 };
+    struct mrc_transport_opts to;
+    transport_of(o, &to);
     int rc = o->background ? go_background(&j.started_fd, e) : 0;
     if (rc < 0)
         return rc;
-    struct mrc_server server = { 0, -1, -1 };
-    if (t->export_count) /* else all files are the target's */
-        rc = serve_trees(t, &server, e);
+    rc = prepare(&j, &to, e);
     if (rc == 0) {
         struct mrc_run_opts ro = { .options = o,
                                    .trees = t,
-                                   .server = &server,
+                                   .keep = &j.keep,
+                                   .serve = serve_trees,
                                    .connect = connect_job,
                                    .on_started = on_started,
                                    .ctx = &j };
@@ -201,7 +285,8 @@ static int run_job(const struct mrc_options *o, const struct mrc_trees *t,
     }
     mrc_disconnect(&j.connection);
     mrc_hub_job_end(&j.hub);
-    int served = mrc_serve_end(&server, SERVER_WAIT_MS);
+    fd_close(&j.keep.keeper_fd);
+    int served = mrc_serve_end(&j.server, SERVER_WAIT_MS);
     if (served == -EPROTO && (rc == 0 || e->text[0]))
         rc =
             err_say(e, EPROTO,

@@ -55,9 +55,10 @@ struct run {
     struct mrc_pump *tty_in;
     int output_pumps, file_pumps;
     int sigfd;
-    struct loop_fd sig_watch;
+    struct loop_fd sig_watch, keeper_watch;
     struct loop_timer end_timer, terminal_timer, start_timer;
     sigset_t old_mask;
+    bool is_alone; /* no kept view: the files are served by a server of ours */
     bool has_started, has_outcome, is_ending, is_over, is_lost, is_done;
     struct mrc_outcome outcome;
     int rc;
@@ -219,6 +220,41 @@ static void got_lost(struct run *r, const struct job_lost *m)
     snprintf(r->e->text, sizeof r->e->text, "%.60s: %.190s", r->o->options->host, text);
 }
 
+/* ---- a kept view, and doing without ---- */
+
+static int open_files(struct run *r);
+
+/* The kept view is not to be had: the job gets one of its own. */
+static void go_alone(struct run *r, const char *why)
+{
+    if (r->is_alone || r->has_started || r->has_outcome)
+        return;
+    r->is_alone = true;
+    log_at(LOG_VERBOSE, "%s: a view of the job's own: %s", r->o->options->host, why);
+    int rc = open_files(r);
+    if (rc < 0) {
+        r->has_outcome = true;
+        r->outcome.code = 255;
+        r->rc = rc;
+    }
+}
+
+static void on_keeper(void *ctx, uint32_t events)
+{
+    struct run *r = ctx;
+    (void)events;
+    struct mrc_keeper_word w;
+    int rc = mrc_keeper_wait(r->o->keep->keeper_fd, 0, &w);
+    if (rc == -ETIMEDOUT)
+        return;
+    if (rc == 0 && w.kind == MRC_KEEPER_FAILED)
+        go_alone(r, w.text);
+    if (rc == 0)
+        return;
+    loop_fd_del(&r->keeper_watch);
+    go_alone(r, "what should keep it has ended");
+}
+
 static void got_message(struct run *r, const struct job_msg *m)
 {
     switch (m->id) {
@@ -239,6 +275,14 @@ static void got_message(struct run *r, const struct job_msg *m)
         break;
     case JOB_MSG_failed: got_failed(r, &m->failed); break;
     case JOB_MSG_lost: got_lost(r, &m->lost); break;
+    case JOB_MSG_unjoined: {
+        char text[300];
+        if (bytes_to_text(m->unjoined.text, text, sizeof text) < 0)
+            text[0] = 0;
+        clean(text);
+        go_alone(r, text);
+        break;
+    }
     case JOB_MSG_notice: {
         char text[1100];
         if (bytes_to_text(m->notice.text, text, sizeof text) == 0) {
@@ -526,23 +570,34 @@ static int open_input(struct run *r)
     return rc;
 }
 
+/* Starts the file server and opens the channels between it and the job's agent. */
+static int open_files(struct run *r)
+{
+    struct mrc_server *server = NULL;
+    int rc = r->o->serve(r->o->ctx, &server, r->e);
+    if (rc < 0)
+        return rc;
+    struct channel meta = { "fs-meta",     server->meta_fd, server->meta_fd, WEIGHT_META,
+                            WINDOW_FILES,  on_files_done,   &r->file_pumps };
+    struct channel bulk = { "fs-bulk",     server->bulk_fd, server->bulk_fd, WEIGHT_BULK,
+                            WINDOW_FILES,  on_files_done,   &r->file_pumps };
+    bool has_files = meta.fd_in >= 0;
+    server->meta_fd = server->bulk_fd = -1;
+    if (has_files)
+        rc = open_channel(r, &meta, NULL);
+    if (rc == 0 && has_files)
+        rc = open_channel(r, &bulk, NULL);
+    return rc < 0 ? err_set(r->e, -rc, "channels of the files") : 0;
+}
+
 static int open_channels(struct run *r)
 {
     static const char *const names[] = { "stdin", "stdout", "stderr" };
     int rc = mrc_link_open(r->link, "job", (struct bytes){ NULL, 0 }, WEIGHT_JOB,
                            MRC_WINDOW_FIRST, &job_ops, r, &r->job);
-    struct channel meta = { "fs-meta",     r->o->server->meta_fd, r->o->server->meta_fd,
-                            WEIGHT_META,   WINDOW_FILES,          on_files_done,
-                            &r->file_pumps };
-    struct channel bulk = { "fs-bulk",     r->o->server->bulk_fd, r->o->server->bulk_fd,
-                            WEIGHT_BULK,   WINDOW_FILES,          on_files_done,
-                            &r->file_pumps };
-    bool has_files = meta.fd_in >= 0;
-    r->o->server->meta_fd = r->o->server->bulk_fd = -1;
-    if (rc == 0 && has_files)
-        rc = open_channel(r, &meta, NULL);
-    if (rc == 0 && has_files)
-        rc = open_channel(r, &bulk, NULL);
+    r->is_alone = !r->o->keep->is_wanted;
+    if (rc == 0 && r->is_alone)
+        rc = open_files(r);
     if (rc == 0 && r->stdio.has_tty) {
         int out = isatty(1) == 1 ? 1 : isatty(2) == 1 ? 2 : isatty(0) == 1 ? 0 : 1;
         r->keys_fd = open_keys(r);
@@ -563,7 +618,9 @@ static int open_channels(struct run *r)
 
 static int send_spec(struct run *r)
 {
-    int rc = mrc_spec_put(r->o->options, r->o->trees, &r->stdio, &r->job->queue, r->e);
+    const struct mrc_keep *keep = r->o->keep;
+    int rc = mrc_spec_put(r->o->options, r->o->trees, &r->stdio,
+                          keep->is_wanted ? keep->id : NULL, keep->mark, &r->job->queue, r->e);
     if (rc == 0)
         mrc_port_queued(r->job, buf_len(&r->job->queue));
     return rc;
@@ -605,7 +662,7 @@ static int start(struct run *r)
         return rc;
     rc = open_channels(r);
     if (rc < 0)
-        return err_set(r->e, -rc, "channels of the job");
+        return r->e->text[0] ? rc : err_set(r->e, -rc, "channels of the job");
     rc = send_spec(r);
     if (rc < 0)
         return rc;
@@ -617,6 +674,13 @@ static int start(struct run *r)
     rc = watch_signals(r);
     if (rc < 0)
         return err_set(r->e, -rc, "watch signals");
+    if (r->o->keep->keeper_fd >= 0) {
+        rc = loop_fd_add(r->loop, &r->keeper_watch, r->o->keep->keeper_fd, EPOLLIN, on_keeper, r);
+        if (rc < 0)
+            return err_set(r->e, -rc, "watch the view");
+    } else if (r->o->keep->is_wanted && r->o->keep->is_lost) {
+        go_alone(r, "its keeper could not be started");
+    }
     take_terminal(r);
     (void)!mrc_tty_size(&after);
     if (memcmp(&before, &after, sizeof before) != 0)
@@ -645,6 +709,7 @@ int mrc_run(const struct mrc_run_opts *o, struct mrc_outcome *out, struct err *e
     if (r.link)
         mrc_link_free(r.link);
     loop_fd_del(&r.sig_watch);
+    loop_fd_del(&r.keeper_watch);
     loop_timer_del(&r.end_timer);
     loop_timer_del(&r.terminal_timer);
     loop_timer_del(&r.start_timer);

@@ -5,6 +5,7 @@
 #define MRC_RUN_H
 
 #include "common/base/wire.h"
+#include "mrc/keeper.h"
 #include "mrc/options.h"
 #include "mrc/serve.h"
 #include "mrc/trees.h"
@@ -15,10 +16,22 @@ struct mrc_outcome {
     int code; /* exit status, or the signal */
 };
 
+/* The kept view that the job is to run in. */
+struct mrc_keep {
+    bool is_wanted;
+    uint8_t id[MRC_HUB_ID_BYTES];
+    uint64_t mark;
+    int keeper_fd; /* to its keeper, if we have started that (mrc/keeper.h); else -1 */
+    bool is_lost;  /* we could not */
+};
+
 struct mrc_run_opts {
     const struct mrc_options *options;
     const struct mrc_trees *trees;
-    struct mrc_server *server; /* its descriptors are taken */
+    struct mrc_keep *keep; /* keeper_fd may be set by connect */
+    /* Starts the file server, *out, whose descriptors are taken: at once, unless a kept view is
+     * wanted; else when that turns out not to be there. */
+    int (*serve)(void *ctx, struct mrc_server **out, struct err *e);
     /* Connects to the agent: *fd_out is a stream to it, magic already read and early already
      * sent, and will be closed here. Asks the user what it has to ask. */
     int (*connect)(void *ctx, struct bytes early, int *fd_out, struct err *e);

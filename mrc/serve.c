@@ -32,7 +32,9 @@ static void serve(const struct mfs_serve_opts *o, const int meta[2], const int b
     for (size_t i = 0; i < ARRAY_LEN(not_ours); i++)
         sigaction(not_ours[i], &(struct sigaction){ .sa_handler = SIG_IGN }, NULL);
     struct mfs_serve_opts so = *o;
-    fd_close_all_but((const int[]){ meta[1], bulk[1], o->broker_fd }, o->has_broker ? 3 : 2);
+    fd_close_all_but((const int[]){ meta[1], bulk[1], o->has_broker ? o->broker_fd : -1,
+                                    o->has_marks ? o->mark_fd : -1 },
+                     4);
     so.meta_fd = meta[1];
     so.bulk_fd = bulk[1];
     struct err e = { "" };

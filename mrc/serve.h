@@ -17,7 +17,7 @@ struct mrc_server {
     int bulk_fd;
 };
 
-/* Forks the server; o's descriptors are ignored. It must be called while there is one thread.
+/* Forks the server; o's descriptors are ignored but for mark_fd, which stays the caller's too. It must be called while there is one thread.
  * The process ends when both streams are closed, and when we die. */
 MUST int mrc_serve_start(const struct mfs_serve_opts *o, struct mrc_server *out, struct err *e);
 

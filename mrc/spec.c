@@ -178,8 +178,63 @@ static void parts_fini(struct parts *p)
     buf_fini(&p->trees);
 }
 
+static struct bytes id_bytes(const uint8_t *keep_id)
+{
+    return (struct bytes){ keep_id, keep_id ? JOB_KEEP_ID_BYTES : 0 };
+}
+
+/* What concerns the view and its files. */
+static uint32_t view_flags(const struct mrc_options *o)
+{
+    return (o->consistency == CONSISTENCY_LOOSE ? JOB_LOOSE : 0u) |
+           (o->consistency == CONSISTENCY_LEASE ? JOB_LEASE : 0u) |
+           (o->compress == COMPRESS_NO ? JOB_COMPRESS_NO : 0u) |
+           (o->compress == COMPRESS_YES ? JOB_COMPRESS_YES : 0u) |
+           (o->no_cache || o->is_local ? JOB_NO_CACHE : 0u) /* here they are already */ |
+           (geteuid() == 0 ? JOB_HEAD_PRIVILEGED : 0u) |
+           (o->view == VIEW_CHOICE_ROOT ? JOB_TARGET_RESOLVER : 0u);
+}
+
+static int put(const struct job_msg *m, size_t size, struct buf *out, struct err *e)
+{
+    uint8_t *spot;
+    int rc = buf_reserve(out, size, &spot);
+    if (rc < 0)
+        return err_set(e, rc == -ENOSPC ? E2BIG : -rc, "command and environment");
+    struct wr w = wr_of(spot, size);
+    job_msg_put(&w, m);
+    if (w.is_full || wr_len(&w) > JOB_MSG_MAX)
+        return err_set(e, E2BIG, "command and environment");
+    buf_commit(out, wr_len(&w));
+    return 0;
+}
+
+int mrc_spec_put_view(const struct mrc_options *o, const struct mrc_trees *t,
+                      const uint8_t *keep_id, struct buf *out, struct err *e)
+{
+    AUTO(buf_fini) struct buf trees = { 0 };
+    buf_init(&trees, JOB_MSG_MAX);
+    int rc = gather_trees(t, &trees);
+    if (rc < 0)
+        return err_set(e, E2BIG, "trees of the view");
+    static const uint8_t kinds[3] = { JOB_FD_NULL, JOB_FD_NULL, JOB_FD_NULL };
+    const struct passwd *pw = getpwuid(getuid());
+    struct job_msg m = { .id = JOB_MSG_spec,
+                         .spec = { .cwd = bytes_of("/"),
+                                   .mounts = bytes_in(&trees),
+                                   .is_root_view = o->view == VIEW_CHOICE_ROOT,
+                                   .fd_kinds = { kinds, sizeof kinds },
+                                   .uid = getuid(),
+                                   .gid = getgid(),
+                                   .user = bytes_of(pw ? pw->pw_name : ""),
+                                   .flags = view_flags(o) | JOB_KEEP,
+                                   .keep_id = id_bytes(keep_id) } };
+    return put(&m, buf_len(&trees) + 16384, out, e);
+}
+
 int mrc_spec_put(const struct mrc_options *o, const struct mrc_trees *t,
-                 const struct mrc_stdio *s, struct buf *out, struct err *e)
+                 const struct mrc_stdio *s, const uint8_t *keep_id, uint64_t keep_mark,
+                 struct buf *out, struct err *e)
 {
     AUTO(parts_fini) struct parts parts = { { 0 }, { 0 }, { 0 } };
     buf_init(&parts.argv, JOB_MSG_MAX);
@@ -222,24 +277,10 @@ int mrc_spec_put(const struct mrc_options *o, const struct mrc_trees *t,
     m.spec.user = bytes_of(pw ? pw->pw_name : "");
     m.spec.shell = bytes_of(shell ? shell : pw ? pw->pw_shell : "");
     m.spec.home = bytes_of(t->home);
-    m.spec.flags = (o->no_pid_ns ? JOB_NO_PID_NS : 0) |
-                   (o->forward_agent ? JOB_FORWARD_AGENT : 0) |
-                   (o->consistency == CONSISTENCY_LOOSE ? JOB_LOOSE : 0) |
-                   (o->consistency == CONSISTENCY_LEASE ? JOB_LEASE : 0) |
-                   (o->compress == COMPRESS_NO ? JOB_COMPRESS_NO : 0) |
-                   (o->compress == COMPRESS_YES ? JOB_COMPRESS_YES : 0) |
-                   (o->no_cache || o->is_local ? JOB_NO_CACHE : 0) /* here they are already */ |
-                   (geteuid() == 0 ? JOB_HEAD_PRIVILEGED : 0) |
-                   (o->view == VIEW_CHOICE_ROOT ? JOB_TARGET_RESOLVER : 0);
+    m.spec.flags = (o->no_pid_ns ? JOB_NO_PID_NS : 0u) |
+                   (o->forward_agent ? JOB_FORWARD_AGENT : 0u) | view_flags(o);
+    m.spec.keep_id = id_bytes(keep_id);
+    m.spec.keep_mark = keep_mark;
     size_t size = buf_len(&parts.argv) + buf_len(&parts.env) + buf_len(&parts.trees) + 16384;
-    uint8_t *spot;
-    rc = buf_reserve(out, size, &spot);
-    if (rc < 0)
-        return err_set(e, rc == -ENOSPC ? E2BIG : -rc, "command and environment");
-    struct wr w = wr_of(spot, size);
-    job_msg_put(&w, &m);
-    if (w.is_full || wr_len(&w) > JOB_MSG_MAX)
-        return err_set(e, E2BIG, "command and environment");
-    buf_commit(out, wr_len(&w));
-    return 0;
+    return put(&m, size, out, e);
 }

@@ -337,6 +337,16 @@ int mrc_trees_make(const struct mrc_options *o, struct mrc_trees *t, struct err 
     return rc;
 }
 
+struct mfs_serve_opts mrc_trees_serve(const struct mrc_trees *t)
+{
+    return (struct mfs_serve_opts){ .exports = t->exports,
+                                    .export_count = t->export_count,
+                                    .hide = (const char *const *)t->hide,
+                                    .hide_count = t->hide_count,
+                                    .show = (const char *const *)t->show,
+                                    .show_count = t->show_count };
+}
+
 void mrc_trees_fini(struct mrc_trees *t)
 {
     for (size_t i = 0; i < t->count; i++)

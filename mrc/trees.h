@@ -36,4 +36,7 @@ struct mrc_trees {
 MUST int mrc_trees_make(const struct mrc_options *o, struct mrc_trees *t, struct err *e);
 void mrc_trees_fini(struct mrc_trees *t);
 
+/* How the file server is to serve them. Borrows t. */
+struct mfs_serve_opts mrc_trees_serve(const struct mrc_trees *t);
+
 #endif

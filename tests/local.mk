@@ -88,7 +88,7 @@ tests_unit_mrc_test_plan_LDADD = mrc/agent/libview.a common/libcommon.a $(CMOCKA
 
 # Runs a command in a view as the agent does, for tests/net/view.sh.
 check_PROGRAMS += tests/net/view_driver
-tests_net_view_driver_SOURCES = tests/net/view_driver.c mrc/agent/files.c mrc/agent/files.h
+tests_net_view_driver_SOURCES = tests/net/view_driver.c mrc/agent/files.c mrc/agent/keep.c mrc/agent/files.h
 tests_net_view_driver_LDADD = mrc/agent/libview.a mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a $(LZO_LIBS) $(SODIUM_LIBS) \
   $(FUSE_LIBS)
 UNIT_TESTS += tests/unit/common/test_crypto
@@ -133,7 +133,8 @@ JOB_TESTS = \
   tests/net/mrc-job.sh \
   tests/net/mrc-lease.sh \
   tests/net/mrc-hub.sh \
-  tests/net/mrc-compress.sh
+  tests/net/mrc-compress.sh \
+  tests/net/mrc-views.sh
 TESTS += $(JOB_TESTS)
 EXTRA_DIST += $(JOB_TESTS) tests/lib/mrc_lab.sh
 PROGRAM_TESTS = tests/net/mrc-programs-git.sh tests/net/mrc-programs-build.sh tests/net/mrc-programs-python.sh \

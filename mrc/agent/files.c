@@ -7,6 +7,7 @@
 
 #include "common/sys/fd.h"
 #include "common/sys/loop.h"
+#include "mrc/agent/keep.h"
 #include "mrcfs/mrcfs.h"
 
 #include <errno.h>
@@ -20,9 +21,13 @@
 
 enum { FINISH_WAIT_MS = 30 * 1000 }; /* of silence, at the end */
 
+enum command_kind { ATTACH, KEEP, KEEP_FINISH, FINISH };
+
 struct command {
+    enum command_kind kind;
     size_t export_number;
-    int fuse_fd; /* -1: finish */
+    int fuse_fd;            /* of ATTACH */
+    struct keep_opts *keep; /* of KEEP; on the heap */
 };
 
 struct files {
@@ -33,6 +38,8 @@ struct files {
     struct loop *loop;
     struct loop_fd watch;
     struct mfs_client *client;
+    struct keep *keep;
+    uint64_t mark;
     size_t mounted;
     bool is_finishing, is_joined;
     int rc;
@@ -51,6 +58,16 @@ static void on_lost(void *ctx, const struct err *why)
     struct files *f = ctx;
     f->err = *why;
     f->rc = -EIO;
+    keep_free(f->keep); /* its jobs see that */
+    f->keep = NULL;
+}
+
+static void on_mark(void *ctx, uint64_t mark)
+{
+    struct files *f = ctx;
+    f->mark = mark;
+    if (f->keep)
+        keep_mark(f->keep, mark);
 }
 
 static void on_unmounted(void *ctx, size_t export_number)
@@ -61,6 +78,28 @@ static void on_unmounted(void *ctx, size_t export_number)
     maybe_stop(f);
 }
 
+static void attach(struct files *f, const struct command *c)
+{
+    struct err e = { "" };
+    int rc = mfs_client_attach(f->client, c->export_number, c->fuse_fd, &e);
+    if (rc < 0) { /* the mount sees its device closed and fails */
+        f->rc = rc;
+        f->err = e;
+    } else {
+        f->mounted++;
+    }
+}
+
+static void begin_keeping(struct files *f, struct keep_opts *o)
+{
+    o->loop = f->loop;
+    o->client = f->client;
+    o->mark = f->mark;
+    if (keep_new(o, &f->keep) < 0) /* over_fd is closed: our owner sees that it is over */
+        f->keep = NULL;
+    free(o);
+}
+
 static void on_command(void *ctx, uint32_t events)
 {
     struct files *f = ctx;
@@ -69,17 +108,17 @@ static void on_command(void *ctx, uint32_t events)
     if (fd_read_full(f->command_in, &c, sizeof c) != sizeof c) {
         f->is_finishing = true;
         loop_fd_del(&f->watch);
-    } else if (c.fuse_fd < 0) {
-        f->is_finishing = true;
-    } else {
-        struct err e = { "" };
-        int rc = mfs_client_attach(f->client, c.export_number, c.fuse_fd, &e);
-        if (rc < 0) { /* the mount sees its device closed and fails */
-            f->rc = rc;
-            f->err = e;
-        } else {
-            f->mounted++;
-        }
+        maybe_stop(f);
+        return;
+    }
+    switch (c.kind) {
+    case ATTACH: attach(f, &c); break;
+    case KEEP: begin_keeping(f, c.keep); break;
+    case KEEP_FINISH:
+        if (f->keep)
+            keep_finish(f->keep);
+        break;
+    case FINISH: f->is_finishing = true; break;
     }
     maybe_stop(f);
 }
@@ -101,6 +140,7 @@ static int run(struct files *f, struct err *e)
                                   .behind = f->o.behind,
                                   .on_lost = on_lost,
                                   .on_detached = on_unmounted,
+                                  .on_mark = on_mark,
                                   .ctx = f };
     rc = mfs_client_new(&co, &f->client, e);
     if (rc < 0)
@@ -112,6 +152,17 @@ static int run(struct files *f, struct err *e)
     if (rc < 0)
         return err_set(e, -rc, "event loop for files");
     return mfs_client_finish(f->client, FINISH_WAIT_MS, e);
+}
+
+/* The thread ended before it could begin. */
+static void drop_keep(struct keep_opts *o)
+{
+    fd_close(&o->listen_fd);
+    fd_close(&o->page_fd);
+    fd_close(&o->mount_ns_fd);
+    fd_close(&o->user_ns_fd);
+    fd_close(&o->over_fd);
+    free(o);
 }
 
 static void *thread_main(void *arg)
@@ -126,11 +177,16 @@ static void *thread_main(void *arg)
     /* Descriptors that were sent to us but not attached: closing them ends their mounts. */
     struct command c;
     if (fd_set_nonblock(f->command_in, true) == 0)
-        while (read(f->command_in, &c, sizeof c) == sizeof c)
-            if (c.fuse_fd >= 0)
+        while (read(f->command_in, &c, sizeof c) == sizeof c) {
+            if (c.kind == ATTACH)
                 close(c.fuse_fd);
+            if (c.kind == KEEP)
+                drop_keep(c.keep);
+        }
     if (f->loop)
         loop_fd_del(&f->watch);
+    keep_free(f->keep);
+    f->keep = NULL;
     if (f->client)
         mfs_client_stats(f->client, &f->stats);
     mfs_client_free(f->client);
@@ -169,25 +225,46 @@ int files_start(const struct files_opts *o, struct files **out, struct err *e)
     return 0;
 }
 
-int files_attach(struct files *f, size_t export_number, int fuse_fd)
+static int command(struct files *f, const struct command *given)
 {
     struct command c;
-    memset(&c, 0, sizeof c);
-    c.export_number = export_number;
-    c.fuse_fd = fuse_fd;
-    int rc = fd_write_full(f->command_out, &c, sizeof c);
+    memset(&c, 0, sizeof c); /* padding crosses the pipe */
+    c.kind = given->kind;
+    c.export_number = given->export_number;
+    c.fuse_fd = given->fuse_fd;
+    c.keep = given->keep;
+    return fd_write_full(f->command_out, &c, sizeof c);
+}
+
+int files_attach(struct files *f, size_t export_number, int fuse_fd)
+{
+    int rc = command(f, &(struct command){ ATTACH, export_number, fuse_fd, NULL });
     if (rc < 0)
         close(fuse_fd);
     return rc;
 }
 
+int files_keep(struct files *f, const struct keep_opts *o)
+{
+    struct keep_opts *copy = malloc(sizeof *copy);
+    if (copy)
+        *copy = *o;
+    int rc = copy ? command(f, &(struct command){ KEEP, 0, -1, copy }) : -ENOMEM;
+    if (rc < 0)
+        free(copy);
+    return rc;
+}
+
+void files_keep_finish(struct files *f)
+{
+    int rc = command(f, &(struct command){ KEEP_FINISH, 0, -1, NULL });
+    (void)rc; /* a pipe whose other end we hold takes it */
+}
+
 void files_finish(struct files *f)
 {
-    struct command c;
-    memset(&c, 0, sizeof c);
-    c.fuse_fd = -1;
-    int rc = fd_write_full(f->command_out, &c, sizeof c);
-    (void)rc; /* a pipe whose other end we hold takes 16 bytes */
+    int rc = command(f, &(struct command){ FINISH, 0, -1, NULL });
+    (void)rc; /* a pipe whose other end we hold takes it */
 }
 
 /* One line, lead and the ops that were counted, at text + used; returns how much is used then. */
@@ -221,10 +298,15 @@ int files_result(struct files *f, struct err *e)
     return f->rc;
 }
 
-size_t files_stats(struct files *f, char *text, size_t size)
+void files_stats(struct files *f, struct mfs_stats *out)
 {
     join(f);
-    const struct mfs_stats *s = &f->stats;
+    *out = f->stats;
+}
+
+size_t files_stats_text(const struct mfs_stats *s, enum mfs_compress compress, bool has_cache,
+                        char *text, size_t size)
+{
     uint64_t total = 0;
     for (size_t i = 0; i < ARRAY_LEN(s->requests); i++)
         total += s->requests[i];
@@ -245,11 +327,11 @@ size_t files_stats(struct files *f, char *text, size_t size)
         used += (size_t)snprintf(text + used, size - used,
                                  "mrc: compression (%s): %llu of the bytes of requests stand for "
                                  "%llu, %llu of those of answers for %llu\n",
-                                 modes[f->o.compress], (unsigned long long)s->packed_out,
+                                 modes[compress], (unsigned long long)s->packed_out,
                                  (unsigned long long)s->packed_out_plain,
                                  (unsigned long long)s->packed_in,
                                  (unsigned long long)s->packed_in_plain);
-    if (used < size && f->o.cache_dir)
+    if (used < size && has_cache)
         used += (size_t)snprintf(text + used, size - used,
                                  "mrc: cache: %llu bytes were there already (%llu parts of chunks; "
                                  "%llu were not), %llu chunks added\n",

@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 struct files;
+struct keep_opts;
 
 struct files_opts {
     int meta_fd; /* streams to the head's file server; taken */
@@ -34,6 +35,12 @@ MUST int files_start(const struct files_opts *o, struct files **out, struct err 
 /* Serves one mounted export from now on; fuse_fd is taken. */
 MUST int files_attach(struct files *f, size_t export_number, int fuse_fd);
 
+/* Lets jobs into the view from now on (keep.h); o's loop, client and mark are filled in, its
+ * descriptors taken. */
+MUST int files_keep(struct files *f, const struct keep_opts *o);
+/* No further job is let in. */
+void files_keep_finish(struct files *f);
+
 /* No more exports come: when the last one is unmounted, the streams are closed and the thread
  * ends. */
 void files_finish(struct files *f);
@@ -42,9 +49,11 @@ void files_finish(struct files *f);
  * written though the job was told that it was. */
 MUST int files_result(struct files *f, struct err *e);
 
-/* What was asked of the head, in words, one line each. Waits for the thread's end first.
- * Returns the length. */
-size_t files_stats(struct files *f, char *text, size_t size);
+/* What was asked of the head. Waits for the thread's end first. */
+void files_stats(struct files *f, struct mfs_stats *out);
+/* In words, one line each. Returns the length. */
+size_t files_stats_text(const struct mfs_stats *s, enum mfs_compress compress, bool has_cache,
+                        char *text, size_t size);
 
 /* Waits for the thread (after files_finish and the end of the mounts, or the end of the
  * streams) and frees. Returns 0, or the -errno with which the client was lost, with words. */

@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* job.c: puts a job together: the head opens the channels first, then sends the specification;
  * from then on its channel is joined to the supervisor, who speaks with mrc directly. Must not
- * know: how the link came to be. Processes: agent (this) - builder (enters the namespaces,
+ * know: how the link came to be. The view is the job's own, or a kept one that it joins (join.h); an agent of
+ * the head's keeper has no job, but such a view (keep.h). Processes: agent (this) - builder (enters the namespaces,
  * waits) - supervisor (process 1 of the job) - the command. Each dies with the one before it.
  */
-#include "mrc/agent/job.h"
+#include "mrc/agent/jobparts.h"
 
 #include "common/sys/fd.h"
 #include "common/sys/mem.h"
+#include "mrc/agent/builder.h"
 #include "mrc/agent/demandfile.h"
-#include "mrc/agent/files.h"
-#include "mrc/agent/supervise.h"
-#include "mrc/agent/view.h"
+#include "mrc/agent/keep.h"
 #include "mrc/demand.h"
 #include "mrc/job.h"
-#include "mrc/pump.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,43 +23,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
 enum {
-    STREAM_COUNT = 3,
     ABANDON_MS = 6000, /* from the end of the link to SIGKILL for the whole tree */
-    STREAM_WINDOW = 4 * 1024 * 1024,
-    FILES_WINDOW = 16 * 1024 * 1024,
-};
-
-struct agent_job {
-    struct agent_job_opts o;
-    struct view_probe probe;
-    struct mrc_port *port; /* the job's channel until the supervisor has it */
-    struct bytes request;  /* of the channel that is being opened */
-    struct buf in;
-    bool has_spec, is_abandoned, is_failed, is_handed_over;
-    int fds[STREAM_COUNT];     /* the job's ends */
-    int tty_fd;                /* slave */
-    int files_fds[2];          /* our ends of the streams to the file server */
-    int pumps;                 /* channels that are still open */
-    struct mrc_pump *job_pump; /* supervisor and head; NULL before and after */
-    bool supervisor_ended, files_ended;
-    struct mfs_behind_count behind; /* writes on their way to the head */
-    struct demandfile *demand; /* standard input on demand, else NULL */
-    int demand_sock;
-    struct loop_fd demand_watch;
-    struct files *files;
-    int view_sock, job_sock;
-    struct loop_fd view_watch, pid_watch;
-    struct loop_timer timer;
-    pid_t builder;
-    int pidfd;
-    bool builder_done;
 };
 
 static void maybe_done(struct agent_job *j)
@@ -73,7 +45,7 @@ static void maybe_done(struct agent_job *j)
         done(j->o.ctx);
 }
 
-static void on_pump_done(void *ctx, int code)
+void job_pump_done(void *ctx, int code)
 {
     struct agent_job *j = ctx;
     (void)code;
@@ -81,11 +53,11 @@ static void on_pump_done(void *ctx, int code)
     maybe_done(j);
 }
 
-static void on_demand_done(void *ctx, int code)
+void job_demand_done(void *ctx, int code)
 {
     struct agent_job *j = ctx;
     j->demand = NULL;
-    on_pump_done(j, code);
+    job_pump_done(j, code);
 }
 
 /* The job's last word waits for its files: whether all is on the head is the head's to know. */
@@ -115,7 +87,7 @@ static void on_supervisor_end(void *ctx)
     maybe_end_job(j);
 }
 
-static void on_files_end(void *ctx)
+void job_files_end(void *ctx)
 {
     struct agent_job *j = ctx;
     j->files_ended = true;
@@ -126,21 +98,27 @@ static void on_job_pump_done(void *ctx, int code)
 {
     struct agent_job *j = ctx;
     j->job_pump = NULL;
-    on_pump_done(j, code);
+    job_pump_done(j, code);
 }
 
 /* What the job says must not overtake what it has written to files. */
+static const struct mfs_behind_count *behind_of(const struct agent_job *j)
+{
+    return j->joined.behind ? j->joined.behind : j->behind;
+}
+
 static uint64_t order_mark(void *ctx)
 {
-    struct agent_job *j = ctx;
-    uint64_t sent = atomic_load(&j->behind.sent);
-    return atomic_load(&j->behind.made) < sent ? sent : 0;
+    const struct mfs_behind_count *b = behind_of(ctx);
+    uint64_t sent = atomic_load(&b->sent);
+    return atomic_load(&b->made) < sent ? sent : 0;
 }
 
 static bool is_passed(void *ctx, uint64_t mark)
 {
     struct agent_job *j = ctx;
-    return atomic_load(&j->behind.made) >= mark || !j->files;
+    bool has_files = j->files || (j->joined.behind && !j->is_joined_lost);
+    return atomic_load(&behind_of(j)->made) >= mark || !has_files;
 }
 
 static int start_pump(struct agent_job *j, struct mrc_port *port,
@@ -158,7 +136,7 @@ static int start_pump(struct agent_job *j, struct mrc_port *port,
     return rc;
 }
 
-static int pump(struct agent_job *j, struct mrc_port *port, int fd_in, int fd_out,
+int job_pump_fds(struct agent_job *j, struct mrc_port *port, int fd_in, int fd_out,
                 uint64_t window_bytes, void (*on_in_end)(void *ctx))
 {
     struct mrc_pump *p;
@@ -166,20 +144,20 @@ static int pump(struct agent_job *j, struct mrc_port *port, int fd_in, int fd_ou
                                 .fd_in = fd_in,
                                 .fd_out = fd_out,
                                 .on_in_end = on_in_end,
-                                .on_done = on_pump_done,
+                                .on_done = job_pump_done,
                                 .ctx = j };
     return start_pump(j, port, &po, window_bytes, &p);
 }
 
 /* For what the job says (fd_in), and what is said to it on the same terminal. */
-static int pump_words(struct agent_job *j, struct mrc_port *port, int fd_in, int fd_out)
+int job_pump_words(struct agent_job *j, struct mrc_port *port, int fd_in, int fd_out)
 {
     struct mrc_pump_opts po = { .loop = j->o.loop,
                                 .fd_in = fd_in,
                                 .fd_out = fd_out,
                                 .order_mark = order_mark,
                                 .is_passed = is_passed,
-                                .on_done = on_pump_done,
+                                .on_done = job_pump_done,
                                 .ctx = j };
     struct mrc_pump *p;
     return start_pump(j, port, &po, STREAM_WINDOW, &p);
@@ -211,111 +189,6 @@ static void fail(struct agent_job *j, enum job_stage stage, int rc, const char *
 }
 
 /* Builder */
-
-/* Text for mount(2): what mfs_client_mount_opts would say; here because the builder must not
- * wait for the server. */
-static int mount_text(void *ctx, size_t export_number, int fuse_fd, uid_t uid, gid_t gid,
-                      bool allow_other, char *text, size_t size)
-{
-    const struct job_spec *spec = ctx;
-    (void)export_number;
-    int n =
-        snprintf(text, size, "fd=%d,rootmode=40000,user_id=%u,group_id=%u%s%s,max_read=1048576",
-                 fuse_fd, uid, gid, allow_other ? ",allow_other" : "",
-                 spec->flags & JOB_HEAD_PRIVILEGED ? ",default_permissions" : "");
-    return n < 0 || (size_t)n >= size ? -ENOSPC : 0;
-}
-
-struct mounts {
-    struct view_mount list[VIEW_MOUNTS_MAX];
-    char paths[VIEW_MOUNTS_MAX][4096];
-    const char *head_paths[VIEW_MOUNTS_MAX];
-    size_t count, head_count;
-};
-
-static int read_mounts(struct bytes text, struct mounts *m)
-{
-    struct rd r = rd_of(text.ptr, text.len);
-    while (rd_left(&r)) {
-        uint8_t kind, is_read_only;
-        uint32_t number;
-        struct bytes path;
-        if (m->count == VIEW_MOUNTS_MAX)
-            return -ENOSPC;
-        if (get_u8(&r, &kind) < 0 || get_u8(&r, &is_read_only) < 0 ||
-            get_u32(&r, &number) < 0 || get_bytes(&r, &path) < 0 || kind > VIEW_OVERLAY ||
-            bytes_to_text(path, m->paths[m->count], sizeof m->paths[0]) < 0)
-            return -EPROTO;
-        if (kind == VIEW_HEAD || kind == VIEW_OVERLAY)
-            m->head_paths[m->head_count++] = m->paths[m->count];
-        m->list[m->count] = (struct view_mount){ .kind = (enum view_kind)kind,
-                                                 .path = m->paths[m->count],
-                                                 .export_number = number,
-                                                 .is_read_only = is_read_only != 0 };
-        m->count++;
-    }
-    return 0;
-}
-
-struct builder {
-    int view_sock, job_sock, demand_sock;
-};
-
-/* Runs in the builder, which is a fork of the single-threaded agent. Does not return. */
-static void build(struct agent_job *j, const struct job_spec *spec, const struct builder *b)
-    __attribute__((noreturn));
-
-static void build(struct agent_job *j, const struct job_spec *spec, const struct builder *b)
-{
-    /* The agent's ends of pipes must be the agent's alone: their closing is what the job
-     * notices. */
-    const int keep[] = { b->view_sock, b->job_sock, b->demand_sock, j->fds[0],
-                         j->fds[1],    j->fds[2],   j->tty_fd };
-    fd_close_all_but(keep, ARRAY_LEN(keep));
-    struct err e = { "" };
-    struct view_report report = { 0 };
-    struct mounts *m = calloc(1, sizeof *m);
-    char cwd[4096];
-    if (!m || read_mounts(spec->mounts, m) < 0 || bytes_to_text(spec->cwd, cwd, sizeof cwd) < 0)
-        _exit(1);
-    struct view_opts vo = { .probe = &j->probe,
-                            .mounts = m->list,
-                            .count = m->count,
-                            .is_root_view = spec->is_root_view != 0,
-                            .cwd = cwd,
-                            .job_uid = spec->is_root_view ? spec->uid : getuid(),
-                            .job_gid = spec->is_root_view ? spec->gid : getgid(),
-                            .cache_dir = j->o.cache_dir,
-                            .mount_text = mount_text,
-                            .ctx = (void *)spec,
-                            .no_pid_ns = (spec->flags & JOB_NO_PID_NS) != 0,
-                            .wants_target_resolver = (spec->flags & JOB_TARGET_RESOLVER) != 0 };
-    if (view_enter(&vo, b->view_sock, &report, &e) < 0)
-        _exit(1);
-    if (b->demand_sock >= 0 &&
-        demandfile_open(b->demand_sock, demandfile_wants_file(j->demand), &j->fds[0], &e) < 0)
-        _exit(1);
-    pid_t init;
-    if (view_start_init(&vo, b->view_sock, &report, &init, &e) < 0)
-        _exit(1);
-    if (init) {
-        close(b->job_sock);
-        for (int i = 0; i < STREAM_COUNT; i++)
-            fd_close(&j->fds[i]);
-        fd_close(&j->tty_fd);
-        view_wait_init(init);
-        _exit(0);
-    }
-    struct supervise_opts so = { .spec = spec,
-                                 .view = &report,
-                                 .sock = b->job_sock,
-                                 .demand_sock = b->demand_sock,
-                                 .tty_fd = j->tty_fd,
-                                 .fds = { j->fds[0], j->fds[1], j->fds[2] },
-                                 .head_paths = m->head_paths,
-                                 .head_path_count = m->head_count };
-    _exit(supervise(&so));
-}
 
 /* Mounts outside of the job's namespaces don't go with them, and the file client ends only when
  * they are gone. In a process of its own, because taking them off may need us to pass requests
@@ -379,6 +252,51 @@ static void hand_over(struct agent_job *j)
         mrc_port_reset(port, rc, "job channel");
 }
 
+/* The last job has left a view that is to end, or its files' thread could not go on. */
+static void on_keep_over(void *ctx, uint32_t events)
+{
+    struct agent_job *j = ctx;
+    (void)events;
+    loop_fd_del(&j->over_watch);
+    fd_close(&j->over_fd);
+    if (!j->builder_done)
+        kill(j->builder, SIGKILL);
+}
+
+static void begin_keeping(struct agent_job *j, const struct view_report *report)
+{
+    int pair[2];
+    struct keep_opts o = { .page_fd = -1, .report = *report };
+    int rc = fd_pipe(pair);
+    if (rc == 0) {
+        j->over_fd = pair[0];
+        o.over_fd = pair[1];
+        rc = loop_fd_add(j->o.loop, &j->over_watch, j->over_fd, EPOLLIN, on_keep_over, j);
+    }
+    /* Another open file of the same page, so that who gets it can't write. */
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", j->behind_fd);
+    if (rc == 0 && (o.page_fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)
+        rc = -errno;
+    if (rc == 0) {
+        memcpy(o.id, j->keep_id, sizeof o.id);
+        o.listen_fd = take_fd(&j->keep_fds[KEEP_LISTEN]);
+        o.mount_ns_fd = take_fd(&j->keep_fds[KEEP_MOUNT_NS]);
+        o.user_ns_fd = take_fd(&j->keep_fds[KEEP_USER_NS]);
+        rc = files_keep(j->files, &o);
+    }
+    if (rc < 0) {
+        fail(j, JOB_STAGE_VIEW, rc, "the view can't be shared");
+        return;
+    }
+    uint8_t space[64];
+    struct wr w = wr_of(space, sizeof space);
+    job_msg_put(&w, &(struct job_msg){ .id = JOB_MSG_started,
+                                       .started = { (uint32_t)j->builder } });
+    if (j->port && mrc_port_send(j->port, space, wr_len(&w)) < 0)
+        agent_job_abandon(j);
+}
+
 static void on_view_message(void *ctx, uint32_t events)
 {
     struct agent_job *j = ctx;
@@ -387,8 +305,14 @@ static void on_view_message(void *ctx, uint32_t events)
     int rc = view_receive(j->view_sock, &m);
     if (rc == -EAGAIN)
         return;
+    if (rc == 1 && (m.kind == VIEW_MSG_MOUNT_NS || m.kind == VIEW_MSG_USER_NS)) {
+        int *place = &j->keep_fds[m.kind == VIEW_MSG_MOUNT_NS ? KEEP_MOUNT_NS : KEEP_USER_NS];
+        fd_close(place);
+        *place = m.fd;
+        return;
+    }
     if (rc == 1 && m.kind == VIEW_MSG_FUSE) {
-        rc = files_attach(j->files, m.export_number, m.fuse_fd);
+        rc = files_attach(j->files, m.export_number, m.fd);
         if (rc == 0)
             return;
         m.kind = VIEW_MSG_FAILED;
@@ -400,7 +324,9 @@ static void on_view_message(void *ctx, uint32_t events)
     fd_close(&j->view_sock);
     if (j->files)
         files_finish(j->files);
-    if (rc == 1 && m.kind == VIEW_MSG_DONE) {
+    if (rc == 1 && m.kind == VIEW_MSG_DONE && j->is_keeper) {
+        begin_keeping(j, &m.report);
+    } else if (rc == 1 && m.kind == VIEW_MSG_DONE) {
         hand_over(j);
     } else if (rc == 1 && m.kind == VIEW_MSG_FAILED) {
         fail(j, m.is_cwd ? JOB_STAGE_CWD : JOB_STAGE_VIEW, m.rc, m.err.text);
@@ -439,12 +365,10 @@ static int start_files(struct agent_job *j, const struct job_spec *spec, struct 
     struct files_opts fo = { .meta_fd = take_fd(&j->files_fds[0]),
                              .bulk_fd = take_fd(&j->files_fds[1]),
                              .is_single_user = geteuid() != 0,
-                             .behind = &j->behind,
+                             .behind = j->behind,
                              .cache_dir =
-                                 spec->flags & JOB_NO_CACHE ? NULL : j->o.cache_dir,
-                             .compress = spec->flags & JOB_COMPRESS_NO    ? MFS_COMPRESS_NO
-                                         : spec->flags & JOB_COMPRESS_YES ? MFS_COMPRESS_YES
-                                                                          : MFS_COMPRESS_AUTO,
+                                 j->has_cache ? j->o.cache_dir : NULL,
+                             .compress = j->compress,
                              .consistency = spec->flags & JOB_LOOSE   ? MFS_LOOSE
  : spec->flags & JOB_LEASE ? MFS_LEASE : MFS_STRICT };
     view_owner(&j->probe, uid, gid, &fo.own_uid, &fo.own_gid);
@@ -454,28 +378,53 @@ static int start_files(struct agent_job *j, const struct job_spec *spec, struct 
 /* The head's trees need the two streams to its file server; without trees there are none. */
 static int check_files(const struct agent_job *j, const struct job_spec *spec, struct err *e)
 {
-    AUTO_FREE struct mounts *m = calloc(1, sizeof *m);
-    if (!m)
-        return err_set(e, ENOMEM, "trees of the view");
-    int rc = read_mounts(spec->mounts, m);
-    if (rc < 0)
-        return err_set(e, -rc, "trees of the view");
+    int trees = builder_head_trees(spec->mounts);
+    if (trees < 0)
+        return err_set(e, -trees, "trees of the view");
     bool has_streams = j->files_fds[0] >= 0 && j->files_fds[1] >= 0;
-    if (m->head_count ? has_streams : j->files_fds[0] < 0 && j->files_fds[1] < 0)
+    if (trees ? has_streams : j->files_fds[0] < 0 && j->files_fds[1] < 0)
         return 0;
     return has_streams ? 0 : err_set(e, EPROTO, "mrc opened no streams for its files");
 }
 
-static int start(struct agent_job *j, const struct job_spec *spec, struct err *e)
+/* Watches the view's agent: its end is the end of what holds the job's output back. */
+static void on_joined_lost(void *ctx, uint32_t events)
 {
-    int rc = check_files(j, spec, e);
-    if (rc < 0)
-        return rc;
+    struct agent_job *j = ctx;
+    (void)events;
+    j->is_joined_lost = true;
+    loop_fd_del(&j->joined_watch);
+}
+
+/* How this target makes views; those that are shared need namespaces. */
+static int find_means(struct agent_job *j, struct err *e)
+{
     view_probe(j->o.cache_dir, &j->probe);
-    if (j->probe.means == VIEW_MEANS_NONE) {
+    enum view_means means = j->probe.means;
+    if (means == VIEW_MEANS_NONE) {
         view_probe_text(&j->probe, e);
         return -EPERM;
     }
+    if (!j->is_keeper || means == VIEW_MEANS_ROOT || means == VIEW_MEANS_USERNS)
+        return 0;
+    return err_say(e, EOPNOTSUPP, "a view is shared only by user namespaces with FUSE or as root");
+}
+
+static int start(struct agent_job *j, const struct job_spec *spec, struct err *e)
+{
+    int rc = 0;
+    if (j->joined.sock >= 0) {
+        rc = loop_fd_add(j->o.loop, &j->joined_watch, j->joined.sock, EPOLLRDHUP,
+                         on_joined_lost, j);
+        if (rc < 0)
+            return err_set(e, -rc, "watch the view");
+    } else {
+        rc = check_files(j, spec, e);
+        if (rc == 0)
+            rc = find_means(j, e);
+    }
+    if (rc < 0)
+        return rc;
     int view_pair[2] = { -1, -1 }, job_pair[2] = { -1, -1 }, demand_pair[2] = { -1, -1 };
     rc = view_socketpair(view_pair);
     if (rc == 0)
@@ -493,7 +442,20 @@ static int start(struct agent_job *j, const struct job_spec *spec, struct err *e
         close(view_pair[0]);
         close(job_pair[0]);
         fd_close(&demand_pair[0]);
-        build(j, spec, &(struct builder){ view_pair[1], job_pair[1], demand_pair[1] });
+        struct builder_opts bo = { .spec = spec,
+                                   .probe = &j->probe,
+                                   .cache_dir = j->o.cache_dir,
+                                   .view_sock = view_pair[1],
+                                   .job_sock = job_pair[1],
+                                   .demand_sock = demand_pair[1],
+                                   .wants_demand_file =
+                                       j->demand && demandfile_wants_file(j->demand),
+                                   .fds = { j->fds[0], j->fds[1], j->fds[2] },
+                                   .tty_fd = j->tty_fd,
+                                   .is_keeper = j->is_keeper,
+                                   .joined = &j->joined,
+                                   .behind = behind_of(j) };
+        builder_run(&bo);
     }
     close(view_pair[1]);
     close(job_pair[1]);
@@ -515,10 +477,88 @@ static int start(struct agent_job *j, const struct job_spec *spec, struct err *e
         rc = loop_fd_add(j->o.loop, &j->demand_watch, j->demand_sock, EPOLLIN, on_demand_fd, j);
     if (rc < 0)
         return err_set(e, -rc, "watch the job");
+    fd_close(&j->joined.mount_ns_fd); /* the builder has them */
+    fd_close(&j->joined.user_ns_fd);
     return j->files_fds[0] < 0 ? 0 : start_files(j, spec, e);
 }
 
 /* The job's channel before it is handed over */
+
+/* The specification is at the front of j->in; behind it may be what is for the supervisor. */
+static void start_by_spec(struct agent_job *j)
+{
+    struct job_msg m;
+    size_t used;
+    struct err e = { "" };
+    int rc =
+        job_msg_get((struct bytes){ buf_at(&j->in), (uint32_t)buf_len(&j->in) }, &m, &used);
+    if (rc == 0)
+        rc = start(j, &m.spec, &e);
+    if (rc == 0 || buf_len(&j->in) >= used)
+        buf_consume(&j->in, used);
+    if (rc < 0)
+        fail(j, JOB_STAGE_VIEW, rc, e.text);
+}
+
+static void on_joining_done(void *ctx, int rc, const char *why)
+{
+    struct agent_job *j = ctx;
+    joining_free(j->joining);
+    j->joining = NULL;
+    if (rc == 0) {
+        start_by_spec(j);
+        return;
+    }
+    uint8_t space[300];
+    struct wr w = wr_of(space, sizeof space);
+    struct job_msg m = { .id = JOB_MSG_unjoined, .unjoined = { bytes_of(why) } };
+    job_msg_put(&w, &m);
+    j->awaits_files = true;
+    if (j->port && mrc_port_send(j->port, space, wr_len(&w)) < 0)
+        fail(j, JOB_STAGE_VIEW, rc, why);
+}
+
+static int begin_joining(struct agent_job *j, const struct job_spec *spec)
+{
+    struct joining_opts o = { .loop = j->o.loop,
+                              .mark = spec->keep_mark,
+                              .out = &j->joined,
+                              .on_done = on_joining_done,
+                              .ctx = j };
+    memcpy(o.id, spec->keep_id.ptr, sizeof o.id);
+    return joining_start(&o, &j->joining);
+}
+
+/* mrc has opened the channels to a file server of its own: the kept view is not waited for any
+ * more. */
+void job_maybe_start_alone(struct agent_job *j)
+{
+    if (j->files_fds[0] < 0 || j->files_fds[1] < 0 || (!j->joining && !j->awaits_files))
+        return;
+    joining_free(j->joining);
+    j->joining = NULL;
+    j->awaits_files = false;
+    start_by_spec(j);
+}
+
+static int begin(struct agent_job *j, const struct job_spec *spec)
+{
+    j->is_keeper = (spec->flags & JOB_KEEP) != 0;
+    j->has_cache = !(spec->flags & JOB_NO_CACHE);
+    j->compress = spec->flags & JOB_COMPRESS_NO    ? MFS_COMPRESS_NO
+                  : spec->flags & JOB_COMPRESS_YES ? MFS_COMPRESS_YES
+                                                   : MFS_COMPRESS_AUTO;
+    if (spec->keep_id.len && spec->keep_id.len != JOB_KEEP_ID_BYTES)
+        return -EPROTO;
+    if (!j->is_keeper)
+        return spec->keep_id.len ? begin_joining(j, spec) : 1;
+    if (!spec->keep_id.len)
+        return -EPROTO;
+    prctl(PR_SET_NAME, "mrc-view"); /* for who looks at the target's processes */
+    memcpy(j->keep_id, spec->keep_id.ptr, sizeof j->keep_id);
+    int rc = keep_listen(j->keep_id, &j->keep_fds[KEEP_LISTEN]);
+    return rc < 0 ? rc : 1;
+}
 
 static void on_job_data(void *ctx, struct bytes body)
 {
@@ -541,11 +581,11 @@ static void on_job_data(void *ctx, struct bytes body)
         return;
     }
     j->has_spec = true;
-    struct err e = { "" };
-    rc = start(j, &m.spec, &e);
-    buf_consume(&j->in, used);
+    rc = begin(j, &m.spec);
     if (rc < 0)
-        fail(j, JOB_STAGE_VIEW, rc, e.text);
+        fail(j, JOB_STAGE_SPEC, rc, "the view that is asked for");
+    else if (rc == 1)
+        start_by_spec(j);
 }
 
 static void on_job_closed(void *ctx, int code, struct bytes text)
@@ -560,153 +600,30 @@ static void on_job_closed(void *ctx, int code, struct bytes text)
 static void on_job_eof(void *ctx)
 {
     struct agent_job *j = ctx;
-    if (!j->is_failed)
+    if (j->is_keeper && j->over_fd >= 0 && !j->is_failed)
+        files_keep_finish(j->files); /* with its last job */
+    else if (!j->is_failed)
         agent_job_abandon(j);
 }
 
-static const struct mrc_port_ops job_ops = { .on_data = on_job_data,
+const struct mrc_port_ops job_port_ops = { .on_data = on_job_data,
                                              .on_eof = on_job_eof,
                                              .on_closed = on_job_closed };
 
-/* Channels */
+/* Life */
 
-static int open_job(struct agent_job *j, struct mrc_port *port)
+static int make_page(int *fd_out, struct mfs_behind_count **out)
 {
-    if (j->port || j->has_spec)
-        return -EBUSY;
-    j->port = port;
-    port->ops = &job_ops;
-    port->ctx = j;
+    AUTO_FD fd = memfd_create("mrc-behind", MFD_CLOEXEC);
+    if (fd < 0 || ftruncate(fd, sizeof **out) < 0)
+        return -errno;
+    void *map = mmap(NULL, sizeof **out, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (map == MAP_FAILED)
+        return -errno;
+    *out = map;
+    *fd_out = take_fd(&fd);
     return 0;
 }
-
-static int open_stream(struct agent_job *j, struct mrc_port *port, int number)
-{
-    if (j->fds[number] >= 0 || j->has_spec)
-        return -EBUSY;
-    int pair[2];
-    int rc = fd_pipe(pair);
-    if (rc < 0)
-        return rc;
-    int ours = number == 0 ? pair[1] : pair[0];
-    j->fds[number] = number == 0 ? pair[0] : pair[1];
-    rc = fd_set_nonblock(ours, true);
-    if (rc < 0)
-        return rc;
-    fcntl(ours, F_SETPIPE_SZ, 1024 * 1024); /* smaller is only slower */
-    return number == 0 ? pump(j, port, -1, ours, STREAM_WINDOW, NULL)
-                       : pump_words(j, port, ours, -1);
-}
-
-static int open_stdin(struct agent_job *j, struct mrc_port *port)
-{
-    return open_stream(j, port, 0);
-}
-
-static int open_demand(struct agent_job *j, struct mrc_port *port)
-{
-    if (j->demand || j->fds[0] >= 0 || j->has_spec)
-        return -EBUSY;
-    int rc = demandfile_new(j->o.loop, port, j->request, on_demand_done, j, &j->demand);
-    if (rc == 0)
-        j->pumps++;
-    return rc;
-}
-
-static int open_stdout(struct agent_job *j, struct mrc_port *port)
-{
-    return open_stream(j, port, 1);
-}
-
-static int open_stderr(struct agent_job *j, struct mrc_port *port)
-{
-    return open_stream(j, port, 2);
-}
-
-static int open_tty(struct agent_job *j, struct mrc_port *port)
-{
-    if (j->tty_fd >= 0 || j->has_spec)
-        return -EBUSY;
-    AUTO_FD master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-    if (master < 0 || unlockpt(master) < 0)
-        return -errno;
-    j->tty_fd = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (j->tty_fd < 0)
-        return -errno;
-    AUTO_FD second = fcntl(master, F_DUPFD_CLOEXEC, 3);
-    if (second < 0)
-        return -errno;
-    return pump_words(j, port, take_fd(&master), take_fd(&second));
-}
-
-static int open_files(struct agent_job *j, struct mrc_port *port, int number)
-{
-    if (j->files_fds[number] >= 0 || j->files)
-        return -EBUSY;
-    int pair[2];
-    int rc = fd_socketpair(pair);
-    if (rc < 0)
-        return rc;
-    j->files_fds[number] = pair[1];
-    return pump(j, port, pair[0], pair[0], FILES_WINDOW, number == 0 ? on_files_end : NULL);
-}
-
-static int open_meta(struct agent_job *j, struct mrc_port *port)
-{
-    return open_files(j, port, 0);
-}
-
-static int open_bulk(struct agent_job *j, struct mrc_port *port)
-{
-    return open_files(j, port, 1);
-}
-
-/* Asked for by the head when the files' channels are closed. */
-static void on_stats_closed(void *ctx, int code, struct bytes text)
-{
-    (void)text;
-    on_pump_done(ctx, code);
-}
-
-static const struct mrc_port_ops stats_ops = { .on_closed = on_stats_closed };
-
-static int open_stats(struct agent_job *j, struct mrc_port *port)
-{
-    char text[4096];
-    if (!j->files)
-        return -ENOENT;
-    size_t len = files_stats(j->files, text, sizeof text);
-    port->ops = &stats_ops;
-    port->ctx = j;
-    j->pumps++;
-    int rc = mrc_port_send(port, text, len);
-    mrc_port_end(port);
-    return rc;
-}
-
-static const struct {
-    const char *name;
-    int (*open)(struct agent_job *j, struct mrc_port *port);
-} services[] = {
-    { "job", open_job },       { "stdin", open_stdin },   { "stdin-demand", open_demand },
-    { "stdout", open_stdout }, { "stderr", open_stderr }, { "tty", open_tty },
-    { "fs-meta", open_meta },  { "fs-bulk", open_bulk },  { "stats", open_stats },
-};
-
-int agent_job_open(struct agent_job *j, struct mrc_port *port, struct bytes service,
-                   struct bytes request)
-{
-    j->request = request;
-    char name[16];
-    if (bytes_to_text(service, name, sizeof name) < 0)
-        return -EOPNOTSUPP;
-    for (size_t i = 0; i < ARRAY_LEN(services); i++)
-        if (!strcmp(services[i].name, name))
-            return services[i].open(j, port);
-    return -EOPNOTSUPP;
-}
-
-/* Life */
 
 int agent_job_new(const struct agent_job_opts *o, struct agent_job **out)
 {
@@ -717,7 +634,15 @@ int agent_job_new(const struct agent_job_opts *o, struct agent_job **out)
     buf_init(&j->in, JOB_MSG_MAX + 8192);
     for (int i = 0; i < STREAM_COUNT; i++)
         j->fds[i] = -1;
-    j->files_fds[0] = j->files_fds[1] = -1;
+    for (size_t i = 0; i < ARRAY_LEN(j->keep_fds); i++)
+        j->keep_fds[i] = -1;
+    j->joined = (struct joined)JOINED_NONE;
+    int rc = make_page(&j->behind_fd, &j->behind);
+    if (rc < 0) {
+        free(j);
+        return rc;
+    }
+    j->files_fds[0] = j->files_fds[1] = j->over_fd = -1;
     j->tty_fd = j->view_sock = j->job_sock = j->demand_sock = j->pidfd = -1;
     j->builder_done = true;
     *out = j;
@@ -738,8 +663,11 @@ void agent_job_abandon(struct agent_job *j)
     j->is_abandoned = true;
     fd_close(
         &j->job_sock); /* if the supervisor had it, its pump is gone and with it the socket */
+    joining_free(j->joining);
+    j->joining = NULL;
     if (!j->builder_done)
-        loop_timer_set(j->o.loop, &j->timer, ABANDON_MS, on_abandon_timeout, j);
+        loop_timer_set(j->o.loop, &j->timer, j->is_keeper ? 0 : ABANDON_MS, on_abandon_timeout,
+                       j);
     maybe_done(j);
 }
 
@@ -750,7 +678,14 @@ void agent_job_free(struct agent_job *j)
     loop_fd_del(&j->view_watch);
     loop_fd_del(&j->pid_watch);
     loop_fd_del(&j->demand_watch);
+    loop_fd_del(&j->joined_watch);
+    loop_fd_del(&j->over_watch);
     loop_timer_del(&j->timer);
+    joining_free(j->joining);
+    joined_fini(&j->joined);
+    fd_close(&j->over_fd);
+    for (size_t i = 0; i < ARRAY_LEN(j->keep_fds); i++)
+        fd_close(&j->keep_fds[i]);
     fd_close(&j->demand_sock);
     fd_close(&j->view_sock);
     fd_close(&j->job_sock);
@@ -760,12 +695,20 @@ void agent_job_free(struct agent_job *j)
     fd_close(&j->tty_fd);
     fd_close(&j->files_fds[0]);
     fd_close(&j->files_fds[1]);
+    if (j->files && j->is_keeper && j->is_abandoned) {
+        /* Jobs may still be ending in the view, and its mounts with them: our end is what ends
+         * their files. The thread goes with us. */
+        view_cleanup(j->o.cache_dir);
+        return;
+    }
     if (j->files) {
         struct err e = { "" };
         int rc = files_join(j->files, &e);
         (void)rc; /* the job has been told by EIO, and mrc by its own end of the streams */
     }
     buf_fini(&j->in);
+    munmap(j->behind, sizeof *j->behind);
+    fd_close(&j->behind_fd);
     view_cleanup(j->o.cache_dir);
     free(j);
 }

@@ -27,12 +27,15 @@ if !SANITIZE
 agent_PROGRAMS += mrc/mrc-agent
 endif
 mrc_mrc_agent_SOURCES = \
+  mrc/agent/builder.c mrc/agent/builder.h \
   mrc/agent/cache.c mrc/agent/cache.h mrc/cachecommand.h \
   mrc/agent/command.c mrc/agent/command.h \
   mrc/agent/demandfile.c mrc/agent/demandfile.h \
   mrc/agent/export.c mrc/agent/export.h \
   mrc/agent/files.c mrc/agent/files.h \
-  mrc/agent/job.c mrc/agent/job.h \
+  mrc/agent/job.c mrc/agent/job.h mrc/agent/jobchannels.c mrc/agent/jobparts.h \
+  mrc/agent/join.c mrc/agent/join.h \
+  mrc/agent/keep.c mrc/agent/keep.h \
   mrc/agent/main.c \
   mrc/agent/readers.c mrc/agent/readers.h \
   mrc/agent/nomodules.c \

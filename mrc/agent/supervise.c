@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,8 @@
 enum {
     LOOK_FIRST_MS = 1,
     LOOK_LAST_MS = 50,
+    BARRIER_LOOK_MS = 50,
+    BARRIER_MS = 60 * 1000, /* for what is on its way to the head, while no write arrives there */
     HIDDEN_LOOKS =
         20, /* in a row, most of a second, that somebody was there who can't be looked at */
 };
@@ -41,7 +44,7 @@ struct supervisor {
     pid_t job;
     bool is_over;
     int status;
-    bool head_gone;
+    bool head_gone, is_view_lost, wants_end;
     char input[32];    /* the pipe that is standard input, as /proc shows it; empty: nothing to
                           look for */
     int look_after_ms; /* until the next look for readers of it */
@@ -80,6 +83,11 @@ static void pass_signal(struct supervisor *s, const struct job_signal *m)
     int number = (int)m->number;
     if (number < 1 || number >= NSIG || s->job <= 0)
         return;
+    if (s->is_over) {
+        s->wants_end = number == SIGINT || number == SIGTERM || number == SIGHUP ||
+                       number == SIGQUIT;
+        return;
+    }
     if (m->is_group)
         kill(-foreground(s), number);
     else
@@ -187,9 +195,11 @@ static void look_for_readers(struct supervisor *s)
 /* One turn of waiting; false when the time is over. */
 static bool wait_turn(struct supervisor *s, int timeout_ms)
 {
-    struct pollfd pf[2] = { { .fd = s->sigfd, .events = POLLIN },
-                            { .fd = s->head_gone ? -1 : s->o->sock, .events = POLLIN } };
-    int n = poll(pf, 2, timeout_ms);
+    bool watches_view = s->o->joined && !s->is_view_lost;
+    struct pollfd pf[3] = { { .fd = s->sigfd, .events = POLLIN },
+                            { .fd = s->head_gone ? -1 : s->o->sock, .events = POLLIN },
+                            { .fd = watches_view ? s->o->joined->sock : -1, .events = 0 } };
+    int n = poll(pf, 3, timeout_ms);
     if (n <= 0)
         return n < 0 && errno == EINTR;
     struct signalfd_siginfo si;
@@ -197,6 +207,8 @@ static bool wait_turn(struct supervisor *s, int timeout_ms)
         reap(s);
     if (pf[1].revents)
         take_messages(s);
+    if (pf[2].revents)
+        s->is_view_lost = true;
     return true;
 }
 
@@ -275,10 +287,54 @@ static int bring_home(struct supervisor *s, struct err *e)
     return rc;
 }
 
+/* Has the head sent a signal that ends jobs? The job has ended: it is meant for us. */
+static bool is_told_to_end(struct supervisor *s)
+{
+    struct pollfd p = { .fd = s->head_gone ? -1 : s->o->sock, .events = POLLIN };
+    if (poll(&p, 1, 0) == 1)
+        take_messages(s);
+    return s->head_gone || s->wants_end;
+}
+
+/* In a view that goes on: all that the job wrote is on the head, or is lost; what it had open is closed.
+ * With a view of its own the view's end says that. */
+static int wait_barrier(struct supervisor *s, int *lost_rc, struct err *e)
+{
+    const struct mfs_behind_count *b = s->o->behind;
+    int rc = joined_barrier(s->o->joined);
+    uint64_t made = atomic_load(&b->made), since_ms = clock_mono_ms();
+    while (rc == 0 && (rc = joined_barrier_wait(s->o->joined, BARRIER_LOOK_MS, lost_rc, e)) ==
+                          -ETIMEDOUT) {
+        uint64_t now = atomic_load(&b->made), now_ms = clock_mono_ms();
+        since_ms = now == made ? since_ms : now_ms;
+        made = now;
+        if (is_told_to_end(s))
+            return err_say(e, EINTR, "interrupted: what the job wrote may not all be on the head");
+        if (now_ms - since_ms > BARRIER_MS)
+            return err_say(e, ETIMEDOUT,
+                           "the head does not answer: what the job wrote may not all be there");
+        rc = 0;
+    }
+    return rc;
+}
+
+static int come_home(struct supervisor *s, int *lost_rc, struct err *e)
+{
+    int rc = s->is_view_lost ? -ECONNRESET : bring_home(s, e);
+    if (rc == 0 && s->o->joined)
+        rc = wait_barrier(s, lost_rc, e);
+    if (rc == -ECONNRESET)
+        err_say(e, ECONNRESET,
+                "the view that the job shared has ended, and the job with it: what it wrote "
+                "last may not be on the head");
+    return rc;
+}
+
 static void report_end(struct supervisor *s)
 {
     struct err e = { "" };
-    int rc = bring_home(s, &e);
+    int lost_rc = 0;
+    int rc = come_home(s, &lost_rc, &e);
     if (rc < 0) {
         say_failed(s, JOB_STAGE_END, rc, e.text);
         return;
@@ -289,6 +345,9 @@ static void report_end(struct supervisor *s)
         (uint32_t)(WIFSIGNALED(s->status) ? WTERMSIG(s->status) : WEXITSTATUS(s->status));
     m.exited.has_core = WIFSIGNALED(s->status) && WCOREDUMP(s->status);
     say(s, &m);
+    if (lost_rc < 0)
+        say(s, &(struct job_msg){ .id = JOB_MSG_lost,
+                                  .lost = { (uint32_t)-lost_rc, bytes_of(e.text) } });
 }
 
 int supervise(const struct supervise_opts *o)
@@ -322,7 +381,7 @@ int supervise(const struct supervise_opts *o)
         return 1;
     }
     say(&s, &(struct job_msg){ .id = JOB_MSG_started, .started = { (uint32_t)s.job } });
-    while (!s.is_over && !s.head_gone) {
+    while (!s.is_over && !s.head_gone && !s.is_view_lost) {
         if (s.input[0] && clock_mono_ms() >= next_look_ms) {
             look_for_readers(&s);
             next_look_ms = clock_mono_ms() + (uint64_t)s.look_after_ms;

@@ -5,6 +5,7 @@
 #ifndef MRC_AGENT_SUPERVISE_H
 #define MRC_AGENT_SUPERVISE_H
 
+#include "mrc/agent/join.h"
 #include "mrc/agent/view.h"
 #include "mrc/job.h"
 
@@ -22,6 +23,8 @@ struct supervise_opts {
     const char *const *head_paths; /* mount points of the head's trees: brought home before the
                                       end is reported */
     size_t head_path_count;
+    const struct mfs_behind_count *behind; /* writes on their way to the head, of the job's view */
+    const struct joined *joined;           /* the kept view; NULL: the job has its own */
 };
 
 /* Runs until the job is over and everything that it started is dead. Returns the exit status

@@ -119,12 +119,12 @@ int view_receive(int sock, struct view_message *out)
     if (n == 0)
         return 0;
     AUTO_FD fd = received_fd(&m);
-    bool is_fuse = p.kind == VIEW_MSG_FUSE;
-    if (n != sizeof p || is_fuse != (fd >= 0))
+    bool has_fd = p.kind == VIEW_MSG_FUSE || p.kind == VIEW_MSG_MOUNT_NS || p.kind == VIEW_MSG_USER_NS;
+    if (n != sizeof p || has_fd != (fd >= 0))
         return -EPROTO;
     *out = (struct view_message){ .kind = p.kind,
                                   .export_number = p.export_number,
-                                  .fuse_fd = take_fd(&fd),
+                                  .fd = take_fd(&fd),
                                   .rc = p.rc,
                                   .is_cwd = p.is_cwd,
                                   .report = p.report,
@@ -312,6 +312,16 @@ static void ask_for_owners(const struct view_opts *o)
             continue; /* the job will see why */
 }
 
+static int enter_cwd(const struct view_opts *o, struct err *e)
+{
+    if (chdir(o->cwd) == 0)
+        return 0;
+    return err_say(e, errno,
+                   "the working directory %.150s can't be entered on the target (%s): cd to "
+                   "another, or --directory",
+                   o->cwd, strerror(errno));
+}
+
 int view_enter(const struct view_opts *o, int sock, struct view_report *r, struct err *e)
 {
     struct err own = { 0 };
@@ -331,14 +341,60 @@ int view_enter(const struct view_opts *o, int sock, struct view_report *r, struc
         rc = enter_built(o, sock, r, e);
     if (rc == 0)
         ask_for_owners(o);
-    bool is_cwd = rc == 0 && chdir(o->cwd) < 0;
-    if (is_cwd)
-        rc = err_say(e, errno,
-                     "the working directory %.150s can't be entered on the target (%s): cd to "
-                     "another, or --directory",
-                     o->cwd, strerror(errno));
+    bool is_built = rc == 0;
+    if (is_built)
+        rc = enter_cwd(o, e);
     umask(old_umask);
-    return rc < 0 ? send_failure(sock, rc, is_cwd, e) : 0;
+    return rc < 0 ? send_failure(sock, rc, is_built, e) : 0;
+}
+
+/* --- shared views --- */
+
+static int pass_namespace(int sock, enum view_message_kind kind, const char *path)
+{
+    AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd < 0 ? -errno : send_packet(sock, &(struct packet){ .kind = kind }, fd);
+}
+
+int view_hold(int sock, struct view_report *r, struct err *e)
+{
+    int rc = pass_namespace(sock, VIEW_MSG_MOUNT_NS, "/proc/self/ns/mnt");
+    if (rc == 0 && has_user_ns(r->means))
+        rc = pass_namespace(sock, VIEW_MSG_USER_NS, "/proc/self/ns/user");
+    if (rc < 0)
+        return send_failure(sock, err_set(e, -rc, "pass the view's namespaces on"), false, e);
+    rc = send_packet(sock, &(struct packet){ .kind = VIEW_MSG_DONE, .report = *r }, -1);
+    while (rc == 0)
+        pause();
+    return rc;
+}
+
+static int enter_held(int mount_ns_fd, int user_ns_fd, struct err *e)
+{
+    pid_t parent = getppid();
+    if (user_ns_fd >= 0 && setns(user_ns_fd, CLONE_NEWUSER) < 0)
+        return err_set(e, errno, "enter the user namespace of the kept view");
+    if (setns(mount_ns_fd, CLONE_NEWNS) < 0)
+        return err_set(e, errno, "enter the mount namespace of the kept view");
+    if (unshare(CLONE_NEWNS) < 0)
+        return err_set(e, errno, "copy the mount namespace of the kept view");
+    int rc = ns_die_with(parent); /* after the change of credentials, which would forget it */
+    return rc < 0 ? err_set(e, -rc, "the agent is gone") : 0;
+}
+
+int view_join(const struct view_opts *o, const struct view_report *held, int mount_ns_fd,
+              int user_ns_fd, int sock, struct view_report *r, struct err *e)
+{
+    struct err own = { 0 };
+    if (!e)
+        e = &own;
+    *r = *held;
+    r->has_pid_ns = held->has_pid_ns && !o->no_pid_ns;
+    int rc = enter_held(mount_ns_fd, user_ns_fd, e);
+    bool is_in = rc == 0;
+    if (is_in)
+        rc = enter_cwd(o, e);
+    return rc < 0 ? send_failure(sock, rc, is_in, e) : 0;
 }
 
 /* --- the job's first process --- */

@@ -17,6 +17,9 @@
  *           job's exec it calls view_drop_privilege() in the job's process.
  *   agent   view_cleanup() when the job is over, and once at its start.
  *
+ * A view that jobs share (keep.h) has no init: its child calls view_enter() and view_hold(). The
+ * child of each job calls view_join() in place of view_enter().
+ *
  * Source: docs/ARCHITECTURE.md, "The view"; user_namespaces(7), pivot_root(2). */
 #ifndef MRC_AGENT_VIEW_H
 #define MRC_AGENT_VIEW_H
@@ -122,6 +125,8 @@ struct view_report {
 
 enum view_message_kind {
     VIEW_MSG_FUSE,  /* a mounted /dev/fuse of export_number: serve it now */
+    VIEW_MSG_MOUNT_NS, /* of a view that is held: the namespace that jobs copy */
+    VIEW_MSG_USER_NS,  /* and the one that they enter, if there is one */
     VIEW_MSG_DONE,  /* the view stands and init runs: report */
     VIEW_MSG_FAILED /* rc and words */
 };
@@ -129,7 +134,7 @@ enum view_message_kind {
 struct view_message {
     enum view_message_kind kind;
     size_t export_number;
-    int fuse_fd; /* the receiver's to close; -1 but for VIEW_MSG_FUSE */
+    int fd; /* of FUSE, MOUNT_NS, USER_NS: the receiver's to close; else -1 */
     int rc;
     bool is_cwd; /* what failed is the way to the working directory */
     struct view_report report;
@@ -165,6 +170,15 @@ MUST int view_enter(const struct view_opts *o, int sock, struct view_report *r, 
  * Returns 0, or -errno with words (VIEW_MSG_FAILED has been sent). */
 MUST int view_start_init(const struct view_opts *o, int sock, struct view_report *r,
                          pid_t *pid_out, struct err *e);
+
+/* After view_enter, for a view that jobs are to share: passes its namespaces on, says that it
+ * stands, and keeps it until killed; only for means ROOT and USERNS. Returns only on failure (told): -errno. */
+MUST int view_hold(int sock, struct view_report *r, struct err *e);
+
+/* Enters a copy of a held view: as view_enter, with the report of the view's own agent in place of
+ * o->probe and o->mounts. user_ns_fd: -1 if it has none. Mounts made from now on are in the copy only. */
+MUST int view_join(const struct view_opts *o, const struct view_report *held, int mount_ns_fd,
+                   int user_ns_fd, int sock, struct view_report *r, struct err *e);
 
 /* Waits for init and returns its wait status. */
 int view_wait_init(pid_t pid);

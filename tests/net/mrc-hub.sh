@@ -16,11 +16,14 @@ at_exit 'here mrc stop --jobs >/dev/null 2>&1'
 
 v() { here timeout $limit mrc -v -F "$conf" "$@"; }
 connections() { node sh -c 'ps -eo args | grep -c "^sshd: .*\[priv\]"'; }
-hub_pid() { ps -u "$user" -o pid=,args= | awk '/ --hub-process/ { print $1 }'; }
+# Of this test: the user may have others.
+hub_pid() { for pid in $(ps -u "$user" -o pid=,args= | awk '/ --hub-process/ { print $1 }'); do
+    ! tr '\0' '\n' <"/proc/$pid/environ" | grep -qx "XDG_RUNTIME_DIR=$dir_hub" || echo "$pid"; done 2>/dev/null; }
 # Processes of jobs and connections.
 holders() { ps -u "$user" -o pid=,comm=,args= | awk -v conf="$conf" '$2 == "mrc" && index($0, "-F " conf) { print $1 }'; }
+keepers() { ps -u "$user" -o pid=,comm=,args= | awk -v conf="$conf" '$2 == "mrc-view" && index($0, "-F " conf) { print $1 }'; }
 by_hub() { grep -q "by a connection that the hub keeps" "$1"; }
-is_quiet() { [ -z "$(hub_pid)$(holders)" ] && [ "$(connections)" = 0 ]; }
+is_quiet() { [ -z "$(hub_pid)$(holders)$(keepers)" ] && [ "$(connections)" = 0 ]; }
 listed() { here mrc ps | grep -q "$1"; }
 # What a job runs to wait for a file here.
 waits() { echo "until [ -e $home/$1 ]; do sleep 0.1; done; echo ended"; }

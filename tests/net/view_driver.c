@@ -109,10 +109,12 @@ static int follow(struct driver *d, int sock)
             return rc == -EAGAIN ? FAILED : 0;
         switch (m.kind) {
         case VIEW_MSG_FUSE:
-            if (files_attach(d->files, m.export_number, m.fuse_fd) < 0)
+            if (files_attach(d->files, m.export_number, m.fd) < 0)
                 return FAILED;
             break;
         case VIEW_MSG_FAILED: fprintf(stderr, "view_driver: %s\n", m.err.text); return FAILED;
+        case VIEW_MSG_MOUNT_NS:
+        case VIEW_MSG_USER_NS: close(m.fd); break; /* of kept views only */
         case VIEW_MSG_DONE:
             view_cleanup(d->o.cache_dir);
             if (getenv("VIEW_NOTES"))
