@@ -10,6 +10,7 @@
 #include "common/sys/mem.h"
 #include "mrc/agents.h"
 #include "mrc/openssh.h"
+#include "mrc/share.h"
 #include "mrc/sshconf.h"
 
 #include <errno.h>
@@ -183,6 +184,10 @@ static int offer(struct mrc_hub_job *j, struct mrc_connection *c, struct err *e)
         return err_set(e, -rc, "offer the connection to the hub");
     if (m.id != MRC_HUB_kept || !m.kept.is_kept)
         return err_set(e, 0, "the hub does not take the connection");
+    /* Until it knows, its holder dies with us. */
+    rc = mrc_share_keep(c->control, ANSWER_MS);
+    if (rc < 0)
+        return err_set(e, -rc, "leave the connection to the hub");
     c->pid = 0; /* not ours any more */
     return 0;
 }

@@ -580,7 +580,7 @@ static int got_offer(struct client *j, const struct hub_offer *m, int *fd)
     struct hub *h = j->hub;
     struct mrc_hub_msg answer = { .id = MRC_HUB_kept };
     bool is_new = !h->is_stopping && h->cable_count < HUB_CABLES_MAX &&
-                  !find_cable(h, m->key.ptr) && mrc_share_keep(*fd) == 0;
+                  !find_cable(h, m->key.ptr);
     struct cable *c = is_new ? cable_new(j, m, take_fd(fd)) : NULL;
     answer.kept.is_kept = c != NULL;
     if (c)

@@ -6,9 +6,11 @@
 #include "common/sys/fd.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 int mrc_share_pair(int *ours, int *theirs)
 {
@@ -83,9 +85,23 @@ int mrc_share_command(int control, const char *command, int fd)
                                                 : -EINVAL;
 }
 
-int mrc_share_keep(int control)
+int mrc_share_keep(int control, int wait_ms)
 {
-    return mrc_share_send(control, "", 1, -1);
+    int pair[2];
+    int rc = fd_pipe(pair);
+    if (rc < 0)
+        return rc;
+    AUTO_FD done = pair[0];
+    rc = mrc_share_send(control, "", 1, pair[1]);
+    close(pair[1]);
+    if (rc < 0)
+        return rc;
+    struct pollfd p = { done, POLLIN, 0 };
+    int n;
+    do
+        n = poll(&p, 1, wait_ms);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n == 0 ? -ETIMEDOUT : 0;
 }
 
 int mrc_share_receive(int control, char command[MRC_SHARE_COMMAND_BYTES], int *fd_out)
@@ -94,5 +110,5 @@ int mrc_share_receive(int control, char command[MRC_SHARE_COMMAND_BYTES], int *f
     if (n < 0)
         return n;
     command[n] = 0;
-    return 0;
+    return *fd_out < 0 ? -EPROTO : 0;
 }

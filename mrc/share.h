@@ -26,10 +26,11 @@ MUST int mrc_share_take(int sock, void *ptr, size_t size_bytes, int *fd_out);
  */
 MUST int mrc_share_command(int control, const char *command, int fd);
 /* "Whoever started you may end": the connection lives until the control socket is closed, and
- * the last channel with it. */
-MUST int mrc_share_keep(int control);
-/* In the holder of the connection: *fd_out and command, or -1 for "keep". Errors as
- * mrc_share_take. */
+ * the last channel with it. Waits at most wait_ms until it is so. Returns 0; -ETIMEDOUT; errors as
+ * mrc_share_send. */
+MUST int mrc_share_keep(int control, int wait_ms);
+/* In the holder of the connection: *fd_out and command; for "keep" the command is empty, and closing *fd_out
+ * says that it is done. Errors as mrc_share_take; -EPROTO without a descriptor. */
 MUST int mrc_share_receive(int control, char command[MRC_SHARE_COMMAND_BYTES], int *fd_out);
 
 #endif

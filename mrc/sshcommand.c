@@ -350,8 +350,9 @@ static int take_request(struct cable *c)
         return 0;
     if (rc < 0)
         return rc;
-    if (fd < 0) {
+    if (!*text) {
         be_kept(c);
+        close(fd);
         return 0;
     }
     struct pump *p = c->count < CHANNELS_MAX ? add_pump(c, fd) : NULL;
