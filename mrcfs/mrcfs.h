@@ -221,9 +221,11 @@ struct mfs_stats {
      * looked for there in vain; chunks that were put there. */
     uint64_t chunks_used, chunk_bytes_used;
     uint64_t chunks_missed;
-    uint64_t chunks_kept;
+    uint64_t chunks_kept, chunks_left_out;
 };
 void mfs_client_stats(const struct mfs_client *c, struct mfs_stats *out);
+/* Why there is no cache although one was wanted; empty: there is. */
+void mfs_client_cache_off(const struct mfs_client *c, char *text, size_t size_bytes);
 const char *mfs_op_name(unsigned op); /* NULL when there is none */
 
 #endif

@@ -45,6 +45,7 @@ struct files {
     int rc;
     struct err err;
     struct mfs_stats stats;
+    char cache_off[256]; /* why there is no cache although one was wanted */
 };
 
 static void maybe_stop(struct files *f)
@@ -165,6 +166,12 @@ static void drop_keep(struct keep_opts *o)
     free(o);
 }
 
+static void finish_stats(struct files *f)
+{
+    mfs_client_stats(f->client, &f->stats);
+    mfs_client_cache_off(f->client, f->cache_off, sizeof f->cache_off);
+}
+
 static void *thread_main(void *arg)
 {
     struct files *f = arg;
@@ -188,7 +195,7 @@ static void *thread_main(void *arg)
     keep_free(f->keep);
     f->keep = NULL;
     if (f->client)
-        mfs_client_stats(f->client, &f->stats);
+        finish_stats(f);
     mfs_client_free(f->client);
     loop_free(f->loop);
     fd_close(&f->o.meta_fd);
@@ -304,8 +311,14 @@ void files_stats(struct files *f, struct mfs_stats *out)
     *out = f->stats;
 }
 
-size_t files_stats_text(const struct mfs_stats *s, enum mfs_compress compress, bool has_cache,
-                        char *text, size_t size)
+const char *files_cache_off(struct files *f)
+{
+    join(f);
+    return !f->o.cache_dir || f->cache_off[0] ? f->cache_off : NULL;
+}
+
+size_t files_stats_text(const struct mfs_stats *s, enum mfs_compress compress,
+                        const char *cache_off, char *text, size_t size)
 {
     uint64_t total = 0;
     for (size_t i = 0; i < ARRAY_LEN(s->requests); i++)
@@ -331,16 +344,18 @@ size_t files_stats_text(const struct mfs_stats *s, enum mfs_compress compress, b
                                  (unsigned long long)s->packed_out_plain,
                                  (unsigned long long)s->packed_in,
                                  (unsigned long long)s->packed_in_plain);
-    if (used < size && has_cache)
+    if (used < size && !cache_off)
         used += (size_t)snprintf(text + used, size - used,
                                  "mrc: cache: %llu bytes were there already (%llu parts of chunks; "
-                                 "%llu were not), %llu chunks added\n",
+                                 "%llu were not), %llu chunks added, %llu left out\n",
                                  (unsigned long long)s->chunk_bytes_used,
                                  (unsigned long long)s->chunks_used,
                                  (unsigned long long)s->chunks_missed,
-                                 (unsigned long long)s->chunks_kept);
+                                 (unsigned long long)s->chunks_kept,
+                                 (unsigned long long)s->chunks_left_out);
     else if (used < size)
-        used += (size_t)snprintf(text + used, size - used, "mrc: cache: off\n");
+        used += (size_t)snprintf(text + used, size - used, "mrc: cache: off%s%s\n",
+                                 *cache_off ? ": " : "", cache_off);
     return used < size ? used : size - 1;
 }
 

@@ -51,9 +51,11 @@ MUST int files_result(struct files *f, struct err *e);
 
 /* What was asked of the head. Waits for the thread's end first. */
 void files_stats(struct files *f, struct mfs_stats *out);
-/* In words, one line each. Returns the length. */
-size_t files_stats_text(const struct mfs_stats *s, enum mfs_compress compress, bool has_cache,
-                        char *text, size_t size);
+/* Why nothing is kept on disk, empty: nobody wanted it; NULL: it is. Waits for the thread's end first. */
+const char *files_cache_off(struct files *f);
+/* In words, one line each; cache_off as above. Returns the length. */
+size_t files_stats_text(const struct mfs_stats *s, enum mfs_compress compress,
+                        const char *cache_off, char *text, size_t size);
 
 /* Waits for the thread (after files_finish and the end of the mounts, or the end of the
  * streams) and frees. Returns 0, or the -errno with which the client was lost, with words. */

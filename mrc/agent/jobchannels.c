@@ -131,7 +131,8 @@ static int open_stats(struct agent_job *j, struct mrc_port *port)
         files_stats(j->files, &stats);
     else if (joined_stats(&j->joined, &stats, &is_shared) < 0)
         return -ENOTCONN;
-    size_t len = files_stats_text(&stats, j->compress, j->has_cache, text, 4096);
+    const char *cache_off = j->files ? files_cache_off(j->files) : j->has_cache ? NULL : "";
+    size_t len = files_stats_text(&stats, j->compress, cache_off, text, 4096);
     if (is_shared)
         len += (size_t)snprintf(text + len, sizeof text - len,
                                 "mrc: other jobs shared the view: theirs are counted too\n");

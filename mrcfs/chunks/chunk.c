@@ -48,3 +48,30 @@ size_t mfs_chunk_part(uint64_t index, size_t len_bytes, uint64_t offset, size_t 
     *first = from < end ? (size_t)(from - start) : len_bytes;
     return to > from ? (size_t)(to - from) : 0;
 }
+
+int mfs_chunk_answer_check(struct rd r, uint64_t offset, size_t size, size_t *total)
+{
+    uint64_t index = offset / MFS_CHUNK_BYTES;
+    uint16_t count;
+    size_t sent = 0, stands_for = 0, first;
+    bool is_over = false, was_ahead = false;
+    if (offset > INT64_MAX || get_u16(&r, &count) < 0)
+        return -EPROTO;
+    for (unsigned i = 0; i < count; i++, index++) {
+        struct mfs_chunk_rec x;
+        if (is_over || mfs_chunk_rec_get(&r, &x) < 0)
+            return -EPROTO;
+        bool is_ahead = x.flags & MFS_CHUNK_AHEAD;
+        size_t part = mfs_chunk_part(index, x.len_bytes, offset, size, &first);
+        if (is_ahead ? part != 0 || !i : !part || was_ahead)
+            return -EPROTO;
+        was_ahead = is_ahead;
+        is_over = x.len_bytes < MFS_CHUNK_BYTES;
+        stands_for += part;
+        sent += x.flags & MFS_CHUNK_KNOWN ? 0 : part;
+    }
+    if (sent != rd_left(&r) || stands_for > size)
+        return -EPROTO;
+    *total = stands_for;
+    return 0;
+}

@@ -50,4 +50,10 @@ uint32_t mfs_chunk_tag(const struct mfs_chunk_name *name);
 size_t mfs_chunk_part(uint64_t index, size_t len_bytes, uint64_t offset, size_t size,
                       size_t *first);
 
+/* Is this the body of an answer to a fetch of [offset, offset + size) as it has to be: records
+ * that follow each other and touch the range, then some ahead, nothing after the file's end,
+ * and exactly the bytes that are not known? Returns 0 with how many bytes of the range it
+ * stands for, at most size; or -EPROTO. */
+MUST int mfs_chunk_answer_check(struct rd r, uint64_t offset, size_t size, size_t *total);
+
 #endif

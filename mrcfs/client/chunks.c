@@ -6,13 +6,13 @@
 
 #include "common/sys/clock.h"
 #include "common/sys/fd.h"
-#include "common/sys/log.h"
 #include "mrcfs/chunks/gather.h"
 #include "mrcfs/chunkstore.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -47,6 +47,7 @@ struct mfs_chunks {
     size_t keep_count;
     struct tags have, gone;
     struct mfs_chunks_stats stats;
+    struct err why_off;
     bool is_on, is_ending;
     uint64_t end_ms; /* what is to be written is, until then */
     /* the loop's own */
@@ -89,8 +90,10 @@ static int open_and_scan(struct mfs_chunks *x)
     int rc = mfs_store_open(&o, &x->store, &e);
     if (rc == 0 && (rc = mfs_store_scan(x->store, on_found, x, NULL)) < 0)
         err_set(&e, -rc, "look through the cache");
+    pthread_mutex_lock(&x->mu);
     if (rc < 0)
-        log_at(LOG_VERBOSE, "nothing is cached on this computer: %s", e.text);
+        x->why_off = e;
+    pthread_mutex_unlock(&x->mu);
     return rc;
 }
 
@@ -127,6 +130,8 @@ static void keep_one(struct mfs_chunks *x, struct keeping *k)
     if (rc == 0) {
         x->stats.kept++;
         tags_add(&x->have, &k->name);
+    } else {
+        x->stats.left_out++;
     }
     pthread_mutex_unlock(&x->mu);
     free(k);
@@ -295,6 +300,8 @@ void mfs_chunks_keep(struct mfs_chunks *x, const struct mfs_chunk_rec *rec, size
         x->keep_count++;
         list_push_back(&x->keeps, &k->link);
         pthread_cond_signal(&x->has_work);
+    } else {
+        x->stats.left_out++;
     }
     pthread_mutex_unlock(&x->mu);
     if (!has_room)
@@ -323,5 +330,12 @@ void mfs_chunks_stats(struct mfs_chunks *x, struct mfs_chunks_stats *out)
 {
     pthread_mutex_lock(&x->mu);
     *out = x->stats;
+    pthread_mutex_unlock(&x->mu);
+}
+
+void mfs_chunks_why_off(struct mfs_chunks *x, char *text, size_t size_bytes)
+{
+    pthread_mutex_lock(&x->mu);
+    snprintf(text, size_bytes, "%s", x->why_off.text);
     pthread_mutex_unlock(&x->mu);
 }

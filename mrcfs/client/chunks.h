@@ -41,6 +41,7 @@ struct mfs_chunks_stats {
     uint64_t missed;           /* … that were not there, or damaged */
     uint64_t damaged;          /* of these */
     uint64_t kept;             /* chunks that were written */
+    uint64_t left_out;         /* that were not: the disk or the store is full, or slow */
 };
 
 /* dir: where the cache is or will be. Starts the thread. Returns 0 or -errno. */
@@ -62,5 +63,7 @@ void mfs_chunks_keep(struct mfs_chunks *x, const struct mfs_chunk_rec *rec, size
 void mfs_chunks_tags(struct mfs_chunks *x, struct bytes *have, struct bytes *gone);
 
 void mfs_chunks_stats(struct mfs_chunks *x, struct mfs_chunks_stats *out);
+/* Why the cache can't be used, if it can't; else empty. */
+void mfs_chunks_why_off(struct mfs_chunks *x, char *text, size_t size_bytes);
 
 #endif

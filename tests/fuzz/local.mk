@@ -51,6 +51,11 @@ tests_fuzz_client_fuzz_SOURCES = tests/fuzz/client_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_client_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
 tests_fuzz_client_fuzz_LDADD = mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a $(LZO_LIBS) $(SODIUM_LIBS) $(FUSE_LIBS)
 
+FUZZ_TESTS += tests/fuzz/chunks_fuzz
+tests_fuzz_chunks_fuzz_SOURCES = tests/fuzz/chunks_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_chunks_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_chunks_fuzz_LDADD = mrcfs/libmrcfs.a common/libcommon.a $(LZO_LIBS) $(SODIUM_LIBS)
+
 FUZZ_TESTS += tests/fuzz/packed_fuzz
 tests_fuzz_packed_fuzz_SOURCES = tests/fuzz/packed_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_packed_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)

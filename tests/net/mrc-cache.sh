@@ -90,6 +90,7 @@ reads "after that" 1000 $mega
 same "mode of the cache" 700 "$(node stat -c %a "$cache")"
 node chmod 770 "$cache"
 reads "from a cache that others may change" $total $((total + 2 * mega))
+grep -q "^mrc: cache: off: .*can be used by others" "$tmp/stats" || fail "--stats does not say why: $(cat "$tmp/stats")"
 node chmod 700 "$cache"
 
 # Two jobs read at once what neither had.
@@ -121,5 +122,6 @@ same "mrc cache with too much" 255 "$(status m cache show alice@n1 more 2>/dev/n
 m cache clear alice@n1 > /dev/null
 node mount -t tmpfs -o size=2m,mode=700,uid="$(node stat -c %u /home/alice)" none "$cache" || fail "tmpfs"
 reads "with a full disk" $total $((total + 2 * mega))
+grep -Eq "^mrc: cache: .*, [0-9]+ chunks added, [1-9][0-9]* left out" "$tmp/stats" || fail "--stats with a full disk: $(cat "$tmp/stats")"
 node umount "$cache"
 

@@ -18,7 +18,7 @@ enum {
      * here and there: whole chunks would not come of them. */
     READ_FROM_BYTES = 32 << 10,
     AHEAD_FIRST = 8, /* names that are asked for ahead, twice as many each time */
-    PARTS_MAX = MFS_DATA_MAX / MFS_CHUNK_BYTES + 2,
+    PARTS_MAX = MFS_DATA_MAX / MFS_CHUNK_BYTES + 2, /* chunks that a read touches at most */
 };
 
 /* A request of the kernel whose bytes come, some of them, from the cache. */
@@ -111,32 +111,6 @@ static void begin(struct fetching *x)
 
 /* ---- answers ---- */
 
-/* Is the answer as it has to be? Counts the bytes that it stands for. */
-static int check(const struct mfs_call *call, struct rd r, size_t *total)
-{
-    uint64_t index = call->offset / MFS_CHUNK_BYTES;
-    uint16_t count;
-    size_t sent = 0, parts = 0, first;
-    bool is_over = false, was_ahead = false;
-    *total = 0;
-    if (get_u16(&r, &count) < 0)
-        return -EPROTO;
-    for (unsigned i = 0; i < count; i++, index++) {
-        struct mfs_chunk_rec x;
-        if (is_over || mfs_chunk_rec_get(&r, &x) < 0)
-            return -EPROTO;
-        bool is_ahead = x.flags & MFS_CHUNK_AHEAD;
-        size_t part = mfs_chunk_part(index, x.len_bytes, call->offset, call->size, &first);
-        if (is_ahead ? part != 0 : !part || was_ahead || ++parts > PARTS_MAX)
-            return -EPROTO;
-        was_ahead = is_ahead;
-        is_over = x.len_bytes < MFS_CHUNK_BYTES;
-        *total += part;
-        sent += x.flags & MFS_CHUNK_KNOWN ? 0 : part;
-    }
-    return sent == rd_left(&r) && *total <= call->size ? 0 : -EPROTO;
-}
-
 /* The names ahead, for reads to come. */
 static void take_coming(struct mfs_call *call, struct rd r, uint64_t index, size_t count)
 {
@@ -193,7 +167,8 @@ static int on_fetch(struct mfs_call *call, int rc, struct rd *body)
     if (rc == 0) {
         rc = mfs_fetch_rep_get(body, &m);
         if (rc == 0)
-            rc = check(call, rd_of(m.body.ptr, m.body.len), &total);
+            rc = mfs_chunk_answer_check(rd_of(m.body.ptr, m.body.len), call->offset, call->size,
+                                        &total);
         if (rc < 0)
             return -EPROTO;
     }
