@@ -22,6 +22,11 @@ wait_for()
     done
 }
 
+# Others mount too while this runs: the count of mounts is to be our own.
+if [ "$(id -u)" = 0 ] && [ -z "${VIEW_OWN_MOUNTS:-}" ] && unshare -m true; then
+    VIEW_OWN_MOUNTS=1 exec unshare -m bash "$0"
+fi
+
 # Outside: makes a place to work in, then runs itself as root and as a user.
 if [ -z "${VIEW_WORK:-}" ]; then
     who=outer
