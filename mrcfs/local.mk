@@ -33,6 +33,7 @@ mrcfs_libmrcfs_a_SOURCES = \
   mrcfs/server/do_names.c \
   mrcfs/server/belief.h mrcfs/server/fileleases.c mrcfs/server/fileleases.h \
   mrcfs/server/files.c mrcfs/server/files.h \
+  mrcfs/server/ordered.c mrcfs/server/ordered.h \
   mrcfs/server/follow.c \
   mrcfs/server/held.c mrcfs/server/held.h \
   mrcfs/server/hidden.c mrcfs/server/hidden.h \
@@ -58,6 +59,7 @@ noinst_LIBRARIES += mrcfs/libmrcfs_client.a
 mrcfs_libmrcfs_client_a_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS)
 mrcfs_libmrcfs_client_a_SOURCES = \
   mrcfs/client/ahead.c mrcfs/client/ahead.h \
+  mrcfs/client/assume.c mrcfs/client/assume.h \
   mrcfs/client/barrier.c \
   mrcfs/client/chunks.c mrcfs/client/chunks.h \
   mrcfs/client/client.c mrcfs/client/client.h \

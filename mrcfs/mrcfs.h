@@ -28,8 +28,8 @@ struct mfs_serve_opts {
     size_t export_count;
     /* Names that are answered as absent (ENOENT) and can't be created (EACCES), whichever way
      * they are reached: absolute paths ("/home/ann/.ssh"), or glob patterns of one name without
-     * a slash ("id_rsa*") that hold in every directory. show wins over hide. What is at a hidden
-     * path when serving starts stays hidden by any other path to it. */
+     * a slash ("id_rsa*") that hold in every directory. show wins over hide. What is at a
+     * hidden path when serving starts stays hidden by any other path to it. */
     const char *const *hide;
     size_t hide_count;
     const char *const *show;
@@ -94,7 +94,8 @@ enum mfs_idmap_kind {
 enum mfs_consistency {
     MFS_STRICT, /* nothing */
     MFS_LOOSE,  /* all until the server reports a change: it may be seen a moment late */
-    MFS_LEASE,  /* what others must wait for us to forget (docs/leases.md); strict if the server doesn't grant it */
+    MFS_LEASE,  /* what others must wait for us to forget (docs/leases.md); strict if the server
+                   doesn't grant it */
 };
 
 /* Are large messages compressed on the streams? */
@@ -104,9 +105,10 @@ enum mfs_compress {
     MFS_COMPRESS_YES, /* wherever it makes them shorter */
 };
 
-/* Writes that a client answered before they were made: how many there were, and of how many of the first of them it is known that they are
- * made or have failed. Whoever reads sent, and later finds that made has reached it, knows that of all that were answered before. Any thread may
- * read. */
+/* Writes and changes of names that a client answered before they were made: how many there
+ * were, and of how many of the first of them it is known that they are made or have failed.
+ * Whoever reads sent, and later finds that made has reached it, knows that of all that were
+ * answered before. Any thread may read. */
 struct mfs_behind_count {
     _Atomic uint64_t sent;
     _Atomic uint64_t made;
@@ -115,7 +117,7 @@ struct mfs_behind_count {
 struct mfs_client_opts {
     struct loop *loop;
     struct mfs_behind_count *behind; /* counted in; may be NULL */
-    int meta_fd; /* non-blocking from now on; taken */
+    int meta_fd;                     /* non-blocking from now on; taken */
     int bulk_fd;
     /* The identity that the server's own user is shown as here; everybody else is mapped by
      * name (see mrcfs/ids.h). */
@@ -161,10 +163,11 @@ struct mfs_client_opts {
  * -errno with words. */
 MUST int mfs_client_new(const struct mfs_client_opts *o, struct mfs_client **out,
                         struct err *e);
-/* Runs the loop until the server has answered all that it was asked, closings that nobody waits for too, so that the streams can be
- * closed between two messages and nothing is lost. Returns 0 (also when the connection is lost: that was told); -ETIMEDOUT when the
- * server says nothing for wait_ms; with what a write failed that was answered before it was made, and of which nobody was told.
- * Words in e say which file. */
+/* Runs the loop until the server has answered all that it was asked, closings that nobody waits
+ * for too, so that the streams can be closed between two messages and nothing is lost. Returns
+ * 0 (also when the connection is lost: that was told); -ETIMEDOUT when the server says nothing
+ * for wait_ms; with what failed that was answered before it was done, and of which nobody was
+ * told. Words in e say which file. */
 MUST int mfs_client_finish(struct mfs_client *c, int wait_ms, struct err *e);
 void mfs_client_free(struct mfs_client *c);
 

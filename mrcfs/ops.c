@@ -126,6 +126,39 @@ void mfs_dirent_put(struct wr *w, const struct mfs_dirent *d)
 
 /* ---- heads ---- */
 
+bool mfs_op_changes(unsigned op)
+{
+    static const bool only_look[] = {
+        [MFS_OP_lookup] = true,     [MFS_OP_getattr] = true,   [MFS_OP_readlink] = true,
+        [MFS_OP_read] = true,       [MFS_OP_flush] = true,     [MFS_OP_release] = true,
+        [MFS_OP_fsync] = true,      [MFS_OP_opendir] = true,   [MFS_OP_readdir] = true,
+        [MFS_OP_releasedir] = true, [MFS_OP_fsyncdir] = true,  [MFS_OP_statfs] = true,
+        [MFS_OP_getxattr] = true,   [MFS_OP_listxattr] = true, [MFS_OP_access] = true,
+        [MFS_OP_getlk] = true,      [MFS_OP_setlk] = true,     [MFS_OP_flock] = true,
+        [MFS_OP_lseek] = true,      [MFS_OP_getflags] = true,  [MFS_OP_syncfs] = true,
+        [MFS_OP_recalled] = true,   [MFS_OP_renew] = true,     [MFS_OP_list] = true,
+        [MFS_OP_hello] = true,      [MFS_OP_claim] = true,     [MFS_OP_open] = true,
+        [MFS_OP_fetch] = true,
+    };
+    return op >= ARRAY_LEN(only_look) || !only_look[op];
+}
+
+static bool is_clients_or_none(uint64_t number)
+{
+    return !number || number & MFS_NUMBER_CLIENT;
+}
+
+static int ordered_head_get(struct rd *r, struct mfs_head *h)
+{
+    int rc;
+    if ((rc = get_u8(r, &h->is_assumed)) < 0 || (rc = get_u32(r, &h->expiries)) < 0 ||
+        (rc = get_u64(r, &h->makes_node)) < 0 || (rc = get_u64(r, &h->makes_fh)) < 0)
+        return rc;
+    bool is_right = h->is_assumed <= 1 && is_clients_or_none(h->makes_node) &&
+                    is_clients_or_none(h->makes_fh);
+    return is_right ? 0 : -EPROTO;
+}
+
 int mfs_head_get(struct rd *r, struct mfs_head *h)
 {
     int rc;
@@ -134,10 +167,11 @@ int mfs_head_get(struct rd *r, struct mfs_head *h)
         return rc;
     switch ((enum mfs_kind)h->kind) {
     case MFS_REQUEST:
+    case MFS_ORDERED:
         if ((rc = get_u16(r, &h->op)) < 0 || (rc = get_u32(r, &h->uid)) < 0 ||
-            (rc = get_u32(r, &h->gid)) < 0)
+            (rc = get_u32(r, &h->gid)) < 0 || (rc = get_u32(r, &h->pid)) < 0)
             return rc;
-        return get_u32(r, &h->pid);
+        return h->kind == MFS_ORDERED ? ordered_head_get(r, h) : 0;
     case MFS_REPLY: return get_u32(r, &h->error);
     case MFS_NOTIFY: return get_u16(r, &h->notice);
     case MFS_CANCEL: return rd_left(r) ? -EPROTO : 0;
@@ -152,11 +186,17 @@ void mfs_message_begin(struct wr *w, const struct mfs_head *h)
     put_u32(w, 0);
     put_u8(w, h->kind);
     put_u64(w, h->id);
-    if (h->kind == MFS_REQUEST) {
+    if (h->kind == MFS_REQUEST || h->kind == MFS_ORDERED) {
         put_u16(w, h->op);
         put_u32(w, h->uid);
         put_u32(w, h->gid);
         put_u32(w, h->pid);
+        if (h->kind == MFS_ORDERED) {
+            put_u8(w, h->is_assumed);
+            put_u32(w, h->expiries);
+            put_u64(w, h->makes_node);
+            put_u64(w, h->makes_fh);
+        }
     } else if (h->kind == MFS_REPLY) {
         put_u32(w, h->error);
     } else if (h->kind == MFS_NOTIFY) {
@@ -482,12 +522,16 @@ void mfs_print(struct bytes message, unsigned op, char *text, size_t size_bytes)
     const char *name = mfs_op_name(op);
     switch ((enum mfs_kind)h.kind) {
     case MFS_REQUEST:
+    case MFS_ORDERED:
         name = mfs_op_name(h.op);
         if (name)
             say(&t, " %s", name);
         else
             say(&t, " op%u", h.op);
         say(&t, " uid=%u gid=%u pid=%u", h.uid, h.gid, h.pid);
+        if (h.kind == MFS_ORDERED)
+            say(&t, " ordered%s expiries=%u node=%" PRIx64 " fh=%" PRIx64,
+                h.is_assumed ? " assumed" : "", h.expiries, h.makes_node, h.makes_fh);
         print_body(request_printer(h.op), &r, &t);
         break;
     case MFS_REPLY:

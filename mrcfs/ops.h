@@ -22,6 +22,7 @@ enum mfs_kind {
     MFS_CANCEL = 4,
     MFS_FORGET = 5,
     MFS_PACKED = 6,
+    MFS_ORDERED = 7, /* a request, done after those of this kind that were sent before */
 };
 
 /* Sizes, in bytes. Longer names and texts are answered with ENAMETOOLONG, E2BIG or ERANGE as
@@ -37,9 +38,14 @@ enum {
     MFS_XATTR_SIZE_MAX = 65536, /* value, and list of names */
     MFS_ATTR_BYTES = 96,        /* coded struct mfs_attr */
     MFS_ENTRY_BYTES = 16 + MFS_ATTR_BYTES + 4,
-    MFS_DIRENT_BYTES = 8 + 4 + 1 + 8 + 1,  /* coded struct mfs_dirent without name and entry */
-    MFS_HEAD_BYTES = 4 + 9 + 2 + 4 + 4 + 4 /* length and head of a request, the longest head */
+    MFS_DIRENT_BYTES = 8 + 4 + 1 + 8 + 1, /* coded struct mfs_dirent without name and entry */
+    /* Length and head of an ordered request, the longest head. */
+    MFS_HEAD_BYTES = 4 + 9 + 2 + 4 + 4 + 4 + 1 + 4 + 8 + 8
 };
+
+/* Nodes and file handles that the client numbers itself have this bit, the server's own don't.
+ */
+#define MFS_NUMBER_CLIENT (UINT64_C(1) << 63)
 
 /* hello's features. */
 enum {
@@ -87,12 +93,18 @@ enum {
     /* It has no extended attributes, ACLs among them. Only where the attributes are promised,
        and as long. */
     MFS_ATTR_PLAIN = 1 << 2,
-    /* In the replies to open and getattr: no program at the server can open the file for writing before a
-       recall was answered. */
+    /* In the replies to open and getattr: no program at the server can open the file for
+       writing before a recall was answered. */
     MFS_ATTR_HELD = 1 << 3,
     /* In the reply to open or create: nobody else has it open; writes may be answered before
        they are made. */
     MFS_ATTR_ALONE = 1 << 4,
+    /* Granted attributes of a file or directory that no other client knows anything of: what
+       its client does to it (in a directory: to names) may be answered before it is done, until
+       a recall. */
+    MFS_ATTR_SOLE = 1 << 5,
+    /* In the reply to mkdir: nothing is in the directory yet, and what comes is told. */
+    MFS_ATTR_EMPTY = 1 << 6,
 };
 
 /* Flags of an export in hello's reply. */
@@ -112,7 +124,8 @@ enum {
     MFS_O_DIRECT = 1 << 7,
     MFS_O_NOATIME = 1 << 8,
     MFS_O_HEAD = 1 << 10, /* not of the caller: a small file may come along with the answer */
-    MFS_O_WHOLE = 1 << 11, /* not of the caller: a write that is cut short is told by what stopped it */
+    MFS_O_WHOLE =
+        1 << 11, /* not of the caller: a write that is cut short is told by what stopped it */
     MFS_O_NONBLOCK = 1 << 9, /* carried, but means nothing for files and directories */
 };
 
@@ -238,14 +251,23 @@ void mfs_forget_rec_put(struct wr *w, const struct mfs_forget_rec *f);
 struct mfs_head {
     uint8_t kind; /* enum mfs_kind */
     uint64_t id;
-    uint16_t op;  /* MFS_REQUEST: enum mfs_op; may be one that we don't know */
-    uint32_t uid; /* MFS_REQUEST: the caller; of hello: the client's own user */
+    uint16_t op;  /* MFS_REQUEST, MFS_ORDERED: enum mfs_op; may be one that we don't know */
+    uint32_t uid; /* likewise: the caller; of hello: the client's own user */
     uint32_t gid;
     uint32_t pid;
-    uint32_t error;  /* MFS_REPLY: wire error, 0 = the reply's fields follow */
-    uint16_t notice; /* MFS_NOTIFY: enum mfs_notice */
+    /* MFS_ORDERED */
+    uint8_t is_assumed;  /* the client has taken it for done already */
+    uint32_t expiries;   /* notices "expired" that the client had seen */
+    uint64_t makes_node; /* numbers for what it makes; 0: none */
+    uint64_t makes_fh;
+    uint32_t error;       /* MFS_REPLY: wire error, 0 = the reply's fields follow */
+    uint16_t notice;      /* MFS_NOTIFY: enum mfs_notice */
     uint32_t plain_bytes; /* MFS_PACKED: length of the message that it holds */
 };
+
+/* May operation op change a file, a name, or what is known of them? Unknown ones do; open only
+ * with MFS_O_TRUNC, and is not counted. */
+bool mfs_op_changes(unsigned op);
 
 /* Reads the head; r is left at the body. Returns 0, or -EPROTO (too short, unknown kind). */
 MUST int mfs_head_get(struct rd *r, struct mfs_head *h);

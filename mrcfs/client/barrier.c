@@ -40,7 +40,8 @@ static bool is_closing(const struct mfs_call *call)
 /* What is only a question ahead, or about leases, changes nothing. */
 void mfs_barrier_enter(struct mfs_call *call)
 {
-    call->is_barred = !call->is_lock_wait && (!call->is_unwaited || is_closing(call));
+    call->is_barred = !call->is_lock_wait &&
+                      (!call->is_unwaited || call->is_behind || is_closing(call));
     call->client->barred_count += call->is_barred;
     call->client->closing_count += is_closing(call);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* behind.c: writes on the way, and what waits for them.
+/* behind.c: what is on the way although the kernel takes it for done, and what waits for it.
  * Must not know: libfuse.
- * A node with writes on the way is kept known by a count of its names. */
+ * A node with something on the way is kept known by a count of its names. */
 #include "mrcfs/client/behind.h"
 
 #include "mrcfs/client/client.h"
@@ -9,124 +9,119 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A request of the kernel, or a recall (serial not 0). */
+/* A recall of a node, or a request of the kernel that waits for all that was on the way. */
 struct mfs_waiting {
     struct link link;
     uint64_t serial;
+    struct mfs_session *session;
+    uint64_t number; /* the last that it waits for */
     size_t len_bytes;
     uint8_t bytes[];
 };
 
 /* ---- who waits ---- */
 
-/* The node whose writes matter to a request. */
-static struct mfs_known *concerned(struct mfs_session *s, const struct mfs_raw_request *in)
+static bool is_behind(const struct mfs_session *s, uint64_t node)
 {
-    struct mfs_known *n = mfs_session_known(s, in->node);
-    if (in->op != MFS_RAW_LOOKUP || !n || !in->name)
-        return n;
-    const struct mfs_dentry *d = mfs_dentry_find(&s->names, n, bytes_of(in->name));
-    return d ? d->node : NULL;
+    const struct mfs_known *n = node ? mfs_known_find(&s->nodes, node) : NULL;
+    return n && n->behind;
 }
 
 bool mfs_behind_must_wait(struct mfs_session *s, const struct mfs_raw_request *in)
 {
-    if (!s->client->behind_bytes || in->op == MFS_RAW_FORGET ||
-        in->op == MFS_RAW_BATCH_FORGET || in->op == MFS_RAW_INTERRUPT)
-        return false;
-    const struct mfs_known *n = concerned(s, in);
-    if (!n || !n->behind)
-        return false;
-    if (!list_is_empty(&n->behind->waiting))
-        return true;
-    if (in->op == MFS_RAW_WRITE)
-        return in->is_writepage || !mfs_behind_may(s, n, in->offset, in->size, (int)in->flags);
-    return in->op != MFS_RAW_FLUSH || n->had_locks;
+    bool is_lock =
+        in->op == MFS_RAW_GETLK || in->op == MFS_RAW_SETLK || in->op == MFS_RAW_SETLKW;
+    return is_lock && !list_is_empty(&s->client->behind);
 }
 
-static struct mfs_waiting *waiting_new(struct mfs_known *n, size_t len_bytes)
+static struct mfs_waiting *waiting_new(struct link *list, size_t len_bytes)
 {
     struct mfs_waiting *w = malloc(sizeof *w + len_bytes);
     if (w) {
         *w = (struct mfs_waiting){ .len_bytes = len_bytes };
-        list_push_back(&n->behind->waiting, &w->link);
+        list_push_back(list, &w->link);
     }
     return w;
 }
 
-int mfs_behind_wait(struct mfs_session *s, const struct mfs_raw_request *in, const void *ptr,
-                    size_t len_bytes)
+int mfs_behind_wait(struct mfs_session *s, const void *ptr, size_t len_bytes)
 {
-    struct mfs_waiting *w = waiting_new(concerned(s, in), len_bytes);
+    struct mfs_waiting *w = waiting_new(&s->client->behind_waiting, len_bytes);
     if (!w)
         return -ENOMEM;
+    w->session = s;
+    w->number = s->client->behind_sent;
     memcpy(w->bytes, ptr, len_bytes);
     return 0;
+}
+
+void mfs_behind_leave(struct mfs_session *s)
+{
+    LIST_EACH(&s->client->behind_waiting, it, nx)
+    {
+        struct mfs_waiting *w = LIST_ENTRY(it, struct mfs_waiting, link);
+        if (w->session != s)
+            continue;
+        list_remove(it);
+        free(w);
+    }
 }
 
 bool mfs_behind_recall(struct mfs_session *s, struct mfs_known *n, uint64_t serial)
 {
     (void)s;
-    n->is_alone = false;
+    n->is_alone = n->is_sole = false;
     if (!n->behind || !serial)
         return false;
-    struct mfs_waiting *w = waiting_new(n, 0);
+    struct mfs_waiting *w = waiting_new(&n->behind->waiting, 0);
     if (w)
         w->serial = serial;
     return w != NULL;
 }
 
-/* ---- writes ---- */
-
-bool mfs_behind_may(struct mfs_session *s, const struct mfs_known *n, uint64_t offset,
-                    size_t size, int host_flags)
+/* The name that is looked up is known to mean something that is on the way. */
+static bool is_name_behind(const struct mfs_call *call)
 {
-    if (!n || !n->is_alone || n->behind_error || !mfs_lease_is_alive(s->client) ||
-        (host_flags & (O_APPEND | O_DIRECT | O_SYNC | O_DSYNC)))
+    const struct mfs_session *s = call->session;
+    const struct mfs_known *dir = mfs_known_find(&s->nodes, call->node);
+    const struct mfs_dentry *d =
+        dir && call->name ? mfs_dentry_find(&s->names, dir, bytes_of(call->name)) : NULL;
+    return d && d->node && d->node->behind;
+}
+
+bool mfs_behind_concerns(const struct mfs_call *call, enum mfs_op op, bool is_changing)
+{
+    const struct mfs_session *s = call->session;
+    if (list_is_empty(&call->client->behind) || call->client->is_order_broken ||
+        op == MFS_OP_setlk || op == MFS_OP_getlk || op == MFS_OP_flock || op == MFS_OP_renew ||
+        op == MFS_OP_recalled)
         return false;
-    const struct mfs_behind *b = n->behind;
-    return !b ||
-           (list_is_empty(&b->waiting) && (offset >= b->end || offset + size <= b->start));
+    if (is_changing || op == MFS_OP_syncfs)
+        return true;
+    if (!s) /* the closing of a file whose opening may be on the way */
+        return op == MFS_OP_release || op == MFS_OP_releasedir;
+    return !s->is_detached && (is_behind(s, call->node) || is_behind(s, call->new_node) ||
+                               (op == MFS_OP_lookup && is_name_behind(call)));
 }
 
-int mfs_behind_sent(struct mfs_call *call, uint64_t offset)
+/* ---- what is on the way ---- */
+
+bool mfs_behind_may(struct mfs_session *s, const struct mfs_known *n, int host_flags)
 {
-    struct mfs_known *n = mfs_known_find(&call->session->nodes, call->node);
-    if (!n->behind) {
-        n->behind = calloc(1, sizeof *n->behind);
-        if (!n->behind)
-            return -ENOMEM;
-        list_init(&n->behind->waiting);
-        n->behind->start = offset;
-        n->names++;
-    }
-    struct mfs_behind *b = n->behind;
-    b->writes++;
-    b->start = offset < b->start ? offset : b->start;
-    b->end = offset + call->size > b->end ? offset + call->size : b->end;
-    call->is_behind = call->is_unwaited = true;
-    struct mfs_client *c = call->client;
-    c->behind_bytes += call->size;
-    call->behind_number = ++c->behind_sent;
-    list_push_back(&c->behind, &call->interrupted);
-    if (c->opts.behind)
-        atomic_store(&c->opts.behind->sent, c->behind_sent);
-    return 0;
+    return n && n->is_alone && !n->behind_error && !s->client->is_order_broken &&
+           mfs_lease_is_alive(s->client) &&
+           !(host_flags & (O_APPEND | O_DIRECT | O_SYNC | O_DSYNC));
 }
 
-/* Everything that waited goes on, in order; what writes behind anew makes the rest wait again.
- */
-static void resume(struct mfs_session *s, struct mfs_known *n, uint64_t depth)
+/* All of n is made: its recalls go on. */
+static void settle(struct mfs_session *s, struct mfs_known *n)
 {
     struct link list;
     struct mfs_behind *b = n->behind;
     list_init(&list);
-    if (!list_is_empty(&b->waiting))
-        mfs_client_waited(s->client, MFS_OP_write, depth);
     while (!list_is_empty(&b->waiting)) {
         struct link *l = b->waiting.next;
         list_remove(l);
@@ -134,40 +129,135 @@ static void resume(struct mfs_session *s, struct mfs_known *n, uint64_t depth)
     }
     n->behind = NULL;
     free(b);
+    mfs_lease_count_change(s, n);
     uint64_t number = n->number;
     LIST_EACH(&list, it, nx)
     {
         struct mfs_waiting *w = LIST_ENTRY(it, struct mfs_waiting, link);
         list_remove(it);
-        if (w->serial)
-            mfs_lease_recall(s->client, &(struct mfs_recall_notice){ w->serial, number });
-        else
-            mfs_session_take(s, w->bytes, w->len_bytes);
+        mfs_lease_recall(s->client, &(struct mfs_recall_notice){ w->serial, number });
         free(w);
     }
     n->names--;
     mfs_known_drop_unused(&s->nodes, n);
 }
 
-/* n: NULL if the file system is no longer there. */
-static void failed(struct mfs_session *s, struct mfs_known *n, int rc)
+/* Requests that waited for what is made go on, in order. */
+static void resume(struct mfs_call *made)
 {
-    struct mfs_client *c = s->client;
-    if (n)
-        n->behind_error = rc;
+    struct mfs_client *c = made->client;
+    const struct mfs_call *oldest =
+        list_is_empty(&c->behind) ? NULL
+                                  : LIST_ENTRY(c->behind.next, struct mfs_call, interrupted);
+    LIST_EACH(&c->behind_waiting, it, nx)
+    {
+        struct mfs_waiting *w = LIST_ENTRY(it, struct mfs_waiting, link);
+        if (oldest && oldest->behind_number <= w->number)
+            return;
+        list_remove(it);
+        mfs_client_waited(c, (enum mfs_op)made->op, made->depth);
+        mfs_session_take(w->session, w->bytes, w->len_bytes);
+        free(w);
+    }
+}
+
+static void detach(struct mfs_call *call)
+{
+    struct mfs_session *s = call->session;
+    for (unsigned i = 0; i < call->behind_count; i++) {
+        struct mfs_known *n =
+            s->is_detached ? NULL : mfs_known_find(&s->nodes, call->behind_nodes[i]);
+        if (n && n->behind && --n->behind->calls == 0)
+            settle(s, n);
+    }
+    call->behind_count = 0;
+}
+
+int mfs_behind_begin(struct mfs_call *call, struct mfs_known *const *nodes, unsigned count)
+{
+    for (unsigned i = 0; i < count && i < MFS_CHANGED_MAX; i++) {
+        struct mfs_known *n = nodes[i];
+        if (!n->behind) {
+            n->behind = calloc(1, sizeof *n->behind);
+            if (!n->behind) {
+                detach(call);
+                return -ENOMEM;
+            }
+            list_init(&n->behind->waiting);
+            n->names++;
+        }
+        n->behind->calls++;
+        n->changed_by = call->client->last_id + 1; /* it is sent next */
+        mfs_lease_count_change(call->session, n);
+        call->behind_nodes[call->behind_count++] = n->number;
+    }
+    call->is_behind = call->is_unwaited = true;
+    return 0;
+}
+
+void mfs_behind_undo(struct mfs_call *call)
+{
+    call->is_behind = call->is_unwaited = false;
+    detach(call);
+}
+
+void mfs_behind_sent(struct mfs_call *call, size_t dirty_bytes)
+{
+    struct mfs_client *c = call->client;
+    call->behind_bytes = dirty_bytes;
+    c->behind_bytes += dirty_bytes;
+    call->behind_number = ++c->behind_sent;
+    list_push_back(&c->behind, &call->interrupted);
+    if (c->opts.behind)
+        atomic_store(&c->opts.behind->sent, c->behind_sent);
+}
+
+/* What is lost, unless somebody is told. n: NULL if it is not known (any more). */
+static void note_failure(struct mfs_call *call, struct mfs_known *n, int rc)
+{
+    struct mfs_client *c = call->client;
     if (c->behind_untold++)
         return;
-    const struct mfs_dentry *d = n ? mfs_dentry_of(&s->names, n) : NULL;
+    const struct mfs_dentry *d =
+        n && !call->name ? mfs_dentry_of(&call->session->names, n) : NULL;
+    const char *name = call->name ? call->name : d ? (const char *)d->name : "";
+    int len = call->name ? (int)strlen(call->name) : d ? (int)d->len : 0;
     c->behind_error = rc;
-    snprintf(c->behind_name, sizeof c->behind_name, "%.*s", d ? (int)d->len : 0,
-             d ? (const char *)d->name : "");
+    if (call->op == MFS_OP_write)
+        err_set(&c->behind_words, -rc, "what was written last%s%.*s%s is lost",
+                len ? " to \"" : "", len, name, len ? "\"" : "");
+    else
+        err_set(&c->behind_words, -rc, "%s%s%.*s%s failed after the job was told it is done",
+                mfs_op_name(call->op), len ? " of \"" : "", len, name, len ? "\"" : "");
+}
+
+/* Nothing is taken for done any more, and nothing that was learned from what was is believed.
+ * If somebody else holds what the job believes it has made, it must not act on that. */
+static void fail(struct mfs_call *call, struct mfs_known *n, int rc)
+{
+    struct mfs_client *c = call->client;
+    bool is_name = call->op != MFS_OP_write && call->op != MFS_OP_setattr;
+    bool is_first = is_name && rc == -EEXIST;
+    rc = rc == -ECANCELED ? -EIO : rc; /* what came before it failed */
+    if (is_name || !n) {
+        note_failure(call, n, rc);
+    } else if (!n->behind_error && !n->is_behind_told) { /* else it is one failure with that */
+        note_failure(call, n, rc);
+        n->behind_error = rc;
+    }
+    if (c->is_order_broken)
+        return;
+    c->is_order_broken = true;
+    c->is_refusing = is_first;
+    if (!c->is_lost)
+        mfs_lease_expire(c);
 }
 
 void mfs_behind_made(struct mfs_call *call, int rc)
 {
     struct mfs_session *s = call->session;
     struct mfs_client *c = call->client;
-    c->behind_bytes -= call->size;
+    c->behind_bytes -= call->behind_bytes;
     if (c->opts.behind) { /* the call has left the list */
         const struct mfs_call *oldest =
             list_is_empty(&c->behind)
@@ -176,13 +266,10 @@ void mfs_behind_made(struct mfs_call *call, int rc)
         atomic_store(&c->opts.behind->made,
                      oldest ? oldest->behind_number - 1 : c->behind_sent);
     }
-    struct mfs_known *n = s->is_detached ? NULL : mfs_known_find(&s->nodes, call->node);
-    if (rc < 0 && (!n || !n->behind_error))
-        failed(s, n, rc);
-    if (!n || !n->behind)
-        return;
-    if (--n->behind->writes == 0)
-        resume(s, n, call->depth);
+    if (rc < 0)
+        fail(call, s->is_detached ? NULL : mfs_known_find(&s->nodes, call->node), rc);
+    detach(call);
+    resume(call);
 }
 
 int mfs_behind_error(struct mfs_session *s, struct mfs_known *n)
@@ -190,6 +277,7 @@ int mfs_behind_error(struct mfs_session *s, struct mfs_known *n)
     int rc = n ? n->behind_error : 0;
     if (rc) {
         n->behind_error = 0;
+        n->is_behind_told = true;
         n->is_alone = false; /* from now on each write is told what became of it */
         if (s->client->behind_untold) /* 0: a job that has ended was told */
             s->client->behind_untold--;
@@ -199,13 +287,19 @@ int mfs_behind_error(struct mfs_session *s, struct mfs_known *n)
 
 int mfs_client_take_lost(struct mfs_client *c, struct err *e)
 {
+    c->is_refusing = false; /* who acted on what is not so has ended */
     if (!c->behind_untold)
         return 0;
     c->behind_untold = 0;
-    if (c->behind_name[0])
-        return err_set(e, -c->behind_error, "what was written last to \"%s\" is lost",
-                       c->behind_name);
-    return err_set(e, -c->behind_error, "what was written last is lost");
+    if (e)
+        *e = c->behind_words;
+    return c->behind_error;
+}
+
+void mfs_behind_grows(struct mfs_known *n, uint64_t end)
+{
+    if (end > n->behind->end)
+        n->behind->end = end;
 }
 
 uint64_t mfs_behind_size(const struct mfs_known *n, uint64_t size)

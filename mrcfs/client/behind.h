@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* behind.h: writing behind: writes to a file that nobody else has open are answered before the
- * server has made them (docs/leases.md). Must not know: libfuse (requests of the kernel that
- * must wait are kept as bytes).
+/* behind.h: what the kernel was told is done before the server has done it (docs/leases.md):
+ * writes to a file that nobody else has open, and changes of names and attributes (assume.h).
+ * Must not know: libfuse (requests of the kernel that must wait are kept as bytes).
  *
- * While writes of a node are on the way, everything else that concerns the node waits until
- * they are made, in order: the server works on several requests at once, and what it says of
- * the file would be old. */
+ * All of it is sent in order, and done in that order. While something of a node is on the way,
+ * whatever else concerns the node, and every other change, is sent in order too, so that it
+ * finds what it expects. Locks, which may wait for others and tell them that something is done,
+ * wait here until all that is on the way is made, and recalls until all of their node is. */
 #ifndef MRCFS_CLIENT_BEHIND_H
 #define MRCFS_CLIENT_BEHIND_H
 
 #include "common/base/attr.h"
 #include "mrcfs/client/known.h"
 #include "mrcfs/client/rawfuse.h"
+#include "mrcfs/ops.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -28,8 +30,8 @@ enum {
 
 /* Of a node; NULL in struct mfs_known: nothing is on the way. */
 struct mfs_behind {
-    unsigned writes;
-    uint64_t start, end; /* of all that is on the way together */
+    unsigned calls;
+    uint64_t end;        /* of all writes that are on the way together */
     struct link waiting; /* struct mfs_waiting */
 };
 
@@ -37,22 +39,31 @@ struct mfs_behind {
 bool mfs_behind_must_wait(struct mfs_session *s, const struct mfs_raw_request *in);
 /* Keeps it (copied) until then; then mfs_session_take is called with it. Returns 0 or -ENOMEM.
  */
-MUST int mfs_behind_wait(struct mfs_session *s, const struct mfs_raw_request *in,
-                         const void *ptr, size_t len_bytes);
+MUST int mfs_behind_wait(struct mfs_session *s, const void *ptr, size_t len_bytes);
+/* The session ends: its requests do not wait any more. */
+void mfs_behind_leave(struct mfs_session *s);
 /* A recall of n that must wait likewise. False: it need not. */
 MUST bool mfs_behind_recall(struct mfs_session *s, struct mfs_known *n, uint64_t serial);
+/* Must the call, about to be sent as op, come after what is on the way? */
+bool mfs_behind_concerns(const struct mfs_call *call, enum mfs_op op, bool is_changing);
 
 /* May this write of n be answered before it is made? */
-bool mfs_behind_may(struct mfs_session *s, const struct mfs_known *n, uint64_t offset,
-                    size_t size, int host_flags);
-/* The call, whose node and size are those of the write, was sent and the kernel answered.
- * Returns 0, or -ENOMEM: it must not be. */
-MUST int mfs_behind_sent(struct mfs_call *call, uint64_t offset);
+bool mfs_behind_may(struct mfs_session *s, const struct mfs_known *n, int host_flags);
+
+/* The call is about to be sent, and the kernel to be answered: it changes the count nodes,
+ * which stay known until it is made. Returns 0, or -ENOMEM: it must not be. */
+MUST int mfs_behind_begin(struct mfs_call *call, struct mfs_known *const *nodes,
+                          unsigned count);
+/* It was sent, with so many bytes that count as dirty; or was not. */
+void mfs_behind_sent(struct mfs_call *call, size_t dirty_bytes);
+void mfs_behind_undo(struct mfs_call *call);
 /* It was answered by the server. */
 void mfs_behind_made(struct mfs_call *call, int rc);
-/* The first failure of such writes that nobody was told, 0 none; told from now on. */
+/* The first failure of such calls on n that nobody was told, 0 none; told from now on. */
 int mfs_behind_error(struct mfs_session *s, struct mfs_known *n);
-/* Size of n as its writer sees it, who knows of it size from the server. */
+/* A write of n up to end was taken for made; size of n as its writer sees it, who knows of it
+ * size from the server. */
+void mfs_behind_grows(struct mfs_known *n, uint64_t end);
 uint64_t mfs_behind_size(const struct mfs_known *n, uint64_t size);
 
 /* All that waits is dropped, unanswered. */

@@ -40,6 +40,8 @@ void mfs_call_drop(struct mfs_call *call)
     list_remove(&call->interrupted);
     free(call->name);
     free(call->new_name);
+    free(call->who);
+    free(call->body);
     free(call);
 }
 
@@ -88,8 +90,8 @@ static void queue_commit(struct mfs_stream *s, size_t len_bytes)
     s->client->stats.bytes_out += len_bytes;
 }
 
-/* The message written behind the queue's end, packed in its place if that pays. Returns its length
- * now. */
+/* The message written behind the queue's end, packed in its place if that pays. Returns its
+ * length now. */
 static size_t pack_in_place(struct mfs_stream *s, const struct wr *w)
 {
     size_t len = wr_len(w);
@@ -121,15 +123,71 @@ static bool is_without_waiter(enum mfs_op op)
            op == MFS_OP_recalled;
 }
 
+/* What decides over the length of the head. */
+static struct mfs_head head_of(const struct mfs_call *call, enum mfs_op op,
+                               const struct mfs_caller *who)
+{
+    struct mfs_client *c = call->client;
+    return (struct mfs_head){ .kind = call->is_ordered ? MFS_ORDERED : MFS_REQUEST,
+                              .id = ++c->last_id,
+                              .op = (uint16_t)op,
+                              .uid = who->uid,
+                              .gid = who->gid,
+                              .pid = who->pid,
+                              .is_assumed = call->is_behind,
+                              .expiries = c->lease.expiries,
+                              .makes_node = call->makes_node,
+                              .makes_fh = call->makes_fh };
+}
+
+/* An ordered call that is waited for may come back: the server waits for nobody in that order.
+ */
+static int keep_body(struct mfs_call *call, const struct mfs_caller *who, const uint8_t *ptr,
+                     size_t len_bytes)
+{
+    call->who = malloc(sizeof *call->who);
+    call->body = malloc(len_bytes + 1);
+    if (!call->who || !call->body)
+        return -ENOMEM;
+    *call->who = *who;
+    memcpy(call->body, ptr, len_bytes);
+    call->body_bytes = len_bytes;
+    return 0;
+}
+
+static void sent(struct mfs_call *call, const struct mfs_head *h)
+{
+    struct mfs_client *c = call->client;
+    call->id = h->id;
+    call->op = h->op;
+    call->depth = c->depth_seen + 1;
+    call->is_unwaited |= is_without_waiter((enum mfs_op)h->op);
+    call_enter(call);
+    if (h->op < ARRAY_LEN(c->stats.requests))
+        c->stats.requests[h->op]++;
+}
+
+/* fields: the request's. */
+static bool is_changing(enum mfs_op op, const void *fields)
+{
+    if (op == MFS_OP_open)
+        return ((const struct mfs_open_req *)fields)->oflags & MFS_O_TRUNC;
+    return mfs_op_changes(op);
+}
+
 int mfs_call_send(struct mfs_call *call, enum mfs_op op, const struct mfs_caller *who,
                   mfs_put_fn put, const void *fields, size_t var_bytes)
 {
     struct mfs_client *c = call->client;
+    bool changes = is_changing(op, fields);
     if (c->is_lost)
         return -ENOTCONN;
+    if (c->is_refusing && changes)
+        return -EIO;
     if (call->is_lock_wait && c->lock_wait_count >= MFS_LOCK_WAITS_MAX)
         return -ENOLCK;
-    bool is_bulk = op == MFS_OP_write && var_bytes > MFS_BULK_FROM;
+    call->is_ordered = call->is_behind || mfs_behind_concerns(call, op, changes);
+    bool is_bulk = call->is_ordered || (op == MFS_OP_write && var_bytes > MFS_BULK_FROM);
     struct mfs_stream *s = is_bulk ? &c->bulk : &c->meta;
     /* The longest fixed part is that of setattr; 256 covers every operation. */
     size_t size_bytes = MFS_HEAD_BYTES + 256 + var_bytes;
@@ -137,26 +195,39 @@ int mfs_call_send(struct mfs_call *call, enum mfs_op op, const struct mfs_caller
     if (buf_reserve(&s->out, size_bytes, &spot) < 0)
         return -ENOMEM;
     struct wr w = wr_of(spot, size_bytes);
-    struct mfs_head h = { .kind = MFS_REQUEST,
-                          .id = ++c->last_id,
-                          .op = (uint16_t)op,
-                          .uid = who->uid,
-                          .gid = who->gid,
-                          .pid = who->pid };
+    struct mfs_head h = head_of(call, op, who);
     mfs_message_begin(&w, &h);
+    size_t head_bytes = wr_len(&w);
     put(&w, fields);
     if (w.is_full)
         return -ENOMEM;
     mfs_message_end(&w, 0);
+    if (call->is_ordered && !call->is_behind &&
+        keep_body(call, who, spot + head_bytes, wr_len(&w) - head_bytes) < 0)
+        return -ENOMEM;
     queue_commit(s, pack_in_place(s, &w));
-    call->id = h.id;
-    call->op = h.op;
-    call->depth = c->depth_seen + 1;
-    call->is_unwaited |= is_without_waiter(op);
-    call_enter(call);
-    if (op < ARRAY_LEN(c->stats.requests))
-        c->stats.requests[op]++;
+    sent(call, &h);
     return 0;
+}
+
+/* The ordered call, which has been answered, is sent once more without order. False: it can't
+ * be. */
+static bool send_again(struct mfs_call *call)
+{
+    struct mfs_stream *s = &call->client->meta;
+    size_t size_bytes = MFS_HEAD_BYTES + call->body_bytes;
+    uint8_t *spot;
+    call->is_ordered = false;
+    if (buf_reserve(&s->out, size_bytes, &spot) < 0)
+        return false;
+    struct wr w = wr_of(spot, size_bytes);
+    struct mfs_head h = head_of(call, (enum mfs_op)call->op, call->who);
+    mfs_message_begin(&w, &h);
+    put_raw(&w, call->body, call->body_bytes);
+    mfs_message_end(&w, 0);
+    queue_commit(s, wr_len(&w));
+    sent(call, &h);
+    return true;
 }
 
 #define OP(number, name, req, rep)                                                             \
@@ -227,6 +298,8 @@ static void send_forgets(struct mfs_client *c)
 
 void mfs_client_forget(struct mfs_client *c, uint64_t node, uint64_t nlookup)
 {
+    if (!nlookup)
+        return;
     struct wr w = wr_of(c->forgets + c->forget_bytes, sizeof c->forgets - c->forget_bytes);
     mfs_forget_rec_put(&w, &(struct mfs_forget_rec){ node, nlookup });
     c->forget_bytes += wr_len(&w);
@@ -276,6 +349,10 @@ static int on_reply(struct mfs_client *c, const struct mfs_head *h, struct rd *b
     if (!call->is_unwaited)
         mfs_client_waited(c, (enum mfs_op)call->op, call->depth);
     int rc = wire_error_to(h->error);
+    if (rc == -EAGAIN && call->is_ordered && !call->is_behind && send_again(call))
+        return 0;
+    if (rc == -ECANCELED && call->is_ordered && !call->is_behind)
+        rc = -EIO; /* what came before it failed */
     if (rc < 0 && rd_left(body) > 0)
         rc = -EPROTO;
     else
@@ -339,6 +416,7 @@ static int on_expired(struct mfs_client *c, const struct mfs_head *h UNUSED, str
 {
     struct mfs_expired_notice n;
     int rc = mfs_expired_notice_get(body, &n);
+    c->lease.expiries++;
     if (rc == 0)
         mfs_lease_expire(c);
     return rc;
@@ -652,6 +730,7 @@ int mfs_client_new(const struct mfs_client_opts *o, struct mfs_client **out, str
     list_init(&c->sessions);
     list_init(&c->interrupted);
     list_init(&c->behind);
+    list_init(&c->behind_waiting);
     for (size_t i = 0; i < MFS_CALL_BUCKETS; i++)
         list_init(&c->calls[i]);
     int rc = stream_init(&c->meta, c, "meta", take_fd(&meta_fd));

@@ -45,6 +45,7 @@ enum {
         4, /* nodes that one call changes: two directories and what is moved, and replaced */
 };
 
+struct mfs_caller;
 struct mfs_call;
 struct mfs_chunks;
 struct mfs_landing;
@@ -66,7 +67,7 @@ struct mfs_call {
     bool is_barred;   /* barriers wait for it */
     bool is_unwaited; /* nobody waits for its answer as such: who uses that says so by mfs_client_waited */
     mfs_reply_fn fn;
-    struct link interrupted; /* in the client's list, since interrupted_ms; or, of writes
+    struct link interrupted; /* in the client's list, since interrupted_ms; or, of what is
                                 behind, in that of those */
     uint64_t behind_number;
     uint64_t interrupted_ms;
@@ -80,7 +81,17 @@ struct mfs_call {
     uint64_t offset;
     uint32_t flags;
     bool is_plus;
-    bool is_behind; /* a write that the kernel was answered already */
+    bool is_behind; /* the kernel was answered already (behind.h) */
+    bool is_ordered;
+    size_t behind_bytes;
+    uint64_t behind_nodes[MFS_CHANGED_MAX];
+    unsigned behind_count;
+    uint64_t makes_node, makes_fh; /* numbers of ours for what it makes; 0: the server's */
+    /* Of an ordered call that is waited for: the message without its length and head, in case
+     * that the server wants it without order. */
+    struct mfs_caller *who;
+    uint8_t *body;
+    size_t body_bytes;
     uint32_t pid;
     /* lease.c: the node that it asks about, and those that it changes. */
     uint64_t asked;
@@ -108,7 +119,7 @@ struct mfs_stream {
     struct buf in;
     struct buf out;
     struct mfs_packer packer; /* of out */
-    uint64_t busy_since_us; /* since then out was never empty; 0: it is */
+    uint64_t busy_since_us;   /* since then out was never empty; 0: it is */
     size_t message_left; /* of the message at the front of out, when a part of it was written */
 };
 
@@ -144,12 +155,16 @@ struct mfs_client {
     struct link sessions; /* struct mfs_session */
     struct mfs_notifier *notifier;
     struct mfs_lease lease;
-    uint64_t behind_bytes; /* of writes on the way that the kernel was answered */
-    struct link behind;    /* their calls, oldest first */
+    uint64_t behind_bytes; /* on the way that the kernel takes for written */
+    struct link behind;    /* calls that it takes for done, oldest first */
+    struct link behind_waiting;
     uint64_t behind_sent;
-    unsigned behind_untold; /* files of which some failed and nobody heard */
-    int behind_error;       /* of the first of these */
-    char behind_name[256];  /* its name; empty: not known */
+    uint64_t last_number;    /* of nodes and file handles that we numbered */
+    unsigned behind_untold;  /* failures of what is behind of which nobody heard */
+    int behind_error;        /* the first of these */
+    struct err behind_words; /* … in words */
+    bool is_order_broken;    /* one failed: nothing is behind any more */
+    bool is_refusing;        /* … because somebody else was first: nothing is changed any more */
     struct link barriers; /* struct mfs_barrier that have calls to wait for */
     size_t barred_count;  /* calls in flight that barriers wait for; of them to close files: */
     size_t closing_count;

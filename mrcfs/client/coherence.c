@@ -134,6 +134,7 @@ void mfs_session_inval_node(struct mfs_session *s, const struct mfs_inval_node_n
     struct mfs_known *known = s->is_detached ? NULL : mfs_known_find(&s->nodes, n->node);
     if (!known)
         return;
+    known->others_ms = clock_mono_ms();
     if (mfs_lease_is_on(s->client)) {
         known->names++; /* it stays while its names go */
         mfs_lease_drop(s, known);
@@ -165,6 +166,7 @@ void mfs_session_inval_entry(struct mfs_session *s, const struct mfs_inval_entry
     struct mfs_known *dir = s->is_detached ? NULL : mfs_known_find(&s->nodes, n->node);
     if (!dir)
         return;
+    dir->others_ms = clock_mono_ms();
     if (mfs_lease_is_on(s->client)) { /* the kernel believes no name */
         dir->own_changes++;
         dir->changed_at = ++s->change_count;

@@ -39,13 +39,13 @@ struct mfs_known {
     bool was_opened;           /* the kernel may have pages of it */
     char *target;              /* of a symbolic link */
     struct mfs_handle *reader; /* opened.h: for opens that the server isn't asked about */
-    uint64_t changed_at; /* the last of them, among all of the session's */
+    uint64_t changed_at;       /* the last of them, among all of the session's */
     /* Of a directory (dentries.h). */
     struct link dentries;
     struct link with_dentries;
     struct mfs_listing *listing;
-    /* Scans (scan.h): nodes of the directory that it was listed in, of what came first in its own list, and of what followed it; 0:
-     * none, or not known. Only hints. */
+    /* Scans (scan.h): nodes of the directory that it was listed in, of what came first in its
+     * own list, and of what followed it; 0: none, or not known. Only hints. */
     uint64_t parent;
     uint64_t first_listed, next_listed;
     uint64_t first_dir, next_dir; /* the same of directories alone */
@@ -54,11 +54,19 @@ struct mfs_known {
     uint32_t list_over;           /* its list does not fit into so many bytes */
     bool was_scanned;             /* the kernel opened it */
     bool is_ahead;                /* its list was asked for before the kernel opened it */
-    bool is_complete; /* every name that it has is among the dentries */
-    struct mfs_behind *behind; /* behind.h: writes on the way */
-    int behind_error;          /* of the first that failed, not yet told */
-    bool is_alone;             /* nobody else has it open: writes may be behind */
-    struct link unused;        /* in the table's list of those to be freed */
+    bool is_complete;             /* every name that it has is among the dentries */
+    struct mfs_behind *behind;    /* behind.h: writes on the way */
+    int behind_error;             /* of the first that failed, not yet told */
+    bool is_behind_told;       /* somebody was told of one: of what was sent with it no more is */
+    bool is_alone;                /* nobody else has it open: writes may be behind */
+    bool is_sole; /* nobody else knows anything of it: likewise changes of it, or of names in it
+                   */
+    bool is_open_judged; /* just made: the kernel asks once more whether it may be opened */
+    bool is_claimed;     /* it was asked for; see assume.h */
+    bool is_assumed; /* attr is what it will be after what is on the way, times and inode number
+                        aside */
+    uint64_t others_ms; /* when somebody else was last seen to change it or names in it */
+    struct link unused; /* in the table's list of those to be freed */
     bool is_going;
     /* Shown as the only user's own although it is not: he may write it, or take it out of its
      * directory. */
@@ -72,8 +80,8 @@ struct mfs_known {
     uint64_t told_size;
     int64_t told_mtime_sec, told_ctime_sec;
     uint32_t told_mtime_nsec, told_ctime_nsec;
-    uint32_t told_gid; /* the server's number */
-    bool told_set_gid; /* the bit, of a file or a directory */
+    uint32_t told_gid;       /* the server's number */
+    bool told_set_gid;       /* the bit, of a file or a directory */
     bool is_small_file;      /* when it was last looked at: would come along with open */
     uint64_t plain_until_ms; /* it has no extended attributes, and a change of that would be
                                 reported */

@@ -128,7 +128,7 @@ void mfs_lease_stop(struct mfs_client *c)
 
 const struct mfs_attr *mfs_lease_attr(const struct mfs_session *s, const struct mfs_known *n)
 {
-    if (!n || !n->has_attr || n->own_pending || !mfs_lease_is_alive(s->client))
+    if (!n || !n->has_attr || n->own_pending || n->behind || !mfs_lease_is_alive(s->client))
         return NULL;
     /* Whoever reads an open file looks at its size and times first: a program at the server
      * that writes it would be seen late. */
@@ -150,11 +150,11 @@ int mfs_lease_name(struct mfs_session *s, const struct mfs_known *dir, struct by
     if (!d->node)
         return 0;
     *out = d->node;
-    return mfs_lease_attr(s, d->node) ? 1 : -EAGAIN;
+    bool is_assumed = d->node->is_assumed && !d->node->own_pending;
+    return is_assumed || mfs_lease_attr(s, d->node) ? 1 : -EAGAIN;
 }
 
-/* Answers under way about n are not believed. */
-static void count_change(struct mfs_session *s, struct mfs_known *n)
+void mfs_lease_count_change(struct mfs_session *s, struct mfs_known *n)
 {
     n->own_changes++;
     n->changed_at = ++s->change_count;
@@ -181,10 +181,12 @@ bool mfs_lease_is_clean(const struct mfs_call *call)
 
 void mfs_lease_learn_attr(struct mfs_call *call, struct mfs_known *n, const struct mfs_attr *a)
 {
-    if (!a->valid_ms || n->own_pending || !mfs_lease_is_on(call->client))
+    if (!a->valid_ms || n->own_pending || n->behind || !mfs_lease_is_on(call->client))
         return;
     n->attr = *a;
     n->has_attr = true;
+    n->is_assumed = false;
+    n->is_sole = a->flags & MFS_ATTR_SOLE;
 }
 
 void mfs_lease_learn_name(struct mfs_call *call, struct bytes name, const struct mfs_entry *e)
@@ -210,7 +212,7 @@ static void change(struct mfs_call *call, uint64_t node, bool is_told)
         return;
     n->own_pending++;
     n->changed_by = call->client->last_id + 1; /* it is sent next */
-    count_change(call->session, n);
+    mfs_lease_count_change(call->session, n);
     call->changed[call->changed_count].node = node;
     call->changed[call->changed_count].is_told = is_told;
     call->changed[call->changed_count++].told = n->told_count;
@@ -234,9 +236,9 @@ void mfs_lease_changed(struct mfs_call *call)
         if (!n || !n->own_pending)
             continue;
         n->own_pending--;
-        count_change(s, n);
+        mfs_lease_count_change(s, n);
         if (!call->changed[i].is_told || n->told_count == call->changed[i].told)
-            n->has_attr = false;
+            n->has_attr = n->is_assumed = false;
         if (!call->changed[i]
                  .is_told) { /* who may open it, or search it, may be somebody else now */
             mfs_handle_drop(s, n);
@@ -250,8 +252,8 @@ void mfs_lease_changed(struct mfs_call *call)
 
 void mfs_lease_drop(struct mfs_session *s, struct mfs_known *n)
 {
-    n->has_attr = false;
-    count_change(s, n);
+    n->has_attr = n->is_assumed = n->is_sole = n->is_claimed = false;
+    mfs_lease_count_change(s, n);
     n->was_scanned = false;
     mfs_handle_drop(s, n);
     mfs_dentries_drop(&s->names, n);
@@ -358,6 +360,8 @@ void mfs_lease_told(struct mfs_client *c, uint64_t request, const struct mfs_tol
         mfs_coherence_learn(s, known, NULL, &n->attr);
         known->attr = n->attr;
         known->has_attr = true;
+        known->is_assumed = false;
+        known->is_sole = n->attr.flags & MFS_ATTR_SOLE;
         known->told_count++;
     }
 }

@@ -24,6 +24,7 @@ struct mfs_lease {
     uint64_t until_ms;
     uint64_t renewed_ms; /* when the renewal that is under way was sent */
     uint32_t lease_ms;
+    uint32_t expiries; /* notices that all is void */
     bool is_renewing;
     struct loop_timer timer;
 };
@@ -40,8 +41,8 @@ uint32_t mfs_lease_kernel_ms(struct mfs_client *c, struct mfs_known *n, bool is_
 
 /* What is granted of n now, or NULL. */
 const struct mfs_attr *mfs_lease_attr(const struct mfs_session *s, const struct mfs_known *n);
-/* What name in dir means. Returns 1 with *out the node, whose attributes are granted; 0 it is
- * absent; -EAGAIN: not known. */
+/* What name in dir means. Returns 1 with *out the node, whose attributes are granted, or
+ * assumed; 0 it is absent; -EAGAIN: not known. */
 MUST int mfs_lease_name(struct mfs_session *s, const struct mfs_known *dir, struct bytes name,
                         struct mfs_known **out);
 
@@ -62,6 +63,10 @@ bool mfs_lease_is_clean(const struct mfs_call *call);
 void mfs_lease_change(struct mfs_call *call, uint64_t node);
 void mfs_lease_write(struct mfs_call *call, uint64_t node);
 void mfs_lease_changed(struct mfs_call *call);
+
+/* n is changed by us, or is no longer what it was: answers under way about it are not believed.
+ */
+void mfs_lease_count_change(struct mfs_session *s, struct mfs_known *n);
 
 /* All that is granted of n is void. */
 void mfs_lease_drop(struct mfs_session *s, struct mfs_known *n);

@@ -21,6 +21,9 @@ enum {
     MFS_RAW_WRITE = 16,
     MFS_RAW_FLUSH = 25,
     MFS_RAW_INIT = 26,
+    MFS_RAW_GETLK = 31,
+    MFS_RAW_SETLK = 32,
+    MFS_RAW_SETLKW = 33,
     MFS_RAW_INTERRUPT = 36,
     MFS_RAW_BATCH_FORGET = 42,
     MFS_RAW_SYNCFS = 50,
@@ -82,8 +85,8 @@ MUST int mfs_raw_expire_entry(int fd, uint64_t parent, const char *name);
 MUST int mfs_raw_inval_node(int fd, uint64_t node, int64_t offset, int64_t length);
 
 /* Flags of INIT that are wanted from a kernel that offers them:
- * PARALLEL_DIROPS: names of one directory are looked up at the same time, and who waits for one can
- * be killed; libfuse before 3.17 has the capability, but does not pass it on.
+ * PARALLEL_DIROPS: names of one directory are looked up at the same time, and who waits for one
+ * can be killed; libfuse before 3.17 has the capability, but does not pass it on.
  * HANDLE_KILLPRIV_V2: set-id bits are dropped on write and truncate by the server's kernel;
  * saves a getxattr per write. DIRECT_IO_ALLOW_MMAP: files opened for appending can be mapped
  * shared. */

@@ -23,6 +23,7 @@ struct mfs_belief {
     unsigned size;
     unsigned recalls; /* unanswered */
     unsigned rounds;
+    bool is_sole; /* the client may have put off changes: it must hear of who only looks, too */
     struct link fileleases; /* the kernel's, of open files */
     bool is_breaking;       /* somebody here waits in open, truncate */
     int64_t break_end_ms;   /* he goes on then at the latest */

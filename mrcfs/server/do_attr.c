@@ -34,7 +34,17 @@ int mfs_do_getattr(struct mfs_call *o, const struct mfs_getattr_req *q,
         return rc;
     if ((rc = mfs_node_attr(o, n, &p->attr)) < 0)
         return rc;
-    mfs_grant_attr(o, &n->identity, n->id, &p->attr.valid_ms);
+    mfs_grant_attr(o, &n->identity, n->id, &p->attr);
+    return 0;
+}
+
+int mfs_do_claim(struct mfs_call *o, const struct mfs_claim_req *q, struct mfs_claim_rep *p)
+{
+    struct mfs_node *n;
+    int rc = mfs_op_node(o, q->node, &n);
+    if (rc < 0 || (rc = mfs_claim_node(o, n)) < 0 || (rc = mfs_node_attr(o, n, &p->attr)) < 0)
+        return rc;
+    mfs_grant_attr(o, &n->identity, n->id, &p->attr);
     return 0;
 }
 
@@ -186,7 +196,7 @@ int mfs_do_setattr(struct mfs_call *o, const struct mfs_setattr_req *q,
         rc = set_times(o, &s, q->valid, &q->attr);
     if (rc < 0 || (rc = mfs_node_attr(o, s.n, &p->attr)) < 0)
         return rc;
-    mfs_grant_attr(o, &s.n->identity, s.n->id, &p->attr.valid_ms);
+    mfs_grant_attr(o, &s.n->identity, s.n->id, &p->attr);
     return 0;
 }
 

@@ -67,7 +67,7 @@ int mfs_do_open(struct mfs_call *o, const struct mfs_open_req *q, struct mfs_ope
         return fd;
     mfs_filelease_take(o, n, fd, is_written, &p->attr.flags);
     rc = mfs_node_attr(o, n, &p->attr);
-    mfs_grant_attr(o, &n->identity, n->id, &p->attr.valid_ms);
+    mfs_grant_attr(o, &n->identity, n->id, &p->attr);
     if (rc == 0 && q->oflags & MFS_O_HEAD && (flags & O_ACCMODE) == O_RDONLY)
         rc = read_head(o, fd, p);
     if (rc < 0) {

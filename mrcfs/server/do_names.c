@@ -7,6 +7,7 @@
 
 #include "common/sys/fd.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@ struct spot {
     bool is_watched;
     uint32_t events;
     enum mfs_found how;
+    uint64_t wanted; /* the number of what is made here; 0: any */
     char name[MFS_NAME_MAX + 1];
 };
 
@@ -33,6 +35,7 @@ static int spot_of(struct mfs_call *o, uint64_t node, struct bytes name, bool is
     s->is_watched = rc == 0 && mfs_watch(&o->srv->watches, s->dir);
     s->events = rc == 0 ? __atomic_load_n(&s->dir->events, __ATOMIC_SEQ_CST) : 0;
     s->how = MFS_FOUND_LOOKED;
+    s->wanted = 0;
     if (rc == 0)
         rc = mfs_need_node(o, s->dir, is_written ? MFS_LEASE_EXCLUSIVE : MFS_LEASE_SHARED);
     return rc;
@@ -50,11 +53,12 @@ static int spot_new(struct mfs_call *o, uint64_t node, struct bytes name, struct
 {
     int rc = spot_of(o, node, name, true, s);
     s->how = MFS_FOUND_MADE;
+    s->wanted = o->rq->head.makes_node;
     return rc == 0 && mfs_op_is_hidden(o, s->dir, s->name) ? -EACCES : rc;
 }
 
-/* Around what makes one event of a name, which is not news for the client: begun, then ended with
- * the call's result, which is returned (errno is kept). */
+/* Around what makes one event of a name, which is not news for the client: begun, then ended
+ * with the call's result, which is returned (errno is kept). */
 static void begin_event(struct mfs_call *o, const struct spot *s, uint32_t mask)
 {
     mfs_watch_expect(&o->srv->watches, s->dir, s->name, mask);
@@ -76,7 +80,8 @@ static struct mfs_place place_of(const struct spot *s)
                                .export_number = s->dir->export_number,
                                .is_watched = s->is_watched,
                                .events = s->events,
-                               .how = s->how };
+                               .how = s->how,
+                               .wanted = s->wanted };
 }
 
 /* What was promised of an entry holds while the tokens are had. Returns 0. */
@@ -85,7 +90,7 @@ static int grant_entry(struct mfs_call *o, const struct mfs_place *at, const str
 {
     struct mfs_identity what;
     mfs_identity_of(stx, &what);
-    mfs_grant_attr(o, &what, e->node, &e->attr.valid_ms);
+    mfs_grant_attr(o, &what, e->node, &e->attr);
     if (at->parent)
         mfs_grant_name(o, at->parent, at->events, &e->valid_ms);
     return 0;
@@ -129,8 +134,8 @@ int mfs_do_lookup(struct mfs_call *o, const struct mfs_lookup_req *q, struct mfs
         return rc;
     if (mfs_op_is_hidden(o, s.dir, s.name))
         return -ENOENT;
-    rc = o->srv->follows_links ? enter_followed(o, &s, &p->entry)
-                               : enter_spot(o, &s, &p->entry);
+    rc =
+        o->srv->follows_links ? enter_followed(o, &s, &p->entry) : enter_spot(o, &s, &p->entry);
     if (rc == -ENOENT && s.is_watched && mfs_op_promise_name(s.dir, s.events)) {
         /* That it is absent can be believed too. */
         p->entry = (struct mfs_entry){ .valid_ms = MFS_PROMISE_MS };
@@ -155,6 +160,26 @@ int mfs_do_mknod(struct mfs_call *o, const struct mfs_mknod_req *q, struct mfs_m
     return enter_spot(o, &s, &p->entry);
 }
 
+/* Is nothing but "." and ".." in the directory at s? */
+static bool is_empty(const struct spot *s)
+{
+    enum { DOTS = 2 };
+    char entries[1024];
+    AUTO_FD fd = openat(s->dir->fd, s->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    int count = 0;
+    ssize_t n;
+    while ((n = getdents64(fd, entries, sizeof entries)) > 0) {
+        for (ssize_t at = 0; at < n; count++) {
+            struct dirent64 d;
+            memcpy(&d, entries + at, offsetof(struct dirent64, d_name));
+            at += d.d_reclen;
+        }
+    }
+    return n == 0 && count == DOTS;
+}
+
 int mfs_do_mkdir(struct mfs_call *o, const struct mfs_mkdir_req *q, struct mfs_mkdir_rep *p)
 {
     struct spot s;
@@ -165,7 +190,11 @@ int mfs_do_mkdir(struct mfs_call *o, const struct mfs_mkdir_req *q, struct mfs_m
     begin_event(o, &s, IN_CREATE);
     if (end_event(o, &s, IN_CREATE, mkdirat(s.dir->fd, s.name, q->mode & 07777)) < 0)
         return -errno;
-    return enter_spot(o, &s, &p->entry);
+    rc = enter_spot(o, &s, &p->entry);
+    /* Looked at after it is watched. */
+    if (rc == 0 && p->entry.attr.valid_ms && is_empty(&s))
+        p->entry.attr.flags |= MFS_ATTR_EMPTY;
+    return rc;
 }
 
 int mfs_do_symlink(struct mfs_call *o, const struct mfs_symlink_req *q,
@@ -335,6 +364,7 @@ int mfs_do_link(struct mfs_call *o, const struct mfs_link_req *q, struct mfs_lin
         return rc;
     if (n->export_number != s.dir->export_number)
         return -EXDEV;
+    s.wanted = 0; /* it has one */
     /* Following "N" leads to the node itself and no further, a link too. */
     begin_event(o, &s, IN_CREATE);
     rc = linkat(o->srv->proc_fd, mfs_fd_name(n->fd).text, s.dir->fd, s.name, AT_SYMLINK_FOLLOW);
@@ -414,7 +444,7 @@ int mfs_do_create(struct mfs_call *o, const struct mfs_create_req *q, struct mfs
     int rc = mfs_oflags_to_host(q->oflags, &flags);
     if (rc < 0 || (rc = spot_new(o, q->node, q->name, &s)) < 0)
         return rc;
-    bool is_exclusive = flags & O_EXCL;
+    bool is_exclusive = flags & O_EXCL || s.wanted;
     int kept = flags & (O_ACCMODE | O_SYNC | O_DSYNC | O_NOATIME | O_TRUNC);
     mfs_op_set_umask(o, q->umask);
     AUTO_FD fd = -EEXIST;

@@ -175,8 +175,7 @@ static bool set(struct mfs_fileleases *t, struct mfs_filelease *x)
     return x->is_set;
 }
 
-/* Where room is scarce writers wait for each write, and so hear at once that there is none. */
-static bool has_room(int fd)
+bool mfs_has_room(int fd)
 {
     struct statvfs v;
     return fstatvfs(fd, &v) == 0 && (uint64_t)v.f_bavail * v.f_frsize >= ALONE_ROOM_BYTES;
@@ -188,7 +187,7 @@ void mfs_filelease_take(struct mfs_call *o, const struct mfs_node *n, int fd, bo
     struct mfs_server *srv = o->srv;
     struct mfs_lease_key key = { n->identity.dev, n->identity.ino };
     if (!srv->leases.is_granting || n->identity.type != S_IFREG || !mfs_is_local(fd) ||
-        (is_write && !has_room(fd)))
+        (is_write && !mfs_has_room(fd)))
         return;
     struct mfs_filelease *x = calloc(1, sizeof *x);
     if (!x)

@@ -54,4 +54,8 @@ void mfs_filelease_drop(struct mfs_server *srv, struct mfs_filelease *x);
 /* Before we open it for writing ourselves: our leases for reading would make us wait for us. */
 void mfs_fileleases_yield(struct mfs_call *o, const struct mfs_identity *what);
 
+/* Where room is scarce who writes waits for each write, and so hears at once that there is
+ * none. */
+bool mfs_has_room(int fd);
+
 #endif

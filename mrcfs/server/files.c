@@ -55,9 +55,11 @@ int mfs_file_add(struct mfs_files *t, const struct mfs_file *f, struct mfs_node 
     n->refs = 1; /* the table's */
     pthread_mutex_init(&n->dir_mu, NULL);
     pthread_mutex_lock(&t->mu);
-    n->id = ++t->last_id;
+    if (!n->id)
+        n->id = ++t->last_id;
     *id = n->id;
-    int rc = mfs_table_add(&t->table, &n->link, n->id);
+    int rc =
+        mfs_table_find(&t->table, n->id) ? -EINVAL : mfs_table_add(&t->table, &n->link, n->id);
     pthread_mutex_unlock(&t->mu);
     if (rc < 0)
         file_free(t, n);

@@ -28,7 +28,7 @@ struct mfs_file {
     bool is_dir;
     bool is_writable;
     struct mfs_filelease *lease; /* the kernel's, may be NULL; see fileleases.h */
-    bool is_written; /* since its attributes were told last */
+    bool is_written;             /* since its attributes were told last */
     bool is_locked; /* some lock owner has, or had, a copy; guarded by mfs_locks.mu */
     unsigned refs;
     struct mfs_link link;
@@ -54,7 +54,8 @@ void mfs_files_init(struct mfs_files *t, struct mfs_nodes *nodes);
 void mfs_files_fini(struct mfs_files *t);
 
 /* Adds *f (copied; its fd is taken, also on failure), an open file of the pinned node n, under
- * a new number. Returns 0 or -ENOMEM. */
+ * the number f->id, or a new one if that is 0. Returns 0; -ENOMEM; -EINVAL: there is one of
+ * that number. */
 MUST int mfs_file_add(struct mfs_files *t, const struct mfs_file *f, struct mfs_node *n,
                       uint64_t *id);
 /* Borrows a file until mfs_file_put. Returns 0 or -EBADF. */

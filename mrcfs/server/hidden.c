@@ -82,6 +82,14 @@ bool mfs_hidden_has_name(const struct mfs_hidden *t, const struct mfs_identity *
     return false;
 }
 
+bool mfs_hidden_is_in(const struct mfs_hidden *t, const struct mfs_identity *dir)
+{
+    for (size_t i = 0; i < t->count; i++)
+        if (is_it(&t->list[i].dir, dir->dev, dir->ino))
+            return true;
+    return false;
+}
+
 bool mfs_hidden_has_file(const struct mfs_hidden *t, uint64_t dev, uint64_t ino)
 {
     for (size_t i = 0; i < t->count; i++) {

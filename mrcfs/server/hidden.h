@@ -41,6 +41,8 @@ void mfs_hidden_fini(struct mfs_hidden *t);
 /* Is name in this directory one of them? */
 bool mfs_hidden_has_name(const struct mfs_hidden *t, const struct mfs_identity *dir,
                          const char *name);
+/* Is one of them in this directory? */
+bool mfs_hidden_is_in(const struct mfs_hidden *t, const struct mfs_identity *dir);
 /* Is this file one of them? */
 bool mfs_hidden_has_file(const struct mfs_hidden *t, uint64_t dev, uint64_t ino);
 

@@ -106,6 +106,18 @@ bool mfs_hide_is_above(const struct mfs_hide *h, const char *dir, const char *na
     return false;
 }
 
+bool mfs_hide_may_be_in(const struct mfs_hide *h, const char *dir)
+{
+    for (size_t i = 0; i < h->hide_count; i++) {
+        if (!is_path(h->hide[i]))
+            return true;
+        enum relation r = strcmp(dir, "/") ? relate("", dir + 1, h->hide[i]) : ABOVE;
+        if (r != APART)
+            return true;
+    }
+    return false;
+}
+
 bool mfs_hide_is_whole(const struct mfs_hide *h, const char *pattern)
 {
     for (size_t i = 0; i < h->show_count; i++) {

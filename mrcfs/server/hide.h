@@ -31,6 +31,9 @@ bool mfs_hide_is_hidden(const struct mfs_hide *h, const char *dir, const char *n
  * it. */
 bool mfs_hide_is_above(const struct mfs_hide *h, const char *dir, const char *name);
 
+/* Could a name in the directory dir (absolute path) or beneath it be hidden? */
+bool mfs_hide_may_be_in(const struct mfs_hide *h, const char *dir);
+
 /* Is this pattern an absolute path of which nothing is shown? */
 bool mfs_hide_is_whole(const struct mfs_hide *h, const char *pattern);
 

@@ -57,6 +57,7 @@ static bool note(struct mfs_leases *l, struct mfs_token *t, uint64_t node)
     if (b->generation != l->generation) {
         b->generation = l->generation;
         b->count = 0;
+        b->is_sole = false;
     }
     for (unsigned i = 0; i < b->count; i++)
         if (b->nodes[i] == node)
@@ -167,6 +168,7 @@ static bool recall(struct mfs_server *srv, struct mfs_token *t)
                     &(struct mfs_recall_notice){ r->serial, b->nodes[i] });
     }
     b->count = 0;
+    b->is_sole = false;
     mfs_member_wake(&l->member);
     return b->recalls > 0;
 }
@@ -178,7 +180,8 @@ static void on_asked(void *ctx, struct mfs_token *t)
     if (b && b->recalls)
         return; /* goes on when that is answered */
     /* Who may still look need forget nothing, but write what it has put off. */
-    bool is_looking = t->asked_to == MFS_LEASE_SHARED && !mfs_fileleases_have_write(t);
+    bool is_looking =
+        t->asked_to == MFS_LEASE_SHARED && !mfs_fileleases_have_write(t) && !(b && b->is_sole);
     if (is_looking || !recall(srv, t))
         on_forgotten(srv, t);
 }
@@ -230,6 +233,8 @@ static void on_broken(void *ctx)
     struct mfs_server *srv = ctx;
     expire(srv);
     srv->leases.is_granting = false;
+    /* For so long all others wait with their changes. */
+    srv->leases.broken_until_ms = now_ms() + srv->leases.lease_ms;
     if (srv->on_note)
         srv->on_note(srv->on_note_ctx,
                      "the broker of leases has ended; targets ask for everything now");
@@ -341,9 +346,51 @@ static int wait_for(struct mfs_call *o, struct mfs_use *u)
     return rc;
 }
 
+/* What an ordered operation finds that the client could not know of: the file that loses a
+ * name, or what is there in the place of a new one. */
+enum missing { MISSING_FAILS, MISSING_IS_DONE_WITHOUT };
+
+/* An ordered operation holds up what its client is asked to give back, so it waits for no other
+ * client: it does with what is had or free. Without, what the client took for done is done all
+ * the same if only others' knowledge of a file's link count depends on it (inotify tells them),
+ * and fails if the client has lost what it relied on; what it waits for is to be asked again
+ * without order. */
+static int need_in_order(struct mfs_call *o, const struct mfs_op_use *wanted,
+                         enum missing missing)
+{
+    struct mfs_leases *l = &o->srv->leases;
+    struct mfs_op_use *u = find_use(o, &wanted->use.key);
+    if (u && u->use.token && u->use.mode >= wanted->use.mode) {
+        u->node = wanted->node ? wanted->node : u->node;
+        return 0;
+    }
+    if (u)
+        mfs_member_put(&l->member, &u->use);
+    else if (o->use_count == MFS_USES_MAX)
+        return -EAGAIN;
+    struct mfs_op_use now = *wanted;
+    if (u && !now.node)
+        now.node = u->node;
+    int rc = mfs_member_has(&l->member, &now.use) ? 0 : mfs_member_try(&l->member, &now.use);
+    if (rc == 0 && (u || (u = &o->uses[o->use_count++])))
+        *u = now;
+    bool is_broken = !l->is_granting && l->was_granting;
+    if (rc != -EAGAIN || missing == MISSING_IS_DONE_WITHOUT ||
+        (is_broken && o->rq->head.is_assumed))
+        return rc == -EAGAIN ? 0 : rc;
+    return o->rq->head.is_assumed ? -ESTALE : -EAGAIN;
+}
+
+static bool is_in_order(const struct mfs_call *o)
+{
+    return o->rq->head.kind == MFS_ORDERED;
+}
+
 static int need(struct mfs_call *o, const struct mfs_op_use *wanted)
 {
     struct mfs_leases *l = &o->srv->leases;
+    if (is_in_order(o))
+        return need_in_order(o, wanted, MISSING_FAILS);
     struct mfs_op_use *u = find_use(o, &wanted->use.key);
     if (u && wanted->node)
         u->node = wanted->node;
@@ -413,7 +460,10 @@ int mfs_need(struct mfs_call *o, const struct mfs_identity *what, uint8_t mode)
 {
     if (!o->srv->leases.is_on)
         return 0;
-    return need(o, &(struct mfs_op_use){ .use = { .key = key_of(what), .mode = mode } });
+    struct mfs_op_use u = { .use = { .key = key_of(what), .mode = mode } };
+    return is_in_order(o) && o->rq->head.is_assumed
+               ? need_in_order(o, &u, MISSING_IS_DONE_WITHOUT)
+               : need(o, &u);
 }
 
 int mfs_need_node(struct mfs_call *o, struct mfs_node *n, uint8_t mode)
@@ -425,6 +475,20 @@ int mfs_need_node(struct mfs_call *o, struct mfs_node *n, uint8_t mode)
     if (rc == 0 && mode == MFS_LEASE_EXCLUSIVE)
         change(o, n, n->fd, true);
     return rc;
+}
+
+int mfs_claim_node(struct mfs_call *o, struct mfs_node *n)
+{
+    struct mfs_member *m = &o->srv->leases.member;
+    if (!o->srv->leases.is_on)
+        return -EBUSY;
+    struct mfs_op_use *u = &o->uses[o->use_count];
+    *u = (struct mfs_op_use){ { .key = key_of(&n->identity), .mode = MFS_LEASE_EXCLUSIVE },
+                              n->id };
+    int rc = mfs_member_has(m, &u->use) ? 0 : mfs_member_try(m, &u->use);
+    if (rc == 0)
+        o->use_count++;
+    return rc == -EAGAIN ? -EBUSY : rc;
 }
 
 int mfs_need_data(struct mfs_call *o, struct mfs_node *n, uint8_t mode)
@@ -465,6 +529,18 @@ int mfs_need_found(struct mfs_call *o, const struct mfs_place *at,
     unsigned count = o->use_count;
     if (count < MFS_USES_MAX && mfs_need(o, what, MFS_LEASE_EXCLUSIVE) < 0)
         o->use_count = count;
+    struct mfs_lease_key key = key_of(what);
+    struct mfs_op_use *u = find_use(o, &key);
+    if (at->wanted && !u && count < MFS_USES_MAX) { /* the client relies on it */
+        u = &o->uses[count];
+        *u = (struct mfs_op_use){ .use = { .key = key, .mode = MFS_LEASE_EXCLUSIVE } };
+        if (wait_for(o, &u->use) == 0)
+            o->use_count++;
+        else
+            o->is_deferred = o->is_parked = false;
+    }
+    if (at->wanted && u && u->use.token)
+        u->node = at->wanted; /* it must hear of who looks, whatever the reply grants */
     return 0;
 }
 
@@ -509,7 +585,7 @@ void mfs_leases_done(struct mfs_call *o, int rc)
             mfs_node_change_end(&o->srv->nodes, x->node, x->fd);
         x->is_told = x->is_told && rc == 0 && mfs_node_attr(o, x->node, &x->attr) == 0;
         if (x->is_told)
-            mfs_grant_attr(o, &x->node->identity, x->node->id, &x->attr.valid_ms);
+            mfs_grant_attr(o, &x->node->identity, x->node->id, &x->attr);
     }
     if (rc == -ERESTART)
         o->change_count = 0;
@@ -554,6 +630,20 @@ static uint64_t epoch_in_use(struct mfs_call *o, const struct mfs_lease_key *key
     return u && u->use.token ? mfs_leases_epoch(o->srv, key) : 0;
 }
 
+bool mfs_leases_rely(struct mfs_server *srv, uint32_t expiries)
+{
+    struct mfs_leases *l = &srv->leases;
+    if (!l->is_on)
+        return false;
+    mfs_member_lock(&l->member);
+    uint32_t count = (uint32_t)l->generation;
+    /* What ended the leases is no reason for others to have come between. */
+    bool is_kept = l->is_gone || now_ms() < l->broken_until_ms;
+    bool may = expiries == count || (is_kept && expiries + 1 == count);
+    mfs_member_unlock(&l->member);
+    return may;
+}
+
 uint64_t mfs_leases_epoch(struct mfs_server *srv, const struct mfs_lease_key *key)
 {
     struct mfs_leases *l = &srv->leases;
@@ -566,15 +656,29 @@ uint64_t mfs_leases_epoch(struct mfs_server *srv, const struct mfs_lease_key *ke
     return epoch;
 }
 
+/* Is the node one whose changes by its client will surely be made? */
+static bool may_be_sole(struct mfs_call *o, uint64_t node, const struct mfs_attr *a)
+{
+    struct mfs_node *n;
+    if (!o->srv->leases.is_granting || mfs_node_pin(&o->srv->nodes, node, &n) < 0)
+        return false;
+    bool may = !o->srv->exports[n->export_number].is_read_only && !o->srv->follows_links &&
+               (!S_ISDIR(a->mode) || mfs_op_is_open_to_changes(o, n));
+    mfs_node_unpin(&o->srv->nodes, n);
+    return may;
+}
+
 void mfs_grant_attr(struct mfs_call *o, const struct mfs_identity *what, uint64_t node,
-                    uint32_t *valid_ms)
+                    struct mfs_attr *a)
 {
     struct mfs_lease_key key = key_of(what);
-    if (o->srv->leases.is_on && *valid_ms)
-        add_grant(o, &(struct mfs_grant){ .key = key,
-                                          .epoch = epoch_in_use(o, &key),
-                                          .node = node,
-                                          .valid_ms = valid_ms });
+    if (o->srv->leases.is_on && a->valid_ms)
+        add_grant(
+            o, &(struct mfs_grant){ .key = key,
+                                    .epoch = epoch_in_use(o, &key),
+                                    .node = node,
+                                    .valid_ms = &a->valid_ms,
+                                    .sole_flags = may_be_sole(o, node, a) ? &a->flags : NULL });
 }
 
 void mfs_grant_name(struct mfs_call *o, const struct mfs_node *dir, uint32_t events,
@@ -652,6 +756,16 @@ static bool may_believe(struct mfs_server *srv, const struct mfs_grant *g)
     return is_so && note(l, t, g->node);
 }
 
+/* Nobody else may look at it before a recall, either. */
+static void grant_sole(struct mfs_leases *l, const struct mfs_grant *g)
+{
+    struct mfs_token *t = mfs_member_find(&l->member, &g->key);
+    if (t && t->belief && t->held == MFS_LEASE_EXCLUSIVE) {
+        ((struct mfs_belief *)t->belief)->is_sole = true;
+        *g->sole_flags |= MFS_ATTR_SOLE;
+    }
+}
+
 void mfs_leases_decide(struct mfs_call *o)
 {
     struct mfs_leases *l = &o->srv->leases;
@@ -679,6 +793,8 @@ void mfs_leases_decide(struct mfs_call *o)
             *g->flags |= valid_ms ? g->flag : 0;
         } else if (g->valid_ms) {
             *g->valid_ms = valid_ms;
+            if (valid_ms && g->sole_flags)
+                grant_sole(l, g);
         } else {
             struct wr w = wr_of(o->out->memory + MFS_PAYLOAD_AT + g->at, 4);
             put_u32(&w, valid_ms);

@@ -56,7 +56,8 @@ struct mfs_grant {
     uint32_t *flags;
     uint32_t flag;
     uint32_t *valid_ms;
-    size_t at; /* valid_ms NULL: where it is in the reply's payload */
+    uint32_t *sole_flags; /* of attributes that may be MFS_ATTR_SOLE; or NULL */
+    size_t at;            /* valid_ms NULL: where it is in the reply's payload */
 };
 
 /* A node that an operation changes. */
@@ -69,9 +70,10 @@ struct mfs_op_change {
 };
 
 struct mfs_leases {
-    bool is_on;        /* there is a broker: operations take tokens */
-    bool is_granting;  /* the client takes part */
-    bool was_granting; /* it did before the broker ended */
+    bool is_on;              /* there is a broker: operations take tokens */
+    bool is_granting;        /* the client takes part */
+    bool was_granting;       /* it did before the broker ended */
+    int64_t broken_until_ms; /* … and until when others wait because of that */
     struct mfs_member member;
     uint32_t lease_ms;
     int64_t renewed_ms;  /* 0: the client has no lease */
@@ -100,6 +102,8 @@ MUST int mfs_need_node(struct mfs_call *o, struct mfs_node *n, uint8_t mode);
 /* Contents of a node or an open file. */
 MUST int mfs_need_data(struct mfs_call *o, struct mfs_node *n, uint8_t mode);
 MUST int mfs_need_file(struct mfs_call *o, struct mfs_file *f, uint8_t mode);
+/* The node's token exclusively if nobody else has it; else -EBUSY. */
+MUST int mfs_claim_node(struct mfs_call *o, struct mfs_node *n);
 /* The token of what was just found or made at a place, before it is looked at (again). Returns
  * 0, -ERESTART, -errno. */
 MUST int mfs_need_found(struct mfs_call *o, const struct mfs_place *at,
@@ -113,9 +117,10 @@ void mfs_changes(struct mfs_call *o, struct mfs_node *n);
 /* A written file was closed: its attributes are told if its token is there. */
 void mfs_closed(struct mfs_call *o, struct mfs_file *f);
 
-/* *valid_ms, in the reply, was promised: it stays so if the token was had. */
+/* What was promised in the reply stays so if the token was had; *a: the attributes, whose flag
+ * MFS_ATTR_SOLE is set too. */
 void mfs_grant_attr(struct mfs_call *o, const struct mfs_identity *what, uint64_t node,
-                    uint32_t *valid_ms);
+                    struct mfs_attr *a);
 void mfs_grant_name(struct mfs_call *o, const struct mfs_node *dir, uint32_t events,
                     uint32_t *valid_ms);
 /* flag is set in *flags, in the reply, if lease is still there then. */
@@ -126,6 +131,9 @@ void mfs_grant_flag(struct mfs_call *o, const struct mfs_node *n,
 void mfs_grant_listed(struct mfs_call *o, const struct mfs_place *at,
                       const struct mfs_identity *what, uint64_t epoch,
                       const struct mfs_entry *e, size_t end);
+/* May a change be made that the client took for done, who had heard so many times that all it
+ * was granted is void? */
+bool mfs_leases_rely(struct mfs_server *srv, uint32_t expiries);
 /* The token's epoch if it is held now, for _listed; 0 if not. */
 uint64_t mfs_leases_epoch(struct mfs_server *srv, const struct mfs_lease_key *key);
 

@@ -78,9 +78,9 @@ static bool has_fine_times(void)
 
 void mfs_nodes_init(struct mfs_nodes *t, size_t open_max)
 {
-    *t = (struct mfs_nodes){
-        .open_max = open_max, .proc_fd = -1, .has_fine_times = has_fine_times()
-    };
+    *t = (struct mfs_nodes){ .open_max = open_max,
+                             .proc_fd = -1,
+                             .has_fine_times = has_fine_times() };
     pthread_mutex_init(&t->mu, NULL);
     list_init(&t->lru);
 }
@@ -444,7 +444,7 @@ static int add_new(struct mfs_nodes *t, const struct mfs_place *at,
         return -ENOMEM;
     n->fd = -1;
     list_init(&n->holders);
-    n->id = ++t->last_id;
+    n->id = at->wanted ? at->wanted : ++t->last_id;
     n->export_number = at->export_number;
     n->identity = *identity;
     n->view = view;
@@ -483,12 +483,15 @@ int mfs_node_enter(struct mfs_nodes *t, const struct mfs_place *at, int *fd,
     if (at->view && identity.type == S_IFDIR)
         view = at->view;
     struct mfs_node *n = find_file(t, &identity, at->export_number, view);
-    if (n && n->fd < 0 && !is_same_file(&n->identity, &identity)) {
+    bool is_other = n && (at->wanted || (n->fd < 0 && !is_same_file(&n->identity, &identity)));
+    if (is_other) {
         unlink_file(t, n); /* the inode number was used again */
         n = NULL;
     }
     if (n)
         set_place(t, n, at);
+    else if (at->wanted && find(t, at->wanted))
+        rc = -EINVAL;
     else
         rc = add_new(t, at, &identity, view, &n);
     if (rc == 0) {

@@ -94,7 +94,8 @@ struct mfs_node {
     unsigned changing;     /* changes by the client that are being made */
     struct mfs_left left;  /* by the last one */
     bool is_left_doubtful; /* somebody else's event may still be on the way */
-    struct mfs_expected *expected; /* events of a directory that the client causes; see watch.h */
+    struct mfs_expected
+        *expected; /* events of a directory that the client causes; see watch.h */
     unsigned expected_count;
     uint32_t told[MFS_TOLD_MAX]; /* hashes of names that the client was told to forget since */
 };
@@ -108,7 +109,7 @@ struct mfs_nodes {
     size_t open_count;
     size_t open_max;
     uint64_t last_id;
-    bool has_fine_times; /* no two changes look alike */
+    bool has_fine_times;         /* no two changes look alike */
     struct mfs_watches *watches; /* told when a directory is forgotten; may be NULL */
 };
 
@@ -125,6 +126,7 @@ struct mfs_place {
     uint64_t view;   /* not 0: a directory here begins this view, by a link that is in via */
     uint64_t via;
     enum mfs_found how;
+    uint64_t wanted; /* not 0: the number of what was MADE, chosen by the client */
 };
 
 /* open_max: descriptors that nodes may keep open. */
@@ -153,7 +155,8 @@ void mfs_node_unhold(struct mfs_nodes *t, struct mfs_holder *h);
 
 /* The node of a file just found: known or new, counted once more as looked up. fd: its O_PATH
  * descriptor, taken; or -1: opened when needed (needs a parent). Returns 0; -ENFILE at
- * MFS_NODES_MAX; -ENOMEM. The number goes to *id: the node itself may be forgotten at once. */
+ * MFS_NODES_MAX; -ENOMEM; -EINVAL: the wanted number is another node's. The number goes to *id:
+ * the node itself may be forgotten at once. */
 MUST int mfs_node_enter(struct mfs_nodes *t, const struct mfs_place *at, int *fd,
                         const struct statx *stx, uint64_t *id);
 void mfs_node_forget(struct mfs_nodes *t, uint64_t id, uint64_t nlookup);

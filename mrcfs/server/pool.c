@@ -23,6 +23,10 @@ static struct link *startable(struct mfs_pool *p)
     struct link *meta = &p->queue[MFS_CLASS_META], *bulk = &p->queue[MFS_CLASS_BULK];
     if (!list_is_empty(meta) && (p->is_closing || p->o.has_room(p->o.server, MFS_CLASS_META)))
         return meta;
+    struct link *ordered = &p->queue[MFS_CLASS_ORDERED];
+    if (!list_is_empty(ordered) && !p->is_ordered_running &&
+        (p->is_closing || p->o.has_room(p->o.server, MFS_CLASS_ORDERED)))
+        return ordered;
     unsigned bulk_max = p->workers > 3 ? p->workers - 2 : 2;
     if (!list_is_empty(bulk) && (p->is_closing || (p->bulk_running < bulk_max &&
                                                    p->o.has_room(p->o.server, MFS_CLASS_BULK))))
@@ -73,13 +77,17 @@ static void *worker_main(void *arg)
     int rc = p->o.start(p->o.server, &ctx);
     pthread_mutex_lock(&p->mu);
     while (rc == 0 && (rq = take(p))) {
-        bool is_bulk = rq->class == MFS_CLASS_BULK;
+        enum mfs_class class = rq->class;
+        bool is_bulk = class == MFS_CLASS_BULK, is_ordered = class == MFS_CLASS_ORDERED;
         p->bulk_running += is_bulk;
+        p->is_ordered_running |= is_ordered;
         pthread_mutex_unlock(&p->mu);
         p->o.run(ctx, rq);
         pthread_mutex_lock(&p->mu);
         p->bulk_running -= is_bulk;
-        if (is_bulk && !list_is_empty(&p->queue[MFS_CLASS_BULK]))
+        if (is_ordered)
+            p->is_ordered_running = false;
+        if ((is_bulk || is_ordered) && !list_is_empty(&p->queue[class]))
             pthread_cond_signal(&p->has_work);
     }
     pthread_mutex_unlock(&p->mu);

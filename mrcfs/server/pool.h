@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* pool.h: requests waiting for a worker, and the workers.
  * Must not know: what requests do, sockets.
- * Two queues: small operations always go first; those that move much data start only while the
- * bulk stream has room for their replies, and never occupy every worker. Few workers at first;
- * one more whenever none of them finished anything for a while (slow disks), up to a bound.
- * Threads: the workers, and a keeper who adds workers. */
+ * Three queues: small operations always go first; ordered ones are run one at a time; those
+ * that move much data start only while the bulk stream has room for their replies, and never
+ * occupy every worker. Few workers at first; one more whenever none of them finished anything
+ * for a while (slow disks), up to a bound. Threads: the workers, and a keeper who adds workers.
+ */
 #ifndef MRCFS_SERVER_POOL_H
 #define MRCFS_SERVER_POOL_H
 
@@ -22,7 +23,8 @@
 enum {
     MFS_WORKERS_FIRST = 4,
     MFS_WORKERS_MAX = 64, /* operations that can be stuck in the kernel at once */
-    /* Operations that wait for other clients at once; the rest of them waits without a worker. */
+    /* Operations that wait for other clients at once; the rest of them waits without a worker.
+     */
     MFS_WAITING_MAX = 192,
     MFS_WORKERS_STUCK_MS = 5,
     /* Requests waiting, of each queue; reached: the stream is not read until some are done. */
@@ -30,7 +32,8 @@ enum {
     MFS_QUEUE_BYTES_MAX = 16 << 20,
 };
 
-enum mfs_class { MFS_CLASS_META, MFS_CLASS_BULK, MFS_CLASSES };
+/* ORDERED: one after the other, as they came. */
+enum mfs_class { MFS_CLASS_META, MFS_CLASS_BULK, MFS_CLASS_ORDERED, MFS_CLASSES };
 
 /* One request, from its arrival until its reply; owns its message. */
 struct mfs_request {
@@ -71,6 +74,7 @@ struct mfs_pool {
     struct link parked;
     unsigned waiting; /* workers that wait for other clients, up to MFS_WAITING_MAX */
     unsigned bulk_running;
+    bool is_ordered_running;
     uint64_t started; /* requests taken from the queues so far */
     bool is_closing;
     pthread_t threads[MFS_WORKERS_MAX + MFS_WAITING_MAX];

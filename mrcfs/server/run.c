@@ -5,6 +5,7 @@
 
 #include "common/base/wire_errors.h"
 #include "common/sys/fd.h"
+#include "mrcfs/server/ordered.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -102,6 +103,7 @@ static int op_again(struct mfs_call *o);
             rc = mfs_do_##name(o, &q, &p); \
             mfs_leases_done(o, rc); \
         } while (rc == -ERESTART && (rc = op_again(o)) == 0); \
+        o->result = rc; \
         /* before the answer: what a request leaves behind is done with when the client hears of it */ \
         op_return(o); \
         if (o->is_deferred) \
@@ -202,9 +204,13 @@ void mfs_run_request(void *worker, struct mfs_request *rq)
     uint64_t id = rq->head.id;
     struct rd body = rq->body;
     const char *name = mfs_op_name(rq->head.op);
-    int rc = fn ? enter_caller(&o) : -ENOSYS;
+    const struct mfs_head head = rq->head;
+    int rc = fn ? mfs_ordered_begin(w->srv, rq) : -ENOSYS;
+    if (rc == 0)
+        rc = enter_caller(&o);
     if (rc == 0)
         rc = fn(&o);
+    mfs_ordered_end(w->srv, &head, rc ? rc : o.result);
     if (rc < 0)
         mfs_reply_status(w->srv, id, rc);
     op_fini(&o);
@@ -304,6 +310,22 @@ bool mfs_op_is_hidden(struct mfs_call *o, const struct mfs_node *dir, const char
 bool mfs_op_is_above_hidden(struct mfs_call *o, const struct mfs_node *dir, const char *name)
 {
     return ask_hide(o, dir, name, mfs_hide_is_above);
+}
+
+bool mfs_op_is_open_to_changes(struct mfs_call *o, const struct mfs_node *dir)
+{
+    const struct mfs_server *srv = o->srv;
+    char path[8192];
+    if (mfs_hidden_is_in(&srv->hidden, &dir->identity) || !mfs_has_room(dir->fd))
+        return false;
+    if (srv->hide.hide_count &&
+        (mfs_node_path(&o->srv->nodes, dir, srv->exports[dir->export_number].path, path,
+                       sizeof path) < 0 ||
+         mfs_hide_may_be_in(&srv->hide, path)))
+        return false;
+    /* A privileged server leaves this check to the client's kernel. */
+    return srv->callers.is_privileged ||
+           faccessat(srv->proc_fd, mfs_fd_name(dir->fd).text, W_OK | X_OK, AT_EACCESS) == 0;
 }
 
 uint64_t mfs_ino_of(const struct mfs_server *srv, unsigned export_number, uint64_t dev,
@@ -444,8 +466,8 @@ static bool look_again(struct mfs_call *o, const struct mfs_place *at, const str
     mfs_identity_of(&again, &is);
     if (was.dev != is.dev || was.ino != is.ino || was.mount != is.mount || again.stx_nlink != 1)
         return false;
-    mfs_attr_of(o->srv, &(struct mfs_seen){ at->export_number, &again, at->parent->fd, at->name },
-                a);
+    mfs_attr_of(o->srv,
+                &(struct mfs_seen){ at->export_number, &again, at->parent->fd, at->name }, a);
     return true;
 }
 
@@ -536,6 +558,7 @@ int mfs_op_add_file(struct mfs_call *o, struct mfs_node *n, int *fd, int oflags,
         .is_dir = n->identity.type == S_IFDIR,
         .is_writable = (oflags & O_ACCMODE) != O_RDONLY,
         .lease = o->filelease,
+        .id = o->rq->head.makes_fh,
     };
     int rc = mfs_file_add(&o->srv->files, &f, n, fh);
     if (rc < 0)

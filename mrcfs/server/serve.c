@@ -356,6 +356,8 @@ static enum mfs_class class_of(int stream, const struct mfs_request *rq)
         rq->head.op == MFS_OP_read && mfs_read_req_get(&r, &q) == 0 && q.size > MFS_BULK_FROM;
     bool is_big_fetch = rq->head.op == MFS_OP_fetch && mfs_fetch_req_get(&r, &f) == 0 &&
                         f.size > MFS_BULK_FROM;
+    if (rq->head.kind == MFS_ORDERED)
+        return MFS_CLASS_ORDERED;
     return stream == MFS_BULK || is_big_read || is_big_fetch ? MFS_CLASS_BULK : MFS_CLASS_META;
 }
 
@@ -374,6 +376,16 @@ static int take_packed(struct mfs_server *srv, int stream, const struct mfs_head
     return mfs_server_take(srv, stream, plain, h->plain_bytes, out);
 }
 
+/* What is ordered comes on the stream that keeps the order, and waits for nobody. */
+static bool is_request(int stream, const struct mfs_request *rq)
+{
+    if (rq->head.op == MFS_OP_hello)
+        return false;
+    return rq->head.kind == MFS_REQUEST ||
+           (rq->head.kind == MFS_ORDERED && stream == MFS_BULK && !may_wait(rq) &&
+            !is_at_once(rq));
+}
+
 int mfs_server_take(struct mfs_server *srv, int stream, uint8_t *message, size_t len_bytes,
                     struct mfs_request **out)
 {
@@ -381,7 +393,7 @@ int mfs_server_take(struct mfs_server *srv, int stream, uint8_t *message, size_t
     struct rd r = rd_of(message, len_bytes);
     int rc = mfs_head_get(&r, &h);
     *out = NULL;
-    if (rc == 0 && h.kind == MFS_REQUEST && h.op != MFS_OP_hello) {
+    if (rc == 0 && is_request(stream, &(struct mfs_request){ .head = h })) {
         struct mfs_request *rq = calloc(1, sizeof *rq);
         if (rq) {
             *rq = (struct mfs_request){ .head = h, .body = r, .len_bytes = len_bytes };
@@ -436,8 +448,8 @@ static void *reader_main(void *arg)
     }
     if (rc < 0)
         mfs_server_fail(srv, rc, &why);
-    /* One stream alone is of no use: no more is taken from the other than it has sent. They come
-     * by ways of their own, so its last message may be here in part only. */
+    /* One stream alone is of no use: no more is taken from the other than it has sent. They
+     * come by ways of their own, so its last message may be here in part only. */
     mfs_stream_cut(&srv->streams[!me->stream]);
     return NULL;
 }

@@ -82,8 +82,9 @@ struct mfs_server {
     struct mfs_watches watches;
     struct mfs_packer packers[MFS_STREAMS];
     struct mfs_stream streams[MFS_STREAMS];
-    pthread_mutex_t mu; /* guards failed and failure */
-    int failed;         /* -errno of the first failure */
+    bool is_order_broken; /* ordered.h; belongs to the ordered request that runs */
+    pthread_mutex_t mu;   /* guards failed and failure */
+    int failed;           /* -errno of the first failure */
     struct err failure;
     void (*on_note)(void *ctx, const char *text); /* may be NULL */
     void *on_note_ctx;
@@ -102,6 +103,7 @@ struct mfs_call {
     struct mfs_server *srv;
     struct mfs_worker *worker;
     struct mfs_request *rq;
+    int result;          /* what the operation returned */
     bool is_parked;      /* is_deferred, and begins again later: nothing is done yet */
     bool is_deferred;    /* somebody else took rq and will answer */
     struct mfs_out *out; /* reply whose last field's bytes are at MFS_PAYLOAD_AT already */
@@ -168,14 +170,14 @@ MUST int mfs_file_attr(struct mfs_call *o, const struct mfs_file *f, struct mfs_
 MUST int mfs_op_enter(struct mfs_call *o, const struct mfs_place *at, int *fd,
                       struct statx *stx, struct mfs_entry *e);
 
-/* The entry of a link just found at a place: of what it leads to if that is in the export, isn't
- * hidden, and isn't a directory that the link lies in; else its own. link_fd: O_PATH, taken.
- * Nothing is promised: either may change in places that are not watched. (follow.c) */
+/* The entry of a link just found at a place: of what it leads to if that is in the export,
+ * isn't hidden, and isn't a directory that the link lies in; else its own. link_fd: O_PATH,
+ * taken. Nothing is promised: either may change in places that are not watched. (follow.c) */
 MUST int mfs_enter_link(struct mfs_call *o, const struct mfs_place *at, int *link_fd,
                         struct mfs_entry *e);
 
-/* A name in the watched directory, seen when its events were as many, may be believed, present or
- * absent; false if more have come. */
+/* A name in the watched directory, seen when its events were as many, may be believed, present
+ * or absent; false if more have come. */
 bool mfs_op_promise_name(struct mfs_node *dir, uint32_t events);
 
 /* Opens the file behind an O_PATH descriptor: regular files and directories only, -ENXIO for
@@ -189,6 +191,9 @@ struct mfs_fd_name mfs_fd_name(int fd);
 /* Adds an open file of the pinned node n. fd is taken. */
 MUST int mfs_op_add_file(struct mfs_call *o, struct mfs_node *n, int *fd, int oflags,
                          uint64_t *fh);
+/* Can no name in or beneath the directory be hidden, and may the server's user change names
+ * there? Then the client can know that a change will be made. */
+bool mfs_op_is_open_to_changes(struct mfs_call *o, const struct mfs_node *dir);
 void mfs_op_set_umask(struct mfs_call *o, uint32_t umask_bits);
 
 /* A reply with room for size_bytes at MFS_PAYLOAD_AT, given to o->out. Returns 0 or -ENOMEM. */

@@ -3,6 +3,7 @@
  * write is on the server when it returns. */
 #include "mrcfs/client/fuse/fuse.h"
 
+#include "mrcfs/client/assume.h"
 #include "mrcfs/client/coherence.h"
 #include "mrcfs/client/opened.h"
 
@@ -40,7 +41,9 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
         return;
     }
     struct mfs_opened *f = mfs_fuse_opened(fi);
-    if (!mfs_fuse_fetch(req, ino, f, size, offset))
+    const struct mfs_known *n = mfs_known_find(&mfs_fuse_session(req)->nodes, f->node);
+    bool is_behind = n && n->behind; /* a fetch is not for the order of those */
+    if (is_behind || !mfs_fuse_fetch(req, ino, f, size, offset))
         mfs_fuse_read(req, ino, mfs_opened_fh(f), size, (uint64_t)offset);
 }
 
@@ -72,10 +75,12 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t s
     struct mfs_call *call = mfs_fuse_begin(req, ino, on_write);
     if (!call)
         return;
-    bool is_behind = !fi->writepage && mfs_behind_may(s, n, (uint64_t)offset, size, fi->flags);
+    bool is_behind =
+        !fi->writepage && mfs_behind_may(s, n, fi->flags) && mfs_behind_begin(call, &n, 1) == 0;
     f->is_written = f->is_written || !is_behind;
     mfs_coherence_count_change(s, f->node);
-    mfs_lease_write(call, f->node);
+    if (!is_behind)
+        mfs_lease_write(call, f->node);
     if (fi->writepage && n)
         n->had_mapped_writes = true;
     call->size = size;
@@ -85,11 +90,15 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t s
                                { (const uint8_t *)bytes, (uint32_t)size } };
     struct mfs_caller who = mfs_fuse_caller_of(req, f->node);
     int rc = mfs_send_write(call, &who, &m, size);
-    if (rc < 0 || !is_behind || mfs_behind_sent(call, (uint64_t)offset) < 0) {
+    if (rc < 0 && is_behind)
+        mfs_behind_undo(call);
+    if (rc < 0 || !is_behind) {
         f->is_written = true;
         mfs_fuse_sent(call, rc);
         return;
     }
+    mfs_behind_sent(call, size);
+    mfs_assume_written(n, (uint64_t)offset + size);
     call->req = NULL;
     fuse_reply_write(req, size);
 }

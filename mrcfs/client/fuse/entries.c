@@ -4,6 +4,7 @@
 #include "mrcfs/client/fuse/fuse.h"
 
 #include "common/sys/clock.h"
+#include "mrcfs/client/assume.h"
 #include "mrcfs/client/coherence.h"
 
 #include <errno.h>
@@ -46,7 +47,8 @@ void mfs_fuse_known_entry(struct mfs_session *s, struct mfs_known *n,
     n->nlookup++;
     *p = (struct fuse_entry_param){
         .ino = mfs_session_swap_root(s, n->number),
-        .attr_timeout = mfs_fuse_seconds(mfs_lease_kernel_ms(s->client, n, n->nlookup > 1)),
+        .attr_timeout = mfs_fuse_seconds(
+            mfs_lease_kernel_ms(s->client, n, n->nlookup > 1 && !n->is_assumed)),
     };
     mfs_fuse_stat(s, n, &n->attr, &p->attr);
 }
@@ -66,6 +68,9 @@ static void learn_name(struct mfs_call *call, const struct mfs_entry *e)
         mfs_listing_drop(dir);
     if (call->name)
         mfs_lease_learn_name(call, bytes_of(call->name), e);
+    struct mfs_known *n = mfs_known_find(&call->session->nodes, e->node);
+    if (call->op == MFS_OP_mkdir && n && n->has_attr && e->attr.flags & MFS_ATTR_EMPTY)
+        n->is_complete = true;
 }
 
 /* lookup, mknod, mkdir, symlink and link answer alike. */
@@ -173,6 +178,17 @@ static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_dat
     fuse_reply_none(req);
 }
 
+/* The kernel is told of n, whose attributes are assumed. */
+static void reply_assumed(fuse_req_t req, struct mfs_known *n)
+{
+    struct mfs_session *s = mfs_fuse_session(req);
+    uint64_t node = n->number;
+    struct fuse_entry_param p = { .ino = mfs_session_swap_root(s, node) };
+    mfs_fuse_stat(s, n, &n->attr, &p.attr);
+    if (fuse_reply_entry(req, &p) < 0)
+        mfs_fuse_forget(s, node, 1);
+}
+
 /* A call that gives name in parent another meaning, or NULL, and req has been answered. */
 static struct mfs_call *begin_named(fuse_req_t req, fuse_ino_t parent, const char *name,
                                     mfs_reply_fn fn)
@@ -202,34 +218,57 @@ static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 
 static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
+    struct mfs_session *s = mfs_fuse_session(req);
+    struct mfs_caller asker = mfs_fuse_caller(req);
+    struct mfs_mkdir_req q = { mfs_session_swap_root(s, parent), bytes_of(name), mode,
+                               fuse_req_ctx(req)->umask };
+    struct mfs_known *made;
+    if (mfs_assume_mkdir(s, &asker, &q, &made)) {
+        reply_assumed(req, made);
+        return;
+    }
     struct mfs_call *call = begin_named(req, parent, name, on_entry);
     if (!call)
         return;
     mfs_lease_ask(call, call->node);
-    struct mfs_mkdir_req m = { call->node, bytes_of(name), mode, fuse_req_ctx(req)->umask };
-    SEND(mkdir, call, &m, m.name.len);
+    SEND(mkdir, call, &q, q.name.len);
 }
 
 static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
 {
+    struct mfs_session *s = mfs_fuse_session(req);
+    struct mfs_caller asker = mfs_fuse_caller(req);
+    struct mfs_symlink_req q = { mfs_session_swap_root(s, parent), bytes_of(name),
+                                 bytes_of(target) };
+    struct mfs_known *made;
+    if (mfs_assume_symlink(s, &asker, &q, &made)) {
+        reply_assumed(req, made);
+        return;
+    }
     struct mfs_call *call = begin_named(req, parent, name, on_entry);
     if (!call)
         return;
     mfs_lease_ask(call, call->node);
-    struct mfs_symlink_req m = { call->node, bytes_of(name), bytes_of(target) };
-    SEND(symlink, call, &m, m.name.len + m.target.len);
+    SEND(symlink, call, &q, q.name.len + q.target.len);
 }
 
 static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
 {
+    struct mfs_session *s = mfs_fuse_session(req);
+    struct mfs_caller asker = mfs_fuse_caller(req);
+    struct mfs_link_req q = { mfs_session_swap_root(s, ino), mfs_session_swap_root(s, parent),
+                              bytes_of(name) };
+    struct mfs_known *linked;
+    if (mfs_assume_link(s, &asker, &q, &linked)) {
+        reply_assumed(req, linked);
+        return;
+    }
     struct mfs_call *call = begin_named(req, parent, name, on_entry);
     if (!call)
         return;
     mfs_lease_change(call, mfs_session_swap_root(call->session, ino));
     mfs_lease_ask(call, call->node);
-    struct mfs_link_req m = { mfs_session_swap_root(call->session, ino), call->node,
-                              bytes_of(name) };
-    SEND(link, call, &m, m.new_name.len);
+    SEND(link, call, &q, q.new_name.len);
 }
 
 /* What name in dir means after a change by us; node NULL: nothing. is_sure false: not known. */
@@ -282,19 +321,32 @@ static struct mfs_call *begin_remove(fuse_req_t req, fuse_ino_t parent, const ch
 
 static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
+    struct mfs_session *s = mfs_fuse_session(req);
+    struct mfs_caller asker = mfs_fuse_caller(req);
+    struct mfs_unlink_req m = { mfs_session_swap_root(s, parent), bytes_of(name) };
+    if (mfs_assume_unlink(s, &asker, &m)) {
+        fuse_reply_err(req, 0);
+        return;
+    }
     struct mfs_call *call = begin_remove(req, parent, name);
     if (!call)
         return;
-    struct mfs_unlink_req m = { call->node, bytes_of(name) };
     SEND(unlink, call, &m, m.name.len);
+    mfs_assume_claim_beside(s, &asker, mfs_session_known(s, parent));
 }
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
+    struct mfs_session *s = mfs_fuse_session(req);
+    struct mfs_caller asker = mfs_fuse_caller(req);
+    struct mfs_rmdir_req m = { mfs_session_swap_root(s, parent), bytes_of(name) };
+    if (mfs_assume_rmdir(s, &asker, &m)) {
+        fuse_reply_err(req, 0);
+        return;
+    }
     struct mfs_call *call = begin_remove(req, parent, name);
     if (!call)
         return;
-    struct mfs_rmdir_req m = { call->node, bytes_of(name) };
     SEND(rmdir, call, &m, m.name.len);
 }
 
@@ -326,6 +378,15 @@ static int on_renamed(struct mfs_call *call, int rc, struct rd *body)
 static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to,
                       const char *new_name, unsigned flags)
 {
+    struct mfs_session *s = mfs_fuse_session(req);
+    struct mfs_caller asker = mfs_fuse_caller(req);
+    struct mfs_rename_req m = { mfs_session_swap_root(s, parent), bytes_of(name),
+                                mfs_session_swap_root(s, to), bytes_of(new_name),
+                                mfs_rename_from_host(flags) };
+    if (mfs_assume_rename(s, &asker, &m)) {
+        fuse_reply_err(req, 0);
+        return;
+    }
     struct mfs_call *call = begin_named(req, parent, name, on_renamed);
     if (!call)
         return;
@@ -337,8 +398,6 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
     change_named(call, call->node, name);
     change_named(call, call->new_node, new_name);
     mfs_lease_ask(call, call->node);
-    struct mfs_rename_req m = { call->node, bytes_of(name), call->new_node, bytes_of(new_name),
-                                mfs_rename_from_host(flags) };
     SEND(rename, call, &m, m.name.len + m.new_name.len);
 }
 

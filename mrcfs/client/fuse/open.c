@@ -8,6 +8,7 @@
 #include "mrcfs/client/fuse/fuse.h"
 
 #include "mrcfs/client/ahead.h"
+#include "mrcfs/client/assume.h"
 #include "mrcfs/client/coherence.h"
 #include "mrcfs/client/opened.h"
 
@@ -214,9 +215,42 @@ static int on_create(struct mfs_call *call, int rc, struct rd *body)
     return 0;
 }
 
+/* Makes the file without waiting for it. */
+static bool create_assumed(fuse_req_t req, const struct mfs_create_req *m, int host_flags)
+{
+    struct mfs_session *s = mfs_fuse_session(req);
+    struct mfs_caller who = mfs_fuse_caller(req);
+    struct mfs_call place = { .session = s, .node = m->node };
+    struct mfs_opened *f = mfs_opened_new(&place);
+    struct mfs_known *n;
+    if (!f || !mfs_assume_create(s, &who, m, &n, &f->fh)) {
+        mfs_opened_free(f);
+        return false;
+    }
+    f->node = n->number;
+    struct fuse_entry_param p = { .ino = mfs_session_swap_root(s, n->number) };
+    struct fuse_file_info fi = { .fh = (uintptr_t)f };
+    mfs_fuse_stat(s, n, &n->attr, &p.attr);
+    set_caching(s, f->node, &n->attr, host_flags, &fi);
+    n->is_open_judged = true;
+    if (fuse_reply_create(req, &p, &fi) < 0) {
+        uint64_t node = f->node, fh = f->fh;
+        uncount(s, f);
+        mfs_opened_free(f);
+        mfs_opened_release_unheard(s->client, fh, false);
+        mfs_fuse_forget(s, node, 1);
+    }
+    return true;
+}
+
 static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
                       struct fuse_file_info *fi)
 {
+    struct mfs_create_req q = { mfs_session_swap_root(mfs_fuse_session(req), parent),
+                                bytes_of(name), mode, fuse_req_ctx(req)->umask,
+                                mfs_oflags_from_host(fi->flags) };
+    if (create_assumed(req, &q, fi->flags))
+        return;
     struct mfs_call *call = mfs_fuse_begin(req, parent, on_create);
     if (!call)
         return;
@@ -242,6 +276,18 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
     mfs_fuse_sent(call, rc);
 }
 
+/* What came before it in order may have failed. */
+static int on_synced(struct mfs_call *call, int rc, struct rd *body)
+{
+    if (rc == 0 && rd_left(body))
+        return -EPROTO;
+    struct mfs_session *s = call->session;
+    struct mfs_known *n = s->is_detached ? NULL : mfs_known_find(&s->nodes, call->node);
+    int error = mfs_behind_error(s, n);
+    mfs_fuse_error(call->req, error ? error : rc);
+    return 0;
+}
+
 static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct mfs_session *s = mfs_fuse_session(req);
@@ -257,7 +303,7 @@ static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         return;
     }
     f->is_written = false;
-    struct mfs_call *call = mfs_fuse_begin(req, ino, mfs_fuse_done);
+    struct mfs_call *call = mfs_fuse_begin(req, ino, on_synced);
     if (!call)
         return;
     struct mfs_flush_req m = { f->fh, fi->lock_owner };
@@ -311,7 +357,7 @@ static void op_fsync(fuse_req_t req, fuse_ino_t ino, int is_data_only,
 {
     if (mfs_fuse_tell_behind(req, mfs_session_known(mfs_fuse_session(req), ino)))
         return;
-    struct mfs_call *call = mfs_fuse_begin(req, ino, mfs_fuse_done);
+    struct mfs_call *call = mfs_fuse_begin(req, ino, on_synced);
     if (!call)
         return;
     struct mfs_fsync_req m = { mfs_opened_fh(mfs_fuse_opened(fi)), is_data_only != 0 };

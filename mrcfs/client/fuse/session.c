@@ -88,16 +88,19 @@ static ssize_t io_writev(int fd, struct iovec *iov, int count, void *ctx)
 static void forget_all(struct mfs_session *s)
 {
     struct mfs_client *c = s->client;
+    mfs_behind_leave(s);
     mfs_dentries_fini(&s->names);
     mfs_ahead_drop_all(s);
     for (size_t i = 0; i < s->nodes.bucket_count; i++) {
         LIST_EACH(&s->nodes.buckets[i], it, nx)
         {
             struct mfs_known *n = LIST_ENTRY(it, struct mfs_known, link);
+            /* What is on the way still needs it; the server forgets it with the connection. */
+            bool is_needed = n->behind;
             mfs_listing_drop(n);
             mfs_behind_free(n);
             mfs_handle_drop(s, n);
-            if (n->number != s->root)
+            if (n->number != s->root && !is_needed)
                 mfs_client_forget(c, n->number, n->server_count);
         }
     }
@@ -135,7 +138,7 @@ void mfs_session_take(struct mfs_session *s, const void *ptr, size_t len_bytes)
     if (in.op == MFS_RAW_INIT)
         mfs_raw_init_request(&s->init, ptr, len_bytes);
     if (mfs_behind_must_wait(s, &in)) {
-        if (mfs_behind_wait(s, &in, ptr, len_bytes) < 0)
+        if (mfs_behind_wait(s, ptr, len_bytes) < 0)
             rc = mfs_raw_reply(s->fd, in.unique, ENOMEM, NULL, 0);
         return;
     }

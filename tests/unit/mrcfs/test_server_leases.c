@@ -123,6 +123,23 @@ static uint64_t look(struct wc *w, const char *name)
     return rep.lookup.entry.node;
 }
 
+/* The same where another client may have put off changes of names. */
+static uint64_t look_over(struct wc *w, struct wc *from, const char *name)
+{
+    uint64_t id = wc_lookup_send(w, &(struct mfs_lookup_req){ ROOT, bytes_of(name) });
+    struct rd body;
+    struct mfs_recall_notice n;
+    do /* it hears of what was made here, too */
+        assert_ok(wc_notice(from, SOON_MS, &body));
+    while (from->last.head.notice != MFS_NOTICE_recall);
+    assert_ok(mfs_recall_notice_get(&body, &n));
+    assert_int_equal(n.node, ROOT);
+    is_not_answered(w, id);
+    assert_ok(ON(from, recalled, n.serial));
+    assert_ok(wc_lookup_wait(w, id, &rep.lookup));
+    return rep.lookup.entry.node;
+}
+
 TEST(test_granted_and_recalled)
 {
     fx_put("f", "abc");
@@ -166,7 +183,7 @@ TEST(test_names)
 
     /* A file that loses its name, and the directory. */
     fx_put("f", "");
-    uint64_t f = look(&c, "f");
+    uint64_t f = look_over(&c, &other, "f");
     look(&other, "f");
     id = wc_unlink_send(&other, &(struct mfs_unlink_req){ ROOT, bytes_of("f") });
     for (int i = 0; i < 2; i++) {
@@ -236,6 +253,7 @@ TEST(test_own_writes_while_recalled)
     assert_int_equal(fx_write(fh, 0, "first"), 5);
     /* It may have put off writes: whoever looks waits for them. */
     uint64_t id = wc_lookup_send(&other, &(struct mfs_lookup_req){ ROOT, bytes_of("f") });
+    assert_ok(CALL(recalled, recall_of(&c, ROOT)));
     assert_ok(CALL(recalled, recall_of(&c, f)));
     assert_ok(wc_lookup_wait(&other, id, &rep.lookup));
     uint64_t f2 = rep.lookup.entry.node;
@@ -564,6 +582,7 @@ TEST(test_alone)
     fh = rep.open.fh;
     assert_int_equal(rep.open.attr.flags & MFS_ATTR_ALONE, MFS_ATTR_ALONE);
     uint64_t id = wc_lookup_send(&other, &(struct mfs_lookup_req){ ROOT, bytes_of("f") });
+    assert_ok(CALL(recalled, recall_of(&c, ROOT)));
     serial = recall_of(&c, f);
     is_not_answered(&other, id);
     assert_int_equal(fx_write(fh, 7, "!!"), 2);

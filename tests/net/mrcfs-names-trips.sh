@@ -1,0 +1,72 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Names that are taken for made before they are (docs/leases.md): what unpacking, removing, building and copying trees costs in
+# round trips that are waited for, on a local mount, where they are exact; and that the result is the same.
+. "${top_srcdir:-.}/tests/lib/functions.sh"
+. "$top_srcdir/tests/lib/mrcfs.sh"
+own_mounts "$@"
+set -u
+. "$top_srcdir/tests/bench/workloads.sh"
+served=$tmp/served
+mnt=$tmp/mnt
+mkdir "$served" "$mnt" "$tmp/many" "$tmp/one"
+
+# counted COMMAND: runs it with sh in a fresh mount; the counts are in $tmp/stats
+counted()
+{
+    mrcfs -f --stats "local:$served" "$mnt" 2> "$tmp/stats" &
+    pid=$!
+    wait_for 10 mounted "$mnt"
+    (cd "$mnt" && timeout 100 sh -c "$1") > "$tmp/out" 2>&1 || fail "$1: $(tail -n 3 "$tmp/out")"
+    mrcfs -u "$mnt" || fail "unmount after $1"
+    wait $pid || fail "end after $1: $(cat "$tmp/stats")"
+}
+# count WORDS: of the line that ends so
+count()
+{
+    awk -v words="$1" 'index($0, words) && substr($0, length($0) - length(words) + 1) == words { print $1; is = 1 }
+        END { if (!is) print 0 }' "$tmp/stats"
+}
+# at_most NUMBER WHAT
+at_most()
+{
+    [ "$(count 'round trips waited for')" -le "$1" ] ||
+        fail "$2: $(count 'round trips waited for') round trips, not $1: $(cat "$tmp/stats")"
+    echo "ok: $2: $(count 'round trips waited for') round trips"
+}
+# listed DIRECTORY: names, modes, sizes, times of files
+listed()
+{
+    (cd "$1" && find . -type f -printf '%p %m %s %T@\n' && find . -type d -printf '%p %m\n') | sort
+}
+
+# Root's mount checks permissions in the kernel here, which asks for a directory's attributes after each change in it; the answer
+# is known unless an event of the change itself comes between: a few more, depending on the time.
+[ "$(id -u)" = 0 ] && limit=24 || limit=12
+
+# 1,000 files in 20 directories, and in one. The archives are not on the mount: reading is not what is counted.
+(cd "$tmp/many" && sources 1000 20 4600)
+find "$tmp/many" -type f -exec cp {} "$tmp/one" \;
+for kind in many one; do
+    tar cf "$tmp/$kind.tar" -C "$tmp/$kind" .
+    counted "mkdir $kind && tar xf $tmp/$kind.tar -C $kind"
+    at_most $limit "unpack 1,000 files ($kind)"
+    diff -r "$tmp/$kind" "$served/$kind" || fail "what was unpacked ($kind)"
+    mkdir "$tmp/want"
+    tar xf "$tmp/$kind.tar" -C "$tmp/want"
+    listed "$tmp/want" > "$tmp/want.list"
+    listed "$served/$kind" > "$tmp/got.list"
+    diff "$tmp/want.list" "$tmp/got.list" || fail "modes and times of what was unpacked ($kind)"
+    rm -r "$tmp/want"
+    counted "rm -rf $kind"
+    at_most $limit "rm -rf of 1,000 files ($kind)"
+    same "what is left" "" "$(ls "$served")"
+done
+
+# The same as an ordinary user, whose server checks permissions itself.
+if [ "$(id -u)" = 0 ] && command -v fusermount3 > /dev/null; then
+    user=$(test_user)
+    mkdir "$tmp/user"
+    chown "$user:" "$tmp/user"
+    as_user env TMPDIR="$tmp/user" "$0" || fail "as $user (see above)"
+fi
