@@ -306,8 +306,10 @@ static int set_up(struct mounted *m, char *source, struct err *e)
         fd_close(&at.bulk_fd);
         return err_set(e, -rc, "start");
     }
-    rc = make_client(m, &at, e);
     bool is_remote = strcmp(c.source.host, "local") != 0 || c.source.user;
+    if (!is_remote)
+        m->mount.has_no_cache = true; /* it is on this computer's disk already */
+    rc = make_client(m, &at, e);
     if (rc == -ECONNRESET && is_remote && has_relay_failed(m))
         e->text[0] = 0;
     return rc < 0 ? rc : mount_it(m, e);

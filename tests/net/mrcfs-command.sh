@@ -217,12 +217,13 @@ if [ -n "${MRCFS_OWN_MOUNTS:-}" ] && command -v mount.fuse3 > /dev/null && [ -d 
 fi
 
 # Statistics: one file read costs a known number of requests.
-mrcfs --stats "local:$served" "$mnt" 2> "$tmp/stats" &
+XDG_CACHE_HOME=$tmp/cache mrcfs --stats "local:$served" "$mnt" 2> "$tmp/stats" &
 pid=$!
 wait_for 10 mounted "$mnt"
 cat "$mnt/g" > /dev/null
 mrcfs -u "$mnt" || fail "unmount stats"
 wait $pid
+[ ! -e "$tmp/cache/mrc" ] || fail "what is here already was put into a cache"
 for line in '1 open' 'answered without asking' 'round trips waited for'; do
     grep -q "$line\$" "$tmp/stats" || fail "--stats has no '$line': $(cat "$tmp/stats")"
 done
