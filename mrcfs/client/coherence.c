@@ -9,6 +9,7 @@
 #include "common/sys/clock.h"
 #include "mrcfs/client/client.h"
 #include "mrcfs/client/notify.h"
+#include "mrcfs/client/opened.h"
 #include "mrcfs/client/rawfuse.h"
 #include "mrcfs/client/session.h"
 
@@ -168,6 +169,9 @@ void mfs_session_inval_entry(struct mfs_session *s, const struct mfs_inval_entry
         return;
     dir->others_ms = clock_mono_ms();
     if (mfs_lease_is_on(s->client)) { /* the kernel believes no name */
+        const struct mfs_dentry *d = mfs_dentry_find(&s->names, dir, n->name);
+        if (d && d->node)
+            mfs_handle_drop(s, d->node); /* it may be removed: what is open for later keeps its space */
         dir->own_changes++;
         dir->changed_at = ++s->change_count;
         mfs_dentry_drop(&s->names, dir, n->name);

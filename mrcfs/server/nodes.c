@@ -321,6 +321,29 @@ static void trim(struct mfs_nodes *t)
     }
 }
 
+/* The node of a file that nobody has open and that has no name any more. mu held. */
+static bool is_let_go(const struct mfs_node *n)
+{
+    struct statx stx;
+    return n->identity.type == S_IFREG && !n->pins && list_is_empty(&n->holders) &&
+           mfs_statx(n->fd, "", AT_EMPTY_PATH, &stx) == 0 && stx.stx_nlink == 0;
+}
+
+void mfs_nodes_let_go(struct mfs_nodes *t)
+{
+    pthread_mutex_lock(&t->mu);
+    LIST_EACH(&t->lru, it, nx)
+    {
+        struct mfs_node *n = LIST_ENTRY(it, struct mfs_node, lru);
+        if (!is_let_go(n))
+            continue;
+        list_remove(&n->lru);
+        t->open_count--;
+        fd_close(&n->fd);
+    }
+    pthread_mutex_unlock(&t->mu);
+}
+
 /* mu held. */
 static int pin(struct mfs_nodes *t, struct mfs_node *n)
 {

@@ -170,6 +170,10 @@ struct mfs_node *mfs_node_secure(struct mfs_nodes *t, const struct mfs_identity 
 bool mfs_node_is_within(struct mfs_nodes *t, const struct mfs_node *n,
                         const struct mfs_identity *what);
 
+/* Closes descriptors of files that were removed here and that the client doesn't have open: they would keep
+ * the files' space. Looks at each descriptor. */
+void mfs_nodes_let_go(struct mfs_nodes *t);
+
 /* The number of the node of this file in dir's export, 0 if the client doesn't know it.
  * *is_as_told: it was last known as name in dir. */
 uint64_t mfs_node_known(struct mfs_nodes *t, const struct mfs_identity *what,

@@ -29,6 +29,8 @@
 
 enum {
     EVENT_BUFFER = 64 * 1024,
+    SWEEPS = 3,
+    SWEEP_MS = 1000,
     MARK_READS = 256, /* 16 MiB: more than the kernel's queue of 16384 events holds of usual names */
     NAMES = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO,
     CONTENTS = IN_MODIFY | IN_CLOSE_WRITE,
@@ -303,6 +305,10 @@ static void take_name_event(struct mfs_watches *w, struct mfs_node *dir, uint32_
     bool is_as_told;
     struct statx stx;
     uint64_t node = known_at(w, dir, name, &is_as_told, &stx);
+    if (mask & (IN_DELETE | IN_MOVED_TO) && !w->sweeps)
+        w->sweep_ms = clock_mono_ms() + SWEEP_MS;
+    if (mask & (IN_DELETE | IN_MOVED_TO)) /* perhaps over another one */
+        w->sweeps = SWEEPS;
     if (mask & NAMES)
         tell_names(w, dir, name, node && is_as_told);
     if (node && w->knows_own && mfs_node_is_as_left(w->nodes, node, &stx))
@@ -393,13 +399,28 @@ static void take_mark(struct mfs_watches *w, struct pollfd *mark_poll)
     mfs_stream_send(w->out, m);
 }
 
+/* A client that remembers a file for long must not keep its space when it is removed. The client closes what
+ * it has open for later only when it has heard, so that one look is not enough. */
+static int sweep(struct mfs_watches *w)
+{
+    uint64_t now_ms = clock_mono_ms();
+    if (w->sweeps && now_ms >= w->sweep_ms) {
+        mfs_nodes_let_go(w->nodes);
+        w->sweeps--;
+        w->sweep_ms = now_ms + SWEEP_MS;
+    }
+    if (!w->sweeps)
+        return -1;
+    return w->sweep_ms > now_ms ? (int)(w->sweep_ms - now_ms) : 0;
+}
+
 static void *run(void *arg)
 {
     struct mfs_watches *w = arg;
     struct pollfd pf[3] = { { .fd = w->fd, .events = POLLIN },
                             { .fd = w->stop, .events = POLLIN },
                             { .fd = w->mark_fd, .events = POLLIN } };
-    while (poll(pf, 3, -1) >= 0 || errno == EINTR) {
+    while (poll(pf, 3, sweep(w)) >= 0 || errno == EINTR) {
         if (pf[1].revents)
             break;
         take_events(w);

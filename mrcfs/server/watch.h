@@ -22,6 +22,8 @@ enum mfs_watch_state { MFS_WATCH_NONE, MFS_WATCH_STANDS, MFS_WATCH_REFUSED };
 struct mfs_watches {
     int fd;   /* inotify; -1: nothing is promised */
     int stop; /* eventfd */
+    unsigned sweeps;   /* the event thread's: looks for removed files that are still to be made */
+    uint64_t sweep_ms; /* the next one */
     int mark_fd; /* see struct mfs_serve_opts; -1: none */
     struct mfs_nodes *nodes;
     struct mfs_stream *out;

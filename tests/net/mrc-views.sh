@@ -187,6 +187,18 @@ settle
 job sh -c 'echo fine >small' || fail "after a lost write: $(cat "$tmp/err")"
 shares || fail "after a lost write: a view of its own"
 same "small" fine "$(cat "$tmp/full/small")"
+# What is removed here is gone, although the view knows it.
+here dd if=/dev/zero of=read bs=1M count=50 2>/dev/null
+here dd if=/dev/zero of=found bs=1M count=50 2>/dev/null
+here dd if=/dev/zero of=replaced bs=1M count=50 2>/dev/null
+sleep 2
+job sh -c 'cat read >/dev/null; ls -l found replaced >/dev/null'
+free_mb() { df -m --output=avail "$tmp/full" | tail -1; }
+[ "$(free_mb)" -lt 60 ] || fail "the disk is not as full as it should be: $(free_mb)"
+rm "$tmp/full/read" "$tmp/full/found"
+touch "$tmp/full/new"
+mv "$tmp/full/new" "$tmp/full/replaced"
+wait_for 10 eval '[ "$(free_mb)" -gt 190 ]'
 dir=$home/proj
 
 echo "6. each of its processes is killed while jobs run: one sentence, soon; then all is well again"
