@@ -5,6 +5,7 @@ set -u
 . "${top_srcdir:-.}/tests/lib/functions.sh"
 . "$top_srcdir/tests/lib/mrc_lab.sh"
 requires python3 git make gcc
+unset MAKEFLAGS MFLAGS MAKELEVEL # of the make that runs the tests
 lab_up 2
 limit=120
 for n in n1 n2; do "$lab" --name "$name" link head $n --delay 10ms; done
