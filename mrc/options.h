@@ -15,7 +15,7 @@ enum { CONSISTENCY_LEASE, CONSISTENCY_STRICT, CONSISTENCY_LOOSE };
 enum { COMPRESS_AUTO, COMPRESS_NO, COMPRESS_YES };
 
 /* What is to be done: a job, or one of the commands that take the place of the host. */
-enum mrc_verb { VERB_JOB, VERB_PS, VERB_STOP, VERB_CACHE, VERB_DOCTOR };
+enum mrc_verb { VERB_JOB, VERB_PS, VERB_STOP, VERB_CACHE };
 
 struct mrc_options {
     const char *port, *login, *config_file, *jump, *via, *directory;

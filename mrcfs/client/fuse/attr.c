@@ -84,8 +84,8 @@ static int on_attr(struct mfs_call *call, int rc, struct rd *body)
  * side's clock. */
 static bool is_for_judging(const struct mfs_session *s, const struct mfs_known *n)
 {
-    return s->client->features & MFS_FEATURE_PRIVILEGED && !s->client->opts.is_single_user &&
-           n->is_assumed && n->behind && (S_ISDIR(n->attr.mode) || n->is_open_judged);
+    return s->client->features & MFS_FEATURE_PRIVILEGED && n->is_assumed && n->behind &&
+           (S_ISDIR(n->attr.mode) || n->is_open_judged);
 }
 
 static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
