@@ -62,12 +62,14 @@ static struct mfs_known *open_dir(struct mfs_session *s, uint64_t node, struct b
     return may ? d : NULL;
 }
 
-/* The same for a name that is new there: known to be absent, and nobody else makes any. */
+/* The same for a name that is new there: known to be absent, nobody else makes any, and what is made
+ * gets no ACL from the directory, which would change its mode. */
 static struct mfs_known *open_dir_for_new(struct mfs_session *s, uint64_t node,
                                           struct bytes name)
 {
     struct mfs_known *d = open_dir(s, node, name), *is = NULL;
-    bool is_quiet = d && (!d->others_ms || clock_mono_ms() - d->others_ms > MFS_QUIET_MS);
+    bool is_quiet = d && d->attr.flags & MFS_ATTR_PLAIN &&
+                    (!d->others_ms || clock_mono_ms() - d->others_ms > MFS_QUIET_MS);
     return is_quiet && mfs_lease_name(s, d, name, &is) == 0 ? d : NULL;
 }
 

@@ -13,6 +13,7 @@ export XDG_RUNTIME_DIR=$dir_hub MRC_HUB_IDLE=60
 unset SSH_AUTH_SOCK SSH_ASKPASS DISPLAY WAYLAND_DISPLAY
 limit=60
 at_exit 'here mrc stop --jobs >/dev/null 2>&1'
+at_exit '[ $functions_rc = 0 ] || tail -n 4 "$tmp"/*err >&2'
 
 v() { here timeout $limit mrc -v -F "$conf" "$@"; }
 connections() { node sh -c 'ps -eo args | grep -c "^sshd: .*\[priv\]"'; }
@@ -180,11 +181,11 @@ rm "$dir_hub/mrc/hub.sock"
 wait_for 10 is_quiet
 
 echo "8. idle"
-same "idle" fine "$(MRC_HUB_IDLE=2 job echo fine)"
+same "idle" fine "$(MRC_HUB_IDLE=6 job echo fine)"
 [ -S "$dir_hub/mrc/hub.sock" ] || fail "no socket"
 same "mode of the socket" 600 "$(stat -c %a "$dir_hub/mrc/hub.sock")"
 same "mode of the directory" 700 "$(stat -c %a "$dir_hub/mrc")"
-wait_for 15 is_quiet
+wait_for 30 is_quiet
 [ ! -e "$dir_hub/mrc/hub.sock" ] || fail "a socket is left"
 
 echo "9. root"

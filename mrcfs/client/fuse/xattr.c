@@ -11,8 +11,10 @@ static void forget_plain(fuse_req_t req, fuse_ino_t ino)
 {
     struct mfs_session *s = mfs_fuse_session(req);
     struct mfs_known *n = mfs_session_known(s, ino);
-    if (n)
+    if (n) {
         n->plain_until_ms = 0;
+        n->attr.flags &= ~(uint32_t)MFS_ATTR_PLAIN;
+    }
 }
 
 static void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
