@@ -5,6 +5,7 @@
 . "${top_srcdir:-.}/tests/lib/functions.sh"
 . "$top_srcdir/tests/lib/mrcfs.sh"
 own_mounts "$@"
+requires fusermount3
 set -u
 posix=$top_builddir/tests/posix
 
@@ -75,7 +76,6 @@ fi
 
 # The same as an ordinary user.
 if [ "$(id -u)" = 0 ]; then
-    command -v fusermount3 >/dev/null || { echo "not tried as an ordinary user: no fusermount3"; exit 0; }
     user=$(test_user)
     mkdir "$tmp/user"
     chown "$user:" "$tmp/user"
