@@ -16,7 +16,9 @@ mrc_mrc_SOURCES = \
   mrc/cachecommand.c mrc/cachecommand.h \
   mrc/env.def mrc/hidden.def mrc/limits.def \
   mrc/keeper.c mrc/keeper.h \
+  mrc/hostset.c mrc/hostset.h \
   mrc/main.c \
+  mrc/many.c mrc/many.h mrc/manyout.c mrc/manyout.h \
   mrc/options.c mrc/options.def mrc/options.h \
   mrc/run.c mrc/run.h \
   mrc/spec.c mrc/spec.h \

@@ -10,6 +10,7 @@
 #include "mrc/cachecommand.h"
 #include "mrc/hub.h"
 #include "mrc/keeper.h"
+#include "mrc/many.h"
 #include "mrc/mrc.h"
 #include "mrc/options.h"
 #include "mrc/run.h"
@@ -24,7 +25,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { EXIT_MRC = 255, SERVER_WAIT_MS = 5000, KEEPER_MS = 3000 };
+enum { EXIT_MRC = 255, SERVER_WAIT_MS = 5000, KEEPER_MS = 3000, PARALLEL = 32 };
 
 /* Dies as the job died, so that whoever waits for us sees the same. */
 static int die_by(int number)
@@ -308,6 +309,54 @@ static int run_verb(const struct mrc_options *o, struct err *e)
     return mrc_hub_stop(o->host[0] ? o->host : NULL, o->with_jobs, e);
 }
 
+static int hosts_of(struct mrc_options *o, struct mrc_hostset *hosts, struct err *e)
+{
+    int rc = 0;
+    for (size_t i = 0; i < o->hosts.len && rc == 0; i++)
+        rc = o->hosts.items[i].id == HOSTS_FILE
+                 ? mrc_hostset_add_file(hosts, o->hosts.items[i].arg, e)
+                 : mrc_hostset_add(hosts, o->hosts.items[i].arg, e);
+    for (size_t i = 0; i < hosts->count && rc == 0; i++) {
+        static struct mrc_options tried;
+        tried = *o;
+        rc = mrc_options_host(&tried, hosts->names[i], e);
+    }
+    if (rc == 0 && !hosts->count)
+        rc = err_say(e, EINVAL, "there is no host in what --hosts and --hosts-file name");
+    return rc;
+}
+
+/* --hosts: returns MRC_MANY_CHILD in a process that has one of the hosts in o now; or
+ * MRC_MANY_ENDED when all is over, or -errno. */
+static int run_many(struct mrc_options *o, struct mrc_outcome *out, struct err *e)
+{
+    struct mrc_hostset hosts = { 0 };
+    struct mrc_many_outcome many;
+    struct mrc_many_opts mo = { .is_mixed = o->output == OUTPUT_MIXED,
+                                .mode = o->output == OUTPUT_ORDER ? MRC_MANYOUT_ORDER
+                                                                  : MRC_MANYOUT_PREFIX };
+    int rc = hosts_of(o, &hosts, e);
+    if (rc == 0) {
+        mo.hosts = hosts.names;
+        mo.count = hosts.count;
+        mo.at_once = o->parallel ? (size_t)o->parallel : PARALLEL;
+        /* Several can't ask on one terminal. What the user said comes before it and counts. */
+        if (mo.at_once > 1 && mo.count > 1 && o->ssh_options.len < OPT_LIST_MAX)
+            o->ssh_options.items[o->ssh_options.len++].arg = "BatchMode=yes";
+        rc = mrc_many(&mo, &many, e);
+    }
+    if (rc == MRC_MANY_CHILD) {
+        o->no_input = true;
+        rc = mrc_options_host(o, hosts.names[many.host], e);
+        rc = rc == 0 ? MRC_MANY_CHILD : rc;
+    } else if (rc == MRC_MANY_ENDED) {
+        *out = many.by_signal ? (struct mrc_outcome){ true, many.by_signal }
+                              : (struct mrc_outcome){ false, many.code };
+    }
+    mrc_hostset_fini(&hosts);
+    return rc;
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--hub-process") == 0)
@@ -327,6 +376,13 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     static struct mrc_trees trees;
     struct mrc_outcome out = { false, EXIT_MRC };
+    if (o.hosts.len) {
+        rc = run_many(&o, &out, &e);
+        if (rc < 0)
+            log_error("%s", e.text);
+        if (rc != MRC_MANY_CHILD)
+            return rc < 0 ? EXIT_MRC : out.by_signal ? die_by(out.code) : out.code;
+    }
     if (o.verb != VERB_JOB) {
         rc = run_verb(&o, &e);
         out.code = rc < 0 ? EXIT_MRC : 0;

@@ -19,6 +19,7 @@ static const struct opt_program program = {
     .name = "mrc",
     .usage = "[options] [user@]host[:port] [--] [command [argument]...]\n"
              "[options] local: [--] [command [argument]...]\n"
+             "[options] --hosts list [--] command [argument]...\n"
              "ps\n"
              "stop [--jobs] [host]\n"
              "cache [show|clear] [user@]host",
@@ -124,6 +125,28 @@ static int parse_verb(struct mrc_options *o, char **words, struct err *e)
     return 0;
 }
 
+int mrc_options_host(struct mrc_options *o, const char *text, struct err *e)
+{
+    int rc = parse_host(o, text, e);
+    if (rc < 0 || !o->login)
+        return rc;
+    if (strlen(o->login) >= sizeof o->user)
+        return err_say(e, EINVAL, "the user name \"%s\" is too long", o->login);
+    snprintf(o->user, sizeof o->user, "%s", o->login);
+    return 0;
+}
+
+/* --hosts: what would need one host, or one terminal. */
+static int check_several(const struct mrc_options *o, struct err *e)
+{
+    if (!o->command[0])
+        return err_say(e, EINVAL, "--hosts needs a command");
+    const char *which = o->tty ? "-t" : o->background ? "-f" : o->no_command ? "-N" : NULL;
+    if (which)
+        return err_say(e, EINVAL, "%s is for one host, not for --hosts", which);
+    return 0;
+}
+
 int mrc_options_parse(struct mrc_options *o, int argc, char **argv, struct err *e)
 {
     static char *none[] = { NULL };
@@ -132,8 +155,14 @@ int mrc_options_parse(struct mrc_options *o, int argc, char **argv, struct err *
     if (rc)
         return rc;
     o->command = none;
+    if (o->hosts.len) {
+        o->command = argv + first;
+        return check_several(o, e);
+    }
     if (first >= argc)
         return err_say(e, EINVAL, "no host given; try mrc --help");
+    if (o->parallel || o->output)
+        return err_say(e, EINVAL, "--parallel and --output go with --hosts");
     bool is_host = first > 1 && strcmp(argv[first - 1], "--") == 0;
     o->verb = is_host ? VERB_JOB : verb_of(argv[first]);
     if (o->verb == VERB_CACHE) {
@@ -143,13 +172,8 @@ int mrc_options_parse(struct mrc_options *o, int argc, char **argv, struct err *
     }
     if (o->verb != VERB_JOB)
         return parse_verb(o, argv + first + 1, e);
-    if ((rc = parse_host(o, argv[first], e)) < 0)
+    if ((rc = mrc_options_host(o, argv[first], e)) < 0)
         return rc;
-    if (o->login) {
-        if (strlen(o->login) >= sizeof o->user)
-            return err_say(e, EINVAL, "the user name \"%s\" is too long", o->login);
-        snprintf(o->user, sizeof o->user, "%s", o->login);
-    }
     first++;
     if (first < argc && !strcmp(argv[first], "--"))
         first++;

@@ -6,10 +6,13 @@
 
 #include "common/base/err.h"
 #include "common/sys/opt.h"
+#include "mrc/hostset.h"
 
 enum { TREE_HEAD, TREE_TARGET, TREE_SCRATCH, TREE_READ_ONLY, TREE_OVERLAY };
 enum { HIDING_HIDE, HIDING_SHOW };
 enum { ENV_ADD, ENV_DROP };
+enum { HOSTS_LIST, HOSTS_FILE };
+enum { OUTPUT_PREFIX, OUTPUT_ORDER, OUTPUT_MIXED };
 enum { VIEW_CHOICE_HOME, VIEW_CHOICE_ROOT };
 enum { CONSISTENCY_LEASE, CONSISTENCY_STRICT, CONSISTENCY_LOOSE };
 enum { COMPRESS_AUTO, COMPRESS_NO, COMPRESS_YES };
@@ -19,9 +22,10 @@ enum mrc_verb { VERB_JOB, VERB_PS, VERB_STOP, VERB_CACHE };
 
 struct mrc_options {
     const char *port, *login, *config_file, *jump, *via, *directory;
-    struct opt_list identities, ssh_options, trees, hiding, env;
+    struct opt_list identities, ssh_options, trees, hiding, env, hosts;
+    long long parallel; /* 0 = not given */
     bool forward_agent, no_tty, no_input, background, no_command, no_pid_ns, quiet, stats, no_hub, no_cache, is_clearing;
-    int transport, view, consistency, compress, tty, verbose;
+    int transport, view, consistency, compress, tty, verbose, output;
     /* From the arguments behind the options. */
     char host[512], user[256], port_text[16];
     bool is_local;
@@ -32,5 +36,9 @@ struct mrc_options {
 
 /* Returns 0, OPT_DONE when the program has nothing more to do, -EINVAL with words. */
 MUST int mrc_options_parse(struct mrc_options *o, int argc, char **argv, struct err *e);
+
+/* Takes the name of the host, as it stands before a command: for jobs on several, whose options
+ * were parsed without one. Returns 0 or -EINVAL with words. */
+MUST int mrc_options_host(struct mrc_options *o, const char *text, struct err *e);
 
 #endif

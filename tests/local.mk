@@ -97,6 +97,9 @@ UNIT_TESTS += tests/unit/mrc/test_input
 tests_unit_mrc_test_input_LDADD = mrc/libsession.a common/libcommon.a $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrc/test_hub
 tests_unit_mrc_test_hub_LDADD = mrc/libmrc.a mrc/libsession.a mrcfs/libmrcfs.a common/libcommon.a $(LZO_LIBS) $(SODIUM_LIBS) $(SSH2_LIBS) $(SODIUM_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/mrc/test_many
+tests_unit_mrc_test_many_SOURCES = tests/unit/mrc/test_many.c mrc/hostset.c mrc/manyout.c
+tests_unit_mrc_test_many_LDADD = common/libcommon.a $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrc/test_quote
 tests_unit_mrc_test_quote_LDADD = mrc/libmrc.a common/libcommon.a $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrc/test_agents
@@ -132,6 +135,7 @@ EXTRA_DIST += tests/net/mrc-ssh.sh tests/net/mrc-ssh-lab.sh tests/lib/on_termina
 JOB_TESTS = \
   tests/net/mrc-job.sh \
   tests/net/mrc-lease.sh \
+  tests/net/mrc-hosts.sh \
   tests/net/mrc-hub.sh \
   tests/net/mrc-compress.sh \
   tests/net/mrc-views.sh
