@@ -217,6 +217,9 @@ void mrc_disconnect(struct mrc_connection *c)
     fd_close(&c->fd);
     close_control(c);
     free(take_ptr(&c->command));
+    if (c->hub > 0)
+        close(c->hub);
+    c->hub = 0;
     if (c->pid > 0)
         kill(c->pid, SIGKILL); /* it ignores the others */
     c->pid = 0;

@@ -26,16 +26,9 @@ enum {
     SPARE_S = 480, /* an agent waits for ten minutes */
 };
 
-static bool is_set(const char *value)
-{
-    return value && *value && strcmp(value, "none") != 0;
-}
-
 /* Why not share it? NULL: nothing speaks against it. */
 static const char *objection(const struct mrc_transport_opts *t, const struct mrc_sshconf *c)
 {
-    if (is_set(c->proxyjump) || is_set(c->proxycommand))
-        return "it goes through a proxy";
     return t->kind == MRC_TRANSPORT_SSH2 ? NULL : mrc_openssh_reason(c, t);
 }
 
@@ -129,8 +122,8 @@ static int ask(struct mrc_hub_job *j, int *fd_out, struct err *e)
     return 0;
 }
 
-int mrc_hub_job_begin(struct mrc_hub_job *j, const struct mrc_transport_opts *t,
-                      char *const *command, const uint8_t *view, int *fd_out, struct err *e)
+static int begin(struct mrc_hub_job *j, const struct mrc_transport_opts *t, char *const *command,
+                 const uint8_t *view, bool may_start, int *fd_out, struct err *e)
 {
     *j = (struct mrc_hub_job){ .fd = -1, .wants_view = view != NULL };
     if (view)
@@ -157,13 +150,19 @@ int mrc_hub_job_begin(struct mrc_hub_job *j, const struct mrc_transport_opts *t,
     j->idle_s = c.control_persist_s;
     describe(j, command);
     rc = ask(j, fd_out, &why);
-    if (rc == -ENOENT || rc == -ECONNREFUSED)
+    if (may_start && (rc == -ENOENT || rc == -ECONNREFUSED))
         rc = mrc_hub_start(&why); /* it will be there when our job is */
     else if (rc < 0)
         fd_close(&j->fd);
     if (rc < 0)
         log_at(LOG_VERBOSE, "without the hub: %s", why.text);
     return 0;
+}
+
+int mrc_hub_job_begin(struct mrc_hub_job *j, const struct mrc_transport_opts *t,
+                      char *const *command, const uint8_t *view, int *fd_out, struct err *e)
+{
+    return begin(j, t, command, view, true, fd_out, e);
 }
 
 static int offer(struct mrc_hub_job *j, struct mrc_connection *c, struct err *e)
@@ -229,4 +228,25 @@ bool mrc_hub_job_started(struct mrc_hub_job *j, struct mrc_connection *c, uint32
 void mrc_hub_job_end(struct mrc_hub_job *j)
 {
     fd_close(&j->fd);
+}
+
+int mrc_connect_shared(const struct mrc_transport_opts *t, const char *what,
+                       struct mrc_connection *out, struct err *e)
+{
+    struct mrc_hub_job j;
+    struct mrc_transport_opts shared = *t;
+    char *words[] = { (char *)what, NULL };
+    int rc = begin(&j, t, words, NULL, false, &out->fd, e);
+    if (rc == 0 && out->fd >= 0) {
+        log_at(LOG_VERBOSE, "%s: by a connection that the hub keeps", t->host);
+    } else if (rc == 0) {
+        shared.is_shared = j.is_wanted && j.fd >= 0;
+        rc = mrc_connect(&shared, out, e);
+    }
+    if (rc == 0 && j.fd >= 0)
+        (void)mrc_hub_job_started(&j, out, 0);
+    if (rc == 0 && j.fd >= 0)
+        out->hub = take_fd(&j.fd);
+    mrc_hub_job_end(&j);
+    return rc;
 }

@@ -17,6 +17,8 @@ struct mrc_connection {
     int control;    /* where more channels are asked for, see mrc/share.h; 0 = none */
     char *command;  /* what starts an agent there; ours */
     char nonce[32]; /* and its mark, see mrc/push.h */
+    /* Of mrc_connect_shared: */
+    int hub; /* keeps the connection for us; 0 = none */
 };
 
 /* Starts the transport (t->command is ignored), asks on the terminal what it has to ask, and
@@ -29,6 +31,12 @@ MUST int mrc_connect(const struct mrc_transport_opts *t, struct mrc_connection *
  * has them without a further round trip. */
 MUST int mrc_connect_early(const struct mrc_transport_opts *t, struct bytes early,
                            struct mrc_connection *out, struct err *e);
+
+/* The same by a connection that the user's hub keeps, if it does; else by one of our own that a
+ * running hub is offered. It isn't closed as long as out->hub is open. what: for mrc ps. Without a
+ * hub as mrc_connect; none is started. */
+MUST int mrc_connect_shared(const struct mrc_transport_opts *t, const char *what,
+                            struct mrc_connection *out, struct err *e);
 
 /* Milliseconds of silence after which the other side counts as gone: $MRC_SILENCE, in seconds;
  * 0 = the usual. The agent is told the same. */

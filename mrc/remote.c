@@ -125,7 +125,8 @@ int mrc_remote_serve(struct mrc_connection *c, const struct mrc_remote_opts *o,
         prctl(PR_SET_PDEATHSIG, SIGTERM);
         if (getppid() != parent)
             _exit(1);
-        fd_close_all_but((const int[]){ c->fd, meta[1], bulk[1] }, 3);
+        /* The hub sees our end by that of its socket. */
+        fd_close_all_but((const int[]){ c->fd, meta[1], bulk[1], c->hub }, c->hub > 0 ? 4 : 3);
         struct err why = { "" };
         rc = relay(c, o, (struct bytes){ request, (uint32_t)len + 1 }, meta[1], bulk[1], &why);
         if (rc < 0 && why.text[0])
@@ -136,6 +137,9 @@ int mrc_remote_serve(struct mrc_connection *c, const struct mrc_remote_opts *o,
     close(meta[1]);
     close(bulk[1]);
     fd_close(&c->fd);
+    if (c->hub > 0) /* the child has it */
+        close(c->hub);
+    c->hub = 0;
     if (c->words > 0) { /* the transport shows what its programs say from now on */
         close(c->words);
         c->words = 0;

@@ -101,7 +101,9 @@ static int connect_remote(const struct mfs_connect_opts *o, struct mfs_connectio
         to.ssh_program = o->ssh_command;
     }
     struct mrc_connection connection = { .fd = -1 };
-    int rc = mrc_connect(&to, &connection, e);
+    char what[300];
+    snprintf(what, sizeof what, "mrcfs %.280s", o->source.dir);
+    int rc = mrc_connect_shared(&to, what, &connection, e);
     if (rc < 0) {
         mrc_disconnect(&connection);
         return rc;

@@ -125,3 +125,32 @@ reads "with a full disk" $total $((total + 2 * mega))
 grep -Eq "^mrc: cache: .*, [0-9]+ chunks added, [1-9][0-9]* left out" "$tmp/stats" || fail "--stats with a full disk: $(cat "$tmp/stats")"
 node umount "$cache"
 
+# mrcfs: the store is here, for what the other computer has. Both mounts read all of it; the second one is sent names.
+mnt=$tmp/mnt
+mkdir "$mnt"
+chown "$user:" "$mnt"
+at_exit 'umount -l "$mnt" 2>/dev/null'
+node sh -c "head -c $((16 * mega)) /dev/urandom > /home/alice/far; chown alice: /home/alice/far" || fail "far"
+far=$(node sha256sum /home/alice/far | cut -d' ' -f1)
+# mounts WHAT LEAST MOST [OPTION...]: so many bytes come when all of it is read on a new mount
+mounts()
+{
+    local what=$1 least=$2 most=$3 rc=0
+    shift 3
+    here mrcfs --stats -F "$conf" "$@" alice@n1: "$mnt" 2> "$tmp/stats" &
+    wait_for 20 grep -q " $mnt " /proc/self/mounts
+    same "$what" "$far" "$(here sha256sum "$mnt/far" | cut -d' ' -f1)"
+    here mrcfs -u "$mnt" || fail "unmount"
+    wait $! || rc=$?
+    same "$what: status" 0 $rc
+    between "$what" "$least" "$most" "$(sed -n 's/^ *\([0-9]*\) bytes in$/\1/p' "$tmp/stats")"
+}
+stored() { [ ! -e "$home/.cache/mrc/chunks" ] || find "$home/.cache/mrc/chunks" -path '*/??/*' -type f | wc -l; }
+mounts "mrcfs with no_cache" $((16 * mega)) $((17 * mega)) -o no_cache
+same "chunks after it" "" "$(stored)"
+mounts "mrcfs, first mount" $((16 * mega)) $((17 * mega))
+between "chunks kept here" 120 128 "$(stored)"
+mounts "mrcfs, second mount" 100 $((mega / 4))
+node sh -c "dd if=/dev/urandom of=/home/alice/far bs=128k count=2 seek=20 conv=notrunc status=none" || fail "far"
+far=$(node sha256sum /home/alice/far | cut -d' ' -f1)
+mounts "mrcfs, two chunks changed" $((mega / 4)) $((mega / 2))

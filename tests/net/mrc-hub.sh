@@ -5,7 +5,7 @@
 . "$top_srcdir/tests/lib/mrc_lab.sh"
 
 requires python3
-lab_up 1
+lab_up 2
 dir_hub=$tmp/run
 mkdir -m 700 "$dir_hub"
 chown "$user:" "$dir_hub"
@@ -21,7 +21,7 @@ connections() { node sh -c 'ps -eo args | grep -c "^sshd: .*\[priv\]"'; }
 hub_pid() { for pid in $(ps -u "$user" -o pid=,args= | awk '/ --hub-process/ { print $1 }'); do
     ! tr '\0' '\n' <"/proc/$pid/environ" | grep -qx "XDG_RUNTIME_DIR=$dir_hub" || echo "$pid"; done 2>/dev/null; }
 # Processes of jobs and connections.
-holders() { ps -u "$user" -o pid=,comm=,args= | awk -v conf="$conf" '$2 == "mrc" && index($0, "-F " conf) { print $1 }'; }
+holders() { ps -u "$user" -o pid=,comm=,args= | awk -v conf="$conf" '$2 ~ /^mrc(fs)?$/ && index($0, "-F " conf) { print $1 }'; }
 keepers() { ps -u "$user" -o pid=,comm=,args= | awk -v conf="$conf" '$2 == "mrc-view" && index($0, "-F " conf) { print $1 }'; }
 by_hub() { grep -q "by a connection that the hub keeps" "$1"; }
 is_quiet() { [ -z "$(hub_pid)$(holders)$(keepers)" ] && [ "$(connections)" = 0 ]; }
@@ -188,7 +188,99 @@ same "mode of the directory" 700 "$(stat -c %a "$dir_hub/mrc")"
 wait_for 30 is_quiet
 [ ! -e "$dir_hub/mrc/hub.sock" ] || fail "a socket is left"
 
-echo "9. root"
+echo "9. through a jump host and a proxy command; the proxy dies with the connection, and the connection with the proxy"
+# Processes of the proxy: those of the holder.
+proxies() { ps -u "$user" -o pid=,comm=,args= | awk -v conf="$conf" '$2 ~ /^(ssh|nc)$/ && index($0, "-W ") && index($0, conf) { print $1 }'; }
+jump="ssh -F $conf -W %h:%p alice@n2"
+for through in "-J alice@n2" "-o ProxyCommand=$jump"; do
+    v "${through%% *}" "${through#* }" alice@n1 true 2>"$tmp/err" || fail "first, $through: $(cat "$tmp/err")"
+    ! by_hub "$tmp/err" || fail "a connection was there before"
+    grep -q 'jumping through\|proxy command' "$tmp/err" || fail "no proxy: $(cat "$tmp/err")"
+    wait_for 10 listed '^alice@n1 .*connection'
+    same "by the proxy" out "$(v "${through%% *}" "${through#* }" alice@n1 echo out 2>"$tmp/err")"
+    by_hub "$tmp/err" || fail "second, $through: $(cat "$tmp/err")"
+    same "proxies" 1 "$(proxies | wc -l)"
+    # Its words reached the first mrc only; it belongs to no terminal's reader any more.
+    v "${through%% *}" "${through#* }" alice@n1 sh -c 'sleep 1000' 2>"$tmp/err" &
+    second=$!
+    wait_for 10 listed 'running .*sleep 1000'
+    # shellcheck disable=SC2046
+    kill -9 $(proxies)
+    rc=0
+    wait $second || rc=$?
+    same "status when the proxy is killed" 255 $rc
+    grep -q '^mrc: n1: .' "$tmp/err" || fail "no words: $(cat "$tmp/err")"
+    wait_for 10 eval '! listed "^alice@n1 .*connection"'
+    same "after that" out "$(v "${through%% *}" "${through#* }" alice@n1 echo out 2>"$tmp/err")"
+    ! by_hub "$tmp/err" || fail "after that: $(cat "$tmp/err")"
+    wait_for 10 listed '^alice@n1 .*connection'
+    here mrc stop >/dev/null
+    wait_for 10 eval '[ -z "$(proxies)" ]'
+    wait_for 10 is_quiet
+done
+
+echo "10. mrcfs"
+mnt=$tmp/mnt
+mkdir "$mnt"
+chown "$user:" "$mnt"
+node sh -c 'echo far >/home/alice/f; chown alice: /home/alice/f'
+f() { here timeout $limit mrcfs -v -F "$conf" "$@"; }
+at_exit 'umount -l "$mnt" 2>/dev/null'
+# Without a hub none is started.
+f alice@n1: "$mnt" 2>"$tmp/err" || fail "mrcfs without a hub: $(cat "$tmp/err")"
+! by_hub "$tmp/err" || fail "mrcfs: a hub was there"
+same "read" far "$(here cat "$mnt/f")"
+[ -z "$(hub_pid)" ] || fail "mrcfs has started a hub"
+here mrcfs -u "$mnt" || fail "unmount"
+# By mrc's connection, which it keeps alive.
+export MRC_HUB_IDLE=3
+v alice@n1 true 2>"$tmp/err" || fail "mrc: $(cat "$tmp/err")"
+wait_for 10 listed '^alice@n1 .*connection'
+f alice@n1: "$mnt" 2>"$tmp/err" || fail "mrcfs: $(cat "$tmp/err")"
+by_hub "$tmp/err" || fail "mrcfs does not use the connection: $(cat "$tmp/err")"
+same "connections" 1 "$(connections)"
+same "read" far "$(here cat "$mnt/f")"
+listed "^alice@n1 .*running .*mrcfs" || fail "not listed: $(here mrc ps)"
+sleep 5 # longer than a connection is kept that nobody uses
+same "read later" far "$(here cat "$mnt/f")"
+v alice@n1 true 2>"$tmp/err" || fail "mrc beside it: $(cat "$tmp/err")"
+by_hub "$tmp/err" || fail "the connection was not kept for mrcfs: $(cat "$tmp/err")"
+here mrcfs -u "$mnt" || fail "unmount"
+wait_for 20 is_quiet
+# The hub dies: the mount stays.
+v alice@n1 sh -c "$(waits go)" >/dev/null 2>"$tmp/err" &
+second=$!
+wait_for 10 listed '^alice@n1 .*connection'
+f alice@n1: "$mnt" 2>"$tmp/err" || fail "mrcfs: $(cat "$tmp/err")"
+by_hub "$tmp/err" || fail "mrcfs beside a job: $(cat "$tmp/err")"
+kill -9 "$(hub_pid)"
+touch "$home/go"
+wait $second || fail "the job beside mrcfs"
+rm "$home/go"
+same "read when the hub is killed" far "$(here cat "$mnt/f")"
+here mrcfs -u "$mnt" || fail "unmount"
+wait_for 10 is_quiet
+# A running hub is offered mrcfs's own connection; mrc stop --jobs ends the mount.
+export MRC_HUB_IDLE=60
+v alice@n2 true 2>"$tmp/err" || fail "mrc: $(cat "$tmp/err")"
+wait_for 10 listed '^alice@n2 .*connection'
+f alice@n1: "$mnt" 2>"$tmp/err" || fail "mrcfs: $(cat "$tmp/err")"
+! by_hub "$tmp/err" || fail "mrcfs, another host: $(cat "$tmp/err")"
+same "mrc by it" out "$(v alice@n1 echo out 2>"$tmp/err")"
+by_hub "$tmp/err" || fail "mrc does not use mrcfs's connection: $(cat "$tmp/err")"
+# The connection is lost: so is the mount. Its holder is a child of the mount's process, in a session of its own.
+mine=$(here mrc ps | awk '/running .*mrcfs/ { print $2 }')
+for pid in $(ps -o pid= --ppid "$mine"); do
+    [ "$(ps -o sid= -p "$pid" | tr -d ' ')" != "$pid" ] || kill -9 "$pid"
+done
+wait_for 10 eval '! grep -q " $mnt " /proc/self/mounts'
+f alice@n1: "$mnt" 2>"$tmp/err" || fail "mrcfs: $(cat "$tmp/err")"
+here mrc stop --jobs n1 | grep -q 'jobs asked to end: 1' || fail "stop --jobs with a mount"
+wait_for 10 eval '! grep -q " $mnt " /proc/self/mounts'
+here mrc stop >/dev/null
+wait_for 10 is_quiet
+
+echo "11. root"
 export XDG_RUNTIME_DIR=$tmp/run.root
 mkdir -m 700 "$XDG_RUNTIME_DIR"
 r() { (cd "$tmp" && timeout 60 "$lab" --name "$name" head -- mrc -v -F "$("$lab" --name "$name" conf)" "$@"); }
