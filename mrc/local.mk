@@ -27,6 +27,11 @@ mrc_mrc_SOURCES = \
   mrc/tty.c mrc/tty.h
 mrc_mrc_LDADD = mrc/libmrc.a mrc/libsession.a mrcfs/libmrcfs.a common/libcommon.a $(SSH2_LIBS) $(SODIUM_LIBS) $(LZO_LIBS)
 dist_man_MANS += mrc/mrc.1
+# The same program, for what starts ssh by a name alone.
+install-exec-hook:
+	$(LN_S) -f mrc$(EXEEXT) $(DESTDIR)$(bindir)/mrc-ssh$(EXEEXT)
+uninstall-hook:
+	rm -f $(DESTDIR)$(bindir)/mrc-ssh$(EXEEXT)
 noinst_LIBRARIES += mrc/libmrc.a
 mrc_libmrc_a_CPPFLAGS = $(AM_CPPFLAGS) $(SSH2_CFLAGS)
 mrc_libmrc_a_SOURCES = \

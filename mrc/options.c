@@ -147,7 +147,49 @@ static int check_several(const struct mrc_options *o, struct err *e)
     return 0;
 }
 
+/* The command of --as-ssh: as ssh does it, its words are put together for the user's shell there. */
+static int join_command(struct mrc_options *o, struct err *e)
+{
+    static char *run[] = { (char *)"/bin/sh", (char *)"-c", (char *)"exec \"${SHELL:-/bin/sh}\" -c \"$0\"",
+                           NULL, NULL };
+    size_t size = 1;
+    for (char **word = o->command; *word; word++)
+        size += strlen(*word) + 1;
+    char *at = run[3] = calloc(1, size); /* needed to the end */
+    if (!at)
+        return err_set(e, ENOMEM, "the command");
+    for (char **word = o->command; *word; word++)
+        at = stpcpy(stpcpy(at, word == o->command ? "" : " "), *word);
+    o->command = run;
+    return 0;
+}
+
+/* Options that stand for others. */
+static int settle(struct mrc_options *o, struct err *e)
+{
+    if (o->ip_version && o->ssh_options.len < OPT_LIST_MAX)
+        o->ssh_options.items[o->ssh_options.len++].arg =
+            o->ip_version == 4 ? "AddressFamily=inet" : "AddressFamily=inet6";
+    if (!o->as_ssh)
+        return 0;
+    o->view = VIEW_CHOICE_NONE;
+    if (!o->command[0])
+        return 0;
+    o->no_tty |= !o->tty; /* ssh gives a command none unless it is asked to */
+    return join_command(o, e);
+}
+
+static int parse_words(struct mrc_options *o, int argc, char **argv, struct err *e);
+
 int mrc_options_parse(struct mrc_options *o, int argc, char **argv, struct err *e)
+{
+    const char *name = strrchr(argv[0], '/');
+    o->as_ssh = strcmp(name ? name + 1 : argv[0], "mrc-ssh") == 0;
+    int rc = parse_words(o, argc, argv, e);
+    return rc == 0 && o->verb == VERB_JOB ? settle(o, e) : rc;
+}
+
+static int parse_words(struct mrc_options *o, int argc, char **argv, struct err *e)
 {
     static char *none[] = { NULL };
     int first;

@@ -13,7 +13,7 @@ enum { HIDING_HIDE, HIDING_SHOW };
 enum { ENV_ADD, ENV_DROP };
 enum { HOSTS_LIST, HOSTS_FILE };
 enum { OUTPUT_PREFIX, OUTPUT_ORDER, OUTPUT_MIXED };
-enum { VIEW_CHOICE_HOME, VIEW_CHOICE_ROOT };
+enum { VIEW_CHOICE_HOME, VIEW_CHOICE_ROOT, VIEW_CHOICE_NONE };
 enum { CONSISTENCY_LEASE, CONSISTENCY_STRICT, CONSISTENCY_LOOSE };
 enum { COMPRESS_AUTO, COMPRESS_NO, COMPRESS_YES };
 
@@ -24,8 +24,8 @@ struct mrc_options {
     const char *port, *login, *config_file, *jump, *via, *directory;
     struct opt_list identities, ssh_options, trees, hiding, env, hosts;
     long long parallel; /* 0 = not given */
-    bool forward_agent, no_tty, no_input, background, no_command, no_pid_ns, quiet, stats, no_hub, no_cache, is_clearing;
-    int transport, view, consistency, compress, tty, verbose, output;
+    bool forward_agent, no_tty, no_input, background, no_command, no_pid_ns, quiet, stats, no_hub, no_cache, is_clearing, as_ssh, ignored;
+    int transport, view, consistency, compress, tty, verbose, output, ip_version;
     /* From the arguments behind the options. */
     char host[512], user[256], port_text[16];
     bool is_local;

@@ -599,7 +599,9 @@ static int open_channels(struct run *r)
     if (rc == 0 && r->is_alone)
         rc = open_files(r);
     if (rc == 0 && r->stdio.has_tty) {
-        int out = isatty(1) == 1 ? 1 : isatty(2) == 1 ? 2 : isatty(0) == 1 ? 0 : 1;
+        /* What has no place on standard output, because that is no terminal, goes to one. */
+        bool is_stdout = r->stdio.kinds[1] == JOB_FD_TTY;
+        int out = is_stdout ? 1 : isatty(2) == 1 ? 2 : isatty(0) == 1 ? 0 : 1;
         r->keys_fd = open_keys(r);
         struct channel tty = { "tty",         own(r->keys_fd), own(out),        WEIGHT_TTY,
                                WINDOW_OUTPUT, on_tty_done,     &r->output_pumps };

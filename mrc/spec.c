@@ -64,7 +64,9 @@ static bool is_carried(const struct mrc_options *o, const char *variable)
         return len > 0;
     memcpy(name, variable, len);
     name[len] = 0;
-    bool carried = true;
+    /* A login there has an environment of its own; what sshd is usually configured to take. */
+    bool carried = o->view != VIEW_CHOICE_NONE || fnmatch("LC_*", name, 0) == 0 ||
+                   !strcmp(name, "LANG") || !strcmp(name, "TERM");
     for (size_t i = 0; i < ARRAY_LEN(not_carried) && carried; i++)
         carried = fnmatch(not_carried[i], name, 0) != 0;
     for (size_t i = 0; i < o->env.len; i++) {
@@ -191,6 +193,7 @@ static uint32_t view_flags(const struct mrc_options *o)
            (o->compress == COMPRESS_NO ? JOB_COMPRESS_NO : 0u) |
            (o->compress == COMPRESS_YES ? JOB_COMPRESS_YES : 0u) |
            (o->no_cache || o->is_local ? JOB_NO_CACHE : 0u) /* here they are already */ |
+           (o->view == VIEW_CHOICE_NONE ? JOB_AS_LOGIN : 0u) |
            (geteuid() == 0 ? JOB_HEAD_PRIVILEGED : 0u) |
            (o->view == VIEW_CHOICE_ROOT ? JOB_TARGET_RESOLVER : 0u);
 }
@@ -261,7 +264,8 @@ int mrc_spec_put(const struct mrc_options *o, const struct mrc_trees *t,
     struct job_msg m = { .id = JOB_MSG_spec };
     m.spec.argv = bytes_in(&parts.argv);
     m.spec.env = bytes_in(&parts.env);
-    m.spec.cwd = bytes_of(t->cwd);
+    bool is_login = o->view == VIEW_CHOICE_NONE;
+    m.spec.cwd = bytes_of(is_login && !o->directory ? "" : t->cwd);
     m.spec.umask = read_umask();
     m.spec.nice = getpriority(PRIO_PROCESS, 0);
     m.spec.limits = (struct bytes){ limit_space, (uint32_t)wr_len(&limit_w) };
@@ -275,7 +279,7 @@ int mrc_spec_put(const struct mrc_options *o, const struct mrc_trees *t,
     m.spec.uid = getuid();
     m.spec.gid = getgid();
     m.spec.user = bytes_of(pw ? pw->pw_name : "");
-    m.spec.shell = bytes_of(shell ? shell : pw ? pw->pw_shell : "");
+    m.spec.shell = bytes_of(is_login ? "" : shell ? shell : pw ? pw->pw_shell : "");
     m.spec.home = bytes_of(t->home);
     m.spec.flags = (o->no_pid_ns ? JOB_NO_PID_NS : 0u) |
                    (o->forward_agent ? JOB_FORWARD_AGENT : 0u) | view_flags(o);

@@ -326,7 +326,7 @@ int mrc_trees_make(const struct mrc_options *o, struct mrc_trees *t, struct err 
         return rc;
     if (o->view == VIEW_CHOICE_ROOT)
         rc = add_root_view(t, !o->directory, e);
-    else
+    else if (o->view == VIEW_CHOICE_HOME)
         rc = add_home_view(t, !o->directory, e);
     for (size_t i = 0; i < t->count; i++)
         t->list[i].is_default = strcmp(t->list[i].path, "/") != 0;

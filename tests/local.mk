@@ -137,6 +137,7 @@ JOB_TESTS = \
   tests/net/mrc-lease.sh \
   tests/net/mrc-hosts.sh \
   tests/net/mrc-hub.sh \
+  tests/net/mrc-tools.sh \
   tests/net/mrc-compress.sh \
   tests/net/mrc-views.sh
 TESTS += $(JOB_TESTS)

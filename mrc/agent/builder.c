@@ -82,6 +82,10 @@ void builder_run(const struct builder_opts *o)
     char cwd[4096];
     if (!m || read_mounts(spec->mounts, m) < 0 || bytes_to_text(spec->cwd, cwd, sizeof cwd) < 0)
         _exit(1);
+    bool is_login = (spec->flags & JOB_AS_LOGIN) != 0;
+    const char *home = getenv("HOME");
+    if (is_login && !cwd[0])
+        snprintf(cwd, sizeof cwd, "%s", home && chdir(home) == 0 ? home : "/");
     struct view_opts vo = { .probe = o->probe,
                             .mounts = m->list,
                             .count = m->count,
@@ -92,6 +96,7 @@ void builder_run(const struct builder_opts *o)
                             .cache_dir = o->cache_dir,
                             .mount_text = mount_text,
                             .ctx = (void *)spec,
+                            .is_bare = is_login && !m->count,
                             .no_pid_ns = (spec->flags & JOB_NO_PID_NS) != 0,
                             .wants_target_resolver = (spec->flags & JOB_TARGET_RESOLVER) != 0 };
     bool is_joined = joined->sock >= 0;
@@ -127,6 +132,7 @@ void builder_run(const struct builder_opts *o)
                                  .head_paths = m->head_paths,
                                  .head_path_count = m->head_count,
                                  .behind = o->behind,
+                                 .login_umask = o->login_umask,
                                  .joined = is_joined ? joined : NULL };
     _exit(supervise(&so));
 }

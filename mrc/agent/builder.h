@@ -13,6 +13,7 @@ struct builder_opts {
     const struct job_spec *spec;
     const struct view_probe *probe;
     const char *cache_dir;
+    mode_t login_umask;
     int view_sock, job_sock, demand_sock; /* the child's ends */
     bool wants_demand_file;               /* of demandfile_open */
     int fds[3], tty_fd;                   /* the job's */

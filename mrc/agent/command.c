@@ -229,6 +229,34 @@ static void exec_login_shell(const struct job_spec *spec)
     }
 }
 
+/* The environment that the login made, and what the head adds to it. */
+static int add_to_environment(char **env)
+{
+    for (char **v = env; *v; v++)
+        if (putenv(*v) != 0)
+            return -errno;
+    char shell[512];
+    passwd_shell(shell, sizeof shell);
+    return shell[0] && setenv("SHELL", shell, 0) < 0 ? -errno : 0;
+}
+
+/* What the head's shell has set for its programs, and so the job's. */
+static int set_process(const struct supervise_opts *o, char **env)
+{
+    const struct job_spec *spec = o->spec;
+    if (spec->flags & JOB_AS_LOGIN) {
+        umask(o->login_umask);
+        return add_to_environment(env);
+    }
+    umask((mode_t)spec->umask & 0777);
+    set_limits(spec->limits);
+    if (spec->nice && setpriority(PRIO_PROCESS, 0, spec->nice) < 0) {
+        /* A better priority than we may have is not a reason to refuse. */
+    }
+    environ = env;
+    return complete_path();
+}
+
 /* Runs in the new process and does not return. An error goes into the pipe as stage, errno and
  * words. */
 static void run(const struct supervise_opts *o, char **argv, char **env, int report_fd)
@@ -247,14 +275,8 @@ static void run(const struct supervise_opts *o, char **argv, char **env, int rep
     if (rc == 0)
         rc = view_drop_privilege(o->view, &e);
     if (rc == 0) {
-        umask((mode_t)spec->umask & 0777);
-        set_limits(spec->limits);
-        if (spec->nice && setpriority(PRIO_PROCESS, 0, spec->nice) < 0) {
-            /* A better priority than we may have is not a reason to refuse. */
-        }
         const char *ssh_agent = getenv("SSH_AUTH_SOCK");
-        environ = env;
-        rc = complete_path();
+        rc = set_process(o, env);
         if (rc == 0 && spec->flags & JOB_FORWARD_AGENT && ssh_agent &&
             setenv("SSH_AUTH_SOCK", ssh_agent, 1) < 0)
             rc = -errno;

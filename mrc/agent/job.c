@@ -397,8 +397,10 @@ static void on_joined_lost(void *ctx, uint32_t events)
 }
 
 /* How this target makes views; those that are shared need namespaces. */
-static int find_means(struct agent_job *j, struct err *e)
+static int find_means(struct agent_job *j, const struct job_spec *spec, struct err *e)
 {
+    if (spec->flags & JOB_AS_LOGIN && builder_head_trees(spec->mounts) == 0 && !j->is_keeper)
+        return 0; /* it will have no view */
     view_probe(j->o.cache_dir, &j->probe);
     enum view_means means = j->probe.means;
     if (means == VIEW_MEANS_NONE) {
@@ -421,7 +423,7 @@ static int start(struct agent_job *j, const struct job_spec *spec, struct err *e
     } else {
         rc = check_files(j, spec, e);
         if (rc == 0)
-            rc = find_means(j, e);
+            rc = find_means(j, spec, e);
     }
     if (rc < 0)
         return rc;
@@ -445,6 +447,7 @@ static int start(struct agent_job *j, const struct job_spec *spec, struct err *e
         struct builder_opts bo = { .spec = spec,
                                    .probe = &j->probe,
                                    .cache_dir = j->o.cache_dir,
+                                   .login_umask = j->o.login_umask,
                                    .view_sock = view_pair[1],
                                    .job_sock = job_pair[1],
                                    .demand_sock = demand_pair[1],

@@ -11,6 +11,7 @@ struct agent_job;
 struct agent_job_opts {
     struct loop *loop;
     const char *cache_dir; /* absolute, ours */
+    mode_t login_umask;    /* that this process was started with */
     /* Everything of the job is over, and so are its channels. */
     void (*on_done)(void *ctx);
     void *ctx;

@@ -28,6 +28,7 @@ enum {
 };
 
 struct agent {
+    mode_t login_umask;
     struct loop *loop;
     struct mrc_link *link;
     struct agent_job *job;
@@ -131,7 +132,7 @@ static int run(struct agent *a, int silence_ms, struct err *e)
     if (rc < 0)
         return err_set(e, -rc, "standard input and output");
     struct agent_job_opts jo = {
-        .loop = a->loop, .cache_dir = a->cache_dir, .on_done = on_job_done, .ctx = a
+        .loop = a->loop, .cache_dir = a->cache_dir, .login_umask = a->login_umask, .on_done = on_job_done, .ctx = a
     };
     rc = agent_job_new(&jo, &a->job);
     if (rc == 0)
@@ -178,8 +179,7 @@ int main(int argc, char **argv)
     }
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN); /* the end of the link is what ends us */
-    umask(077);
-    struct agent a = { 0 };
+    struct agent a = { .login_umask = umask(077) };
     struct err e = { "" };
     if (run(&a, silence_ms, &e) < 0) {
         log_error("%s", e.text);

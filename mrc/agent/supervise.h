@@ -24,6 +24,7 @@ struct supervise_opts {
                                       end is reported */
     size_t head_path_count;
     const struct mfs_behind_count *behind; /* writes on their way to the head, of the job's view */
+    mode_t login_umask;          /* for jobs that are JOB_AS_LOGIN */
     const struct joined *joined;           /* the kept view; NULL: the job has its own */
 };
 

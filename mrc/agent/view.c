@@ -328,12 +328,14 @@ int view_enter(const struct view_opts *o, int sock, struct view_report *r, struc
     if (!e)
         e = &own;
     mode_t old_umask = umask(0);
-    *r = (struct view_report){ .means = o->probe->means };
+    *r = (struct view_report){ .means = o->is_bare ? VIEW_MEANS_DIRECT : o->probe->means };
     r->has_pid_ns = o->probe->has_pid_ns && !o->no_pid_ns && r->means != VIEW_MEANS_DIRECT;
     r->uid = has_user_ns(r->means) ? o->job_uid : geteuid();
     r->gid = has_user_ns(r->means) ? o->job_gid : getegid();
     int rc = -ENOSYS;
-    if (r->means == VIEW_MEANS_NONE)
+    if (o->is_bare)
+        rc = ns_die_with(getppid());
+    else if (r->means == VIEW_MEANS_NONE)
         view_probe_text(o->probe, e);
     else if (r->means == VIEW_MEANS_DIRECT)
         rc = enter_direct(o, sock, e);
