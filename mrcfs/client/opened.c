@@ -99,6 +99,8 @@ void mfs_handle_recall(struct mfs_session *s, struct mfs_known *n, uint64_t reca
     n->is_held = false;
     if (!h)
         return;
+    list_remove(&h->link);
+    h->node = NULL;
     h->is_dropped = true;
     h->recall = recall;
     if (recall)
@@ -126,16 +128,35 @@ void mfs_handle_drop(struct mfs_session *s, struct mfs_known *n)
     mfs_handle_recall(s, n, 0);
 }
 
+/* Makes room for one more: the one that was used longest ago goes. */
+static bool make_room(struct mfs_session *s)
+{
+    enum { TRIES = 8 }; /* those that are in use stay */
+    for (int i = 0; i < TRIES && s->reader_count >= MFS_READERS_MAX; i++) {
+        if (list_is_empty(&s->readers))
+            return false;
+        struct mfs_handle *h = LIST_ENTRY(s->readers.next, struct mfs_handle, link);
+        if (h->users) {
+            list_remove(&h->link);
+            list_push_back(&s->readers, &h->link);
+        } else {
+            mfs_handle_drop(s, h->node);
+        }
+    }
+    return s->reader_count < MFS_READERS_MAX;
+}
+
 bool mfs_opened_keep(struct mfs_session *s, struct mfs_opened *f)
 {
     struct mfs_known *n = mfs_known_find(&s->nodes, f->node);
     if (!n || !f->fh || !f->may_be_kept || f->had_locks || !n->is_held || n->reader ||
-        n->own_pending || s->reader_count >= MFS_READERS_MAX || !mfs_lease_is_alive(s->client))
+        n->own_pending || !mfs_lease_is_alive(s->client) || !make_room(s))
         return false;
     struct mfs_handle *h = malloc(sizeof *h);
     if (!h)
         return false;
-    *h = (struct mfs_handle){ .fh = f->fh, .uid = f->uid };
+    *h = (struct mfs_handle){ .fh = f->fh, .uid = f->uid, .node = n };
+    list_push_back(&s->readers, &h->link);
     s->reader_count++;
     n->reader = h;
     f->fh = 0;
@@ -149,6 +170,8 @@ bool mfs_opened_use_reader(struct mfs_session *s, struct mfs_opened *f, uint32_t
     if (!h || h->uid != uid || !mfs_lease_attr(s, n))
         return false;
     h->users++;
+    list_remove(&h->link);
+    list_push_back(&s->readers, &h->link);
     f->reader = h;
     return true;
 }

@@ -30,7 +30,9 @@ struct mfs_handle {
     unsigned users;
     bool is_dropped;  /* ends with the last user */
     uint64_t recall;  /* that it was dropped for, which must be answered first; 0 = none */
-    struct link link; /* in its session's dropped ones until then */
+    /* In its session's dropped ones until then; before, in the readers, of this node. */
+    struct link link;
+    struct mfs_known *node;
 };
 
 /* FUSE's handle is its address. */
@@ -76,7 +78,7 @@ struct mfs_opened {
     struct buf gathered;
 };
 
-enum { MFS_READERS_MAX = 4096 }; /* handles kept open without a user */
+enum { MFS_READERS_MAX = 4096 }; /* handles kept open for opens to come */
 
 /* The handle to read through. */
 static inline uint64_t mfs_opened_fh(const struct mfs_opened *f)

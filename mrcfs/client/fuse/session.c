@@ -270,6 +270,7 @@ int mfs_client_attach(struct mfs_client *c, size_t export_number, int fuse_fd, s
     s->root = c->exports[export_number].node;
     s->fd = take_fd(&fd);
     list_init(&s->files);
+    list_init(&s->readers);
     list_init(&s->dropped);
     list_init(&s->again);
     list_push_back(&c->sessions, &s->link);
