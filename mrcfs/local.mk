@@ -75,6 +75,7 @@ mrcfs_libmrcfs_client_a_SOURCES = \
   mrcfs/client/fuse/raw.c \
   mrcfs/client/fuse/request.c \
   mrcfs/client/fuse/session.c \
+  mrcfs/client/fuse/statfs.c \
   mrcfs/client/fuse/xattr.c \
   mrcfs/client/hello.c mrcfs/client/hello.h \
   mrcfs/client/names.c mrcfs/client/names.h \
@@ -84,6 +85,7 @@ mrcfs_libmrcfs_client_a_SOURCES = \
   mrcfs/client/opened.c mrcfs/client/opened.h \
   mrcfs/client/rawfuse.c mrcfs/client/rawfuse.h \
   mrcfs/client/scan.c mrcfs/client/scan.h \
+  mrcfs/client/space.c mrcfs/client/space.h \
   mrcfs/client/session.h
 
 bin_PROGRAMS += mrcfs/mrcfs

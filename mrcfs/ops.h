@@ -105,6 +105,8 @@ enum {
     MFS_ATTR_SOLE = 1 << 5,
     /* In the reply to mkdir: nothing is in the directory yet, and what comes is told. */
     MFS_ATTR_EMPTY = 1 << 6,
+    /* On the file system that its export's root is on. */
+    MFS_ATTR_ROOT_FS = 1 << 7,
 };
 
 /* Flags of an export in hello's reply. */

@@ -99,7 +99,7 @@ bool mfs_behind_concerns(const struct mfs_call *call, enum mfs_op op, bool is_ch
         op == MFS_OP_setlk || op == MFS_OP_getlk || op == MFS_OP_flock || op == MFS_OP_renew ||
         op == MFS_OP_recalled)
         return false;
-    if (is_changing || op == MFS_OP_syncfs)
+    if (is_changing || op == MFS_OP_syncfs || op == MFS_OP_statfs)
         return true;
     if (!s) /* the closing of a file whose opening may be on the way */
         return op == MFS_OP_release || op == MFS_OP_releasedir;

@@ -207,6 +207,10 @@ int mfs_call_send(struct mfs_call *call, enum mfs_op op, const struct mfs_caller
         return -ENOMEM;
     queue_commit(s, pack_in_place(s, &w));
     sent(call, &h);
+    if (op == MFS_OP_write)
+        c->written_bytes += var_bytes;
+    else
+        c->change_count += changes;
     return 0;
 }
 

@@ -144,6 +144,9 @@ struct mfs_client {
     struct link interrupted; /* calls whose processes got signals, oldest first */
     struct loop_timer interrupted_timer;
 
+    uint64_t change_count;  /* requests sent that change something, writes aside */
+    uint64_t written_bytes; /* sent to be written */
+
     uint64_t depth_seen; /* deepest call that has been answered */
     struct mfs_stats stats;
 

@@ -11,6 +11,7 @@
 #include "mrcfs/client/known.h"
 #include "mrcfs/client/rawfuse.h"
 #include "mrcfs/client/scan.h"
+#include "mrcfs/client/space.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -45,6 +46,7 @@ struct mfs_session {
     struct mfs_ahead ahead;
     uint64_t change_count; /* of nodes, by us or recalled, so far */
     struct mfs_scan scan;
+    struct mfs_space space; /* of the root's file system */
 };
 
 /* FUSE's node 1 is the export's root, whatever its number; that number's own owner, should it

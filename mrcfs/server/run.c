@@ -409,6 +409,9 @@ void mfs_attr_of(const struct mfs_server *srv, const struct mfs_seen *seen, stru
         .ctime_nsec = stx->stx_ctime.tv_nsec,
         .flags = is_recent(stx) ? MFS_ATTR_RECENT : 0,
     };
+    if (makedev(stx->stx_dev_major, stx->stx_dev_minor) ==
+        srv->exports[seen->export_number].root_dev)
+        a->flags |= MFS_ATTR_ROOT_FS;
     if (srv->has_promises && is_plain(seen))
         a->flags |= MFS_ATTR_PLAIN;
     if (srv->is_single_user && stx->stx_uid != srv->own_uid && is_writable(srv, seen))

@@ -58,6 +58,20 @@ for op in lookup opendir readdir read; do
 done
 at_most 14 'round trips waited for'
 
+# Each place that find is given asks for the file system's room: it is known for a moment.
+counted "cd '$mnt' && find d* -type f -size -1k && find d* -type f && stat -f d*/*"
+same "lines of find" 240 "$(grep -c '^d./' "$tmp/out")"
+at_most 12 'round trips waited for'
+at_most 1 'waited for statfs'
+for op in lookup opendir readdir; do
+    same "$op requests of find" 0 "$(count $op)"
+done
+
+# What the job itself changes is not answered from before.
+touch "$served/new"
+counted "stat -f '$mnt' && stat -f '$mnt' && rm '$mnt/new' && stat -f '$mnt'"
+[ "$(count statfs)" -ge 2 ] || fail "the room was not asked for after a file was removed"
+
 # Names that are absent: one list answers them all.
 counted "for i in 1 2 3 4 5 6 7 8 9; do test ! -e '$mnt/d0/a/absent'\$i || exit 1; done"
 at_most 3 ' lookup'

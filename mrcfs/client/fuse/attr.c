@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* attr.c: the kernel's requests about attributes, access, inode flags and the file system's
- * room; attributes as they are shown. */
+/* attr.c: the kernel's requests about attributes, access and inode flags; attributes as they are
+ * shown. */
 #include "mrcfs/client/fuse/fuse.h"
 
 #include "mrcfs/client/assume.h"
@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 
 void mfs_fuse_stat(const struct mfs_session *s, const struct mfs_known *n,
@@ -239,37 +238,6 @@ static void op_access(fuse_req_t req, fuse_ino_t ino, int mask)
     SEND(access, call, &m, 0);
 }
 
-static int on_statfs(struct mfs_call *call, int rc, struct rd *body)
-{
-    struct mfs_statfs_rep m = { 0 };
-    if (rc == 0 && mfs_statfs_rep_get(body, &m) < 0)
-        return -EPROTO;
-    if (rc < 0) {
-        mfs_fuse_error(call->req, rc);
-        return 0;
-    }
-    struct statvfs v = { .f_bsize = m.bsize,
-                         .f_frsize = m.frsize,
-                         .f_blocks = m.blocks,
-                         .f_bfree = m.bfree,
-                         .f_bavail = m.bavail,
-                         .f_files = m.files,
-                         .f_ffree = m.ffree,
-                         .f_favail = m.favail,
-                         .f_namemax = m.namemax };
-    fuse_reply_statfs(call->req, &v);
-    return 0;
-}
-
-static void op_statfs(fuse_req_t req, fuse_ino_t ino)
-{
-    struct mfs_call *call = mfs_fuse_begin(req, ino, on_statfs);
-    if (!call)
-        return;
-    struct mfs_statfs_req m = { call->node };
-    SEND(statfs, call, &m, 0);
-}
-
 /* ---- inode flags ---- */
 
 static int on_getflags(struct mfs_call *call, int rc, struct rd *body)
@@ -328,6 +296,5 @@ void mfs_fuse_attr(struct fuse_lowlevel_ops *ops)
     ops->getattr = op_getattr;
     ops->setattr = op_setattr;
     ops->access = op_access;
-    ops->statfs = op_statfs;
     ops->ioctl = op_ioctl;
 }

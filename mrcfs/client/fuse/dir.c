@@ -109,6 +109,7 @@ static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
         !(may_list && mfs_scan_list(call, &who)))
         send_opendir(call);
     mfs_scan_opened(s, node, &who);
+    mfs_fuse_space_ahead(s, &who);
 }
 
 /* A name of the list that the kernel will not be told of with its node. */

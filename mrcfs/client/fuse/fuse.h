@@ -66,6 +66,11 @@ void mfs_fuse_open(struct fuse_lowlevel_ops *ops);
 void mfs_fuse_data(struct fuse_lowlevel_ops *ops);
 void mfs_fuse_dir(struct fuse_lowlevel_ops *ops);
 void mfs_fuse_lock(struct fuse_lowlevel_ops *ops);
+void mfs_fuse_statfs(struct fuse_lowlevel_ops *ops);
+
+/* statfs.c: a directory is being opened: who goes through directories may ask for the file
+ * system's room next. */
+void mfs_fuse_space_ahead(struct mfs_session *s, const struct mfs_caller *who);
 
 /* fetch.c: reads by way of the cache of chunks, if there is one and the file is large enough. False: nothing was
  * done. */

@@ -60,6 +60,7 @@ static struct fuse_lowlevel_ops operations(void)
     mfs_fuse_data(&ops);
     mfs_fuse_dir(&ops);
     mfs_fuse_lock(&ops);
+    mfs_fuse_statfs(&ops);
     return ops;
 }
 
@@ -273,6 +274,7 @@ int mfs_client_attach(struct mfs_client *c, size_t export_number, int fuse_fd, s
     list_init(&s->readers);
     list_init(&s->dropped);
     list_init(&s->again);
+    list_init(&s->space.waiters);
     list_push_back(&c->sessions, &s->link);
     int rc = session_open(s);
     if (rc < 0) {

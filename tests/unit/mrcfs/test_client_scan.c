@@ -40,12 +40,17 @@ static uint64_t ask_name(uint32_t opcode, uint64_t dir, const char *name)
 
 /* ---- the server ---- */
 
-/* The next message that is not about forgetting. False: there is none. */
+static uint64_t space_call; /* the last question about the file system's room */
+
+/* The next message that is not about forgetting, nor about room. False: there is none. */
 static bool next_message(struct mfs_head *h, struct rd *body)
 {
-    while (cx_next_message(h, body))
-        if (h->kind != MFS_FORGET)
+    while (cx_next_message(h, body)) {
+        if (h->op == MFS_OP_statfs)
+            space_call = h->id;
+        else if (h->kind != MFS_FORGET)
             return true;
+    }
     return false;
 }
 
@@ -90,6 +95,7 @@ static struct mfs_entry entry_of(uint64_t node, uint32_t mode)
                                          .uid = 1000,
                                          .gid = 1000,
                                          .size = 5,
+                                         .flags = mode & 04 ? MFS_ATTR_ROOT_FS : 0,
                                          .valid_ms = VALID_MS } };
 }
 
@@ -343,6 +349,61 @@ static void test_lost(void **state)
     assert_int_equal(cx_answer(name, NULL, 0), ENOTCONN);
 }
 
+static uint64_t answer_room(uint64_t unique)
+{
+    struct fuse_statfs_out out;
+    assert_int_equal(cx_answer(unique, &out, sizeof out), 0);
+    return out.st.bfree;
+}
+
+static void reply_room(uint64_t id, uint64_t bfree)
+{
+    uint8_t room[128];
+    struct wr w = wr_of(room, sizeof room);
+    mfs_statfs_rep_put(&w, &(struct mfs_statfs_rep){ .bsize = 4096, .bfree = bfree });
+    cx_reply(id, 0, room, wr_len(&w));
+}
+
+/* The room is asked for with the first directory; who asks meanwhile waits for that answer, and
+ * later ones need none. What is on another file system is asked about. */
+static void test_room(void **state)
+{
+    (void)state;
+    uint8_t list[1024];
+    struct wr w = wr_of(list, sizeof list);
+    struct mfs_stats s;
+    space_call = 0;
+    uint64_t open = ask_open_dir(ROOT);
+    uint64_t id = expect_list(ROOT);
+    assert_no_call();
+    assert_int_not_equal(space_call, 0);
+    uint64_t first = cx_ask(FUSE_STATFS, ROOT, NULL, 0);
+    uint64_t second = cx_ask(FUSE_STATFS, ROOT, NULL, 0);
+    assert_no_call();
+    cx_assert_no_answer();
+    put_name(&w, "same", FIRST_DIR, S_IFDIR | 0755);
+    put_name(&w, "other", FIRST_DIR + 1, S_IFDIR | 0750);
+    reply_list(id, &w, true);
+    assert_int_equal(cx_answer(open, NULL, 0), 0);
+    reply_room(space_call, 70);
+    assert_int_equal(answer_room(first), 70);
+    assert_int_equal(answer_room(second), 70);
+    space_call = 0;
+    cx_answer(ask_name(FUSE_LOOKUP, ROOT, "same"), NULL, 0);
+    assert_int_equal(answer_room(cx_ask(FUSE_STATFS, FIRST_DIR, NULL, 0)), 70);
+    assert_no_call();
+    assert_int_equal(space_call, 0);
+    /* hello, and what was asked for at once */
+    mfs_client_stats(cx.client, &s);
+    assert_int_equal(s.round_trips_waited, 2);
+    cx_answer(ask_name(FUSE_LOOKUP, ROOT, "other"), NULL, 0);
+    uint64_t third = cx_ask(FUSE_STATFS, FIRST_DIR + 1, NULL, 0);
+    assert_no_call();
+    assert_int_not_equal(space_call, 0);
+    reply_room(space_call, 5);
+    assert_int_equal(answer_room(third), 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -355,6 +416,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_attributes_changed_in_between, set_up, cx_end),
         cmocka_unit_test_setup_teardown(test_missed_name, set_up, cx_end),
         cmocka_unit_test_setup_teardown(test_lost, set_up, cx_end),
+        cmocka_unit_test_setup_teardown(test_room, set_up, cx_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
