@@ -68,7 +68,7 @@ struct pump {
     size_t down_head, down_tail;
     uint8_t err[ERR_BYTES]; /* from the command to our stderr */
     size_t err_head, err_tail;
-    uint64_t pulled_bytes; /* taken_bytes when the command's words were last asked for */
+    uint64_t pulled_bytes; /* taken_bytes when the channel, or its words, were last asked for */
     bool is_started;       /* the server has confirmed the command */
     bool is_up_held;       /* the server has no room: it will tell when it has */
     bool is_up_over;       /* mrc sends no more */
@@ -374,7 +374,8 @@ static bool watch_pump(struct cable *c, struct pump *p, struct pollfd *f, short 
     *f = (struct pollfd){ p->is_gone || p->is_closing ? -1 : p->stream, 0, 0 };
     if (!p->channel || p->is_closing) {
         *sock_events |= POLLIN;
-        return s->in_head < s->in_tail;
+        /* What it waits for may have been taken in when another one read or wrote. */
+        return s->in_head < s->in_tail || s->taken_bytes != p->pulled_bytes;
     }
     bool has_up = p->up_head < p->up_tail;
     bool has_down = p->down_head < p->down_tail;
@@ -517,6 +518,8 @@ static int turn_all(struct cable *c, struct err *e)
             rc = turn(c, p, e);
         if (rc == 0 && p->channel && is_finished(c, p))
             p->is_closing = true;
+        if (!p->channel || p->is_closing)
+            p->pulled_bytes = c->s->taken_bytes;
         if (rc == 0 && p->is_closing && release(c, p)) {
             *at = p->next;
             free_pump(p);
