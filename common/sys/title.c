@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* title.c: what a process is called in lists of processes.
- * The kernel shows the memory between arg_start and arg_end (proc_pid_stat(5), fields 48 and 49) as the command line. */
+ * The kernel shows the memory between arg_start and arg_end (proc_pid_stat(5), fields 48 and 49) as the command line, and that
+ * between env_start and env_end (50 and 51) as the environment. */
 #include "common/sys/title.h"
 
 #include "common/sys/fd.h"
@@ -12,9 +13,9 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-enum { ARG_START_FIELD = 48, FIRST_AFTER_NAME = 3 };
+enum { ARG_START_FIELD = 48, ENV_START_FIELD = 50, FIRST_AFTER_NAME = 3 };
 
-static int arguments(char **start, char **end)
+static int memory_of(int start_field, char **start, char **end)
 {
     char stat[2048];
     AUTO_FD fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
@@ -23,7 +24,7 @@ static int arguments(char **start, char **end)
         return -1;
     stat[n] = '\0';
     const char *at = strrchr(stat, ')'); /* the name may have anything in it */
-    for (int field = FIRST_AFTER_NAME; at && field <= ARG_START_FIELD; field++)
+    for (int field = FIRST_AFTER_NAME; at && field <= start_field; field++)
         at = strchr(at + 1, ' ');
     char *rest;
     *start = (char *)(uintptr_t)(at ? strtoull(at, &rest, 10) : 0);
@@ -35,9 +36,17 @@ void title_set(const char *text)
 {
     prctl(PR_SET_NAME, text);
     char *start, *end;
-    if (arguments(&start, &end) < 0)
+    if (memory_of(ARG_START_FIELD, &start, &end) < 0)
         return;
     size_t room = (size_t)(end - start), len = strlen(text);
     memset(start, 0, room);
     memcpy(start, text, len < room ? len : room - 1);
+}
+
+void title_drop_environment(void)
+{
+    char *start, *end;
+    clearenv();
+    if (memory_of(ENV_START_FIELD, &start, &end) == 0)
+        memset(start, 0, (size_t)(end - start));
 }

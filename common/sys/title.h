@@ -7,4 +7,7 @@
  * was forked from one whose command line says something else. Where /proc is not there only the name changes. */
 void title_set(const char *text);
 
+/* The process has no environment any more, and lists show none: who looks there for the processes of somebody's does not find it. */
+void title_drop_environment(void);
+
 #endif

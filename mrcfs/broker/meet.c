@@ -99,7 +99,8 @@ static int hear_welcome(int fd)
 
 static void become_broker(int dir_fd, int listen_fd) __attribute__((noreturn));
 
-/* Nothing of the process that started it is left: no descriptor, terminal, signal or name. */
+/* Nothing of the process that started it is left: no descriptor, terminal, signal, name or
+ * environment. It serves others, too, and must not be ended with what that one belonged to. */
 static void become_broker(int dir_fd, int listen_fd)
 {
     fd_close_all_but((const int[]){ dir_fd, listen_fd }, 2);
@@ -119,6 +120,7 @@ static void become_broker(int dir_fd, int listen_fd)
     if (chdir("/") < 0)
         _exit(1);
     title_set("mrc-leases");
+    title_drop_environment();
     /* Members see this process as their peer, not the one that began to listen. */
     if (listen(listen_fd, BACKLOG) < 0)
         _exit(1);

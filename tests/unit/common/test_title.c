@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -52,4 +53,24 @@ TEST(long_one_is_cut)
     assert_int_equal(in_child(text, text), 0);
 }
 
-UNIT_MAIN(cmocka_unit_test(short_one), cmocka_unit_test(long_one_is_cut))
+TEST(environment_is_gone)
+{
+    assert_int_equal(setenv("LATER", "x", 1), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        char before[8192], after[8192];
+        size_t n = read_file("/proc/self/environ", before, sizeof before);
+        title_drop_environment();
+        size_t m = read_file("/proc/self/environ", after, sizeof after);
+        bool is_gone = n > 1 && before[0] && !getenv("PATH") && !getenv("LATER");
+        for (size_t i = 0; i < m; i++)
+            is_gone = is_gone && !after[i];
+        _exit(is_gone ? 0 : 1);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+UNIT_MAIN(cmocka_unit_test(short_one), cmocka_unit_test(long_one_is_cut),
+          cmocka_unit_test(environment_is_gone))
