@@ -64,6 +64,8 @@ MUST int mrc_hub_wait(int sock, int timeout_ms, uint8_t space[MRC_HUB_MSG_MAX],
 /* hubmeet.c: the place. Opens the directory, which is made if it is missing and must be ours
  * alone. */
 MUST int mrc_hub_dir(int *fd_out, struct err *e);
+/* What the processes of this computer have to tell is kept in one log, whatever their environment. */
+void mrc_log_here(const char *who);
 /* Connects to the hub and checks that it is ours. Returns 0; -ENOENT or -ECONNREFUSED none
  * runs; -EPERM; -errno. */
 MUST int mrc_hub_connect(int *fd_out, struct err *e);

@@ -5,6 +5,8 @@
 #include "mrc/hub.h"
 
 #include "common/sys/fd.h"
+#include "common/sys/log.h"
+#include "common/sys/owndir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,29 +30,21 @@ int mrc_hub_idle_s(void)
     return seconds < MRC_HUB_NEVER ? (int)seconds : MRC_HUB_NEVER;
 }
 
-static int open_dir(const char *dir, int *fd_out, struct err *e)
-{
-    struct stat st;
-    if (mkdir(dir, 0700) < 0 && errno != EEXIST)
-        return err_set(e, errno, "make %s", dir);
-    AUTO_FD fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return err_set(e, errno, "%s", dir);
-    if (st.st_uid != geteuid() || (st.st_mode & 077))
-        return err_say(e, EPERM, "%s is not ours alone", dir);
-    *fd_out = take_fd(&fd);
-    return 0;
-}
-
 int mrc_hub_dir(int *fd_out, struct err *e)
 {
     char dir[200];
     const char *runtime = getenv("XDG_RUNTIME_DIR");
     int n = runtime && runtime[0] == '/' ? snprintf(dir, sizeof dir, "%s/mrc", runtime) : 0;
-    if (n > 0 && (size_t)n < sizeof dir && open_dir(dir, fd_out, e) == 0)
+    if (n > 0 && (size_t)n < sizeof dir && owndir_open(dir, fd_out, e) == 0)
         return 0;
-    snprintf(dir, sizeof dir, "/tmp/mrc-%u", (unsigned)geteuid());
-    return open_dir(dir, fd_out, e);
+    return owndir_open(NULL, fd_out, e);
+}
+
+void mrc_log_here(const char *who)
+{
+    AUTO_FD dir = -1;
+    if (owndir_open(NULL, &dir, NULL) == 0)
+        log_keep_in(dir, who);
 }
 
 int mrc_hub_connect(int *fd_out, struct err *e)

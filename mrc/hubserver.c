@@ -200,6 +200,7 @@ static void on_cable_idle(void *ctx)
 {
     struct cable *c = ctx;
     struct hub *h = c->hub;
+    log_keep("%s: the connection ends: there was no job for a while", c->host);
     cable_end(c);
     if (!h->clients && !h->cables)
         loop_stop(h->loop, 0);
@@ -313,6 +314,7 @@ static void spare_failed(struct spare *s)
 {
     struct cable *c = s->cable;
     spare_free(s);
+    log_keep("%s: no further agent can be started", c->host);
     size_t hope = spares_starting(c);
     for (struct client *j = c->hub->clients; j; j = j->next)
         if (j->is_waiting && memcmp(j->key, c->key, sizeof c->key) == 0 && hope-- == 0) {
@@ -426,6 +428,7 @@ static void cable_end(struct cable *c)
 static void on_control(void *ctx, uint32_t events)
 {
     (void)events; /* its holder never says anything: it has ended */
+    log_keep("%s: the connection was lost", ((struct cable *)ctx)->host);
     cable_end(ctx);
 }
 
@@ -467,6 +470,7 @@ static struct cable *cable_new(struct client *j, const struct hub_offer *o, int 
     c->next = h->cables;
     h->cables = c;
     h->cable_count++;
+    log_keep("%s: the connection of process %d is kept", c->host, (int)j->pid);
     return c;
 }
 
@@ -491,6 +495,7 @@ static bool is_our_version(struct bytes said)
 static int got_job(struct client *j, const struct hub_job *m)
 {
     if (!is_our_version(m->version)) {
+        log_keep("process %d is of another version of mrc", (int)j->pid);
         tell_none(j, "the hub that runs is of another version of mrc");
         return 0;
     }
@@ -655,6 +660,7 @@ static int got_stop(struct client *asking, const struct hub_stop *m)
         next = c->next;
         if (!is_meant(c->host, host))
             continue;
+        log_keep("%s: the connection ends: it is told to", c->host);
         cable_end(c);
         done.done.links++;
     }
@@ -667,6 +673,7 @@ static int got_message(struct client *j, const struct mrc_hub_msg *m, int *fd)
     switch (m->id) {
     case MRC_HUB_job: return got_job(j, &m->job);
     case MRC_HUB_started:
+        log_keep("%s: job of process %d runs there as %u", j->host, (int)j->pid, m->started.pid);
         j->state = MRC_HUB_RUNNING;
         j->there_pid = m->started.pid;
         j->has_id = m->started.view_id.len == sizeof j->id;
@@ -693,6 +700,8 @@ static void client_free(struct client *j)
     *at = j->next;
     h->client_count--;
     struct cable *c = j->cable;
+    if (j->is_job || j->is_view)
+        log_keep("%s: %s of process %d has ended", j->host, j->is_job ? "job" : "view", (int)j->pid);
     loop_fd_del(&j->watch);
     loop_timer_del(&j->timer);
     fd_close(&j->fd);
@@ -718,6 +727,8 @@ static void on_client(void *ctx, uint32_t events)
     int rc = n < 0 ? n : mrc_hub_msg_get((struct bytes){ space, (uint32_t)n }, &m);
     if (rc == 0)
         rc = got_message(j, &m, &fd);
+    if (rc < 0 && rc != -ECONNRESET)
+        log_keep("process %d is cut off: %s", (int)j->pid, strerror(-rc));
     if (rc < 0)
         client_free(j);
 }
@@ -727,11 +738,13 @@ static void on_accept(void *ctx, uint32_t events)
     struct hub *h = ctx;
     (void)events;
     AUTO_FD fd = accept4(h->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    struct ucred who;
+    struct ucred who = { 0, (uid_t)-1, 0 };
     socklen_t len = sizeof who;
     if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 ||
-        who.uid != geteuid() || h->client_count >= HUB_CLIENTS_MAX)
+        who.uid != geteuid() || h->client_count >= HUB_CLIENTS_MAX) {
+        log_keep("refused a client%s", fd >= 0 && who.uid == geteuid() ? ": there are too many" : "");
         return;
+    }
     struct client *j = calloc(1, sizeof *j);
     if (!j)
         return;
@@ -787,8 +800,11 @@ int mrc_hub_main(void)
         rc = loop_fd_add(h.loop, &h.watch, h.listen_fd, EPOLLIN, on_accept, &h);
     if (rc < 0)
         return 1;
+    mrc_log_here("hub");
+    log_keep("starts");
     look_idle(&h);
     rc = loop_run(h.loop);
+    log_keep("ends");
     (void)unlinkat(dir, "hub.sock", 0);
     return rc < 0; /* the kernel closes the rest, and that ends what it held */
 }

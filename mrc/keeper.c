@@ -270,6 +270,7 @@ static void got_failed(struct keeper *k, const struct job_failed *m)
     if (m->code == EOPNOTSUPP && k->hub_fd >= 0 && mrc_hub_send(k->hub_fd, &unkept, -1) < 0)
         log_at(LOG_VERBOSE, "the hub does not listen any more");
     say_failed(k, text);
+    log_keep("%s: no view: %s", k->o->host, text);
 }
 
 static void on_job_data(void *ctx, struct bytes body)
@@ -435,6 +436,8 @@ static _Noreturn void be_keeper(const struct mrc_keeper_opts *o, int mrc_fd)
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (chdir("/") < 0)
         _exit(1);
+    mrc_log_here("keeper");
+    log_keep("%s: starts a view", o->host);
     struct keeper k = { .o = o, .mrc_fd = mrc_fd, .hub_fd = -1, .mark_fd = -1 };
     struct err e = { "" };
     buf_init(&k.in, JOB_MSG_MAX + 8192);
@@ -442,6 +445,7 @@ static _Noreturn void be_keeper(const struct mrc_keeper_opts *o, int mrc_fd)
     int rc = keep(&k, &e);
     if (rc < 0)
         say_failed(&k, e.text);
+    log_keep("%s: the view ends%s%s", o->host, rc < 0 ? ": " : "", e.text);
     /* What the server still has to do it does; then it ends, or is ended. */
     if (k.link)
         mrc_link_free(k.link);

@@ -17,14 +17,18 @@ mrc_mrc_SOURCES = \
   mrc/env.def mrc/hidden.def mrc/limits.def \
   mrc/keeper.c mrc/keeper.h \
   mrc/hostset.c mrc/hostset.h \
+  mrc/logcommand.c mrc/logcommand.h \
   mrc/main.c \
   mrc/many.c mrc/many.h mrc/manyout.c mrc/manyout.h \
   mrc/options.c mrc/options.def mrc/options.h \
+  mrc/question.c mrc/question.h \
+  mrc/reach.c mrc/reach.h \
   mrc/run.c mrc/run.h \
   mrc/spec.c mrc/spec.h \
   mrc/supply.c \
   mrc/trees.c mrc/trees.h \
-  mrc/tty.c mrc/tty.h
+  mrc/tty.c mrc/tty.h \
+  mrc/verbs.c mrc/verbs.h
 mrc_mrc_LDADD = mrc/libmrc.a mrc/libsession.a mrcfs/libmrcfs.a common/libcommon.a $(SSH2_LIBS) $(SODIUM_LIBS) $(LZO_LIBS)
 dist_man_MANS += mrc/mrc.1
 # The same program, for what starts ssh by a name alone.

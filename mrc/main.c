@@ -7,15 +7,16 @@
 #include "common/sys/crypto.h"
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
-#include "mrc/cachecommand.h"
 #include "mrc/hub.h"
 #include "mrc/keeper.h"
 #include "mrc/many.h"
 #include "mrc/mrc.h"
 #include "mrc/options.h"
+#include "mrc/reach.h"
 #include "mrc/run.h"
 #include "mrc/serve.h"
 #include "mrc/trees.h"
+#include "mrc/verbs.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -98,65 +99,6 @@ static int serve_trees(void *ctx, struct mrc_server **out, struct err *e)
         return 0; /* all files are the target's */
     struct mfs_serve_opts so = mrc_trees_serve(j->trees);
     return mrc_serve_start(&so, &j->server, e);
-}
-
-static size_t list_of(const struct opt_list *from, const char **to)
-{
-    for (size_t i = 0; i < from->len; i++)
-        to[i] = from->items[i].arg;
-    return from->len;
-}
-
-static enum mrc_transport_kind kind_of(const struct mrc_options *o)
-{
-    static const enum mrc_transport_kind ssh[] = { MRC_TRANSPORT_AUTO, MRC_TRANSPORT_SSH2,
-                                                   MRC_TRANSPORT_OPENSSH };
-    if (o->is_local)
-        return MRC_TRANSPORT_LOCAL;
-    return o->via ? MRC_TRANSPORT_VIA : ssh[o->transport];
-}
-
-static void transport_of(const struct mrc_options *o, struct mrc_transport_opts *out)
-{
-    static const char *identities[OPT_LIST_MAX], *ssh_options[OPT_LIST_MAX];
-    *out = (struct mrc_transport_opts){ .kind = kind_of(o),
-                                        .host = o->host,
-                                        .user = o->user[0] ? o->user : NULL,
-                                        .port = o->port,
-                                        .config_file = o->config_file,
-                                        .jump = o->jump,
-                                        .identities = identities,
-                                        .identity_count = list_of(&o->identities, identities),
-                                        .ssh_options = ssh_options,
-                                        .ssh_option_count =
-                                            list_of(&o->ssh_options, ssh_options),
-                                        .via = o->via,
-                                        .forward_agent = o->forward_agent,
-                                        .verbosity = o->quiet ? LOG_QUIET : (int)log_level() };
-}
-
-/* -N: everything but a job. */
-static int run_nothing(const struct mrc_options *o, struct err *e)
-{
-    struct mrc_connection connection = { .fd = -1 };
-    struct mrc_transport_opts to;
-    transport_of(o, &to);
-    int rc = mrc_connect(&to, &connection, e);
-    mrc_disconnect(&connection);
-    return rc;
-}
-
-/* mrc cache: a connection of its own, so that it can be asked while jobs run. */
-static int run_cache(const struct mrc_options *o, struct err *e)
-{
-    struct mrc_connection connection = { .fd = -1 };
-    struct mrc_transport_opts to;
-    transport_of(o, &to);
-    int rc = mrc_connect(&to, &connection, e);
-    if (rc == 0)
-        rc = mrc_cache_command(take_fd(&connection.fd), o->host, o->is_clearing, e);
-    mrc_disconnect(&connection);
-    return rc;
 }
 
 /* The keeper of the view that is wanted: on the hub's connection, or on that which we have made. */
@@ -244,7 +186,7 @@ static int connect_job(void *ctx, struct bytes early, int *fd_out, struct err *e
             return err_set(e, -rc, "%s: the kept connection", j->options->host);
     } else {
         struct mrc_transport_opts to;
-        transport_of(j->options, &to);
+        mrc_reach(j->options, &to);
         to.is_shared = j->hub.is_wanted;
         rc = mrc_connect_early(&to, early, &j->connection, e);
         if (rc < 0)
@@ -269,7 +211,8 @@ static int run_job(const struct mrc_options *o, const struct mrc_trees *t,
                      .server = { 0, -1, -1 },
                      .started_fd = -1 };
     struct mrc_transport_opts to;
-    transport_of(o, &to);
+    mrc_reach(o, &to);
+    mrc_log_here("mrc");
     int rc = o->background ? go_background(&j.started_fd, e) : 0;
     if (rc < 0)
         return rc;
@@ -298,15 +241,6 @@ static int run_job(const struct mrc_options *o, const struct mrc_trees *t,
         rc = err_say(e, EIO, "the file server failed: what the job wrote may not all be here");
     fd_close(&j.started_fd);
     return rc;
-}
-
-static int run_verb(const struct mrc_options *o, struct err *e)
-{
-    if (o->verb == VERB_PS)
-        return mrc_hub_ps(e);
-    if (o->verb == VERB_CACHE)
-        return run_cache(o, e);
-    return mrc_hub_stop(o->host[0] ? o->host : NULL, o->with_jobs, e);
 }
 
 static int hosts_of(struct mrc_options *o, struct mrc_hostset *hosts, struct err *e)
@@ -383,17 +317,14 @@ int main(int argc, char **argv)
         if (rc != MRC_MANY_CHILD)
             return rc < 0 ? EXIT_MRC : out.by_signal ? die_by(out.code) : out.code;
     }
-    if (o.verb != VERB_JOB) {
-        rc = run_verb(&o, &e);
-        out.code = rc < 0 ? EXIT_MRC : 0;
-    } else if (o.no_command) {
-        rc = run_nothing(&o, &e);
-        out.code = rc < 0 ? EXIT_MRC : 0;
+    if (o.verb != VERB_JOB || o.no_command) {
+        rc = mrc_verb(&o, &e);
+        out.code = rc < 0 ? EXIT_MRC : rc;
     } else {
         rc = mrc_trees_make(&o, &trees, &e);
+        if (rc == 0)
+            rc = run_job(&o, &trees, &out, &e);
     }
-    if (rc == 0 && !o.no_command && o.verb == VERB_JOB)
-        rc = run_job(&o, &trees, &out, &e);
     mrc_trees_fini(&trees);
     if (rc < 0) {
         if (e.text[0]) /* empty: the transport has said it */

@@ -4,6 +4,7 @@
 #include "mrc/options.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,8 @@ static const struct opt_program program = {
              "[options] --hosts list [--] command [argument]...\n"
              "ps\n"
              "stop [--jobs] [host]\n"
-             "cache [show|clear] [user@]host",
+             "cache [show|clear] [user@]host\n"
+             "logs [[user@]host]",
     .about =
         "Runs a command on another computer as if it ran here: this computer's files at their "
         "own paths,\n"
@@ -81,48 +83,68 @@ static int parse_host(struct mrc_options *o, const char *text, struct err *e)
     return 0;
 }
 
-static const struct {
+/* What stands in the place of a host; which words may follow, and which host. */
+static const struct verb {
     const char *name;
     enum mrc_verb verb;
-} verbs[] = { { "ps", VERB_PS }, { "stop", VERB_STOP }, { "cache", VERB_CACHE } };
+    enum { HOST_NONE, HOST_NAME, HOST_OPTIONAL, HOST_NEEDED } host;
+    const char *usage;
+} verbs[] = {
+    { "ps", VERB_PS, HOST_NONE, "" },
+    { "stop", VERB_STOP, HOST_NAME, "[--jobs] [host]" },
+    { "cache", VERB_CACHE, HOST_NEEDED, "[show|clear] [user@]host" },
+    { "logs", VERB_LOGS, HOST_OPTIONAL, "[[user@]host]" },
+};
 
-static enum mrc_verb verb_of(const char *word)
+static const struct {
+    enum mrc_verb verb;
+    const char *word;
+    size_t field; /* a bool of struct mrc_options */
+} verb_words[] = {
+    { VERB_STOP, "--jobs", offsetof(struct mrc_options, with_jobs) },
+    { VERB_CACHE, "clear", offsetof(struct mrc_options, is_clearing) },
+    { VERB_CACHE, "show", offsetof(struct mrc_options, is_showing) },
+};
+
+static const struct verb *verb_of(const char *word)
 {
-    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
+    for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
         if (strcmp(verbs[i].name, word) == 0)
-            return verbs[i].verb;
-    return VERB_JOB;
+            return &verbs[i];
+    return NULL;
 }
 
-/* [show|clear] host */
-static int parse_cache(struct mrc_options *o, char **words, struct err *e)
+static bool take_word(struct mrc_options *o, const char *word)
 {
-    o->is_clearing = *words && !strcmp(*words, "clear");
-    if (o->is_clearing || (*words && !strcmp(*words, "show")))
-        words++;
-    if (!*words || words[1])
-        return err_say(e, EINVAL, "usage: mrc cache [show|clear] [user@]host; a host named "
-                                  "\"cache\" is reached by mrc -- cache");
-    return parse_host(o, *words, e);
+    for (size_t i = 0; i < ARRAY_LEN(verb_words); i++)
+        if (verb_words[i].verb == o->verb && !strcmp(verb_words[i].word, word)) {
+            *(bool *)((char *)o + verb_words[i].field) = true;
+            return true;
+        }
+    return false;
 }
 
 /* words: what follows the command's name. */
-static int parse_verb(struct mrc_options *o, char **words, struct err *e)
+static int parse_verb(struct mrc_options *o, const struct verb *v, char **words, struct err *e)
 {
-    for (; *words; words++) {
-        bool is_host = o->verb == VERB_STOP && !o->host[0] && words[0][0] != '-';
-        if (o->verb == VERB_STOP && strcmp(*words, "--jobs") == 0)
-            o->with_jobs = true;
-        else if (is_host && strlen(*words) < sizeof o->host)
-            snprintf(o->host, sizeof o->host, "%s", *words);
-        else
-            return err_say(e, EINVAL,
-                           "mrc %s does not take \"%s\"; a host of that name is reached by "
-                           "mrc -- %s",
-                           o->verb == VERB_PS ? "ps" : "stop", *words,
-                           o->verb == VERB_PS ? "ps" : "stop");
+    bool is_wrong = false;
+    int rc = 0;
+    o->verb = v->verb;
+    if (o->login)
+        snprintf(o->user, sizeof o->user, "%s", o->login);
+    for (; *words && !is_wrong && rc == 0; words++) {
+        if ((!o->host[0] || words[0][0] == '-') && take_word(o, *words))
+            continue;
+        is_wrong = v->host == HOST_NONE || o->host[0] || words[0][0] == '-';
+        if (!is_wrong && v->host == HOST_NAME) /* as the hub knows it */
+            is_wrong = snprintf(o->host, sizeof o->host, "%s", *words) >= (int)sizeof o->host;
+        else if (!is_wrong)
+            rc = parse_host(o, *words, e);
     }
-    return 0;
+    if (rc == 0 && (is_wrong || (v->host == HOST_NEEDED && !o->host[0])))
+        rc = err_say(e, EINVAL, "usage: mrc %s %s; a host named \"%s\" is reached by mrc -- %s",
+                     v->name, v->usage, v->name, v->name);
+    return rc;
 }
 
 int mrc_options_host(struct mrc_options *o, const char *text, struct err *e)
@@ -206,14 +228,9 @@ static int parse_words(struct mrc_options *o, int argc, char **argv, struct err 
     if (o->parallel || o->output)
         return err_say(e, EINVAL, "--parallel and --output go with --hosts");
     bool is_host = first > 1 && strcmp(argv[first - 1], "--") == 0;
-    o->verb = is_host ? VERB_JOB : verb_of(argv[first]);
-    if (o->verb == VERB_CACHE) {
-        if (o->login)
-            snprintf(o->user, sizeof o->user, "%s", o->login);
-        return parse_cache(o, argv + first + 1, e);
-    }
-    if (o->verb != VERB_JOB)
-        return parse_verb(o, argv + first + 1, e);
+    const struct verb *v = is_host ? NULL : verb_of(argv[first]);
+    if (v)
+        return parse_verb(o, v, argv + first + 1, e);
     if ((rc = mrc_options_host(o, argv[first], e)) < 0)
         return rc;
     first++;

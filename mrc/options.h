@@ -18,19 +18,20 @@ enum { CONSISTENCY_LEASE, CONSISTENCY_STRICT, CONSISTENCY_LOOSE };
 enum { COMPRESS_AUTO, COMPRESS_NO, COMPRESS_YES };
 
 /* What is to be done: a job, or one of the commands that take the place of the host. */
-enum mrc_verb { VERB_JOB, VERB_PS, VERB_STOP, VERB_CACHE };
+enum mrc_verb { VERB_JOB, VERB_PS, VERB_STOP, VERB_CACHE, VERB_LOGS };
 
 struct mrc_options {
     const char *port, *login, *config_file, *jump, *via, *directory;
     struct opt_list identities, ssh_options, trees, hiding, env, hosts;
     long long parallel; /* 0 = not given */
-    bool forward_agent, no_tty, no_input, background, no_command, no_pid_ns, quiet, stats, no_hub, no_cache, is_clearing, as_ssh, ignored;
+    bool forward_agent, no_tty, no_input, background, no_command, no_pid_ns, quiet, stats, no_hub, no_cache, as_ssh, ignored;
     int transport, view, consistency, compress, tty, verbose, output, ip_version;
     /* From the arguments behind the options. */
     char host[512], user[256], port_text[16];
     bool is_local;
     enum mrc_verb verb;
     bool with_jobs; /* of VERB_STOP; its host, "" = all, is in host */
+    bool is_clearing, is_showing; /* of VERB_CACHE */
     char **command; /* into argv, NULL-terminated; empty = login shell */
 };
 

@@ -19,6 +19,12 @@ enum { EXIT_GARBAGE = 3 };
 /* Signals of the terminal are for the job, not for its files. */
 static const int not_ours[] = { SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU };
 
+static void on_note(void *ctx, const char *text)
+{
+    (void)ctx; /* it goes on */
+    log_keep("%s", text);
+}
+
 static void serve(const struct mfs_serve_opts *o, const int meta[2], const int bulk[2],
                   pid_t parent) __attribute__((noreturn));
 
@@ -33,12 +39,19 @@ static void serve(const struct mfs_serve_opts *o, const int meta[2], const int b
         sigaction(not_ours[i], &(struct sigaction){ .sa_handler = SIG_IGN }, NULL);
     struct mfs_serve_opts so = *o;
     fd_close_all_but((const int[]){ meta[1], bulk[1], o->has_broker ? o->broker_fd : -1,
-                                    o->has_marks ? o->mark_fd : -1 },
-                     4);
+                                    o->has_marks ? o->mark_fd : -1, log_keep_fd() },
+                     5);
+    log_keep_as("files");
+    log_keep("starts, %zu trees", o->export_count);
     so.meta_fd = meta[1];
     so.bulk_fd = bulk[1];
+    so.on_note = on_note;
     struct err e = { "" };
     int rc = mfs_serve(&so, &e);
+    if (rc != 0)
+        log_keep("ends: %s", e.text);
+    else
+        log_keep("ends");
     /* Whoever noticed that the link or the agent went has said so, and a client that sends
      * garbage is told of by who knows the host. */
     if (rc == -ECONNRESET || rc == -EPROTO)

@@ -17,6 +17,7 @@ UNIT_TESTS += \
   tests/unit/common/test_log \
   tests/unit/common/test_loop \
   tests/unit/common/test_opt \
+  tests/unit/common/test_ringlog \
   tests/unit/common/test_sha1 \
   tests/unit/common/test_title \
   tests/unit/common/test_wire \
@@ -138,6 +139,7 @@ JOB_TESTS = \
   tests/net/mrc-job.sh \
   tests/net/mrc-lease.sh \
   tests/net/mrc-hosts.sh \
+  tests/net/mrc-logs.sh \
   tests/net/mrc-hub.sh \
   tests/net/mrc-tools.sh \
   tests/net/mrc-compress.sh \

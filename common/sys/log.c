@@ -1,17 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* log.c: one write per line, so that lines of several processes don't mix.
- * Must not know: what is reported. */
+ * Must not know: what is reported.
+ * Threads: any may log; a line that is kept while another thread keeps one is lost. */
 #include "common/sys/log.h"
+
+#include "common/sys/ringlog.h"
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char *program = "mrc";
 static enum log_level shown = LOG_NORMAL;
 static int is_raw;
+
+/* Which file kept_fd was when it was opened: a descriptor that others have closed may be anything. */
+static int kept_fd = -1;
+static struct stat kept_is;
+static const char *kept_who;
+static atomic_flag is_keeping = ATOMIC_FLAG_INIT;
 
 void log_init(const char *name, enum log_level level)
 {
@@ -44,6 +56,65 @@ static void line(const char *fmt, va_list ap)
     errno = saved;
 }
 
+static void keep(const char *fmt, va_list ap)
+{
+    char text[RINGLOG_LINE_MAX];
+    struct stat st;
+    if (kept_fd < 0 || fstat(kept_fd, &st) < 0 || st.st_dev != kept_is.st_dev ||
+        st.st_ino != kept_is.st_ino || atomic_flag_test_and_set(&is_keeping))
+        return;
+    int saved = errno;
+    time_t now = time(NULL);
+    struct tm tm = { 0 };
+    gmtime_r(&now, &tm);
+    size_t used = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ ", &tm);
+    used += (size_t)snprintf(text + used, sizeof text - used, "%.40s[%d]: ", kept_who, (int)getpid());
+    vsnprintf(text + used, sizeof text - used, fmt, ap);
+    int rc = ringlog_add(kept_fd, text, strlen(text));
+    (void)rc; /* a full disk, or somebody stuck: a log is not worth a failure */
+    errno = saved;
+    atomic_flag_clear(&is_keeping);
+}
+
+void log_keep_in(int dir_fd, const char *who)
+{
+    int fd;
+    if (ringlog_open(dir_fd, "log", &fd) < 0)
+        return;
+    if (fstat(fd, &kept_is) < 0) {
+        close(fd);
+        return;
+    }
+    kept_who = who;
+    kept_fd = fd;
+}
+
+int log_keep_fd(void)
+{
+    return kept_fd;
+}
+
+void log_keep_as(const char *who)
+{
+    kept_who = who;
+}
+
+void log_keep(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    keep(fmt, ap);
+    va_end(ap);
+}
+
+#define KEEP()                                                                                 \
+    do {                                                                                       \
+        va_list kept;                                                                          \
+        va_start(kept, fmt);                                                                   \
+        keep(fmt, kept);                                                                       \
+        va_end(kept);                                                                          \
+    } while (0)
+
 #define LINE_IF(condition)                                                                     \
     do {                                                                                       \
         if (condition) {                                                                       \
@@ -57,11 +128,13 @@ static void line(const char *fmt, va_list ap)
 void log_error(const char *fmt, ...)
 {
     LINE_IF(1);
+    KEEP();
 }
 
 void log_warn(const char *fmt, ...)
 {
     LINE_IF(shown > LOG_QUIET);
+    KEEP();
 }
 
 void log_at(enum log_level level, const char *fmt, ...)

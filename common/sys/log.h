@@ -27,4 +27,16 @@ void log_warn(const char *fmt, ...) PRINTF(1, 2);
 /* Shown from the given level on. */
 void log_at(enum log_level level, const char *fmt, ...) PRINTF(2, 3);
 
+
+/* From now on errors and warnings, and what log_keep says, are also kept in the file "log" of the directory
+ * (ringlog.h), with the time and who says it; who: a plain word that must live as long as the program. For
+ * processes that nobody may be looking at. Without the file all goes on. After fd_close_all_but: again. */
+void log_keep_in(int dir_fd, const char *who);
+/* The descriptor of that file, for fd_close_all_but in a child, which then has another name; -1: none. */
+int log_keep_fd(void);
+void log_keep_as(const char *who);
+/* Kept only: starts, ends and their reasons, what was refused, what nobody was told. No secrets, no contents of
+ * files, no arguments of commands. */
+void log_keep(const char *fmt, ...) PRINTF(1, 2);
+
 #endif

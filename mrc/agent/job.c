@@ -8,6 +8,7 @@
 #include "mrc/agent/jobparts.h"
 
 #include "common/sys/fd.h"
+#include "common/sys/log.h"
 #include "common/sys/mem.h"
 #include "mrc/agent/builder.h"
 #include "mrc/agent/demandfile.h"
@@ -69,6 +70,7 @@ static void maybe_end_job(struct agent_job *j)
     struct err e = { "" };
     int rc = j->files ? files_result(j->files, &e) : 0;
     if (rc < 0) {
+        log_keep("lost of what the job wrote: %s", e.text);
         uint8_t space[600];
         struct wr w = wr_of(space, sizeof space);
         struct job_msg m = { .id = JOB_MSG_lost,
@@ -169,6 +171,7 @@ static void fail(struct agent_job *j, enum job_stage stage, int rc, const char *
     if (j->is_failed || !j->port)
         return;
     j->is_failed = true;
+    log_keep("no job: %s", text);
     uint8_t space[600];
     struct wr w = wr_of(space, sizeof space);
     struct job_msg m = { .id = JOB_MSG_failed };
@@ -219,6 +222,8 @@ static void on_builder_end(void *ctx, uint32_t events)
     while (waitpid(j->builder, NULL, 0) < 0 && errno == EINTR)
         continue;
     j->builder_done = true;
+    log_keep("the %s has ended%s", j->is_keeper ? "view" : "job",
+             j->is_abandoned ? ", abandoned by its head" : "");
     take_off_mounts(j);
     loop_timer_del(&j->timer);
     if (j->demand)
@@ -233,6 +238,7 @@ static void on_builder_end(void *ctx, uint32_t events)
 static void hand_over(struct agent_job *j)
 {
     struct mrc_port *port = j->port;
+    log_keep("the job runs, below process %d", (int)j->builder);
     j->is_handed_over = true;
     j->port = NULL;
     size_t early = buf_len(&j->in);
@@ -495,6 +501,10 @@ static void start_by_spec(struct agent_job *j)
     struct err e = { "" };
     int rc =
         job_msg_get((struct bytes){ buf_at(&j->in), (uint32_t)buf_len(&j->in) }, &m, &used);
+    char first[64];
+    snprintf(first, sizeof first, "%.*s", (int)m.spec.argv.len, (const char *)m.spec.argv.ptr);
+    if (rc == 0 && !j->is_keeper) /* its arguments are its own */
+        log_keep("starts a job: %s", *first ? first : "a login shell");
     if (rc == 0)
         rc = start(j, &m.spec, &e);
     if (rc == 0 || buf_len(&j->in) >= used)
@@ -585,6 +595,8 @@ static void on_job_data(void *ctx, struct bytes body)
     }
     j->has_spec = true;
     rc = begin(j, &m.spec);
+    if (j->is_keeper)
+        log_keep_as("view");
     if (rc < 0)
         fail(j, JOB_STAGE_SPEC, rc, "the view that is asked for");
     else if (rc == 1)

@@ -36,6 +36,7 @@ mrc_mrc_agent_SOURCES = \
   mrc/agent/job.c mrc/agent/job.h mrc/agent/jobchannels.c mrc/agent/jobparts.h \
   mrc/agent/join.c mrc/agent/join.h \
   mrc/agent/keep.c mrc/agent/keep.h \
+  mrc/agent/logs.c mrc/agent/logs.h \
   mrc/agent/main.c \
   mrc/agent/readers.c mrc/agent/readers.h \
   mrc/agent/nomodules.c \

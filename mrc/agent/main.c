@@ -9,6 +9,7 @@
 #include "mrc/agent/cache.h"
 #include "mrc/agent/export.h"
 #include "mrc/agent/job.h"
+#include "mrc/agent/logs.h"
 #include "mrc/agent/view.h"
 #include "mrc/push.h"
 
@@ -50,11 +51,19 @@ static void on_job_done(void *ctx)
     maybe_stop(a);
 }
 
+/* What is answered at once, beside jobs. */
+static const struct {
+    const char *name;
+    int (*open)(const char *cache_dir, struct mrc_port *port, struct bytes request);
+} services[] = { { "cache", agent_cache_open }, { "logs", agent_logs_open } };
+
 static int on_open(void *ctx, struct mrc_port *port, struct bytes service, struct bytes request)
 {
     struct agent *a = ctx;
-    if (service.len == 5 && !memcmp(service.ptr, "cache", 5))
-        return agent_cache_open(a->cache_dir, port, request);
+    for (size_t i = 0; i < ARRAY_LEN(services); i++)
+        if (service.len == strlen(services[i].name) &&
+            !memcmp(service.ptr, services[i].name, service.len))
+            return services[i].open(a->cache_dir, port, request);
     int rc = agent_export_open(a->export, port, service, request);
     return rc == -EOPNOTSUPP ? agent_job_open(a->job, port, service, request) : rc;
 }
@@ -64,6 +73,7 @@ static void on_end(void *ctx, int code, const char *text)
     struct agent *a = ctx;
     if (code)
         log_at(LOG_VERBOSE, "%s", text);
+    log_keep("the link ended%s%s", *text ? ": " : "", text);
     a->link_over = true;
     agent_job_abandon(a->job);
     maybe_stop(a);
@@ -122,6 +132,9 @@ static int run(struct agent *a, int silence_ms, struct err *e)
     int rc = find_cache_dir(a, e);
     if (rc < 0)
         return rc;
+    AUTO_FD dir = open(a->cache_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    log_keep_in(dir, "agent");
+    log_keep("starts, of version " PACKAGE_VERSION);
     view_cleanup(a->cache_dir);
     int in, out;
     rc = take_stdio(&in, &out);

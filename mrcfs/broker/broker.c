@@ -7,6 +7,7 @@
 
 #include "common/sys/clock.h"
 #include "common/sys/fd.h"
+#include "common/sys/log.h"
 #include "mrcfs/lease/table.h"
 
 #include <errno.h>
@@ -99,6 +100,8 @@ static bool make_room(struct peer *p)
 static void queue(struct peer *p, const struct mfs_lease_message *m)
 {
     if (p->is_dead || !make_room(p)) {
+        if (!p->is_dead)
+            log_keep("a file server is dropped: it doesn't read");
         p->is_dead = true;
         return;
     }
@@ -132,6 +135,8 @@ static bool is_ours(int fd)
 static void welcome(struct broker *b)
 {
     AUTO_FD fd = accept4(b->o.listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0 && b->count == MFS_BROKER_MEMBERS_MAX)
+        log_keep("a file server is refused: there are %d", MFS_BROKER_MEMBERS_MAX);
     if (fd < 0 || b->count == MFS_BROKER_MEMBERS_MAX || !is_ours(fd))
         return;
     struct peer *p = calloc(1, sizeof *p);
@@ -178,8 +183,10 @@ static void listen_to(struct broker *b, struct peer *p)
         struct mfs_lease_message m;
         used += MFS_LEASE_MESSAGE_BYTES;
         if (mfs_lease_message_get(&r, &m) < 0 ||
-            mfs_lease_table_take(&b->table, &p->party, &m, now_ms()) < 0)
+            mfs_lease_table_take(&b->table, &p->party, &m, now_ms()) < 0) {
+            log_keep("a file server is dropped: it says what it can't");
             p->is_dead = true;
+        }
     }
     memmove(p->in, p->in + used, p->in_len - used);
     p->in_len -= used;
@@ -233,8 +240,10 @@ static void turn(struct broker *b)
         welcome(b);
     int64_t since;
     struct mfs_lease_party *late = mfs_lease_table_late(&b->table, &since);
-    if (late && now_ms() - since >= b->o.patience_ms)
+    if (late && now_ms() - since >= b->o.patience_ms) {
+        log_keep("a file server is dropped: it doesn't give back what it is asked for");
         CONTAINER_OF(late, struct peer, party)->is_dead = true;
+    }
     drop_dead(b);
 }
 

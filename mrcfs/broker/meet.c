@@ -5,6 +5,8 @@
 #include "mrcfs/broker/broker.h"
 
 #include "common/sys/fd.h"
+#include "common/sys/log.h"
+#include "common/sys/owndir.h"
 #include "common/sys/title.h"
 #include "mrcfs/lease/message.h"
 #include "mrcfs/mrcfs.h"
@@ -23,25 +25,6 @@
 #include <unistd.h>
 
 enum { TRIES = 5, WELCOME_MS = 3000, BACKLOG = 64 };
-
-static int open_dir(const char *dir, int *fd, struct err *e)
-{
-    char own[32];
-    struct stat st;
-    if (!dir) {
-        snprintf(own, sizeof own, "/tmp/mrc-%u", (unsigned)geteuid());
-        dir = own;
-    }
-    if (mkdir(dir, 0700) < 0 && errno != EEXIST)
-        return err_set(e, errno, "make %s", dir);
-    AUTO_FD d = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (d < 0 || fstat(d, &st) < 0)
-        return err_set(e, errno, "%s", dir);
-    if (st.st_uid != geteuid() || (st.st_mode & 077))
-        return err_say(e, EPERM, "%s is not ours alone", dir);
-    *fd = take_fd(&d);
-    return 0;
-}
 
 /* The socket's name by the directory's descriptor: short, and nobody can put another directory
  * in its place. */
@@ -121,11 +104,14 @@ static void become_broker(int dir_fd, int listen_fd)
         _exit(1);
     title_set("mrc-leases");
     title_drop_environment();
+    log_keep_in(dir_fd, "broker");
+    log_keep("starts");
     /* Members see this process as their peer, not the one that began to listen. */
     if (listen(listen_fd, BACKLOG) < 0)
         _exit(1);
     mfs_broker_run(&(struct mfs_broker_opts){ listen_fd, dir_fd, MFS_BROKER_LINGER_MS,
                                               MFS_BROKER_PATIENCE_MS });
+    log_keep("ends: nobody has been connected for a while");
     _exit(0);
 }
 
@@ -185,7 +171,7 @@ static int start(int dir_fd)
 int mfs_broker_connect(const char *dir, int *out, struct err *e)
 {
     AUTO_FD dir_fd = -1;
-    int rc = open_dir(dir, &dir_fd, e);
+    int rc = owndir_open(dir, &dir_fd, e);
     if (rc < 0)
         return rc;
     for (int i = 0; i < TRIES; i++) {

@@ -37,6 +37,8 @@ static int remove_dir(void **state UNUSED)
     unlink(path);
     snprintf(path, sizeof path, "%s/leases.lock", dir);
     unlink(path);
+    snprintf(path, sizeof path, "%s/log", dir);
+    unlink(path);
     return rmdir(dir);
 }
 

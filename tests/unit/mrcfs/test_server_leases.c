@@ -70,6 +70,8 @@ static int end_two(void **state UNUSED)
     unlink(path);
     snprintf(path, sizeof path, "%s/leases.lock", meeting);
     unlink(path);
+    snprintf(path, sizeof path, "%s/log", meeting);
+    unlink(path);
     rmdir(meeting);
     return 0;
 }
