@@ -92,7 +92,7 @@ static int fork_server(const struct mfs_serve_opts *o, struct mrc_server *out, s
 static void find_broker(struct mfs_serve_opts *o)
 {
     struct err why = { "" };
-    o->has_broker = mfs_broker_connect(NULL, &o->broker_fd, &why) == 0;
+    o->has_broker = o->finds_broker = mfs_broker_connect(NULL, &o->broker_fd, &why) == 0;
     if (!o->has_broker)
         log_at(LOG_VERBOSE, "%s; the target asks for everything", why.text);
 }

@@ -29,6 +29,7 @@ static void serve(const struct mfs_connect_opts *c, const char *dir, int meta_fd
                                 .follows_links = c->follows_links,
                                 .has_broker = broker_fd >= 0,
                                 .broker_fd = broker_fd,
+                                .finds_broker = broker_fd >= 0,
                                 .meta_fd = meta_fd,
                                 .bulk_fd = bulk_fd };
     int rc = mfs_serve(&o, &e);

@@ -7,6 +7,7 @@ mrcfs_liblease_a_SOURCES = \
 noinst_LIBRARIES += mrcfs/libmrcfs.a
 mrcfs_libmrcfs_a_SOURCES = \
   mrcfs/broker/broker.c mrcfs/broker/broker.h \
+  mrcfs/broker/finder.c \
   mrcfs/broker/meet.c \
   mrcfs/broker/member.c mrcfs/broker/member.h \
   mrcfs/cachecommand.c \

@@ -44,6 +44,10 @@ struct mfs_serve_opts {
      * (mfs_broker_connect); taken. mrc_serve_start sets both. */
     bool has_broker;
     int broker_fd;
+    /* A process beside the server finds or starts another one if it dies, in broker_dir (NULL: the
+     * usual place). */
+    bool finds_broker;
+    const char *broker_dir;
     uint32_t lease_ms; /* 0: MFS_LEASE_MS; shorter for tests */
     /* has_marks: each uint64_t that is written to the other end of mark_fd (a pipe; taken) goes
      * to the client as a mark, behind the notices of all that programs here had changed when it

@@ -143,6 +143,7 @@ JOB_TESTS = \
   tests/net/mrc-hub.sh \
   tests/net/mrc-tools.sh \
   tests/net/mrc-compress.sh \
+  tests/net/mrc-broker.sh \
   tests/net/mrc-views.sh
 TESTS += $(JOB_TESTS)
 EXTRA_DIST += $(JOB_TESTS) tests/lib/mrc_lab.sh

@@ -7,6 +7,8 @@
 #ifndef MRCFS_BROKER_BROKER_H
 #define MRCFS_BROKER_BROKER_H
 
+#include "common/base/attr.h"
+
 enum {
     MFS_BROKER_MEMBERS_MAX = 128,
     /* What a member has not read yet. */
@@ -26,5 +28,10 @@ struct mfs_broker_opts {
 
 /* Serves until nobody is left; removes the socket. */
 void mfs_broker_run(const struct mfs_broker_opts *o);
+
+/* Forks a process that does mfs_broker_connect(dir) each time a byte is written to *fd_out, and
+ * sends the descriptor there (fd_receive), or a byte without one. It ends when *fd_out is closed.
+ * To be called while there is one thread. Returns 0 or -errno. */
+MUST int mfs_broker_finder(const char *dir, int *fd_out);
 
 #endif

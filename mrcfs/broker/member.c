@@ -197,8 +197,9 @@ static bool suffices(const struct mfs_token *t, uint8_t mode, bool is_data)
     }
 }
 
-static void count_use(struct mfs_token *t, uint8_t mode)
+static void count_use(struct mfs_member *m, struct mfs_token *t, uint8_t mode)
 {
+    m->uses++;
     t->uses++;
     t->uses_exclusive += mode == MFS_LEASE_EXCLUSIVE;
 }
@@ -221,7 +222,7 @@ static void serve(struct mfs_member *m, struct mfs_token *t)
         struct waiter *w = LIST_ENTRY(it, struct waiter, link);
         if (suffices(t, w->mode, w->is_data)) {
             if (w->is_using)
-                count_use(t, w->mode);
+                count_use(m, t, w->mode);
             finish(m, w, 0);
         } else if (w->is_try && t->phase != MFS_TOKEN_KEPT) {
             finish(m, w, -EAGAIN);
@@ -380,6 +381,7 @@ static void break_off(struct mfs_member *m)
         return;
     m->is_broken = true;
     m->broken_ms = now_ms();
+    m->find_ms = m->broken_ms + m->o.grace_ms;
     m->o.broken(m->o.ctx);
     for (size_t i = 0; i < m->slot_count; i++) {
         for (struct mfs_token *t = m->slots[i], *next; t; t = next) {
@@ -395,6 +397,87 @@ static void break_off(struct mfs_member *m)
     pthread_cond_broadcast(&m->changed);
 }
 
+/* ---- another broker ---- */
+
+static bool has_finder(const struct mfs_member *m)
+{
+    return m->o.has_finder && m->o.finder_fd >= 0;
+}
+
+static void set_shut(struct mfs_member *m, bool is_shut, int ms)
+{
+    m->is_shut = is_shut;
+    m->find_ms = now_ms() + ms;
+    if (!is_shut)
+        pthread_cond_broadcast(&m->changed);
+}
+
+/* A member that has nothing: what others believe by the old broker is over, and nothing of ours
+ * is in progress that they could not be told of. */
+static void join(struct mfs_member *m)
+{
+    fd_close(&m->o.fd);
+    m->o.fd = take_fd(&m->found_fd);
+    m->out_first = m->out_end = 0;
+    m->finding = MFS_FIND_LATER;
+    m->is_broken = m->is_shut = false;
+    m->o.joined(m->o.ctx);
+    pthread_cond_broadcast(&m->changed);
+}
+
+static void on_found(struct mfs_member *m)
+{
+    int fd = -1;
+    int rc = fd_receive(m->o.finder_fd, &fd);
+    if (rc == 0 && m->is_broken) {
+        m->found_fd = fd;
+        m->finding = MFS_FIND_FOUND;
+        set_shut(m, true, MFS_MEMBER_SHUT_MS);
+        return;
+    }
+    fd_close(&fd);
+    m->finding = MFS_FIND_LATER;
+    set_shut(m, false, MFS_MEMBER_RETRY_MS);
+    char byte;
+    if (rc < 0 && recv(m->o.finder_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+        fd_close(&m->o.finder_fd); /* it has ended */
+}
+
+/* mu held. Returns when it is to be called again at the latest, in ms; -1: not. */
+static int look_for_broker(struct mfs_member *m)
+{
+    if (!m->is_broken || !has_finder(m))
+        return -1;
+    int64_t now = now_ms();
+    if (m->finding == MFS_FIND_FOUND && !m->uses) {
+        join(m);
+        return -1;
+    }
+    if (now >= m->find_ms) {
+        if (m->finding == MFS_FIND_LATER) {
+            if (send(m->o.finder_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) != 1) {
+                fd_close(&m->o.finder_fd);
+                set_shut(m, false, 0);
+                return -1;
+            }
+            m->finding = MFS_FIND_ASKED;
+            set_shut(m, true, MFS_MEMBER_SHUT_MS);
+        } else if (m->finding == MFS_FIND_FOUND && !m->is_shut) {
+            set_shut(m, true, MFS_MEMBER_SHUT_MS);
+        } else {
+            set_shut(m, false, MFS_MEMBER_RETRY_MS);
+        }
+    }
+    int64_t left = m->find_ms - now_ms();
+    return left > 0 ? (int)left : 0;
+}
+
+/* The sooner of two times for poll; -1 is never. */
+static int sooner(int a_ms, int b_ms)
+{
+    return a_ms < 0 ? b_ms : b_ms < 0 || a_ms < b_ms ? a_ms : b_ms;
+}
+
 static void *run(void *arg)
 {
     struct mfs_member *m = arg;
@@ -402,14 +485,15 @@ static void *run(void *arg)
     size_t len = 0;
     pthread_mutex_lock(&m->mu);
     while (!m->is_stopping) {
-        int wait = m->o.tick(m->o.ctx);
-        struct pollfd pf[2] = {
+        int wait = sooner(look_for_broker(m), m->o.tick(m->o.ctx));
+        struct pollfd pf[3] = {
             { .fd = m->wake, .events = POLLIN },
             { .fd = m->is_broken ? -1 : m->o.fd,
               .events = POLLIN | (m->out_end ? POLLOUT : 0) },
+            { .fd = m->finding == MFS_FIND_ASKED ? m->o.finder_fd : -1, .events = POLLIN },
         };
         pthread_mutex_unlock(&m->mu);
-        int n = poll(pf, 2, wait);
+        int n = poll(pf, 3, wait);
         uint64_t count;
         ssize_t got = n > 0 && pf[0].revents ? read(m->wake, &count, sizeof count) : 0;
         got = 0;
@@ -421,8 +505,12 @@ static void *run(void *arg)
                 got = -1;
         }
         pthread_mutex_lock(&m->mu);
-        if (got < 0)
+        if (got < 0) {
             break_off(m);
+            len = 0;
+        }
+        if (n > 0 && pf[2].revents)
+            on_found(m);
         len += got > 0 ? (size_t)got : 0;
         size_t used = 0;
         for (; !m->is_broken && len - used >= MFS_LEASE_MESSAGE_BYTES;
@@ -434,6 +522,7 @@ static void *run(void *arg)
             else
                 take(m, &msg);
         }
+        used = m->is_broken ? len : used;
         memmove(in, in + used, len - used);
         len -= used;
         flush(m);
@@ -456,41 +545,60 @@ static bool wait_for(struct mfs_member *m, struct waiter *w)
     return w->is_done;
 }
 
-/* Without a broker others may still believe what they knew: changes wait until that is over. mu
- * held. */
-static int use_without(struct mfs_member *m, struct mfs_use *u, bool is_waiting)
+/* Until a time of clock_mono_ms or a change. Our clock goes on while the computer sleeps, the
+ * condition's does not. */
+static void wait_until(struct mfs_member *m, int64_t end_ms)
 {
-    int64_t end = m->broken_ms + m->o.grace_ms;
-    u->token = NULL;
-    if (u->mode != MFS_LEASE_EXCLUSIVE || u->is_data || now_ms() >= end)
-        return 0;
-    if (!is_waiting)
-        return -EAGAIN;
-    while (now_ms() < end && !m->is_stopping) {
-        /* Our clock goes on while the computer sleeps, the condition's does not. */
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        int64_t ns = until.tv_nsec + (end - now_ms()) % 1000 * 1000000;
-        until.tv_sec += (end - now_ms()) / 1000 + ns / 1000000000;
-        until.tv_nsec = ns % 1000000000;
-        pthread_cond_timedwait(&m->changed, &m->mu, &until);
-    }
-    return m->is_stopping ? -ECANCELED : 0;
+    struct timespec until;
+    int64_t left_ms = end_ms - now_ms();
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    int64_t ns = until.tv_nsec + (left_ms > 0 ? left_ms % 1000 * 1000000 : 0);
+    until.tv_sec += (left_ms > 0 ? left_ms / 1000 : 0) + ns / 1000000000;
+    until.tv_nsec = ns % 1000000000;
+    pthread_cond_timedwait(&m->changed, &m->mu, &until);
 }
 
-static int use(struct mfs_member *m, struct mfs_use *u, bool is_try)
+/* Another broker is looked for, or is about to be. */
+static bool is_shut(const struct mfs_member *m)
+{
+    return m->is_shut ||
+           (has_finder(m) && m->finding == MFS_FIND_LATER && now_ms() >= m->find_ms);
+}
+
+/* Without a broker others may still believe what they knew: changes wait until that is over, and
+ * then, as whatever begins then, for another broker. mu held. Returns 0: it is used without;
+ * -ERESTART there is one again; -EAGAIN; -ECANCELED. */
+static int use_without(struct mfs_member *m, struct mfs_use *u, bool is_waiting)
+{
+    u->token = NULL;
+    while (m->is_broken && !m->is_stopping) {
+        int64_t end = m->broken_ms + m->o.grace_ms;
+        bool is_early = u->mode == MFS_LEASE_EXCLUSIVE && !u->is_data && now_ms() < end;
+        bool is_held_up = is_waiting && !u->is_further && is_shut(m);
+        if (is_early && !is_waiting)
+            return -EAGAIN;
+        if (!is_early && !is_held_up) {
+            u->is_bare = true;
+            m->uses++;
+            return 0;
+        }
+        wait_until(m, is_early ? end : now_ms() + MFS_MEMBER_SHUT_MS);
+    }
+    return m->is_stopping ? -ECANCELED : -ERESTART;
+}
+
+/* Returns as mfs_member_use; -ENOTCONN: the broker has gone. */
+static int use_token(struct mfs_member *m, struct mfs_use *u, bool is_try)
 {
     struct waiter w = {
         .mode = u->mode, .is_data = u->is_data, .is_try = is_try, .is_using = true
     };
-    if (m->is_broken)
-        return use_without(m, u, !is_try);
     struct mfs_token *t = find_or_add(m, &u->key);
     if (!t)
         return -ENOMEM;
     u->token = t;
     if (suffices(t, u->mode, u->is_data)) {
-        count_use(t, u->mode);
+        count_use(m, t, u->mode);
         return 0;
     }
     if (m->is_stopping)
@@ -506,9 +614,20 @@ static int use(struct mfs_member *m, struct mfs_use *u, bool is_try)
             return -ECANCELED;
         shutdown(m->o.fd, SHUT_RDWR); /* it answers nobody */
         break_off(m);
-        w.rc = -ENOTCONN;
+        return -ENOTCONN;
     }
-    return w.rc == -ENOTCONN ? use_without(m, u, !is_try) : w.rc;
+    return w.rc;
+}
+
+static int use(struct mfs_member *m, struct mfs_use *u, bool is_try)
+{
+    int rc;
+    do {
+        rc = m->is_broken ? -ENOTCONN : use_token(m, u, is_try);
+        if (rc == -ENOTCONN)
+            rc = use_without(m, u, !is_try);
+    } while (rc == -ERESTART);
+    return rc;
 }
 
 int mfs_member_use(struct mfs_member *m, struct mfs_use *u)
@@ -534,7 +653,7 @@ bool mfs_member_has(struct mfs_member *m, struct mfs_use *u)
     bool has = t && suffices(t, u->mode, u->is_data);
     if (has) {
         u->token = t;
-        count_use(t, u->mode);
+        count_use(m, t, u->mode);
         list_remove(&t->lru);
         list_push_back(&m->lru, &t->lru);
     }
@@ -545,10 +664,17 @@ bool mfs_member_has(struct mfs_member *m, struct mfs_use *u)
 void mfs_member_put(struct mfs_member *m, struct mfs_use *u)
 {
     struct mfs_token *t = u->token;
-    if (!t)
+    if (!t && !u->is_bare)
         return;
     u->token = NULL;
     pthread_mutex_lock(&m->mu);
+    if (--m->uses == 0 && m->finding == MFS_FIND_FOUND)
+        mfs_member_wake(m);
+    if (!t) {
+        u->is_bare = false;
+        pthread_mutex_unlock(&m->mu);
+        return;
+    }
     t->uses--;
     t->uses_exclusive -= u->mode == MFS_LEASE_EXCLUSIVE;
     bool is_closed = t->phase == MFS_TOKEN_CLOSED;
@@ -589,7 +715,9 @@ void mfs_member_fetch(struct mfs_member *m, const struct mfs_lease_key *keys, si
 
 int mfs_member_start(struct mfs_member *m, const struct mfs_member_opts *o)
 {
-    *m = (struct mfs_member){ .o = *o, .wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
+    *m = (struct mfs_member){ .o = *o,
+                              .wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+                              .found_fd = -1 };
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -633,6 +761,9 @@ void mfs_member_stop(struct mfs_member *m)
     free(m->out);
     fd_close(&m->wake);
     fd_close(&m->o.fd);
+    fd_close(&m->found_fd);
+    if (m->o.has_finder)
+        fd_close(&m->o.finder_fd);
     pthread_cond_destroy(&m->changed);
     pthread_mutex_destroy(&m->mu);
 }

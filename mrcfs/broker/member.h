@@ -27,6 +27,10 @@ enum {
     /* A broker that answers nothing for so long is taken for dead: longer than it waits for a
      * member. */
     MFS_MEMBER_WAIT_MS = 180000,
+    /* For so long operations wait for another broker, and for those that began without; then they
+       go on without, and it is tried again. */
+    MFS_MEMBER_SHUT_MS = 4000,
+    MFS_MEMBER_RETRY_MS = 5000,
 };
 
 enum mfs_token_phase {
@@ -60,13 +64,18 @@ struct mfs_use {
     /* Contents of a file: allowed with what is held while it is asked for, so that a client
      * can write what it must write before it answers. */
     bool is_data;
+    bool is_further;         /* the operation has others already, and waits for no new broker */
     struct mfs_token *token; /* NULL: there is no broker (any more) */
+    bool is_bare;            /* … and it counts all the same */
 };
 
 enum mfs_drained { MFS_DRAINED_GIVE, MFS_DRAINED_OPEN, MFS_DRAINED_CLOSED };
 
 struct mfs_member_opts {
     int fd; /* to the broker; taken */
+    /* Who finds another one when it has died (mfs_broker_finder); taken. */
+    bool has_finder;
+    int finder_fd;
     /* How long others may believe something after the broker has died: changes wait. */
     int grace_ms;
     /* t is asked for (phase is ASKED): the owner calls mfs_member_close when nobody believes
@@ -77,9 +86,17 @@ struct mfs_member_opts {
     enum mfs_drained (*drained)(void *ctx, struct mfs_token *t);
     void (*forget)(void *ctx, struct mfs_token *t); /* t is freed: so is its belief */
     void (*broken)(void *ctx);                      /* the broker is gone: no tokens any more */
+    /* There is one again: no token is held, and no operation runs that began without. */
+    void (*joined)(void *ctx);
     /* Milliseconds until it wants to be called again; -1: not. */
     int (*tick)(void *ctx);
     void *ctx;
+};
+
+enum mfs_member_finding {
+    MFS_FIND_LATER, /* not begun */
+    MFS_FIND_ASKED,
+    MFS_FIND_FOUND, /* joined as soon as no operation runs that began without */
 };
 
 struct mfs_member {
@@ -95,6 +112,12 @@ struct mfs_member {
     size_t out_first, out_end, out_size;
     int64_t broken_ms;
     bool is_broken;
+    /* While it is: the search for another broker, and the time of its next step. */
+    enum mfs_member_finding finding;
+    int64_t find_ms;
+    int found_fd;
+    bool is_shut; /* no operation begins without a token */
+    unsigned uses; /* by operations, of tokens or without */
     bool is_stopping;
     int wake; /* eventfd */
     pthread_t thread;

@@ -240,6 +240,15 @@ static void on_broken(void *ctx)
                      "the broker of leases has ended; targets ask for everything now");
 }
 
+static void on_joined(void *ctx)
+{
+    struct mfs_server *srv = ctx;
+    srv->leases.is_granting = srv->leases.was_granting;
+    if (srv->on_note)
+        srv->on_note(srv->on_note_ctx,
+                     "there is a broker of leases again; targets believe what they are told");
+}
+
 /* Who waits here does not wait for ever. Returns when the next one has waited enough. */
 static int64_t end_late_breaks(struct mfs_server *srv, int64_t now)
 {
@@ -341,6 +350,7 @@ static int wait_for(struct mfs_call *o, struct mfs_use *u)
         o->is_deferred = o->is_parked = true;
         return -EXFULL;
     }
+    u->is_further = o->use_count > 0;
     int rc = mfs_member_use(&l->member, u);
     mfs_pool_wait_end(&o->srv->pool);
     return rc;
@@ -814,7 +824,8 @@ void mfs_leases_decided(struct mfs_call *o)
 
 /* ---- start and stop ---- */
 
-int mfs_leases_start(struct mfs_server *srv, int broker_fd, uint32_t lease_ms, bool is_granting)
+int mfs_leases_start(struct mfs_server *srv, int broker_fd, int finder_fd, uint32_t lease_ms,
+                     bool is_granting)
 {
     struct mfs_leases *l = &srv->leases;
     *l = (struct mfs_leases){ .lease_ms = lease_ms ? lease_ms : MFS_LEASE_MS,
@@ -822,11 +833,14 @@ int mfs_leases_start(struct mfs_server *srv, int broker_fd, uint32_t lease_ms, b
                               .was_granting = is_granting };
     list_init(&l->recalls);
     struct mfs_member_opts mo = { .fd = broker_fd,
+                                  .has_finder = finder_fd >= 0,
+                                  .finder_fd = finder_fd,
                                   .grace_ms = (int)l->lease_ms + MFS_LEASE_MARGIN_MS,
                                   .asked = on_asked,
                                   .drained = on_drained,
                                   .forget = on_forget,
                                   .broken = on_broken,
+                                  .joined = on_joined,
                                   .tick = on_tick,
                                   .ctx = srv };
     int rc = mfs_member_start(&l->member, &mo);

@@ -85,9 +85,9 @@ struct mfs_leases {
     uint64_t recalled;   /* sent so far: for tests and figures */
 };
 
-/* broker_fd is taken. Returns 0 or -errno. */
-MUST int mfs_leases_start(struct mfs_server *srv, int broker_fd, uint32_t lease_ms,
-                          bool is_granting);
+/* broker_fd and finder_fd (-1: none) are taken. Returns 0 or -errno. */
+MUST int mfs_leases_start(struct mfs_server *srv, int broker_fd, int finder_fd,
+                          uint32_t lease_ms, bool is_granting);
 /* The client hung up: it believes nothing any more. is_dropping: waits of operations end. */
 void mfs_leases_hang_up(struct mfs_server *srv, bool is_dropping);
 void mfs_leases_stop(struct mfs_server *srv);

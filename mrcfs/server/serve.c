@@ -8,6 +8,7 @@
 
 #include "common/base/wire_errors.h"
 #include "common/sys/fd.h"
+#include "mrcfs/broker/broker.h"
 #include "mrcfs/server/confine.h"
 
 #include <errno.h>
@@ -541,13 +542,23 @@ static void prepare_process(struct mfs_fileleases *leases)
     mallopt(M_TRIM_THRESHOLD, 64 << 20);
 }
 
+/* Who can find another broker, as this process can't once it is confined. Without, targets ask
+ * for everything if the broker dies. */
+static int start_finder(const struct mfs_serve_opts *o)
+{
+    int fd;
+    return o->has_broker && o->finds_broker && mfs_broker_finder(o->broker_dir, &fd) == 0 ? fd
+                                                                                         : -1;
+}
+
 /* The broker was found before this process was confined. */
 static int start_leases(struct mfs_server *srv, const struct mfs_serve_opts *o, struct err *e)
 {
     int fd = take_fd(&srv->broker_fd);
     srv->on_note = o->on_note;
     srv->on_note_ctx = o->ctx;
-    int rc = mfs_leases_start(srv, fd, o->lease_ms, srv->wants_leases);
+    int rc = mfs_leases_start(srv, fd, take_fd(&srv->finder_fd), o->lease_ms,
+                              srv->wants_leases);
     if (rc < 0)
         return err_set(e, -rc, "leases");
     srv->has_promises = srv->has_promises || srv->wants_leases;
@@ -564,6 +575,7 @@ static int greet_and_serve(struct mfs_server *srv, const struct mfs_serve_opts *
         rc = read_hello(srv, &id, &error, e);
     if (rc <= 0)
         return rc;
+    srv->finder_fd = error ? -1 : start_finder(o);
     rc = error ? 0 : confine(o, e);
     if (rc == 0 && !error && o->has_broker)
         rc = start_leases(srv, o, e);
@@ -593,6 +605,7 @@ int mfs_serve(const struct mfs_serve_opts *o, struct err *e)
     }
     srv->proc_fd = -1;
     srv->broker_fd = o->has_broker ? o->broker_fd : -1;
+    srv->finder_fd = -1;
     srv->mark_fd = o->has_marks ? o->mark_fd : -1;
     prepare_process(&srv->fileleases);
     int rc = mfs_stream_open(&srv->streams[MFS_META], "meta", meta_fd);
@@ -602,6 +615,7 @@ int mfs_serve(const struct mfs_serve_opts *o, struct err *e)
     mfs_leases_stop(srv);
     mfs_server_fini(srv);
     fd_close(&srv->broker_fd);
+    fd_close(&srv->finder_fd);
     fd_close(&srv->mark_fd);
     for (int i = 0; i < MFS_STREAMS; i++)
         mfs_stream_close(&srv->streams[i]);

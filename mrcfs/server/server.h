@@ -71,6 +71,7 @@ struct mfs_server {
     uint32_t own_uid;
     struct mfs_callers callers;
     int broker_fd; /* until leases.member has it */
+    int finder_fd; /* likewise; -1: none */
     int mark_fd;   /* -1: none */
     int proc_fd; /* /proc/self/fd: how O_PATH descriptors are opened for real */
     struct mfs_nodes nodes;

@@ -23,12 +23,18 @@ enum {
 
 static struct wc other; /* the second client */
 static char meeting[64];
+static bool finds_broker;
 
 static void start_one(struct wc *w, uint32_t features)
 {
     struct mfs_export x = { fx_dir, false };
     struct mfs_serve_opts o = {
-        .exports = &x, .export_count = 1, .has_broker = true, .lease_ms = LEASE_MS
+        .exports = &x,
+        .export_count = 1,
+        .has_broker = true,
+        .finds_broker = finds_broker,
+        .broker_dir = meeting,
+        .lease_ms = LEASE_MS
     };
     struct err e = { "" };
     if (mfs_broker_connect(meeting, &o.broker_fd, &e) < 0)
@@ -687,6 +693,100 @@ TEST(test_broker_dies)
     assert_int_equal(rep.mkdir.entry.valid_ms, 0);
 }
 
+static int start_two_that_find(void **state)
+{
+    finds_broker = true;
+    int rc = start_two(state);
+    finds_broker = false;
+    return rc;
+}
+
+/* Asked until it is granted; returns when it was, in ms after begun. */
+static uint64_t renewed_after(struct wc *w, uint64_t begun)
+{
+    do {
+        assert_in_range(clock_mono_ms() - begun, 0, LEASE_MS + SOON_MS);
+        poll(NULL, 0, 20);
+        assert_ok(ON(w, renew, 0));
+    } while (!rep.renew.lease_ms);
+    return clock_mono_ms() - begun;
+}
+
+/* Another one takes its place: nothing is believed and nothing changed before what was believed is
+ * over, then all is as before. A change that was asked for meanwhile is made by the new one. */
+TEST(test_another_broker)
+{
+    fx_put("f", "abc");
+    uint64_t f = look(&c, "f");
+    look(&other, "f");
+    pid_t broker = broker_pid();
+    uint64_t begun = clock_mono_ms();
+    assert_return_code(kill(broker, SIGKILL), errno);
+    next_notice(&c, MFS_NOTICE_expired);
+    next_notice(&other, MFS_NOTICE_expired);
+    uint64_t id = wc_mkdir_send(&c, &(struct mfs_mkdir_req){ ROOT, bytes_of("d"), 0700, 0 });
+    look(&c, "f"); /* looked at all the same */
+    assert_int_equal(rep.lookup.entry.valid_ms, 0);
+    is_not_answered(&c, id);
+    if (fx_user) { /* whoever may not go where the broker is stays without */
+        assert_ok(wc_mkdir_wait(&c, id, &rep.mkdir));
+        assert_ok(CALL(renew, 0));
+        assert_int_equal(rep.renew.lease_ms, 0);
+        look(&c, "f");
+        assert_int_equal(rep.lookup.entry.valid_ms, 0);
+        return;
+    }
+    assert_in_range(renewed_after(&c, begun), LEASE_MS, LEASE_MS + SOON_MS);
+    renewed_after(&other, begun);
+    assert_ok(wc_mkdir_wait(&c, id, &rep.mkdir));
+    assert_in_range(clock_mono_ms() - begun, LEASE_MS, LEASE_MS + SOON_MS);
+    assert_int_not_equal(broker_pid(), broker);
+    /* They meet at it: what one believes is recalled before the other changes it. */
+    f = look(&c, "f");
+    assert_int_equal(rep.lookup.entry.attr.valid_ms, LEASE_MS);
+    uint64_t g = look(&other, "f");
+    assert_int_equal(rep.lookup.entry.attr.valid_ms, LEASE_MS);
+    id = wc_setattr_send(
+        &other, &(struct mfs_setattr_req){ .node = g, .valid = MFS_SET_MODE, .attr.mode = 0640 });
+    uint64_t serial = recall_of(&c, f);
+    is_not_answered(&other, id);
+    assert_ok(CALL(recalled, serial));
+    assert_ok(wc_setattr_wait(&other, id, &rep.setattr));
+    /* And once more. */
+    begun = clock_mono_ms();
+    assert_return_code(kill(broker_pid(), SIGKILL), errno);
+    next_notice(&c, MFS_NOTICE_expired);
+    assert_in_range(renewed_after(&c, begun), LEASE_MS, LEASE_MS + SOON_MS);
+}
+
+/* Operations that began without a broker end before another one is joined: here one that waits
+ * for a program that doesn't let go of its file lease. */
+TEST(test_another_broker_waits)
+{
+    if (fx_user)
+        return;
+    fx_put("f", "abc");
+    uint64_t f = look(&c, "f");
+    uint64_t begun = clock_mono_ms();
+    assert_return_code(kill(broker_pid(), SIGKILL), errno);
+    next_notice(&c, MFS_NOTICE_expired);
+    int fd = open(fx_path("f"), O_RDWR | O_CLOEXEC);
+    assert_return_code(fd, errno);
+    struct sigaction ignore = { .sa_handler = SIG_IGN };
+    sigaction(SIGIO, &ignore, NULL);
+    assert_return_code(fcntl(fd, F_SETLEASE, F_WRLCK), errno);
+    uint64_t id = wc_open_send(&c, &(struct mfs_open_req){ f, MFS_O_RDONLY });
+    while (clock_mono_ms() - begun < LEASE_MS + 1000 + 1000)
+        poll(NULL, 0, 50);
+    assert_ok(CALL(renew, 0));
+    assert_int_equal(rep.renew.lease_ms, 0);
+    is_not_answered(&c, id);
+    assert_return_code(fcntl(fd, F_SETLEASE, F_UNLCK), errno);
+    close(fd);
+    assert_ok(wc_open_wait(&c, id, &rep.open));
+    renewed_after(&c, begun);
+}
+
 /* A client that hangs up believes nothing. */
 TEST(test_hang_up)
 {
@@ -724,6 +824,8 @@ int main(void)
         LEASE_TEST(test_many_wait),
         LEASE_TEST(test_broker_is_asked_once),
         LEASE_TEST(test_broker_dies),
+        cmocka_unit_test_setup_teardown(test_another_broker, start_two_that_find, end_two),
+        cmocka_unit_test_setup_teardown(test_another_broker_waits, start_two_that_find, end_two),
     };
     return fx_run("server_leases", tests, ARRAY_LEN(tests));
 }
