@@ -25,8 +25,7 @@ enum {
     TRANSPORT_WAIT_MS = 2000,
     START_TIMEOUT_S = 60, /* for a command that gives a stream to a shell to say something */
     SSH_START_TIMEOUT_S = 240, /* ssh's own steps have bounds of their own, and better words */
-    CONNECT_TIMEOUT_MAX_S = 86400,
-    SILENCE_MAX_S = 86400
+    CONNECT_TIMEOUT_MAX_S = 86400
 };
 
 static int start_transport(const struct mrc_transport_opts *t, const char *command,
@@ -56,13 +55,6 @@ static int transport_status(pid_t pid)
     while (n < 0 && errno == EINTR);
     int status;
     return waitpid(pid, &status, WNOHANG) == pid ? status : -1;
-}
-
-int mrc_silence_ms(void)
-{
-    const char *text = getenv("MRC_SILENCE");
-    long seconds = text ? strtol(text, NULL, 10) : 0;
-    return seconds > 0 && seconds <= SILENCE_MAX_S ? (int)seconds * 1000 : 0;
 }
 
 /* ConnectTimeout of -o, for transports without an ssh that would read it. Returns 0 when there

@@ -45,6 +45,7 @@ enum job_flag {
     JOB_NO_CACHE = 512, /* contents are kept in memory only */
     JOB_FORWARD_AGENT = 16, /* the job may use the forwarded ssh agent that we were given */
     JOB_KEEP = 1024, /* no job: build the view keep_id, and let jobs into it until the channel's end */
+    JOB_NEST = 4096, /* the job may start others by its head (docs/nesting.md) */
     JOB_AS_LOGIN = 2048, /* environment, limits and directory are those of a login there; without
                             trees the job is in no namespace */
     JOB_HEAD_PRIVILEGED =

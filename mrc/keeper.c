@@ -471,33 +471,6 @@ int mrc_keeper_start(const struct mrc_keeper_opts *o, int *fd_out, struct err *e
     return rc;
 }
 
-int mrc_keeper_wait(int fd, int timeout_ms, struct mrc_keeper_word *out)
-{
-    for (uint64_t end_ms = clock_mono_ms() + (uint64_t)timeout_ms;;) {
-        int none = -1;
-        int n = mrc_share_take(fd, out, sizeof *out, &none);
-        fd_close(&none);
-        if (n >= 0)
-            return n == sizeof *out ? 0 : -EPROTO;
-        if (n != -EAGAIN)
-            return n;
-        uint64_t now_ms = clock_mono_ms();
-        if (now_ms >= end_ms)
-            return -ETIMEDOUT;
-        struct pollfd p = { fd, POLLIN, 0 };
-        if (poll(&p, 1, (int)(end_ms - now_ms)) < 0 && errno != EINTR)
-            return -errno;
-    }
-}
-
-void mrc_keeper_register(int fd)
-{
-    if (mrc_share_send(fd, "", 1, -1) < 0)
-        log_at(LOG_VERBOSE, "the view is not kept: its keeper has ended");
-}
-
-/* ---- which views ---- */
-
 static int add_texts(struct buf *b, char *const *list, size_t count)
 {
     uint32_t n = (uint32_t)count;

@@ -8,6 +8,10 @@ mrc_libsession_a_SOURCES += \
   mrc/input.c mrc/input.h \
   mrc/job.c mrc/job.def mrc/job.h \
   mrc/link.c mrc/link.h \
+  mrc/dieby.c mrc/dieby.h \
+  mrc/keeperword.c mrc/silence.c mrc/share.c mrc/share.h \
+  mrc/nest/meet.c mrc/nest/nest.h \
+  mrc/term.c mrc/term.h \
   mrc/pump.c mrc/pump.h \
   mrc/serve.c mrc/serve.h
 
@@ -19,6 +23,8 @@ mrc_mrc_SOURCES = \
   mrc/hostset.c mrc/hostset.h \
   mrc/logcommand.c mrc/logcommand.h \
   mrc/main.c \
+  mrc/nest/dial.c mrc/nest/head.c mrc/nest/nester.c mrc/nest/session.c \
+  mrc/nest/wanted.c mrc/nest/wanted.h \
   mrc/many.c mrc/many.h mrc/manyout.c mrc/manyout.h \
   mrc/options.c mrc/options.def mrc/options.h \
   mrc/question.c mrc/question.h \
@@ -49,7 +55,7 @@ mrc_libmrc_a_SOURCES = \
   mrc/keyfile.c mrc/keyfile.h \
   mrc/openssh.c mrc/openssh.h \
   mrc/push.c mrc/push.h \
-  mrc/quote.c mrc/quote.h mrc/share.c mrc/share.h \
+  mrc/quote.c mrc/quote.h \
   mrc/ssh.c mrc/ssh.h \
   mrc/sshauth.c mrc/sshcommand.c mrc/sshhost.c mrc/sshparts.h \
   mrc/sshconf.c mrc/sshconf.h \

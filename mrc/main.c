@@ -7,10 +7,12 @@
 #include "common/sys/crypto.h"
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
+#include "mrc/dieby.h"
 #include "mrc/hub.h"
 #include "mrc/keeper.h"
 #include "mrc/many.h"
 #include "mrc/mrc.h"
+#include "mrc/nest/nest.h"
 #include "mrc/options.h"
 #include "mrc/reach.h"
 #include "mrc/run.h"
@@ -22,26 +24,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum { EXIT_MRC = 255, SERVER_WAIT_MS = 5000, KEEPER_MS = 3000, PARALLEL = 32 };
-
-/* Dies as the job died, so that whoever waits for us sees the same. */
-static int die_by(int number)
-{
-    struct rlimit none = { 0, 0 };
-    setrlimit(RLIMIT_CORE, &none); /* the core belongs to the job, not to us */
-    struct sigaction sa = { .sa_handler = SIG_DFL };
-    sigaction(number, &sa, NULL);
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, number);
-    sigprocmask(SIG_UNBLOCK, &set, NULL);
-    kill(getpid(), number);
-    return 128 + number;
-}
 
 /* -f: the caller's process ends with 0 when the job has started, the job goes on in the one
  * that returns. */
@@ -201,7 +187,7 @@ static int connect_job(void *ctx, struct bytes early, int *fd_out, struct err *e
 }
 
 static int run_job(const struct mrc_options *o, const struct mrc_trees *t,
-                   struct mrc_outcome *out, struct err *e)
+                   const struct mrc_nester *nester, struct mrc_outcome *out, struct err *e)
 {
     struct job j = { .options = o,
                      .connection = { .fd = -1 },
@@ -221,6 +207,7 @@ static int run_job(const struct mrc_options *o, const struct mrc_trees *t,
         struct mrc_run_opts ro = { .options = o,
                                    .trees = t,
                                    .keep = &j.keep,
+                                   .nester = nester,
                                    .serve = serve_trees,
                                    .connect = connect_job,
                                    .on_started = on_started,
@@ -291,10 +278,18 @@ static int run_many(struct mrc_options *o, struct mrc_outcome *out, struct err *
     return rc;
 }
 
+static void init_log(const struct mrc_options *o)
+{
+    int level = o->quiet ? LOG_QUIET : o->verbose > LOG_TRACE ? LOG_TRACE : o->verbose;
+    log_init("mrc", (enum log_level)level);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--hub-process") == 0)
         return mrc_hub_main();
+    if (argc == 5 && strcmp(argv[1], "--nest-dial") == 0)
+        return mrc_nest_dial_main(argv[2], argv[3], argv[4]);
     static struct mrc_options o;
     struct err e = { "" };
     log_init("mrc", LOG_NORMAL);
@@ -305,8 +300,7 @@ int main(int argc, char **argv)
         log_error("%s", e.text);
         return EXIT_MRC;
     }
-    log_init("mrc", o.quiet ? LOG_QUIET
-                            : (enum log_level)(o.verbose > LOG_TRACE ? LOG_TRACE : o.verbose));
+    init_log(&o);
     signal(SIGPIPE, SIG_IGN);
     static struct mrc_trees trees;
     struct mrc_outcome out = { false, EXIT_MRC };
@@ -315,21 +309,27 @@ int main(int argc, char **argv)
         if (rc < 0)
             log_error("%s", e.text);
         if (rc != MRC_MANY_CHILD)
-            return rc < 0 ? EXIT_MRC : out.by_signal ? die_by(out.code) : out.code;
+            return rc < 0 ? EXIT_MRC : out.by_signal ? mrc_die_by(out.code) : out.code;
     }
-    if (o.verb != VERB_JOB || o.no_command) {
+    struct mrc_nester nester = { .sock = -1 };
+    while (o.verb == VERB_JOB && (rc = mrc_nester_start(&o, &nester, &e)) == MRC_NEST_CHILD)
+        init_log(&o); /* and its job may start others in turn */
+    if (rc < 0) {
+        out.code = EXIT_MRC;
+    } else if (o.verb != VERB_JOB || o.no_command) {
         rc = mrc_verb(&o, &e);
         out.code = rc < 0 ? EXIT_MRC : rc;
     } else {
         rc = mrc_trees_make(&o, &trees, &e);
         if (rc == 0)
-            rc = run_job(&o, &trees, &out, &e);
+            rc = run_job(&o, &trees, &nester, &out, &e);
     }
+    mrc_nester_end(&nester);
     mrc_trees_fini(&trees);
     if (rc < 0) {
         if (e.text[0]) /* empty: the transport has said it */
             log_error("%s", e.text);
         return out.code ? out.code : EXIT_MRC;
     }
-    return out.by_signal ? die_by(out.code) : out.code;
+    return out.by_signal ? mrc_die_by(out.code) : out.code;
 }

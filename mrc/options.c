@@ -192,6 +192,8 @@ static int settle(struct mrc_options *o, struct err *e)
     if (o->ip_version && o->ssh_options.len < OPT_LIST_MAX)
         o->ssh_options.items[o->ssh_options.len++].arg =
             o->ip_version == 4 ? "AddressFamily=inet" : "AddressFamily=inet6";
+    if (o->nest.len && o->view == VIEW_CHOICE_ROOT)
+        return err_say(e, EINVAL, "--nest does not go with --view root: mrc has no place there");
     if (!o->as_ssh)
         return 0;
     o->view = VIEW_CHOICE_NONE;

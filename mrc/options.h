@@ -22,9 +22,10 @@ enum mrc_verb { VERB_JOB, VERB_PS, VERB_STOP, VERB_CACHE, VERB_LOGS };
 
 struct mrc_options {
     const char *port, *login, *config_file, *jump, *via, *directory;
-    struct opt_list identities, ssh_options, trees, hiding, env, hosts;
+    struct opt_list identities, ssh_options, trees, hiding, env, hosts, nest;
     long long parallel; /* 0 = not given */
     bool forward_agent, no_tty, no_input, background, no_command, no_pid_ns, quiet, stats, no_hub, no_cache, as_ssh, ignored;
+    bool reads_ahead; /* standard input, whoever else may want it */
     int transport, view, consistency, compress, tty, verbose, output, ip_version;
     /* From the arguments behind the options. */
     char host[512], user[256], port_text[16];
@@ -32,6 +33,9 @@ struct mrc_options {
     enum mrc_verb verb;
     bool with_jobs; /* of VERB_STOP; its host, "" = all, is in host */
     bool is_clearing, is_showing; /* of VERB_CACHE */
+    /* Of a job that a job wanted (mrc/nest/wanted.h); NULL: this process's. */
+    char **job_env;
+    char *job_cwd;
     char **command; /* into argv, NULL-terminated; empty = login shell */
 };
 

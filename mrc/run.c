@@ -62,6 +62,7 @@ struct run {
     bool has_started, has_outcome, is_ending, is_over, is_lost, is_done;
     struct mrc_outcome outcome;
     int rc;
+    struct mrc_nest *nest; /* NULL: the job starts no others */
     struct mrc_port *stats;
     bool stats_done;
 };
@@ -440,6 +441,13 @@ static void maybe_end(struct run *r)
         finish(r);
 }
 
+static int on_open(void *ctx, struct mrc_port *port, struct bytes service, struct bytes request)
+{
+    struct run *r = ctx;
+    (void)request;
+    return mrc_nest_open(r->nest, port, service);
+}
+
 static void on_link_end(void *ctx, int code, const char *text)
 {
     struct run *r = ctx;
@@ -556,7 +564,7 @@ static void on_input_done(void *ctx, int code)
  * each read looks to it like a file of no length (gzip warns and fails). */
 static int open_input(struct run *r)
 {
-    if (mrc_input_is_ours(0)) {
+    if (r->o->options->reads_ahead || mrc_input_is_ours(0)) {
         struct channel c = { "stdin",       own(0),        -1,  WEIGHT_STREAM,
                              WINDOW_OUTPUT, on_input_done, NULL };
         return open_channel(r, &c, NULL);
@@ -657,9 +665,13 @@ static int start(struct run *r)
                                 .is_head = true,
                                 .software = "mrc " PACKAGE_VERSION,
                                 .silence_ms = mrc_silence_ms(),
+                                .on_open = on_open,
                                 .on_end = on_link_end,
                                 .ctx = r };
     rc = mrc_link_new(&lo, &r->link, r->e);
+    if (rc == 0 && r->o->nester && r->o->nester->sock >= 0 &&
+        (rc = mrc_nest_new(r->loop, &r->link, r->o->nester, &r->nest)) < 0)
+        err_set(r->e, -rc, "jobs of the job's");
     if (rc < 0)
         return rc;
     rc = open_channels(r);
@@ -710,6 +722,7 @@ int mrc_run(const struct mrc_run_opts *o, struct mrc_outcome *out, struct err *e
     r.has_outcome = r.is_over = true; /* what the ports say when they are dropped is no news */
     if (r.link)
         mrc_link_free(r.link);
+    mrc_nest_free(r.nest);
     loop_fd_del(&r.sig_watch);
     loop_fd_del(&r.keeper_watch);
     loop_timer_del(&r.end_timer);

@@ -6,6 +6,7 @@
 
 #include "common/base/wire.h"
 #include "mrc/keeper.h"
+#include "mrc/nest/nest.h"
 #include "mrc/options.h"
 #include "mrc/serve.h"
 #include "mrc/trees.h"
@@ -28,6 +29,7 @@ struct mrc_keep {
 struct mrc_run_opts {
     const struct mrc_options *options;
     const struct mrc_trees *trees;
+    const struct mrc_nester *nester; /* NULL or without a socket: the job starts no others */
     struct mrc_keep *keep; /* keeper_fd may be set by connect */
     /* Starts the file server, *out, whose descriptors are taken: at once, unless a kept view is
      * wanted; else when that turns out not to be there. */

@@ -92,7 +92,7 @@ static int put_text(struct buf *b, const char *text)
 static int gather_env(const struct mrc_options *o, struct buf *b)
 {
     int rc = 0;
-    for (char **v = environ; rc == 0 && *v; v++)
+    for (char **v = o->job_env ? o->job_env : environ; rc == 0 && *v; v++)
         if (is_carried(o, *v))
             rc = put_text(b, *v);
     for (size_t i = 0; rc == 0 && i < o->env.len; i++)
@@ -281,7 +281,7 @@ int mrc_spec_put(const struct mrc_options *o, const struct mrc_trees *t,
     m.spec.user = bytes_of(pw ? pw->pw_name : "");
     m.spec.shell = bytes_of(is_login ? "" : shell ? shell : pw ? pw->pw_shell : "");
     m.spec.home = bytes_of(t->home);
-    m.spec.flags = (o->no_pid_ns ? JOB_NO_PID_NS : 0u) |
+    m.spec.flags = (o->nest.len ? JOB_NEST : 0u) | (o->no_pid_ns ? JOB_NO_PID_NS : 0u) |
                    (o->forward_agent ? JOB_FORWARD_AGENT : 0u) | view_flags(o);
     m.spec.keep_id = id_bytes(keep_id);
     m.spec.keep_mark = keep_mark;

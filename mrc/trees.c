@@ -334,6 +334,11 @@ int mrc_trees_make(const struct mrc_options *o, struct mrc_trees *t, struct err 
         rc = add_asked(o, t, e);
     if (rc == 0)
         rc = add_hiding(o, t, e);
+    if (rc == 0 && o->job_cwd) { /* the trees are the first job's, not what lies around this */
+        free(t->cwd);
+        t->cwd = strdup(o->job_cwd);
+        rc = t->cwd ? 0 : err_set(e, ENOMEM, "working directory");
+    }
     return rc;
 }
 

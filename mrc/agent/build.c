@@ -12,6 +12,7 @@
 #include "common/sys/fd.h"
 #include "common/sys/mem.h"
 #include "mrc/agent/mergefuse.h"
+#include "mrc/agent/nest.h"
 #include "mrc/agent/ns.h"
 #include "mrc/agent/record.h"
 #include "mrc/agent/skeleton.h"
@@ -19,6 +20,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -26,6 +28,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -547,6 +550,27 @@ static void show_resolver(struct build *b)
         view_note(b->report, "%s stays the head's: %s", path, strerror(errno));
 }
 
+/* The agent under the name mrc, for jobs that may start others. Only in a root of ours, in
+ * memory: the head's gets no directory of ours. */
+static void show_mrc(struct build *b)
+{
+    struct statfs fs;
+    char exe[PATH_MAX], where[FD_PATH_BYTES], from[PATH_MAX + 8];
+    ssize_t len = readlink("/.old/proc/self/exe", exe, sizeof exe - 1);
+    if (len < 0 || fstatfs(b->root_fd, &fs) < 0 || fs.f_type != TMPFS_MAGIC)
+        return;
+    exe[len] = 0;
+    AUTO_FD dir = mkdirat(b->root_fd, AGENT_NEST_DIR + 1, 0755) < 0
+                      ? -1
+                      : openat(b->root_fd, AGENT_NEST_DIR + 1, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    AUTO_FD at = dir < 0 ? -1 : openat(dir, "mrc", O_CREAT | O_RDONLY | O_CLOEXEC, 0555);
+    if (at < 0 || build_old_path(exe, from, sizeof from) < 0)
+        return;
+    fd_path(at, where);
+    if (mount(from, where, NULL, MS_BIND, NULL) < 0)
+        view_note(b->report, "mrc is not in the job's view: %s", strerror(errno));
+}
+
 int build_run(struct build *b, struct err *e)
 {
     int rc = ns_pivot_to_base(e);
@@ -559,6 +583,8 @@ int build_run(struct build *b, struct err *e)
         rc = do_step(b, i, e);
     if (rc == 0 && b->o->is_root_view && b->o->wants_target_resolver)
         show_resolver(b);
+    if (rc == 0)
+        show_mrc(b);
     if (rc == 0)
         rc = seal_skeletons(b, e);
     fd_close(&b->root_fd);

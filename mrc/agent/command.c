@@ -5,6 +5,8 @@
 
 #include "common/sys/fd.h"
 #include "common/sys/mem.h"
+#include "mrc/agent/nest.h"
+#include "mrc/term.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -48,31 +50,6 @@ static void set_limits(struct bytes list)
             setrlimit(limits[i].resource, &rl);
         }
     }
-}
-
-static int set_terminal(const struct job_spec *spec, int tty_fd)
-{
-    struct winsize ws = { spec->rows, spec->columns, 0, 0 };
-    ioctl(tty_fd, TIOCSWINSZ, &ws);
-    struct rd r = rd_of(spec->term.ptr, spec->term.len);
-    uint32_t flags[4];
-    for (int i = 0; i < 4; i++)
-        if (get_u32(&r, &flags[i]) < 0)
-            return 0;
-    struct termios t;
-    if (tcgetattr(tty_fd, &t) < 0)
-        return -errno;
-    t.c_iflag = flags[0];
-    t.c_oflag = flags[1];
-    t.c_cflag = (t.c_cflag & (CBAUD | CSIZE)) | (flags[2] & ~(tcflag_t)(CBAUD | CSIZE));
-    t.c_lflag = flags[3];
-    for (size_t i = 0; i < 32 && i < NCCS; i++) {
-        uint8_t c;
-        if (get_u8(&r, &c) < 0)
-            break;
-        t.c_cc[i] = c;
-    }
-    return tcsetattr(tty_fd, TCSANOW, &t) < 0 ? -errno : 0;
 }
 
 static int source_of(const struct supervise_opts *o, int number, int null_fd)
@@ -257,6 +234,20 @@ static int set_process(const struct supervise_opts *o, char **env)
     return complete_path();
 }
 
+/* The agent under the name mrc comes first: an mrc that is installed here knows no head. */
+static int allow_nesting(const char *name)
+{
+    const char *path = getenv("PATH");
+    char text[16384];
+    bool is_there = path && !strncmp(path, AGENT_NEST_DIR ":", strlen(AGENT_NEST_DIR) + 1);
+    int len = snprintf(text, sizeof text, "%s:%s", AGENT_NEST_DIR, path ? path : "");
+    if (setenv(AGENT_NEST_VARIABLE, name, 1) < 0)
+        return -errno;
+    if (is_there || len < 0 || (size_t)len >= sizeof text)
+        return 0;
+    return setenv("PATH", text, 1) < 0 ? -errno : 0;
+}
+
 /* Runs in the new process and does not return. An error goes into the pipe as stage, errno and
  * words. */
 static void run(const struct supervise_opts *o, char **argv, char **env, int report_fd)
@@ -275,8 +266,10 @@ static void run(const struct supervise_opts *o, char **argv, char **env, int rep
     if (rc == 0)
         rc = view_drop_privilege(o->view, &e);
     if (rc == 0) {
-        const char *ssh_agent = getenv("SSH_AUTH_SOCK");
+        const char *ssh_agent = getenv("SSH_AUTH_SOCK"), *nest = getenv(AGENT_NEST_VARIABLE);
         rc = set_process(o, env);
+        if (rc == 0 && spec->flags & JOB_NEST && nest)
+            rc = allow_nesting(nest);
         if (rc == 0 && spec->flags & JOB_FORWARD_AGENT && ssh_agent &&
             setenv("SSH_AUTH_SOCK", ssh_agent, 1) < 0)
             rc = -errno;
@@ -322,7 +315,7 @@ int command_start(const struct supervise_opts *o, pid_t *pid_out, enum job_stage
         rc = job_texts(spec->env, env, JOB_ARGS_MAX);
     if (rc < 0 || spec->fd_kinds.len != 3)
         return err_set(e, rc < 0 ? -rc : EPROTO, "arguments");
-    if (o->tty_fd >= 0 && (rc = set_terminal(spec, o->tty_fd)) < 0)
+    if (o->tty_fd >= 0 && (rc = mrc_term_set(o->tty_fd, spec->term, spec->rows, spec->columns)) < 0)
         return err_set(e, -rc, "terminal settings");
     *stage_out = JOB_STAGE_EXEC;
     int report[2];

@@ -421,6 +421,9 @@ static int find_means(struct agent_job *j, const struct job_spec *spec, struct e
 static int start(struct agent_job *j, const struct job_spec *spec, struct err *e)
 {
     int rc = 0;
+    if (spec->flags & JOB_NEST && j->port && !j->nest &&
+        (rc = agent_nest_new(j->o.loop, j->port->link, &j->nest)) < 0)
+        return err_set(e, -rc, "jobs of the job's");
     if (j->joined.sock >= 0) {
         rc = loop_fd_add(j->o.loop, &j->joined_watch, j->joined.sock, EPOLLRDHUP,
                          on_joined_lost, j);
@@ -725,5 +728,6 @@ void agent_job_free(struct agent_job *j)
     munmap(j->behind, sizeof *j->behind);
     fd_close(&j->behind_fd);
     view_cleanup(j->o.cache_dir);
+    agent_nest_free(j->nest);
     free(j);
 }

@@ -6,6 +6,7 @@
 
 #include "mrc/agent/files.h"
 #include "mrc/agent/join.h"
+#include "mrc/agent/nest.h"
 #include "mrc/agent/job.h"
 #include "mrc/agent/view.h"
 #include "mrc/pump.h"
@@ -51,6 +52,7 @@ struct agent_job {
     struct loop_fd joined_watch;
     bool is_joined_lost;
     bool awaits_files; /* it could not be joined: for the job's own, mrc opens channels */
+    struct agent_nest *nest; /* NULL: it may start no jobs */
     struct demandfile *demand; /* standard input on demand, else NULL */
     int demand_sock;
     struct loop_fd demand_watch;

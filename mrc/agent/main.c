@@ -10,6 +10,7 @@
 #include "mrc/agent/export.h"
 #include "mrc/agent/job.h"
 #include "mrc/agent/logs.h"
+#include "mrc/agent/nest.h"
 #include "mrc/agent/view.h"
 #include "mrc/push.h"
 
@@ -64,7 +65,10 @@ static int on_open(void *ctx, struct mrc_port *port, struct bytes service, struc
         if (service.len == strlen(services[i].name) &&
             !memcmp(service.ptr, services[i].name, service.len))
             return services[i].open(a->cache_dir, port, request);
-    int rc = agent_export_open(a->export, port, service, request);
+    int rc = agent_nest_dial(a->loop, port, service, request);
+    if (rc != -EOPNOTSUPP)
+        return rc;
+    rc = agent_export_open(a->export, port, service, request);
     return rc == -EOPNOTSUPP ? agent_job_open(a->job, port, service, request) : rc;
 }
 
@@ -174,6 +178,9 @@ static int run(struct agent *a, int silence_ms, struct err *e)
 
 int main(int argc, char **argv)
 {
+    const char *name = strrchr(argv[0], '/');
+    if (!strcmp(name ? name + 1 : argv[0], "mrc"))
+        return agent_nest_main(argc, argv);
     log_init("mrc-agent", LOG_NORMAL);
     if (argc == 2 && !strcmp(argv[1], "--version")) {
         printf("mrc-agent %s\n", PACKAGE_VERSION);

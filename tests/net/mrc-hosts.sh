@@ -34,7 +34,8 @@ echo 0 >"$home/proj/number"
 chown "$user:" "$home/proj/number"
 # shellcheck disable=SC2016
 m --hosts 'alice@n[1-3]' sh -c 'i=0; while [ $i -lt 20 ]; do flock lock sh -c "echo \$((\$(cat number) + 1)) >number"; i=$((i+1)); done' 2>"$tmp/e"
-same "status of those that count: $(cat "$tmp/e")" 0 $?
+rc=$?
+same "status of those that count: $(cat "$tmp/e")" 0 $rc
 same "none is lost" 60 "$(cat "$home/proj/number")"
 
 # The worst status, and who failed.
