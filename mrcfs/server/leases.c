@@ -320,8 +320,9 @@ int mfs_do_renew(struct mfs_call *o, const struct mfs_renew_req *q UNUSED,
         return 0;
     mfs_member_lock(&l->member);
     if (l->is_granting && !l->is_refusing) {
-        /* One that comes too late does not bring back what has run out meanwhile. */
-        if (l->renewed_ms && !is_running(l, MFS_LEASE_MARGIN_MS))
+        /* One that comes too late brings back what nobody wanted meanwhile: so a way that is cut for
+           a while costs nothing of what was put off. Who waits for a recall has waited enough. */
+        if (l->renewed_ms && !is_running(l, MFS_LEASE_MARGIN_MS) && !list_is_empty(&l->recalls))
             expire(o->srv);
         l->renewed_ms = now_ms();
         p->lease_ms = l->lease_ms;
