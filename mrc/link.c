@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* link.c: session actions into system calls.
  * Must not know: SSH, jobs, files.
- * Invariant: what is handed to the transport waits in out, kept short so that a small channel
- * overtakes a big one. */
-#include "mrc/link.h"
+ * Invariant: what is handed to the transport ahead of what it takes is kept short, so that a small channel
+ * overtakes a big one; what it took stays in out until the other end has it. */
+#include "mrc/linkparts.h"
 
 #include "common/sys/clock.h"
 #include "common/sys/fd.h"
@@ -17,61 +17,28 @@
 
 enum {
     OUT_LOW = 64 * 1024, /* bytes handed to the transport ahead of what it takes */
-    OUT_MAX = OUT_LOW + 2 * MRC_FRAME_MAX + 4096,
-    IN_SIZE = 256 * 1024,
+    OUT_MAX = MRC_RESEND_MAX + 2 * MRC_FRAME_MAX + (1 << 20), /* control frames beyond what holds data back */
     PAUSE_WAIT_MS = 1000,
+    EOF_GRACE_MS = 300, /* see judge_end */
 };
 
-struct mrc_link {
-    struct loop *loop;
-    int fd_in, fd_out;
-    struct loop_fd watch_in, watch_out;
-    bool is_same_fd, wants_out;
-    struct loop_timer tick;
-    struct mrc_session session;
-    struct mrc_action act;
-    struct buf out;
-    struct mrc_port *ports;
-    bool is_over;
-    struct mrc_link_opts o;
-    struct mrc_link_stats stats;
-    uint8_t in[IN_SIZE];
-};
-
-static struct mrc_port *find(struct mrc_link *l, uint32_t chan)
+static void unwatch(struct mrc_link *l)
 {
-    struct mrc_port *p = l->ports;
-    while (p && p->chan != chan)
-        p = p->next;
-    return p;
+    loop_fd_del(&l->watch_in);
+    loop_fd_del(&l->watch_out);
+    loop_timer_del(&l->tick);
+    loop_timer_del(&l->eof_timer);
 }
 
-static struct mrc_port *port_new(struct mrc_link *l, uint32_t chan)
+static void close_stream(struct mrc_link *l)
 {
-    struct mrc_port *p = calloc(1, sizeof *p);
-    if (!p)
-        return NULL;
-    p->link = l;
-    p->chan = chan;
-    buf_init(&p->queue, MRC_PORT_QUEUE_MAX);
-    p->next = l->ports;
-    l->ports = p;
-    return p;
-}
-
-static void port_drop(struct mrc_port *p, int code, struct bytes text)
-{
-    struct mrc_port **at = &p->link->ports;
-    while (*at && *at != p)
-        at = &(*at)->next;
-    if (*at)
-        *at = p->next;
-    const struct mrc_port_ops *ops = p->ops;
-    void *ctx = p->ctx;
-    buf_fini(&p->queue);
-    free(p);
-    if (ops)
-        ops->on_closed(ctx, code, text);
+    unwatch(l);
+    if (!l->is_same_fd)
+        fd_close(&l->fd_out);
+    fd_close(&l->fd_in);
+    l->fd_out = -1;
+    l->is_same_fd = l->wants_out = l->is_write_broken = false;
+    l->out_sent = l->greeting_len = 0;
 }
 
 static void end(struct mrc_link *l, int code, const char *text)
@@ -79,12 +46,26 @@ static void end(struct mrc_link *l, int code, const char *text)
     if (l->is_over)
         return;
     l->is_over = true;
-    loop_fd_del(&l->watch_in);
-    loop_fd_del(&l->watch_out);
-    loop_timer_del(&l->tick);
+    unwatch(l);
     while (l->ports)
-        port_drop(l->ports, code ? code : -ECANCELED, bytes_of(text));
+        mrc_port_drop(l->ports, code ? code : -ECANCELED, bytes_of(text));
     l->o.on_end(l->o.ctx, code, text);
+}
+
+/* The stream has died: the session may go on with another one. */
+static void lost(struct mrc_link *l, int code, const char *text)
+{
+    if (!l->o.on_lost || !mrc_session_is_resumable(&l->session)) {
+        end(l, code, text);
+        return;
+    }
+    if (l->is_over || l->is_down)
+        return;
+    close_stream(l);
+    l->is_down = true;
+    int rc = mrc_session_step(&l->session, &(struct mrc_event){ .kind = MRC_EV_DOWN }, &l->act);
+    (void)rc; /* DOWN can't fail */
+    l->o.on_lost(l->o.ctx, code, text);
 }
 
 /* It came from the other side and may go to a terminal. */
@@ -111,10 +92,15 @@ static void end_with(struct mrc_link *l, int code, struct bytes text)
 static int append_written(struct mrc_link *l)
 {
     struct mrc_action *a = &l->act;
-    int rc = buf_append(&l->out, a->head, a->head_len);
     l->stats.frames_out++;
+    if (a->is_outside) {
+        memcpy(l->greeting, a->head, a->head_len);
+        l->greeting_len = a->head_len;
+        return 0;
+    }
+    int rc = buf_append(&l->out, a->head, a->head_len);
     if (rc == 0 && a->body_len) {
-        struct mrc_port *p = find(l, a->chan);
+        struct mrc_port *p = mrc_port_find(l, a->chan);
         if (!p || buf_len(&p->queue) < a->body_len)
             return -EINVAL;
         rc = buf_append(&l->out, buf_at(&p->queue), a->body_len);
@@ -135,7 +121,7 @@ static bool drop_closed(struct mrc_link *l)
     for (struct mrc_port *p = l->ports, *nx; p; p = nx) {
         nx = p->next;
         if (p->is_ended && !mrc_session_has(&l->session, p->chan)) {
-            port_drop(p, 0, (struct bytes){ NULL, 0 });
+            mrc_port_drop(p, 0, (struct bytes){ NULL, 0 });
             nx = l->ports; /* the owner may have changed the list */
             has_dropped = true;
         }
@@ -143,10 +129,15 @@ static bool drop_closed(struct mrc_link *l)
     return has_dropped;
 }
 
+static size_t unsent(const struct mrc_link *l)
+{
+    return l->greeting_len + buf_len(&l->out) - l->out_sent;
+}
+
 static int fill(struct mrc_link *l)
 {
     struct mrc_event ev = { .kind = MRC_EV_WRITE };
-    while (buf_len(&l->out) < OUT_LOW) {
+    while (l->session.line != MRC_LINE_UP || unsent(l) < OUT_LOW) {
         int rc = mrc_session_step(&l->session, &ev, &l->act);
         if (rc < 0)
             return rc;
@@ -168,22 +159,41 @@ static void want_out(struct mrc_link *l, bool wants)
         loop_fd_set(&l->watch_out, wants ? EPOLLOUT : 0);
 }
 
+static ssize_t write_some(struct mrc_link *l)
+{
+    if (l->greeting_len) {
+        ssize_t n = fd_write(l->fd_out, l->greeting, l->greeting_len);
+        if (n > 0) {
+            l->greeting_len -= (size_t)n;
+            memmove(l->greeting, l->greeting + n, l->greeting_len);
+        }
+        return n;
+    }
+    ssize_t n = fd_write(l->fd_out, buf_at(&l->out) + l->out_sent, unsent(l));
+    l->out_sent += n > 0 ? (size_t)n : 0;
+    return n;
+}
+
 static void flush(void *ctx)
 {
     struct mrc_link *l = ctx;
     while (!l->is_over) {
         int rc = fill(l);
         if (rc < 0) {
-            end(l, rc, "internal error: session and queues disagree");
+            end(l, rc,
+                rc == -ENOSPC ? "the other side does not confirm what it gets"
+                              : "internal error: session and queues disagree");
             return;
         }
         if (drop_closed(l))
             continue; /* their owners may have had something to say */
-        if (!buf_len(&l->out)) {
+        if (l->is_down)
+            return;
+        if (!unsent(l) || l->is_write_broken || (l->session.line != MRC_LINE_UP && !l->greeting_len)) {
             want_out(l, false);
             return;
         }
-        ssize_t n = fd_write(l->fd_out, buf_at(&l->out), buf_len(&l->out));
+        ssize_t n = write_some(l);
         if (n == -EAGAIN) {
             want_out(l, true);
             return;
@@ -191,14 +201,12 @@ static void flush(void *ctx)
         if (n < 0) {
             /* What the other end said last may still be readable: end of file there ends the
              * link. */
-            buf_consume(&l->out, buf_len(&l->out));
-            want_out(l, false);
+            l->is_write_broken = true;
             if (n != -EPIPE && n != -ECONNRESET)
-                end(l, (int)n, "the link to the other side broke");
-            return;
+                lost(l, (int)n, "the link to the other side broke");
+            continue;
         }
         l->stats.bytes_out += (uint64_t)n;
-        buf_consume(&l->out, (size_t)n);
     }
 }
 
@@ -207,7 +215,7 @@ static void flush(void *ctx)
 static void opened(struct mrc_link *l)
 {
     struct mrc_action *a = &l->act;
-    struct mrc_port *p = port_new(l, a->chan);
+    struct mrc_port *p = mrc_port_new(l, a->chan);
     int rc = p ? -EOPNOTSUPP : -ENOMEM;
     if (p && l->o.on_open)
         rc = l->o.on_open(l->o.ctx, p, a->frame.open.service, a->frame.open.request);
@@ -215,17 +223,23 @@ static void opened(struct mrc_link *l)
         struct mrc_event ev = { .kind = MRC_EV_RESET, .chan = a->chan, .code = rc };
         if (p) {
             p->ops = NULL;
-            port_drop(p, rc, (struct bytes){ NULL, 0 });
+            mrc_port_drop(p, rc, (struct bytes){ NULL, 0 });
         }
         if (mrc_session_step(&l->session, &ev, a) < 0)
             end(l, -EPROTO, "internal error: refused channel is unknown");
     }
 }
 
+static void forget(struct mrc_link *l, uint64_t amount)
+{
+    buf_consume(&l->out, (size_t)amount);
+    l->out_sent -= amount < l->out_sent ? (size_t)amount : l->out_sent;
+}
+
 static void act_on_input(struct mrc_link *l)
 {
     struct mrc_action *a = &l->act;
-    struct mrc_port *p = find(l, a->chan);
+    struct mrc_port *p = mrc_port_find(l, a->chan);
     switch (a->kind) {
     case MRC_ACT_HELLO:
         if (l->o.on_hello)
@@ -249,11 +263,18 @@ static void act_on_input(struct mrc_link *l)
         break;
     case MRC_ACT_RESET:
         if (p)
-            port_drop(p, a->code ? a->code : -ECANCELED, a->body);
+            mrc_port_drop(p, a->code ? a->code : -ECANCELED, a->body);
         break;
     case MRC_ACT_BYE: end_with(l, a->code, a->body); break;
+    case MRC_ACT_ACKED: forget(l, a->amount); break;
+    case MRC_ACT_RESUMED:
+        forget(l, a->amount);
+        l->out_sent = 0;
+        if (l->o.on_resumed)
+            l->o.on_resumed(l->o.ctx);
+        break;
     case MRC_ACT_LOST:
-        end(l, -ETIMEDOUT,
+        lost(l, -ETIMEDOUT,
             "the other side was silent for too long: is it, or the network, down?");
         break;
     default: break;
@@ -283,7 +304,7 @@ static void end_malformed(struct mrc_link *l, int rc)
 void mrc_link_feed(struct mrc_link *l, struct bytes input)
 {
     struct mrc_event ev = { .kind = MRC_EV_INPUT, .now_ms = clock_mono_ms(), .input = input };
-    while (ev.input.len && !l->is_over) {
+    while (ev.input.len && !l->is_over && !l->is_down) {
         int rc = mrc_session_step(&l->session, &ev, &l->act);
         if (rc < 0) {
             end_malformed(l, rc);
@@ -297,6 +318,31 @@ void mrc_link_feed(struct mrc_link *l, struct bytes input)
     }
 }
 
+/* The head that ends, whether it wants to or is killed, leaves a stream that is closed in its direction only:
+ * who carries it sees to that. A stream that broke is closed in both. */
+static void judge_end(void *ctx)
+{
+    struct mrc_link *l = ctx;
+    struct pollfd pf = { .fd = l->fd_out };
+    bool is_broken = l->is_write_broken ||
+                     (poll(&pf, 1, 0) > 0 && (pf.revents & (POLLERR | POLLHUP)));
+    if (is_broken)
+        lost(l, -EPIPE, "the link to the other side was closed");
+    else
+        end(l, -EPIPE, "the link to the other side was closed");
+}
+
+static void got_eof(struct mrc_link *l, int code)
+{
+    if (l->o.is_head || !l->o.on_lost) {
+        lost(l, code, "the link to the other side was closed");
+        return;
+    }
+    loop_fd_del(&l->watch_in);
+    l->is_write_broken = l->is_write_broken || code != -EPIPE;
+    loop_timer_set(l->loop, &l->eof_timer, l->is_write_broken ? 0 : EOF_GRACE_MS, judge_end, l);
+}
+
 static void on_in(void *ctx, uint32_t events)
 {
     struct mrc_link *l = ctx;
@@ -306,7 +352,7 @@ static void on_in(void *ctx, uint32_t events)
     if (n == -EAGAIN)
         return;
     if (n <= 0) {
-        end(l, n < 0 ? (int)n : -EPIPE, "the link to the other side was closed");
+        got_eof(l, n < 0 ? (int)n : -EPIPE);
         return;
     }
     l->stats.bytes_in += (uint64_t)n;
@@ -316,12 +362,15 @@ static void on_in(void *ctx, uint32_t events)
 static void on_out(void *ctx, uint32_t events)
 {
     struct mrc_link *l = ctx;
-    if (events & (EPOLLERR | EPOLLHUP)) {
-        /* Nobody reads any more. */
-        loop_fd_del(&l->watch_out);
-        if (!l->is_over)
-            end(l, -EPIPE, "the link to the other side was closed");
-    }
+    if (!(events & (EPOLLERR | EPOLLHUP)) || l->is_over)
+        return;
+    /* Nobody reads any more; what was said before may still have to be read. */
+    loop_fd_del(&l->watch_out);
+    l->is_write_broken = true;
+    if (l->o.on_lost)
+        loop_timer_set(l->loop, &l->eof_timer, EOF_GRACE_MS, judge_end, l);
+    else
+        end(l, -EPIPE, "the link to the other side was closed");
 }
 
 static void on_tick(void *ctx)
@@ -331,7 +380,7 @@ static void on_tick(void *ctx)
     int rc = mrc_session_step(&l->session, &ev, &l->act);
     if (rc == 0)
         act_on_input(l);
-    if (!l->is_over)
+    if (!l->is_over && !l->is_down)
         loop_timer_set(l->loop, &l->tick, mrc_session_next_ms(&l->session), on_tick, l);
 }
 
@@ -342,11 +391,50 @@ int mrc_link_early(struct mrc_link *l, uint8_t *out, size_t size_bytes)
     int rc = fill(l);
     if (rc < 0)
         return rc;
-    size_t n = buf_len(&l->out) < size_bytes ? buf_len(&l->out) : size_bytes;
-    memcpy(out, buf_at(&l->out), n);
-    buf_consume(&l->out, n);
+    size_t n = unsent(l) < size_bytes ? unsent(l) : size_bytes;
+    memcpy(out, buf_at(&l->out) + l->out_sent, n);
+    l->out_sent += n;
     l->stats.bytes_out += n;
     return (int)n;
+}
+
+int mrc_link_redial(struct mrc_link *l, uint8_t *out, size_t size_bytes)
+{
+    if (l->is_over || !l->is_down)
+        return -EINVAL;
+    int rc = mrc_session_step(&l->session, &(struct mrc_event){ .kind = MRC_EV_REDIAL }, &l->act);
+    if (rc == 0)
+        rc = fill(l);
+    if (rc < 0)
+        return rc;
+    size_t n = l->greeting_len;
+    l->greeting_len = 0;
+    if (!n || n > size_bytes)
+        return -EINVAL;
+    memcpy(out, l->greeting, n);
+    l->stats.bytes_out += n;
+    return (int)n;
+}
+
+int mrc_link_take(struct mrc_link *l, const struct mrc_hello *hello, int fd_in, int fd_out)
+{
+    AUTO_FD in = fd_in;
+    AUTO_FD out = fd_in == fd_out ? -1 : fd_out;
+    struct mrc_event ev = { .kind = MRC_EV_TAKE, .now_ms = clock_mono_ms(), .hello = hello };
+    int rc = l->is_over ? -EPIPE : mrc_session_step(&l->session, &ev, &l->act);
+    if (rc < 0)
+        return rc;
+    close_stream(l);
+    l->is_down = true;
+    forget(l, l->act.amount);
+    bool is_same = fd_in == fd_out;
+    int first = take_fd(&in);
+    return mrc_link_attach(l, first, is_same ? first : take_fd(&out));
+}
+
+void mrc_link_give_up(struct mrc_link *l, int code, const char *text)
+{
+    end(l, code, text);
 }
 
 int mrc_link_attach(struct mrc_link *l, int fd_in, int fd_out)
@@ -354,6 +442,7 @@ int mrc_link_attach(struct mrc_link *l, int fd_in, int fd_out)
     l->fd_in = fd_in;
     l->fd_out = fd_out;
     l->is_same_fd = fd_in == fd_out;
+    l->is_down = false;
     l->session.heard_ms = clock_mono_ms();
     int rc = fd_set_nonblock(l->fd_in, true);
     if (rc == 0)
@@ -385,6 +474,7 @@ int mrc_link_new(const struct mrc_link_opts *o, struct mrc_link **out, struct er
                                    .software = o->software,
                                    .silence_ms = (uint64_t)o->silence_ms,
                                    .hello_ms = (uint64_t)o->hello_ms,
+                                   .wait_s = o->on_lost ? o->wait_s : 0,
                                    .now_ms = clock_mono_ms() };
     if (getrandom(so.session_id, sizeof so.session_id, 0) < 0 ||
         getrandom(so.secret, sizeof so.secret, 0) < 0) {
@@ -405,16 +495,11 @@ void mrc_link_free(struct mrc_link *l)
 {
     if (!l)
         return;
-    loop_fd_del(&l->watch_in);
-    loop_fd_del(&l->watch_out);
-    loop_timer_del(&l->tick);
     loop_set_idle(l->loop, NULL, NULL);
     while (l->ports)
-        port_drop(l->ports, -ECANCELED, (struct bytes){ NULL, 0 });
+        mrc_port_drop(l->ports, -ECANCELED, (struct bytes){ NULL, 0 });
     buf_fini(&l->out);
-    if (!l->is_same_fd)
-        fd_close(&l->fd_out);
-    fd_close(&l->fd_in);
+    close_stream(l);
     free(l);
 }
 
@@ -433,7 +518,7 @@ int mrc_link_open(struct mrc_link *l, const char *service, struct bytes request,
     rc = buf_append(&l->out, l->act.head, l->act.head_len);
     if (rc < 0)
         return rc;
-    struct mrc_port *p = port_new(l, l->act.chan);
+    struct mrc_port *p = mrc_port_new(l, l->act.chan);
     if (!p)
         return -ENOMEM;
     p->ops = ops;
@@ -467,66 +552,8 @@ void mrc_link_pause(struct mrc_link *l)
 
 bool mrc_link_is_flushed(const struct mrc_link *l)
 {
-    return l->is_over ||
-           (!buf_len(&l->out) && (!l->session.bye_pending || l->session.bye_sent));
-}
-
-size_t mrc_port_room(const struct mrc_port *p)
-{
-    return p->is_ended ? 0 : buf_room(&p->queue);
-}
-
-int mrc_port_send(struct mrc_port *p, const void *ptr, size_t len_bytes)
-{
-    if (p->is_ended)
-        return -EPIPE;
-    int rc = buf_append(&p->queue, ptr, len_bytes);
-    if (rc == 0)
-        mrc_port_queued(p, len_bytes);
-    return rc;
-}
-
-static void wish(struct mrc_port *p, const struct mrc_event *ev)
-{
-    struct mrc_action ignored;
-    int rc = mrc_session_step(&p->link->session, ev, &ignored);
-    (void)rc; /* -EINVAL: the channel ended meanwhile, and the port is about to be told */
-}
-
-void mrc_port_queued(struct mrc_port *p, size_t len_bytes)
-{
-    wish(p, &(struct mrc_event){ .kind = MRC_EV_QUEUED, .chan = p->chan, .amount = len_bytes });
-}
-
-void mrc_port_end(struct mrc_port *p)
-{
-    if (p->is_ended)
-        return;
-    p->is_ended = true;
-    wish(p, &(struct mrc_event){ .kind = MRC_EV_END, .chan = p->chan });
-}
-
-void mrc_port_consumed(struct mrc_port *p, size_t len_bytes)
-{
-    wish(p,
-         &(struct mrc_event){ .kind = MRC_EV_CONSUMED, .chan = p->chan, .amount = len_bytes });
-}
-
-void mrc_port_stop(struct mrc_port *p)
-{
-    wish(p, &(struct mrc_event){ .kind = MRC_EV_STOP, .chan = p->chan });
-}
-
-void mrc_port_reset(struct mrc_port *p, int code, const char *text)
-{
-    wish(p, &(struct mrc_event){
-                .kind = MRC_EV_RESET, .chan = p->chan, .code = code, .text = bytes_of(text) });
-    p->is_ended = true;
-}
-
-int mrc_port_window(struct mrc_port *p, uint64_t window_bytes)
-{
-    return mrc_session_window(&p->link->session, p->chan, window_bytes);
+    return l->is_over || l->is_down || l->is_write_broken ||
+           (!unsent(l) && (!l->session.bye_pending || l->session.bye_sent));
 }
 
 void mrc_link_stats(const struct mrc_link *l, struct mrc_link_stats *out)

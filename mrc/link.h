@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* link.h: drives one session over a byte stream on a loop; ports are its channels.
+/* link.h: drives one session over a byte stream on a loop, or over several, one after the other (docs/resume.md);
+ * ports are its channels.
  * Must not know: SSH, jobs, files. */
 #ifndef MRC_LINK_H
 #define MRC_LINK_H
@@ -59,6 +60,12 @@ struct mrc_link_opts {
     /* Last call: the session is over. code 0: bye without error. The link must be freed later,
      * not here. */
     void (*on_end)(void *ctx, int code, const char *text);
+    /* The stream has died, and its descriptors are closed: another one may be attached, at the head after
+     * mrc_link_redial, at the agent by mrc_link_take. NULL: the session ends with its stream. Not called before
+     * both ends have heard each other: then on_end is. */
+    void (*on_lost)(void *ctx, int code, const char *text);
+    void (*on_resumed)(void *ctx); /* head: the agent goes on with the new stream; may be NULL */
+    uint32_t wait_s;               /* head: how long the agent shall wait for that; 0: it shall not */
     void *ctx;
 };
 
@@ -71,6 +78,16 @@ void mrc_link_free(struct mrc_link *l);
 MUST int mrc_link_early(struct mrc_link *l, uint8_t *out, size_t size_bytes);
 /* fd_in, fd_out: as in mrc_link_opts; taken, also on failure. */
 MUST int mrc_link_attach(struct mrc_link *l, int fd_in, int fd_out);
+
+/* After on_lost, at the head: the first bytes of a new stream to an agent there, to be brought over before
+ * mrc_link_attach; at most MRC_GREETING_MAX. If the stream can't be had: again, later. Returns their number or
+ * -errno. */
+MUST int mrc_link_redial(struct mrc_link *l, uint8_t *out, size_t size_bytes);
+/* At the agent: the head has come back with this hello on a new stream, which is taken, also on failure; a stream that we
+ * still have is given up. Returns 0; -EACCES, -ESTALE, -EPROTO and nothing is changed, see mrc_session_step. */
+MUST int mrc_link_take(struct mrc_link *l, const struct mrc_hello *hello, int fd_in, int fd_out);
+/* After on_lost: nobody comes any more. Calls on_end. */
+void mrc_link_give_up(struct mrc_link *l, int code, const char *text);
 
 /* Opens a channel; window_bytes: how far the other end may run ahead. */
 MUST int mrc_link_open(struct mrc_link *l, const char *service, struct bytes request,

@@ -2,12 +2,13 @@ noinst_LIBRARIES += mrc/libsession.a
 mrc_libsession_a_SOURCES = \
   mrc/session/fair.c mrc/session/fair.h \
   mrc/session/frames.c mrc/session/frames.def mrc/session/frames.h \
+  mrc/session/parts.h mrc/session/resume.c \
   mrc/session/session.c mrc/session/session.h
 mrc_libsession_a_SOURCES += \
   mrc/demand.h \
   mrc/input.c mrc/input.h \
   mrc/job.c mrc/job.def mrc/job.h \
-  mrc/link.c mrc/link.h \
+  mrc/link.c mrc/link.h mrc/linkparts.h mrc/port.c \
   mrc/dieby.c mrc/dieby.h \
   mrc/keeperword.c mrc/silence.c mrc/share.c mrc/share.h \
   mrc/nest/meet.c mrc/nest/nest.h \

@@ -173,8 +173,11 @@ check_PROGRAMS += $(FUZZ_TESTS)
 TESTS += $(FUZZ_TESTS)
 
 # Simulations: pure cores in simulated time; an argument replays one seed.
-SIM_TESTS = tests/sim/session_sim tests/sim/lease_sim
+SIM_TESTS = tests/sim/session_sim tests/sim/resume_sim tests/sim/lease_sim
+tests_sim_session_sim_SOURCES = tests/sim/session_sim.c tests/sim/ends.c tests/sim/ends.h
 tests_sim_session_sim_LDADD = mrc/libsession.a common/libcommon.a
+tests_sim_resume_sim_SOURCES = tests/sim/resume_sim.c tests/sim/ends.c tests/sim/ends.h
+tests_sim_resume_sim_LDADD = mrc/libsession.a common/libcommon.a
 tests_sim_lease_sim_LDADD = mrcfs/liblease.a common/libcommon.a
 check_PROGRAMS += $(SIM_TESTS)
 TESTS += $(SIM_TESTS)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* session.c: the session's state machine.
+/* session.c: the session's state machine; what goes on beyond one stream is in resume.c.
  * Must not know: sockets, clocks (time is an argument), who owns the queued bytes.
  * Invariant: for each channel sent <= queued, sent <= send_limit, consumed <= received <=
  * granted; see mrc_session_check(). Source: docs/protocol-session.md. */
-#include "mrc/session/session.h"
+#include "mrc/session/parts.h"
 
 #include <errno.h>
 #include <string.h>
@@ -17,6 +17,7 @@ void mrc_session_init(struct mrc_session *s, const struct mrc_session_opts *o)
     strncpy(s->software, o->software ? o->software : "", sizeof s->software - 1);
     s->silence_ms = o->silence_ms ? o->silence_ms : MRC_SILENCE_MAX_MS;
     s->hello_ms = o->hello_ms ? o->hello_ms : s->silence_ms;
+    s->wait_s = o->is_head ? o->wait_s : 0;
     s->next_id = o->is_head ? 1 : 2;
     s->now_ms = s->heard_ms = s->pinged_ms = o->now_ms;
 }
@@ -75,22 +76,14 @@ static uint64_t sendable(const struct mrc_chan *c)
 
 static void put(struct mrc_action *act, const struct mrc_frame *f)
 {
-    struct wr w = wr_of(act->head + act->head_len, sizeof act->head - act->head_len);
-    mrc_frame_put(&w, f);
-    act->head_len += (uint32_t)wr_len(&w);
+    mrc_session_put(act, f);
 }
 
 static void put_hello(struct mrc_session *s, struct mrc_action *act)
 {
     if (s->hello_sent)
         return;
-    struct mrc_frame f = { .id = MRC_FRAME_hello };
-    f.hello.version = MRC_SESSION_VERSION;
-    f.hello.session = (struct bytes){ s->session_id, sizeof s->session_id };
-    f.hello.secret = (struct bytes){ s->secret, s->is_head ? sizeof s->secret : 0 };
-    f.hello.resume = (struct bytes){ s->session_id, 0 };
-    f.hello.software = bytes_of(s->software);
-    put(act, &f);
+    mrc_resume_put_hello(s, act);
     s->hello_sent = true;
 }
 
@@ -129,6 +122,7 @@ static void put_control(struct mrc_session *s, struct mrc_chan *c, struct mrc_ac
 static bool put_session_control(struct mrc_session *s, struct mrc_action *act)
 {
     put_hello(s, act);
+    mrc_resume_put_ack(s, act);
     if (s->ping_pending) {
         s->ping_pending = false;
         put(act, &(struct mrc_frame){ .id = MRC_FRAME_ping, .ping = { s->now_ms } });
@@ -147,6 +141,9 @@ static int step_write(struct mrc_session *s, struct mrc_action *act)
 {
     if (s->is_over)
         return 0;
+    if (s->line != MRC_LINE_UP)
+        return mrc_resume_write(s, act);
+    bool is_held = mrc_resume_is_full(s);
     if (put_session_control(s, act)) {
         act->kind = MRC_ACT_WRITE;
         return 0;
@@ -161,7 +158,7 @@ static int step_write(struct mrc_session *s, struct mrc_action *act)
             act->kind = MRC_ACT_WRITE;
             return 0;
         }
-        uint64_t n = sendable(c);
+        uint64_t n = is_held ? 0 : sendable(c);
         c->is_starved = !n && c->queued > c->sent;
         fair_update(&s->clock, &c->fair, n > 0);
         if (n && (!best || c->fair.start < best->fair.start))
@@ -202,6 +199,7 @@ static int got_hello(struct mrc_session *s, struct mrc_frame *f, struct mrc_acti
     if (f->hello.version != MRC_SESSION_VERSION)
         return -EPROTONOSUPPORT;
     s->hello_received = true;
+    mrc_resume_got_hello(s, &f->hello);
     act->kind = MRC_ACT_HELLO;
     return 0;
 }
@@ -307,6 +305,11 @@ static int got_pong(struct mrc_session *s, struct mrc_frame *f, struct mrc_actio
     return 0;
 }
 
+static int got_ack(struct mrc_session *s, struct mrc_frame *f, struct mrc_action *act)
+{
+    return mrc_resume_got_ack(s, f->ack.received, act);
+}
+
 static int got_pause(struct mrc_session *s, struct mrc_frame *f, struct mrc_action *act)
 {
     (void)f, (void)act;
@@ -345,7 +348,7 @@ static int got_frame(struct mrc_session *s, struct rd body, struct mrc_action *a
 }
 
 /* Takes at most one frame. Whole frames are read in place; only pieces are copied together. */
-static int step_input(struct mrc_session *s, const struct mrc_event *ev, struct mrc_action *act)
+static int take_frame(struct mrc_session *s, const struct mrc_event *ev, struct mrc_action *act)
 {
     const uint8_t *p = ev->input.ptr;
     size_t left = ev->input.len;
@@ -385,6 +388,15 @@ static int step_input(struct mrc_session *s, const struct mrc_event *ev, struct 
         return 0;
     s->in_len = 0;
     return got_frame(s, rd_of(s->in + 4, len), act);
+}
+
+static int step_input(struct mrc_session *s, const struct mrc_event *ev, struct mrc_action *act)
+{
+    if (s->line != MRC_LINE_UP)
+        return mrc_resume_input(s, ev, act);
+    int rc = take_frame(s, ev, act);
+    s->in_total += ev->input.len - act->input_left;
+    return rc;
 }
 
 /* Wishes of the driver */
@@ -455,11 +467,11 @@ static int step_tick(struct mrc_session *s, const struct mrc_event *ev, struct m
     if (ev->now_ms - s->now_ms > ping_ms)
         s->heard_ms = ev->now_ms;
     s->now_ms = ev->now_ms;
-    if (s->is_peer_paused) {
+    if (s->is_peer_paused || s->line == MRC_LINE_DOWN) {
         s->heard_ms = s->now_ms;
     } else if (s->now_ms - s->heard_ms >= (s->hello_received ? s->silence_ms : s->hello_ms)) {
         act->kind = MRC_ACT_LOST;
-        s->is_over = true;
+        s->is_over = !mrc_session_is_resumable(s);
     } else if (s->hello_received && s->now_ms - s->heard_ms >= ping_ms &&
                s->now_ms - s->pinged_ms >= ping_ms) {
         s->ping_pending = true;
@@ -468,7 +480,7 @@ static int step_tick(struct mrc_session *s, const struct mrc_event *ev, struct m
     return 0;
 }
 
-int mrc_session_step(struct mrc_session *s, const struct mrc_event *ev, struct mrc_action *act)
+static int step(struct mrc_session *s, const struct mrc_event *ev, struct mrc_action *act)
 {
     act->kind = MRC_ACT_NONE;
     act->chan = 0;
@@ -476,12 +488,17 @@ int mrc_session_step(struct mrc_session *s, const struct mrc_event *ev, struct m
     act->body = (struct bytes){ NULL, 0 };
     act->head_len = act->body_len = 0;
     act->input_left = 0;
+    act->amount = 0;
+    act->is_outside = false;
     switch (ev->kind) {
     case MRC_EV_INPUT: return step_input(s, ev, act);
     case MRC_EV_WRITE: return step_write(s, act);
     case MRC_EV_OPEN: return step_open(s, ev, act);
     case MRC_EV_TICK: return step_tick(s, ev, act);
     case MRC_EV_PAUSE: s->pause_pending = true; return 0;
+    case MRC_EV_DOWN:
+    case MRC_EV_REDIAL:
+    case MRC_EV_TAKE: return mrc_resume_step(s, ev, act);
     case MRC_EV_BYE:
         s->bye_pending = true;
         s->bye_code = ev->code;
@@ -489,6 +506,14 @@ int mrc_session_step(struct mrc_session *s, const struct mrc_event *ev, struct m
         return 0;
     default: return step_wish(s, ev);
     }
+}
+
+int mrc_session_step(struct mrc_session *s, const struct mrc_event *ev, struct mrc_action *act)
+{
+    int rc = step(s, ev, act);
+    if (!act->is_outside)
+        s->out_total += act->head_len + act->body_len;
+    return rc;
 }
 
 int mrc_session_window(struct mrc_session *s, uint32_t chan, uint64_t window_bytes)
@@ -526,5 +551,6 @@ bool mrc_session_check(const struct mrc_session *s)
             if (s->chans[j].id == c->id)
                 return false;
     }
-    return s->in_len <= sizeof s->in && s->pong_count <= MRC_PONGS_MAX;
+    return s->in_len <= sizeof s->in && s->pong_count <= MRC_PONGS_MAX &&
+           s->out_acked <= s->out_total && s->in_told <= s->in_total;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* session.h: numbered channels with credit and offsets over one byte stream; the same code on
  * both ends. Must not know: sockets, clocks, files, what the channels carry. The driver owns
- * the bytes that wait to be sent; the session only says when which of them go. Input is handed
- * in pieces of any size. Source: docs/protocol-session.md. */
+ * the bytes that wait to be sent, and those that were sent until the other end has them; the session only says
+ * which of them go when. Input is handed in pieces of any size. Source: docs/protocol-session.md, docs/resume.md. */
 #ifndef MRC_SESSION_SESSION_H
 #define MRC_SESSION_SESSION_H
 
@@ -10,7 +10,7 @@
 #include "mrc/session/frames.h"
 
 enum {
-    MRC_SESSION_VERSION = 1,
+    MRC_SESSION_VERSION = 2,
     MRC_CHAN_MAX = 64, /* channels at a time */
     MRC_WINDOW_FIRST =
         256 * 1024,        /* bytes that may be sent on a new channel before any credit */
@@ -20,6 +20,9 @@ enum {
     MRC_OPEN_MAX = 1024,             /* service and request of an open frame */
     MRC_TEXT_MAX = 256,              /* words in reset and bye */
     MRC_PONGS_MAX = 4, /* answers owed; more pings than that without room are dropped */
+    MRC_RESEND_MAX = 32 * 1024 * 1024, /* bytes sent that the other end has not confirmed; no data is sent beyond */
+    MRC_ACK_BYTES = 256 * 1024,        /* how often the other end confirms */
+    MRC_GREETING_MAX = 512,            /* a frame before a resumed session goes on */
 };
 
 enum mrc_event_kind {
@@ -35,6 +38,9 @@ enum mrc_event_kind {
     MRC_EV_BYE,      /* end the session with code and text */
     MRC_EV_TICK,     /* time passed: now_ms */
     MRC_EV_PAUSE,    /* we are about to be stopped: tell the other end, by WRITE steps */
+    MRC_EV_DOWN,     /* the stream is gone: nothing is written or read until REDIAL or TAKE */
+    MRC_EV_REDIAL,   /* head: there will be a new stream; its first bytes come by a WRITE step */
+    MRC_EV_TAKE,     /* agent: the head has come back on a new stream, on which it sent hello */
 };
 
 struct mrc_event {
@@ -48,6 +54,7 @@ struct mrc_event {
     struct bytes request;
     int code; /* RESET, BYE: negative errno or 0 */
     struct bytes text;
+    const struct mrc_hello *hello; /* TAKE */
 };
 
 enum mrc_act_kind {
@@ -64,7 +71,9 @@ enum mrc_act_kind {
     MRC_ACT_WRITE, /* send head, then body_len bytes of chan's queue from its front, which are
                       then the transport's */
     MRC_ACT_BYE,   /* the other end ended the session: code, text */
-    MRC_ACT_LOST,  /* nothing was heard for too long */
+    MRC_ACT_LOST,  /* nothing was heard for too long; may be followed by DOWN */
+    MRC_ACT_ACKED,   /* the other end has amount more bytes of what was written: forget them */
+    MRC_ACT_RESUMED, /* the same, and what is left is written again, before all else */
 };
 
 struct mrc_action {
@@ -73,6 +82,8 @@ struct mrc_action {
     int code;
     struct bytes body;      /* DATA, and the text of RESET and BYE; valid until the next step */
     struct mrc_frame frame; /* HELLO, OPENED */
+    uint64_t amount;        /* ACKED, RESUMED */
+    bool is_outside;        /* WRITE: of this stream only: never written again */
     uint8_t head[2048];     /* WRITE, CHAN */
     uint32_t head_len;
     uint32_t body_len;
@@ -96,6 +107,8 @@ struct mrc_chan {
     int reset_code;
 };
 
+enum mrc_line { MRC_LINE_UP, MRC_LINE_DOWN, MRC_LINE_GREETING };
+
 struct mrc_session {
     bool is_head;
     bool hello_sent, hello_received, bye_pending, bye_sent, is_over;
@@ -111,6 +124,14 @@ struct mrc_session {
     struct mrc_chan chans[MRC_CHAN_MAX];
     struct fair_clock clock;
     uint64_t heard_ms, pinged_ms, now_ms;
+    /* The two byte streams, whatever carries them. */
+    enum mrc_line line;
+    uint32_t wait_s;  /* how long the agent waits for the head; 0: the session ends with its stream */
+    uint64_t attempt; /* of the head to come back */
+    bool greeting_pending;
+    uint64_t out_total, out_acked, in_total, in_told;
+    uint32_t greeting_len;
+    uint8_t greeting[MRC_GREETING_MAX];
     bool ping_pending;
     uint64_t pongs[MRC_PONGS_MAX];
     unsigned pong_count;
@@ -127,6 +148,7 @@ struct mrc_session_opts {
     uint64_t now_ms;
     uint64_t silence_ms; /* in place of MRC_SILENCE_MAX_MS; 0 = that */
     uint64_t hello_ms;   /* the same until the other end has said hello; 0 = silence_ms */
+    uint32_t wait_s;     /* head: how long the agent shall wait for us; 0: it shall not */
 };
 
 void mrc_session_init(struct mrc_session *s, const struct mrc_session_opts *o);
@@ -135,7 +157,8 @@ void mrc_session_init(struct mrc_session *s, const struct mrc_session_opts *o);
  * driver as described above. Returns 0; -EPROTO after malformed input (the session is unusable
  * then); -EPROTONOSUPPORT the same for a hello of another version, which is in act->frame;
  * -ENOSPC when MRC_CHAN_MAX channels are open; -E2BIG when service and request are too long;
- * -EINVAL for an unknown channel. */
+ * -EINVAL for an unknown channel. TAKE changes nothing when it fails: -EACCES it is another session or not its secret;
+ * -ESTALE a newer stream was taken before; -EPROTO offsets that can't be. */
 MUST int mrc_session_step(struct mrc_session *s, const struct mrc_event *ev,
                           struct mrc_action *act);
 
@@ -145,6 +168,12 @@ MUST int mrc_session_window(struct mrc_session *s, uint32_t chan, uint64_t windo
 
 /* False once chan ended in both directions or was reset. */
 bool mrc_session_has(const struct mrc_session *s, uint32_t chan);
+
+/* May this session go on with another stream? Both ends must have heard each other. */
+bool mrc_session_is_resumable(const struct mrc_session *s);
+
+/* Reads the resume field of a hello. Returns false when it is empty or malformed. */
+bool mrc_resume_get(struct bytes field, uint32_t *wait_s, uint64_t *attempt, uint64_t *received);
 
 /* Milliseconds until a TICK is due. */
 uint64_t mrc_session_next_ms(const struct mrc_session *s);

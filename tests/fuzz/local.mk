@@ -39,6 +39,11 @@ tests_fuzz_session_fuzz_SOURCES = tests/fuzz/session_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_session_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
 tests_fuzz_session_fuzz_LDADD = mrc/libsession.a common/libcommon.a
 
+FUZZ_TESTS += tests/fuzz/resume_fuzz
+tests_fuzz_resume_fuzz_SOURCES = tests/fuzz/resume_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_resume_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_resume_fuzz_LDADD = mrc/libsession.a common/libcommon.a
+
 FUZZ_TESTS += tests/fuzz/job_fuzz
 tests_fuzz_job_fuzz_SOURCES = tests/fuzz/job_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_job_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)

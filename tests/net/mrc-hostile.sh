@@ -13,7 +13,7 @@ mkdir -p "$HOME" && cd "$HOME" || exit 99
 echo "# a hostile agent"
 # meet KIND COMMAND...: a job at the fake agent; the command is put before mrc
 meet() { MRC_AGENT=$fake MRC_SILENCE=3 "${@:2}" timeout 50 mrc --via "env MRC_FAKE=$1" host true; }
-bad "another version" 255 'host: .*mrc-agent 99\?\[2J there speaks version 2 of the session protocol, mrc .* here version 1: both must be of one version.*MRC_AGENT' meet version
+bad "another version" 255 'host: .*mrc-agent 99\?\[2J there speaks version 3 of the session protocol, mrc .* here version 2: both must be of one version.*MRC_AGENT' meet version
 bad "no hello" 255 'host: .*something that is none of the session' meet no-hello
 bad "garbage after hello" 255 'host: .*something that is none of the session' meet garbage
 bad "too long a message" 255 'host: .*something that is none of the session' meet oversize
