@@ -175,6 +175,7 @@ int mrc_connect_early(const struct mrc_transport_opts *t, struct bytes early,
                report.is_uploaded ? "%s: agent sent, %llu bytes"
                                   : "%s: agent was there, %llu bytes sent",
                t->host, (unsigned long long)report.sent_bytes);
+        out->sent_bytes = report.is_uploaded ? report.sent_bytes : 0;
         if (out->control) {
             out->command = take_ptr(&command);
             snprintf(out->nonce, sizeof out->nonce, "%s", nonce);

@@ -6,6 +6,7 @@ mrc_libsession_a_SOURCES = \
   mrc/session/session.c mrc/session/session.h
 mrc_libsession_a_SOURCES += \
   mrc/demand.h \
+  mrc/doctor.def mrc/finding.c mrc/finding.h \
   mrc/input.c mrc/input.h \
   mrc/job.c mrc/job.def mrc/job.h \
   mrc/link.c mrc/link.h mrc/linkparts.h mrc/port.c \
@@ -19,6 +20,7 @@ mrc_libsession_a_SOURCES += \
 bin_PROGRAMS += mrc/mrc
 mrc_mrc_SOURCES = \
   mrc/cachecommand.c mrc/cachecommand.h \
+  mrc/doctorcommand.c mrc/doctorcommand.h mrc/doctorhere.c \
   mrc/env.def mrc/hidden.def mrc/limits.def \
   mrc/keeper.c mrc/keeper.h \
   mrc/hostset.c mrc/hostset.h \
@@ -36,7 +38,7 @@ mrc_mrc_SOURCES = \
   mrc/trees.c mrc/trees.h \
   mrc/tty.c mrc/tty.h \
   mrc/verbs.c mrc/verbs.h
-mrc_mrc_LDADD = mrc/libmrc.a mrc/libsession.a mrcfs/libmrcfs.a common/libcommon.a $(SSH2_LIBS) $(SODIUM_LIBS) $(LZO_LIBS)
+mrc_mrc_LDADD = mrc/libmrc.a mrc/libsession.a mrcfs/libmrcfs.a common/libcommon.a $(SSH2_LIBS) $(SODIUM_LIBS) $(LZO_LIBS) $(JANSSON_LIBS)
 dist_man_MANS += mrc/mrc.1
 # The same program, for what starts ssh by a name alone.
 install-exec-hook:

@@ -17,6 +17,7 @@ struct mrc_connection {
     int control;    /* where more channels are asked for, see mrc/share.h; 0 = none */
     char *command;  /* what starts an agent there; ours */
     char nonce[32]; /* and its mark, see mrc/push.h */
+    unsigned long long sent_bytes; /* of the agent, which was not there; 0: it was */
     /* Of mrc_connect_shared: */
     int hub; /* keeps the connection for us; 0 = none */
 };

@@ -24,7 +24,8 @@ static const struct opt_program program = {
              "ps\n"
              "stop [--jobs] [host]\n"
              "cache [show|clear] [user@]host\n"
-             "logs [[user@]host]",
+             "logs [[user@]host]\n"
+             "doctor [--json] [user@]host",
     .about =
         "Runs a command on another computer as if it ran here: this computer's files at their "
         "own paths,\n"
@@ -94,6 +95,7 @@ static const struct verb {
     { "stop", VERB_STOP, HOST_NAME, "[--jobs] [host]" },
     { "cache", VERB_CACHE, HOST_NEEDED, "[show|clear] [user@]host" },
     { "logs", VERB_LOGS, HOST_OPTIONAL, "[[user@]host]" },
+    { "doctor", VERB_DOCTOR, HOST_NEEDED, "[--json] [user@]host" },
 };
 
 static const struct {
@@ -102,6 +104,7 @@ static const struct {
     size_t field; /* a bool of struct mrc_options */
 } verb_words[] = {
     { VERB_STOP, "--jobs", offsetof(struct mrc_options, with_jobs) },
+    { VERB_DOCTOR, "--json", offsetof(struct mrc_options, wants_json) },
     { VERB_CACHE, "clear", offsetof(struct mrc_options, is_clearing) },
     { VERB_CACHE, "show", offsetof(struct mrc_options, is_showing) },
 };

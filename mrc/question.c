@@ -16,7 +16,7 @@
 enum { WEIGHT = 64 };
 
 struct asking {
-    const struct mrc_question *q;
+    struct mrc_question q;
     struct loop *loop;
     struct mrc_link *link;
     struct mrc_port *port;
@@ -28,19 +28,21 @@ struct asking {
 static void on_data(void *ctx, struct bytes body)
 {
     struct asking *a = ctx;
-    a->q->on_data(a->q->ctx, body);
+    a->q.on_data(a->q.ctx, body);
     mrc_port_consumed(a->port, body.len);
 }
+
+static int ask(struct asking *a);
 
 static void on_closed(void *ctx, int code, struct bytes text)
 {
     struct asking *a = ctx;
     a->port = NULL;
-    if (a->is_over)
+    if (a->is_over || (!code && a->q.on_answer && a->q.on_answer(a->q.ctx, &a->q) && ask(a) == 0))
         return;
     a->is_over = true;
     if (code)
-        a->rc = err_set(&a->err, -code, "%s: %s%s%.*s", a->q->host, a->q->what, text.len ? ": " : "",
+        a->rc = err_set(&a->err, -code, "%s: %s%s%.*s", a->q.host, a->q.what, text.len ? ": " : "",
                         (int)text.len, (const char *)text.ptr);
     mrc_link_bye(a->link, 0, "");
     loop_stop(a->loop, 0);
@@ -50,16 +52,26 @@ static void on_end(void *ctx, int code, const char *text)
 {
     struct asking *a = ctx;
     if (!a->is_over)
-        a->rc = err_say(&a->err, code ? -code : ECONNRESET, "%s: %s", a->q->host,
+        a->rc = err_say(&a->err, code ? -code : ECONNRESET, "%s: %s", a->q.host,
                         code ? text : "the agent ended without an answer");
     a->is_over = true;
     loop_stop(a->loop, 0);
 }
 
-int mrc_question(int fd, const struct mrc_question *q, struct err *e)
+static int ask(struct asking *a)
 {
     static const struct mrc_port_ops ops = { .on_data = on_data, .on_closed = on_closed };
-    struct asking a = { .q = q };
+    int rc = mrc_link_open(a->link, a->q.service, a->q.request, WEIGHT, MRC_WINDOW_FIRST, &ops, a, &a->port);
+    if (rc < 0)
+        a->rc = err_set(&a->err, -rc, "channel to ask on");
+    else
+        mrc_port_end(a->port);
+    return rc;
+}
+
+int mrc_question(int fd, const struct mrc_question *q, struct err *e)
+{
+    struct asking a = { .q = *q };
     struct mrc_link_opts lo = { .fd_in = fd,
                                 .fd_out = fd,
                                 .is_head = true,
@@ -73,11 +85,8 @@ int mrc_question(int fd, const struct mrc_question *q, struct err *e)
     lo.loop = a.loop;
     rc = mrc_link_new(&lo, &a.link, e);
     if (rc == 0) {
-        rc = mrc_link_open(a.link, q->service, q->request, WEIGHT, MRC_WINDOW_FIRST, &ops, &a,
-                           &a.port);
-        if (rc == 0)
-            mrc_port_end(a.port);
-        rc = rc < 0 ? err_set(e, -rc, "channel to ask on") : loop_run(a.loop);
+        if (ask(&a) == 0)
+            rc = loop_run(a.loop);
         mrc_link_free(a.link);
     }
     loop_free(a.loop);

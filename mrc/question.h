@@ -8,12 +8,16 @@
 #include "common/base/err.h"
 #include "common/base/wire.h"
 
+#include <stdbool.h>
+
 struct mrc_question {
     const char *host;    /* for messages */
     const char *service; /* of the agent's */
     const char *what;    /* for messages: "the cache there" */
     struct bytes request;
     void (*on_data)(void *ctx, struct bytes body); /* of the answer, as it comes */
+    /* The answer is whole: is there another question? Then it is in *next, which was this one. NULL: there is none. */
+    bool (*on_answer)(void *ctx, struct mrc_question *next);
     void *ctx;
 };
 

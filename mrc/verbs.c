@@ -5,6 +5,7 @@
 
 #include "common/sys/fd.h"
 #include "mrc/cachecommand.h"
+#include "mrc/doctorcommand.h"
 #include "mrc/hub.h"
 #include "mrc/logcommand.h"
 #include "mrc/mrc.h"
@@ -50,6 +51,13 @@ static int run_logs(const struct mrc_options *o, struct err *e)
     return rc;
 }
 
+static int run_doctor(const struct mrc_options *o, struct err *e)
+{
+    struct mrc_transport_opts to;
+    mrc_reach(o, &to);
+    return mrc_doctor(&to, o->wants_json, e);
+}
+
 static int run_ps(const struct mrc_options *o, struct err *e)
 {
     (void)o;
@@ -65,7 +73,7 @@ int mrc_verb(const struct mrc_options *o, struct err *e)
 {
     static int (*const verbs[])(const struct mrc_options *, struct err *) = {
         [VERB_JOB] = run_nothing, [VERB_PS] = run_ps,     [VERB_STOP] = run_stop,
-        [VERB_CACHE] = run_cache, [VERB_LOGS] = run_logs,
+        [VERB_CACHE] = run_cache, [VERB_LOGS] = run_logs, [VERB_DOCTOR] = run_doctor,
     };
     return verbs[o->verb](o, e);
 }

@@ -105,6 +105,9 @@ tests_unit_mrc_test_hub_LDADD = mrc/libmrc.a mrc/libsession.a mrcfs/libmrcfs.a c
 UNIT_TESTS += tests/unit/mrc/test_many
 tests_unit_mrc_test_many_SOURCES = tests/unit/mrc/test_many.c mrc/hostset.c mrc/manyout.c
 tests_unit_mrc_test_many_LDADD = common/libcommon.a $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/mrc/test_finding tests/unit/mrc/test_remains
+tests_unit_mrc_test_finding_LDADD = mrc/libsession.a common/libcommon.a $(CMOCKA_LIBS)
+tests_unit_mrc_test_remains_LDADD = mrc/agent/libview.a common/libcommon.a $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrc/test_quote
 tests_unit_mrc_test_quote_LDADD = mrc/libmrc.a common/libcommon.a $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrc/test_agents
@@ -142,6 +145,7 @@ JOB_TESTS = \
   tests/net/mrc-lease.sh \
   tests/net/mrc-hosts.sh \
   tests/net/mrc-logs.sh \
+  tests/net/mrc-doctor.sh \
   tests/net/mrc-hub.sh \
   tests/net/mrc-tools.sh \
   tests/net/mrc-nest.sh \

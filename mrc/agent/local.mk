@@ -16,6 +16,7 @@ mrc_agent_libview_a_SOURCES = \
   mrc/agent/ns.c mrc/agent/ns.h \
   mrc/agent/plan.c mrc/agent/plan.h \
   mrc/agent/probe.c \
+  mrc/agent/remains.c mrc/agent/remains.h mrc/agent/remainsscan.c \
   mrc/agent/record.c mrc/agent/record.h \
   mrc/agent/skeleton.c mrc/agent/skeleton.h \
   mrc/agent/view.c mrc/agent/view.h
@@ -30,6 +31,7 @@ mrc_mrc_agent_SOURCES = \
   mrc/agent/builder.c mrc/agent/builder.h \
   mrc/agent/cache.c mrc/agent/cache.h mrc/cachecommand.h \
   mrc/agent/command.c mrc/agent/command.h \
+  mrc/agent/doctor.c mrc/agent/doctor.h mrc/doctor.def \
   mrc/agent/demandfile.c mrc/agent/demandfile.h \
   mrc/agent/export.c mrc/agent/export.h \
   mrc/agent/files.c mrc/agent/files.h \

@@ -7,6 +7,7 @@
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
 #include "mrc/agent/cache.h"
+#include "mrc/agent/doctor.h"
 #include "mrc/agent/export.h"
 #include "mrc/agent/job.h"
 #include "mrc/agent/logs.h"
@@ -56,7 +57,7 @@ static void on_job_done(void *ctx)
 static const struct {
     const char *name;
     int (*open)(const char *cache_dir, struct mrc_port *port, struct bytes request);
-} services[] = { { "cache", agent_cache_open }, { "logs", agent_logs_open } };
+} services[] = { { "cache", agent_cache_open }, { "logs", agent_logs_open }, { "doctor", agent_doctor_open } };
 
 static int on_open(void *ctx, struct mrc_port *port, struct bytes service, struct bytes request)
 {

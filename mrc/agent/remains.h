@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* remains.h: what is on this computer of jobs that are over: processes, mounts, records.
+ * Must not know: who asks. */
+#ifndef MRC_AGENT_REMAINS_H
+#define MRC_AGENT_REMAINS_H
+
+#include "common/base/attr.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+enum { REMAINS_PROCS_MAX = 8192 }; /* processes of one user that are looked at */
+
+struct remains_proc {
+    pid_t pid, parent;
+    bool is_agent;   /* runs our program */
+    bool sees_view;  /* in a mount namespace of its own, with files of a head mounted */
+    bool is_adopted; /* its parent is whoever adopts orphans here */
+};
+
+struct remains {
+    size_t live;  /* agents with somebody who started them: of jobs and kept connections */
+    size_t alone; /* agents whose starter has gone: their connection has ended */
+    size_t stray; /* other processes that see a head's files and descend from no agent */
+    pid_t first;  /* of those alone or stray; 0 none */
+};
+
+/* Judges a list: an agent counts once, with all that it has started. own: the agent that asks, is left out. */
+void remains_judge(const struct remains_proc *list, size_t count, pid_t own, struct remains *out);
+
+/* Reads /proc for this user's processes. Returns their number, at most max, or -errno. */
+MUST int remains_scan(struct remains_proc *list, size_t max);
+
+/* Mounts of a head's files outside of the views' own namespaces: their number and the first one's place. Returns 0
+ * or -errno. */
+MUST int remains_mounts(size_t *count_out, char *first, size_t size_bytes);
+
+/* What is in the cache directory: records of views (held: in use), and what isn't ours. Returns 0 or -errno. */
+struct remains_files {
+    size_t held, left, foreign;
+    char first[300]; /* of those left or foreign */
+};
+MUST int remains_files(const char *cache_dir, struct remains_files *out);
+
+#endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* remainsscan.c: what /proc and the cache directory say of jobs that are over.
+ * Must not know: what of it is wrong.
+ * Source: proc(5). */
+#include "mrc/agent/remains.h"
+
+#include "common/sys/fd.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char type_of_ours[] = " - fuse.mrcfs ";
+
+static int open_of(pid_t pid, const char *name, int flags)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+    int fd = open(path, flags | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+/* Where a file of /proc/PID leads to; empty when that can't be known. */
+static void link_of(pid_t pid, const char *name, char *text, size_t size_bytes)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+    ssize_t n = readlink(path, text, size_bytes - 1);
+    text[n > 0 ? n : 0] = 0;
+}
+
+static pid_t parent_of(pid_t pid)
+{
+    char text[1024];
+    AUTO_FD fd = open_of(pid, "stat", O_RDONLY);
+    ssize_t n = fd < 0 ? fd : fd_read(fd, text, sizeof text - 1);
+    if (n <= 0)
+        return -1;
+    text[n] = 0;
+    const char *at = strrchr(text, ')'); /* the name may have anything in it */
+    return at && at[1] && at[2] && at[3] ? (pid_t)strtol(at + 4, NULL, 10) : -1;
+}
+
+/* Agents are files "agent-HASH" of a cache directory, also when a newer one has taken its place. */
+static bool is_agent(pid_t pid)
+{
+    char exe[4200];
+    link_of(pid, "exe", exe, sizeof exe);
+    const char *name = strrchr(exe, '/');
+    return name && (!strncmp(name, "/agent-", 7) || !strcmp(name, "/mrc-agent"));
+}
+
+/* Mounts of a head's files in the namespace of a process: their number and the first one's place. */
+static int mounts_of(pid_t pid, size_t *count_out, char *first, size_t size_bytes)
+{
+    int fd = open_of(pid, "mountinfo", O_RDONLY);
+    FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+    char *line = NULL;
+    size_t room = 0;
+    *count_out = 0;
+    if (!f)
+        return fd < 0 ? fd : -ENOMEM;
+    while (getline(&line, &room, f) > 0) {
+        char *place = line;
+        if (!strstr(line, type_of_ours) || (*count_out)++)
+            continue;
+        for (int field = 0; place && field < 4; field++) /* the fifth is the place */
+            place = strchr(place + 1, ' ');
+        if (place && first)
+            snprintf(first, size_bytes, "%.*s", (int)strcspn(place + 1, " "), place + 1);
+    }
+    free(line);
+    fclose(f);
+    return 0;
+}
+
+static bool sees_view(pid_t pid, const char *own_ns)
+{
+    char ns[64];
+    size_t count;
+    link_of(pid, "ns/mnt", ns, sizeof ns);
+    return ns[0] && strcmp(ns, own_ns) != 0 && mounts_of(pid, &count, NULL, 0) == 0 && count;
+}
+
+/* Is this whoever adopts orphans: the first process, or a user's own systemd? */
+static bool adopts(pid_t pid)
+{
+    char name[32];
+    AUTO_FD fd = open_of(pid, "comm", O_RDONLY);
+    ssize_t n = fd < 0 ? fd : fd_read(fd, name, sizeof name - 1);
+    if (n <= 0)
+        return pid == 1;
+    name[n] = 0;
+    return pid == 1 || !strcmp(name, "systemd\n");
+}
+
+int remains_scan(struct remains_proc *list, size_t max)
+{
+    char own_ns[64];
+    size_t count = 0;
+    struct dirent *entry;
+    struct stat st;
+    DIR *d = opendir("/proc");
+    if (!d)
+        return -errno;
+    link_of(getpid(), "ns/mnt", own_ns, sizeof own_ns);
+    while (count < max && (entry = readdir(d))) {
+        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+        if (!isdigit((unsigned char)entry->d_name[0]) ||
+            fstatat(dirfd(d), entry->d_name, &st, 0) < 0 || st.st_uid != geteuid())
+            continue;
+        struct remains_proc p = { .pid = pid, .parent = parent_of(pid), .is_agent = is_agent(pid) };
+        if (p.parent < 0)
+            continue; /* it has just ended */
+        p.sees_view = !p.is_agent && sees_view(pid, own_ns);
+        p.is_adopted = p.parent > 0 && p.parent != getppid() && adopts(p.parent);
+        list[count++] = p;
+    }
+    closedir(d);
+    return (int)count;
+}
+
+int remains_mounts(size_t *count_out, char *first, size_t size_bytes)
+{
+    first[0] = 0;
+    return mounts_of(getpid(), count_out, first, size_bytes);
+}
+
+static bool is_usual(const char *name)
+{
+    static const char *const usual[] = { ".", "..", "chunks", "views", "log", "profiles" };
+    if (!strncmp(name, "agent-", 6) || !strncmp(name, "up-", 3) || !strncmp(name, "sums", 4))
+        return true;
+    for (size_t i = 0; i < ARRAY_LEN(usual); i++)
+        if (!strcmp(name, usual[i]))
+            return true;
+    return false;
+}
+
+/* A record that nobody holds belongs to a view that is over; what it names could not be removed. */
+static void look_at_record(int dir_fd, const char *name, struct remains_files *out)
+{
+    AUTO_FD fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || (flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK)) {
+        out->held += fd >= 0;
+        return;
+    }
+    char path[sizeof out->first];
+    ssize_t n = fd_read(fd, path, sizeof path - 1);
+    if (out->left++ == 0)
+        snprintf(out->first, sizeof out->first, "%.*s", (int)(n > 0 ? n : 0), path);
+}
+
+int remains_files(const char *cache_dir, struct remains_files *out)
+{
+    char views[4200];
+    struct dirent *entry;
+    *out = (struct remains_files){ 0 };
+    DIR *d = opendir(cache_dir);
+    if (!d)
+        return -errno;
+    while ((entry = readdir(d)))
+        if (!is_usual(entry->d_name) && out->foreign++ == 0)
+            snprintf(out->first, sizeof out->first, "%.200s", entry->d_name);
+    closedir(d);
+    snprintf(views, sizeof views, "%s/views", cache_dir);
+    d = opendir(views);
+    if (!d)
+        return errno == ENOENT ? 0 : -errno;
+    while ((entry = readdir(d)))
+        if (!strncmp(entry->d_name, "place-", 6) || !strncmp(entry->d_name, "scratch-", 8) ||
+            !strncmp(entry->d_name, "mount-", 6))
+            look_at_record(dirfd(d), entry->d_name, out);
+    closedir(d);
+    return 0;
+}
