@@ -135,7 +135,7 @@ EXTRA_DIST += tests/net/mrc-push.sh tests/net/mrc-hostile.sh
 
 # A transport between standard input and output, for tests/net/mrc-ssh*.sh.
 check_PROGRAMS += tests/net/stream_driver
-tests_net_stream_driver_LDADD = mrc/libmrc.a common/libcommon.a $(SSH2_LIBS) $(SODIUM_LIBS)
+tests_net_stream_driver_LDADD = mrc/libmrc.a mrc/libsession.a common/libcommon.a $(SSH2_LIBS) $(SODIUM_LIBS)
 TESTS += tests/net/mrc-ssh.sh tests/net/mrc-ssh-lab.sh
 EXTRA_DIST += tests/net/mrc-ssh.sh tests/net/mrc-ssh-lab.sh tests/lib/on_terminal
 
