@@ -25,7 +25,8 @@
     RECORD(entry, ENTRY_FIELDS) \
     RECORD(export_rec, F(u8, flags) F(bytes, path)) \
     RECORD(name_rec, F(u32, number) F(bytes, name)) \
-    RECORD(forget_rec, F(u64, node) F(u64, nlookup))
+    RECORD(forget_rec, F(u64, node) F(u64, nlookup)) \
+    RECORD(lock_rec, F(u64, fh) F(u64, owner) F(u64, start) F(u64, end) F(u32, pid) F(u8, type) F(u8, is_flock))
 /* clang-format on */
 
 /* The kinds of ours, named as the fields' macros need them. */
@@ -138,7 +139,7 @@ bool mfs_op_changes(unsigned op)
         [MFS_OP_lseek] = true,      [MFS_OP_getflags] = true,  [MFS_OP_syncfs] = true,
         [MFS_OP_recalled] = true,   [MFS_OP_renew] = true,     [MFS_OP_list] = true,
         [MFS_OP_hello] = true,      [MFS_OP_claim] = true,     [MFS_OP_open] = true,
-        [MFS_OP_fetch] = true,
+        [MFS_OP_fetch] = true,      [MFS_OP_surrender] = true,
     };
     return op >= ARRAY_LEN(only_look) || !only_look[op];
 }

@@ -128,6 +128,7 @@ enum {
     MFS_O_HEAD = 1 << 10, /* not of the caller: a small file may come along with the answer */
     MFS_O_WHOLE =
         1 << 11, /* not of the caller: a write that is cut short is told by what stopped it */
+    MFS_O_LOCKED = 1 << 12, /* not of the caller: a write under locks that its client keeps (surrender) */
     MFS_O_NONBLOCK = 1 << 9, /* carried, but means nothing for files and directories */
 };
 
@@ -141,7 +142,8 @@ enum {
     MFS_SET_MTIME = 1 << 5,
     MFS_SET_ATIME_NOW = 1 << 6, /* instead of MFS_SET_ATIME: the server's clock */
     MFS_SET_MTIME_NOW = 1 << 7,
-    MFS_SET_ALL = (1 << 8) - 1,
+    MFS_SET_LOCKED = 1 << 8, /* the size, under locks that the client keeps, of the file open as fh */
+    MFS_SET_ALL = (1 << 9) - 1,
 };
 
 enum {
@@ -235,6 +237,19 @@ struct mfs_forget_rec {
     uint64_t nlookup;
 };
 
+/* One record of surrender's locks. */
+struct mfs_lock_rec {
+    uint64_t fh;
+    uint64_t owner; /* as setlk's; of a flock it means nothing to the server */
+    uint64_t start; /* of a flock 0 */
+    uint64_t end;   /* inclusive, UINT64_MAX = to the end of the file; of a flock that */
+    uint32_t pid;
+    uint8_t type; /* MFS_LOCK_* */
+    uint8_t is_flock;
+};
+enum { MFS_SURRENDER_MAX = 512 }; /* locks in one */
+enum { MFS_LOCK_REC_BYTES = 8 + 8 + 8 + 8 + 4 + 1 + 1 };
+
 /* Each takes one record from the front of r; 0 or -EPROTO. Text fields may still hold NULs. */
 MUST int mfs_attr_get(struct rd *r, struct mfs_attr *a);
 MUST int mfs_entry_get(struct rd *r, struct mfs_entry *e);
@@ -242,12 +257,14 @@ MUST int mfs_dirent_get(struct rd *r, struct mfs_dirent *d);
 MUST int mfs_export_rec_get(struct rd *r, struct mfs_export_rec *x);
 MUST int mfs_name_rec_get(struct rd *r, struct mfs_name_rec *n);
 MUST int mfs_forget_rec_get(struct rd *r, struct mfs_forget_rec *f);
+MUST int mfs_lock_rec_get(struct rd *r, struct mfs_lock_rec *l);
 void mfs_attr_put(struct wr *w, const struct mfs_attr *a);
 void mfs_entry_put(struct wr *w, const struct mfs_entry *e);
 void mfs_dirent_put(struct wr *w, const struct mfs_dirent *d);
 void mfs_export_rec_put(struct wr *w, const struct mfs_export_rec *x);
 void mfs_name_rec_put(struct wr *w, const struct mfs_name_rec *n);
 void mfs_forget_rec_put(struct wr *w, const struct mfs_forget_rec *f);
+void mfs_lock_rec_put(struct wr *w, const struct mfs_lock_rec *l);
 
 /* The front of a message, after its length. */
 struct mfs_head {

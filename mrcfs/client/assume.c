@@ -6,6 +6,7 @@
 #include "common/sys/clock.h"
 #include "mrcfs/client/client.h"
 #include "mrcfs/client/coherence.h"
+#include "mrcfs/client/locks.h"
 #include "mrcfs/client/opened.h"
 #include "mrcfs/client/session.h"
 
@@ -242,6 +243,14 @@ static void learn(struct mfs_call *call, struct mfs_known *n, const struct mfs_a
     n->is_sole = n->is_sole && a->flags & MFS_ATTR_SOLE;
 }
 
+static bool is_open(const struct mfs_session *s, uint64_t fh)
+{
+    LIST_EACH(&s->files, it, nx)
+    if (LIST_ENTRY(it, struct mfs_opened, open)->fh == fh)
+        return true;
+    return false;
+}
+
 static int on_entry(struct mfs_call *call, int rc, struct rd *body)
 {
     struct mfs_session *s = call->session;
@@ -262,6 +271,8 @@ static int on_entry(struct mfs_call *call, int rc, struct rd *body)
             n->server_count++;
             if (is_create)
                 n->is_alone = n->is_alone && m.entry.attr.flags & MFS_ATTR_ALONE;
+            if (is_create && n->is_alone && is_open(s, m.fh))
+                mfs_locks_begin(n, m.fh);
             if (S_ISDIR(m.entry.attr.mode) && !(m.entry.attr.flags & MFS_ATTR_EMPTY))
                 n->is_complete = false; /* somebody else has been there */
             learn(call, n, &m.entry.attr);
@@ -531,7 +542,10 @@ bool mfs_assume_setattr(struct mfs_session *s, const struct mfs_caller *who,
         return false;
     struct mfs_call *call =
         begin(s, on_attr, (struct bytes){ NULL, 0 }, (struct mfs_known *[]){ n }, 1);
-    if (!call || !end(call, mfs_send_setattr(call, who, m, 0)))
+    struct mfs_setattr_req sent = *m;
+    if (m->valid & MFS_SET_SIZE && mfs_locks_are_held(n))
+        sent.valid |= MFS_SET_LOCKED;
+    if (!call || !end(call, mfs_send_setattr(call, who, &sent, 0)))
         return false;
     if (m->valid & MFS_SET_SIZE)
         mfs_coherence_count_change(s, n->number);

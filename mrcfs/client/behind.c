@@ -15,7 +15,8 @@
 /* A recall of a node, or a request of the kernel that waits for all that was on the way. */
 struct mfs_waiting {
     struct link link;
-    uint64_t serial;
+    uint64_t serial; /* of a recall of node; 0: a request */
+    uint64_t node;
     struct mfs_session *session;
     uint64_t number; /* the last that it waits for */
     size_t len_bytes;
@@ -65,9 +66,25 @@ void mfs_behind_leave(struct mfs_session *s)
         struct mfs_waiting *w = LIST_ENTRY(it, struct mfs_waiting, link);
         if (w->session != s)
             continue;
+        w->session = NULL;
+        if (w->serial)
+            continue; /* it is answered all the same */
         list_remove(it);
         free(w);
     }
+}
+
+bool mfs_behind_put_off(struct mfs_session *s, struct mfs_known *n, uint64_t serial)
+{
+    struct mfs_client *c = s->client;
+    struct mfs_waiting *w = list_is_empty(&c->behind) ? NULL : waiting_new(&c->behind_waiting, 0);
+    if (w) {
+        w->session = s;
+        w->serial = serial;
+        w->node = n->number;
+        w->number = c->behind_sent;
+    }
+    return w != NULL;
 }
 
 bool mfs_behind_recall(struct mfs_session *s, struct mfs_known *n, uint64_t serial)
@@ -97,12 +114,12 @@ bool mfs_behind_concerns(const struct mfs_call *call, enum mfs_op op, bool is_ch
     const struct mfs_session *s = call->session;
     if (list_is_empty(&call->client->behind) || call->client->is_order_broken ||
         op == MFS_OP_setlk || op == MFS_OP_getlk || op == MFS_OP_flock || op == MFS_OP_renew ||
-        op == MFS_OP_recalled)
+        op == MFS_OP_recalled || op == MFS_OP_surrender)
         return false;
     if (is_changing || op == MFS_OP_syncfs || op == MFS_OP_statfs)
         return true;
     if (!s) /* the closing of a file whose opening may be on the way */
-        return op == MFS_OP_release || op == MFS_OP_releasedir;
+        return !call->is_unordered && (op == MFS_OP_release || op == MFS_OP_releasedir);
     return !s->is_detached && (is_behind(s, call->node) || is_behind(s, call->new_node) ||
                                (op == MFS_OP_lookup && is_name_behind(call)));
 }
@@ -155,8 +172,12 @@ static void resume(struct mfs_call *made)
         if (oldest && oldest->behind_number <= w->number)
             return;
         list_remove(it);
-        mfs_client_waited(c, (enum mfs_op)made->op, made->depth);
-        mfs_session_take(w->session, w->bytes, w->len_bytes);
+        if (w->serial) {
+            mfs_lease_recall(c, &(struct mfs_recall_notice){ w->serial, w->node });
+        } else {
+            mfs_client_waited(c, (enum mfs_op)made->op, made->depth);
+            mfs_session_take(w->session, w->bytes, w->len_bytes);
+        }
         free(w);
     }
 }

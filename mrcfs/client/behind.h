@@ -44,6 +44,8 @@ MUST int mfs_behind_wait(struct mfs_session *s, const void *ptr, size_t len_byte
 void mfs_behind_leave(struct mfs_session *s);
 /* A recall of n that must wait likewise. False: it need not. */
 MUST bool mfs_behind_recall(struct mfs_session *s, struct mfs_known *n, uint64_t serial);
+/* The recall of n is to wait for all that is on the way now, of every node. False: nothing is, or no memory. */
+MUST bool mfs_behind_put_off(struct mfs_session *s, struct mfs_known *n, uint64_t serial);
 /* Must the call, about to be sent as op, come after what is on the way? */
 bool mfs_behind_concerns(const struct mfs_call *call, enum mfs_op op, bool is_changing);
 

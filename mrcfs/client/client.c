@@ -120,7 +120,7 @@ void mfs_client_waited(struct mfs_client *c, enum mfs_op op, uint64_t depth)
 static bool is_without_waiter(enum mfs_op op)
 {
     return op == MFS_OP_release || op == MFS_OP_releasedir || op == MFS_OP_renew ||
-           op == MFS_OP_recalled;
+           op == MFS_OP_recalled || op == MFS_OP_surrender;
 }
 
 /* What decides over the length of the head. */
@@ -735,6 +735,7 @@ int mfs_client_new(const struct mfs_client_opts *o, struct mfs_client **out, str
     list_init(&c->interrupted);
     list_init(&c->behind);
     list_init(&c->behind_waiting);
+    list_init(&c->moving_locks);
     for (size_t i = 0; i < MFS_CALL_BUCKETS; i++)
         list_init(&c->calls[i]);
     int rc = stream_init(&c->meta, c, "meta", take_fd(&meta_fd));

@@ -83,6 +83,7 @@ struct mfs_call {
     bool is_plus;
     bool is_behind; /* the kernel was answered already (behind.h) */
     bool is_ordered;
+    bool is_unordered; /* although something is on the way */
     size_t behind_bytes;
     uint64_t behind_nodes[MFS_CHANGED_MAX];
     unsigned behind_count;
@@ -174,6 +175,7 @@ struct mfs_client {
     int mark_fd; /* eventfd: marks came into effect; -1: nobody asks */
     struct loop_fd mark_watch;
     _Atomic uint64_t mark;
+    struct link moving_locks; /* locks.h: of nodes whose locks move to the server */
     int recalled[2];  /* pipe: numbers of recalls whose pages were dropped */
     struct loop_fd recalled_watch;
     struct mfs_chunks *chunks; /* the cache of contents on this computer; NULL: none */

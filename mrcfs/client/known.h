@@ -16,6 +16,7 @@
 struct mfs_behind;
 struct mfs_handle;
 struct mfs_listing;
+struct mfs_own_locks;
 
 struct mfs_known {
     struct link link;
@@ -73,6 +74,8 @@ struct mfs_known {
     bool is_ours;
     bool is_in_ours;        /* found in a directory that our user may take it out of */
     bool is_removable_from; /* a directory whose entries our user may remove */
+    uint64_t alone_fh; /* locks.h: the only open file, through which locks are decided here; 0: none */
+    struct mfs_own_locks *own_locks;
     bool had_locks;         /* record locks were taken: every close must be told */
     bool had_mapped_writes; /* written by the kernel on its own account: likewise */
     /* What the kernel was told last of its size and times. */

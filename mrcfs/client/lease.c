@@ -7,6 +7,7 @@
 #include "common/sys/fd.h"
 #include "mrcfs/client/client.h"
 #include "mrcfs/client/coherence.h"
+#include "mrcfs/client/locks.h"
 #include "mrcfs/client/opened.h"
 #include "mrcfs/client/session.h"
 
@@ -270,9 +271,11 @@ static void recall(struct mfs_session *s, uint64_t node, uint64_t serial)
     if (mfs_behind_recall(s, n, serial))
         return; /* when what is on the way has been made */
     n->names++; /* it stays while its names go */
-    mfs_handle_recall(s, n, serial);
-    mfs_lease_drop(s, n);
-    mfs_session_drop_cached(s, n, serial);
+    if (!mfs_locks_recall(s, n, serial)) {
+        mfs_handle_recall(s, n, serial);
+        mfs_lease_drop(s, n);
+        mfs_session_drop_cached(s, n, serial);
+    }
     n->names--;
     mfs_known_drop_unused(&s->nodes, n);
 }
@@ -313,8 +316,8 @@ static int on_nothing(struct mfs_call *call, int rc, struct rd *body)
 
 static void send_recalled(struct mfs_client *c, uint64_t serial)
 {
-    struct mfs_call *call = mfs_call_new(c, on_nothing);
     struct mfs_caller who = { c->opts.own_uid, c->opts.own_gid, 0 };
+    struct mfs_call *call = mfs_locks_recalled(c, serial) ? NULL : mfs_call_new(c, on_nothing);
     if (call && mfs_send_recalled(call, &who, &(struct mfs_recalled_req){ serial }, 0) < 0)
         mfs_call_drop(call);
     LIST_EACH(&c->sessions, it, nx)

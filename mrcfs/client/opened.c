@@ -50,6 +50,7 @@ void mfs_opened_release_unheard(struct mfs_client *c, uint64_t fh, bool is_dir)
     struct mfs_caller who = { c->opts.own_uid, c->opts.own_gid, 0 };
     if (!call)
         return;
+    call->is_unordered = !(fh & MFS_NUMBER_CLIENT); /* its opening is not on the way */
     int rc = is_dir ? mfs_send_releasedir(call, &who, &(struct mfs_releasedir_req){ fh }, 0)
                     : mfs_send_release(call, &who, &(struct mfs_release_req){ fh }, 0);
     if (rc < 0)

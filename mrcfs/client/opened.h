@@ -47,7 +47,8 @@ struct mfs_opened {
     uint32_t uid;
     uint64_t node;
     bool is_written; /* since the last flush */
-    bool had_locks;  /* of any kind, asked for through it */
+    bool had_locks;  /* of any kind, asked of the server through it */
+    bool are_locks_moving, are_locks_lost; /* locks.h */
     /* The whole file as it was at open, if it came along; for a moment. */
     uint8_t *head;
     size_t head_len;

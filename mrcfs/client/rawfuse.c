@@ -44,6 +44,28 @@ struct write_in {
     uint32_t padding;
 };
 
+struct flush_in {
+    uint64_t fh;
+    uint32_t unused;
+    uint32_t padding;
+    uint64_t lock_owner;
+};
+
+struct lk_in {
+    uint64_t fh;
+    uint64_t owner;
+    struct mfs_raw_lock lock;
+    uint32_t lk_flags;
+    uint32_t padding;
+};
+
+struct copy_in {
+    uint64_t fh_in;
+    uint64_t offset_in;
+    uint64_t node_out;
+    uint64_t fh_out;
+};
+
 struct out_header {
     uint32_t len;
     int32_t error;
@@ -102,6 +124,49 @@ struct created_out {
 };
 _Static_assert(sizeof(struct created_out) == sizeof(struct mfs_raw_created), "protocol 7.38");
 
+/* Which open file it is about, and which lock. */
+static void get_file(struct mfs_raw_request *in, const char *body, size_t len_bytes)
+{
+    struct flush_in flush;
+    struct lk_in lk;
+    struct copy_in copy;
+    switch (in->op) {
+    case MFS_RAW_READ:
+    case MFS_RAW_WRITE:
+    case MFS_RAW_RELEASE:
+    case MFS_RAW_FSYNC:
+    case MFS_RAW_FALLOCATE:
+        if (len_bytes >= sizeof in->fh)
+            memcpy(&in->fh, body, sizeof in->fh);
+        break;
+    case MFS_RAW_FLUSH:
+        if (len_bytes >= sizeof flush) {
+            memcpy(&flush, body, sizeof flush);
+            in->fh = flush.fh;
+            in->lock_owner = flush.lock_owner;
+        }
+        break;
+    case MFS_RAW_GETLK:
+    case MFS_RAW_SETLK:
+    case MFS_RAW_SETLKW:
+        if (len_bytes >= sizeof lk) {
+            memcpy(&lk, body, sizeof lk);
+            in->fh = lk.fh;
+            in->lock_owner = lk.owner;
+            in->lock = lk.lock;
+            in->is_flock = lk.lk_flags & 1;
+        }
+        break;
+    case MFS_RAW_COPY_FILE_RANGE:
+        if (len_bytes >= sizeof copy) {
+            memcpy(&copy, body, sizeof copy);
+            in->fh = copy.fh_out;
+        }
+        break;
+    default: break;
+    }
+}
+
 int mfs_raw_request_get(struct mfs_raw_request *in, const void *ptr, size_t len_bytes)
 {
     struct in_header h;
@@ -133,6 +198,7 @@ int mfs_raw_request_get(struct mfs_raw_request *in, const void *ptr, size_t len_
         in->flags = w.flags;
         in->is_writepage = w.write_flags & 1;
     }
+    get_file(in, rest, rest_bytes);
     if (h.opcode == MFS_RAW_LOOKUP && memchr(rest, 0, rest_bytes))
         in->name = rest;
     return 0;
@@ -197,6 +263,14 @@ int mfs_raw_reply(int fd, uint64_t unique, int error, const void *body, size_t b
     } ptr = { body };
     struct iovec iov[2] = { { &h, sizeof h }, { ptr.out, body_bytes } };
     return writev(fd, iov, body_bytes ? 2 : 1) < 0 ? -errno : 0;
+}
+
+int mfs_raw_reply_lock(int fd, uint64_t unique, const struct mfs_raw_lock *l)
+{
+    struct mfs_raw_lock out = *l;
+    if (out.end > INT64_MAX)
+        out.end = INT64_MAX;
+    return mfs_raw_reply(fd, unique, 0, &out, sizeof out);
 }
 
 int mfs_raw_expire_entry(int fd, uint64_t parent, const char *name)

@@ -18,7 +18,10 @@
 enum {
     MFS_RAW_LOOKUP = 1,
     MFS_RAW_FORGET = 2,
+    MFS_RAW_READ = 15,
     MFS_RAW_WRITE = 16,
+    MFS_RAW_RELEASE = 18,
+    MFS_RAW_FSYNC = 20,
     MFS_RAW_FLUSH = 25,
     MFS_RAW_INIT = 26,
     MFS_RAW_GETLK = 31,
@@ -26,12 +29,21 @@ enum {
     MFS_RAW_SETLKW = 33,
     MFS_RAW_INTERRUPT = 36,
     MFS_RAW_BATCH_FORGET = 42,
+    MFS_RAW_FALLOCATE = 43,
+    MFS_RAW_COPY_FILE_RANGE = 47,
     MFS_RAW_SYNCFS = 50,
     MFS_RAW_TMPFILE = 51,
 };
 
-/* The head of any request, and of the body what is needed of a TMPFILE, a WRITE and a LOOKUP.
- */
+/* A lock, in the kernel's numbers; end is inclusive. */
+struct mfs_raw_lock {
+    uint64_t start;
+    uint64_t end;
+    uint32_t type;
+    uint32_t pid;
+};
+
+/* The head of any request, and of the body what is needed here. */
 struct mfs_raw_request {
     uint32_t op;
     uint64_t unique;
@@ -46,6 +58,10 @@ struct mfs_raw_request {
     const char *name; /* in the request; NULL: no LOOKUP */
     uint32_t mode;
     uint32_t umask;
+    uint64_t fh; /* of a file, in requests that locks.c looks at; of COPY_FILE_RANGE the one that is changed; else 0 */
+    uint64_t lock_owner; /* of FLUSH, GETLK, SETLK, SETLKW */
+    struct mfs_raw_lock lock;
+    bool is_flock;
 };
 
 /* -EPROTO: too short. */
@@ -74,6 +90,9 @@ size_t mfs_raw_created(struct mfs_raw_created *out, const struct mfs_raw_entry *
 
 /* Writes an answer; error is a positive errno or 0. Returns 0 or -errno. */
 MUST int mfs_raw_reply(int fd, uint64_t unique, int error, const void *body, size_t body_bytes);
+
+/* The answer to GETLK. */
+MUST int mfs_raw_reply_lock(int fd, uint64_t unique, const struct mfs_raw_lock *l);
 
 /* Notice to the kernel: what name in the directory means must be asked for again. Unlike
  * libfuse's it does not unhash the name, so that a directory that somebody works in keeps its

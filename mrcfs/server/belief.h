@@ -37,6 +37,7 @@ struct mfs_filelease {
     int fd;
     bool is_write;
     bool is_set; /* the kernel has it */
+    bool is_cut; /* one for writing that ended before the client knew: what it did under it may not be done */
 };
 
 /* t's belief, made if there is none; NULL without memory. */
@@ -46,8 +47,8 @@ void mfs_belief_break(struct mfs_server *srv, struct mfs_token *t);
 /* Is t such that something can be granted now? */
 bool mfs_belief_may_grant(struct mfs_server *srv, const struct mfs_token *t);
 
-/* Gives up the kernel's leases of t: all, or those for writing. */
-void mfs_fileleases_end(struct mfs_token *t, bool is_write_only);
+/* Gives up the kernel's leases of t: all, or those for writing. is_cut: the client has not agreed. */
+void mfs_fileleases_end(struct mfs_token *t, bool is_write_only, bool is_cut);
 bool mfs_fileleases_have_write(const struct mfs_token *t);
 
 #endif

@@ -67,6 +67,8 @@ static int subject_of(struct mfs_call *o, const struct mfs_setattr_req *q, struc
     rc = mfs_op_file(o, q->fh, &f);
     if (rc == 0 && f->holder.node != s->n)
         rc = -EBADF;
+    if (rc == 0 && q->valid & MFS_SET_LOCKED && mfs_filelease_is_cut(o->srv, f))
+        rc = -ESTALE;
     if (rc == 0) {
         s->file_fd = f->fd;
         s->is_writable = f->is_writable;

@@ -110,6 +110,8 @@ int mfs_do_write(struct mfs_call *o, const struct mfs_write_req *q, struct mfs_w
     if (rc < 0 || (rc = is_offset(q->offset)) < 0 ||
         (rc = mfs_need_file(o, f, MFS_LEASE_EXCLUSIVE)) < 0)
         return rc;
+    if (q->oflags & MFS_O_LOCKED && mfs_filelease_is_cut(o->srv, f))
+        return -ESTALE;
     int flags = q->oflags & MFS_O_APPEND ? RWF_APPEND : 0;
     size_t done = 0;
     do {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* do_lock.c: operations on advisory locks.
  * Must not know: how owners and waits are done (mrcfs/server/locks.h). */
+#include "mrcfs/server/belief.h"
 #include "mrcfs/server/server.h"
 
 #include <errno.h>
@@ -44,4 +45,40 @@ int mfs_do_flock(struct mfs_call *o, const struct mfs_flock_req *q,
     return rc < 0 ? rc
                   : deferred_or(
                         o, mfs_lock_flock(&o->srv->locks, f, q->type, q->is_waiting, o->rq));
+}
+
+/* ---- locks that the client has kept ---- */
+
+static int take_one(struct mfs_call *o, const struct mfs_lock_rec *l)
+{
+    struct mfs_file *f;
+    if (mfs_file_get(&o->srv->files, l->fh, &f) < 0)
+        return 0; /* it was closed meanwhile */
+    struct mfs_lock want = { l->owner, l->type, l->start, l->end, l->pid };
+    const struct mfs_filelease *x = __atomic_load_n(&f->lease, __ATOMIC_ACQUIRE);
+    int rc = !x || !x->is_write || !x->is_set ? -ESTALE
+             : l->is_flock ? mfs_lock_flock(&o->srv->locks, f, l->type, false, o->rq)
+                           : mfs_lock_set(&o->srv->locks, f, &want, false, o->rq);
+    mfs_file_put(&o->srv->files, f);
+    return rc;
+}
+
+/* The member's lock is held: nobody else can have opened the file before all are taken. */
+static int take_all(struct mfs_call *o, const void *what)
+{
+    struct rd r = *(const struct rd *)what;
+    struct mfs_lock_rec l;
+    int rc = 0;
+    while (rc == 0 && rd_left(&r))
+        rc = mfs_lock_rec_get(&r, &l) < 0 ? -EINVAL : take_one(o, &l);
+    return rc;
+}
+
+int mfs_do_surrender(struct mfs_call *o, const struct mfs_surrender_req *q,
+                     struct mfs_surrender_rep *p UNUSED)
+{
+    struct rd r = rd_of(q->locks.ptr, q->locks.len);
+    if (q->locks.len > MFS_SURRENDER_MAX * MFS_LOCK_REC_BYTES)
+        return -EINVAL;
+    return mfs_leases_surrender(o, q->serial, take_all, &r);
 }

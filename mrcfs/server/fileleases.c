@@ -57,14 +57,27 @@ static void end_one(struct mfs_filelease *x)
     x->is_set = false;
 }
 
-void mfs_fileleases_end(struct mfs_token *t, bool is_write_only)
+void mfs_fileleases_end(struct mfs_token *t, bool is_write_only, bool is_cut)
 {
     struct mfs_belief *b = t->belief;
     if (!b)
         return;
     LIST_EACH(&b->fileleases, it, nx)
-    if (of_token(it)->is_write || !is_write_only)
-        end_one(of_token(it));
+    {
+        struct mfs_filelease *x = of_token(it);
+        x->is_cut = x->is_cut || (is_cut && x->is_set && x->is_write);
+        if (x->is_write || !is_write_only)
+            end_one(x);
+    }
+}
+
+bool mfs_filelease_is_cut(struct mfs_server *srv, const struct mfs_file *f)
+{
+    mfs_member_lock(&srv->leases.member);
+    const struct mfs_filelease *x = __atomic_load_n(&f->lease, __ATOMIC_ACQUIRE);
+    bool is_cut = x && x->is_cut;
+    mfs_member_unlock(&srv->leases.member);
+    return is_cut;
 }
 
 bool mfs_fileleases_have_write(const struct mfs_token *t)
@@ -113,6 +126,7 @@ static void *run(void *arg)
     signals(&set);
     mfs_member_lock(m);
     t->tid = (pid_t)syscall(SYS_gettid);
+    sem_post(&t->started);
     while (!t->is_stopping) {
         siginfo_t si;
         mfs_member_unlock(m);
@@ -130,8 +144,12 @@ static void *run(void *arg)
 int mfs_fileleases_start(struct mfs_server *srv)
 {
     struct mfs_fileleases *t = &srv->fileleases;
+    sem_init(&t->started, 0, 0);
     int rc = -pthread_create(&t->thread, NULL, run, srv);
     t->has_thread = rc == 0;
+    while (rc == 0 && sem_wait(&t->started) < 0 && errno == EINTR) /* the first open may have one */
+        continue;
+    sem_destroy(&t->started);
     return rc;
 }
 

@@ -11,12 +11,14 @@
 #include "mrcfs/server/table.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 struct mfs_server;
 struct mfs_call;
+struct mfs_file;
 struct mfs_node;
 struct mfs_identity;
 struct mfs_filelease;
@@ -34,6 +36,7 @@ struct mfs_fileleases {
     pid_t tid;         /* 0: there are no leases */
     bool is_stopping;
     pthread_t thread;
+    sem_t started;
     bool has_thread;
 };
 
@@ -47,6 +50,8 @@ void mfs_fileleases_stop(struct mfs_server *srv);
  * reply is sent. What is looked at afterwards is held. The next file added has it. */
 void mfs_filelease_take(struct mfs_call *o, const struct mfs_node *n, int fd, bool is_write,
                         uint32_t *flags);
+/* Has the client lost what it was allowed by f's lease before it knew? */
+bool mfs_filelease_is_cut(struct mfs_server *srv, const struct mfs_file *f);
 /* The one taken by this operation ends: its descriptor will be closed. */
 void mfs_filelease_undo(struct mfs_call *o);
 /* Before the descriptor that has it is closed. x: taken, may be NULL. */

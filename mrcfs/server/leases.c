@@ -93,29 +93,29 @@ static void send_notice(struct mfs_server *srv, uint16_t notice,
     mfs_stream_send(&srv->streams[MFS_META], m);
 }
 
-/* Whoever waits here for t's file goes on. */
-static void end_break(struct mfs_server *srv, struct mfs_token *t)
+/* Whoever waits here for t's file goes on. is_cut: although the client has not answered. */
+static void end_break(struct mfs_server *srv, struct mfs_token *t, bool is_cut)
 {
     struct mfs_belief *b = t->belief;
     if (!b || !b->is_breaking)
         return;
     b->is_breaking = false;
     srv->fileleases.breaking--;
-    mfs_fileleases_end(t, false);
+    mfs_fileleases_end(t, false, is_cut);
 }
 
 /* Nothing is unanswered any more of t. */
-static void on_forgotten(struct mfs_server *srv, struct mfs_token *t)
+static void on_forgotten(struct mfs_server *srv, struct mfs_token *t, bool is_cut)
 {
-    end_break(srv, t);
+    end_break(srv, t, is_cut);
     if (t->phase == MFS_TOKEN_KEPT)
         return;
-    mfs_fileleases_end(t, t->asked_to == MFS_LEASE_SHARED);
+    mfs_fileleases_end(t, t->asked_to == MFS_LEASE_SHARED, is_cut);
     mfs_member_close(&srv->leases.member, t);
 }
 
-/* This recall is answered, or need not be. */
-static void settle(struct mfs_server *srv, struct recall *r)
+/* This recall is answered, or (is_cut) is not waited for any more. */
+static void settle(struct mfs_server *srv, struct recall *r, bool is_cut)
 {
     struct mfs_leases *l = &srv->leases;
     struct mfs_token *t = r->token;
@@ -125,7 +125,7 @@ static void settle(struct mfs_server *srv, struct recall *r)
     if (list_is_empty(&l->recalls))
         l->is_refusing = false;
     if (--b->recalls == 0)
-        on_forgotten(srv, t);
+        on_forgotten(srv, t, is_cut);
     mfs_member_unpin(&l->member, t);
 }
 
@@ -138,7 +138,7 @@ static void expire(struct mfs_server *srv)
     if (l->is_granting && !l->is_gone)
         send_notice(srv, MFS_NOTICE_expired, NULL);
     while (!list_is_empty(&l->recalls))
-        settle(srv, LIST_ENTRY(l->recalls.next, struct recall, link));
+        settle(srv, LIST_ENTRY(l->recalls.next, struct recall, link), true);
 }
 
 /* Sends a recall of each node that is known by t. False: nothing to wait for. */
@@ -183,7 +183,7 @@ static void on_asked(void *ctx, struct mfs_token *t)
     bool is_looking =
         t->asked_to == MFS_LEASE_SHARED && !mfs_fileleases_have_write(t) && !(b && b->is_sole);
     if (is_looking || !recall(srv, t))
-        on_forgotten(srv, t);
+        on_forgotten(srv, t, true);
 }
 
 void mfs_belief_break(struct mfs_server *srv, struct mfs_token *t)
@@ -196,7 +196,7 @@ void mfs_belief_break(struct mfs_server *srv, struct mfs_token *t)
     srv->fileleases.breaking++;
     t->pins++;
     if (!b->recalls && !recall(srv, t))
-        on_forgotten(srv, t);
+        on_forgotten(srv, t, true);
     mfs_member_unpin(&srv->leases.member, t);
     mfs_member_wake(&srv->leases.member);
 }
@@ -258,7 +258,7 @@ static int64_t end_late_breaks(struct mfs_server *srv, int64_t now)
         struct mfs_token *t = LIST_ENTRY(it, struct recall, link)->token;
         struct mfs_belief *b = t->belief;
         if (b->is_breaking && b->break_end_ms <= now)
-            end_break(srv, t);
+            end_break(srv, t, true);
         if (b->is_breaking && b->break_end_ms < next)
             next = b->break_end_ms;
     }
@@ -292,6 +292,19 @@ static int on_tick(void *ctx)
 
 /* ---- what the client says ---- */
 
+/* The recall is answered, unless that is not waited for any more. The member's lock is held. */
+static void answered(struct mfs_server *srv, uint64_t serial)
+{
+    LIST_EACH(&srv->leases.recalls, it, nx)
+    {
+        struct recall *r = LIST_ENTRY(it, struct recall, link);
+        if (r->serial == serial) {
+            settle(srv, r, false);
+            break;
+        }
+    }
+}
+
 int mfs_do_recalled(struct mfs_call *o, const struct mfs_recalled_req *q,
                     struct mfs_recalled_rep *p UNUSED)
 {
@@ -299,16 +312,22 @@ int mfs_do_recalled(struct mfs_call *o, const struct mfs_recalled_req *q,
     if (!l->is_on)
         return 0;
     mfs_member_lock(&l->member);
-    LIST_EACH(&l->recalls, it, nx)
-    {
-        struct recall *r = LIST_ENTRY(it, struct recall, link);
-        if (r->serial == q->serial) {
-            settle(o->srv, r);
-            break;
-        }
-    }
+    answered(o->srv, q->serial);
     mfs_member_unlock(&l->member);
-    return 0; /* one that is not waited for any more came late */
+    return 0;
+}
+
+int mfs_leases_surrender(struct mfs_call *o, uint64_t serial,
+                         int (*take)(struct mfs_call *o, const void *what), const void *what)
+{
+    struct mfs_leases *l = &o->srv->leases;
+    if (!l->is_on)
+        return -ESTALE;
+    mfs_member_lock(&l->member);
+    int rc = take(o, what);
+    answered(o->srv, serial);
+    mfs_member_unlock(&l->member);
+    return rc;
 }
 
 int mfs_do_renew(struct mfs_call *o, const struct mfs_renew_req *q UNUSED,

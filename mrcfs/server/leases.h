@@ -137,6 +137,11 @@ bool mfs_leases_rely(struct mfs_server *srv, uint32_t expiries);
 /* The token's epoch if it is held now, for _listed; 0 if not. */
 uint64_t mfs_leases_epoch(struct mfs_server *srv, const struct mfs_lease_key *key);
 
+/* Has take do what the client did itself so far, then answers the recall (serial 0: none), so that no lease ends in
+ * between; the member's lock is held in take. Returns what it returned; -ESTALE without a broker. */
+MUST int mfs_leases_surrender(struct mfs_call *o, uint64_t serial,
+                              int (*take)(struct mfs_call *o, const void *what), const void *what);
+
 /* ---- for run.c ---- */
 
 /* After -ERESTART: waits for all tokens. Returns 0: try again; or -errno. */

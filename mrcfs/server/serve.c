@@ -311,7 +311,22 @@ static bool may_wait(const struct mfs_request *rq)
 /* What others wait for never queues behind those who wait. */
 static bool is_at_once(const struct mfs_request *rq)
 {
-    return rq->head.op == MFS_OP_recalled || rq->head.op == MFS_OP_renew;
+    return rq->head.op == MFS_OP_recalled || rq->head.op == MFS_OP_renew ||
+           rq->head.op == MFS_OP_surrender;
+}
+
+/* The closing of a file that was only read: whoever opens it next, for writing, may be alone with it. */
+static bool is_reader_closed(struct mfs_server *srv, const struct mfs_request *rq)
+{
+    struct rd r = rq->body;
+    struct mfs_release_req q;
+    struct mfs_file *f;
+    if (rq->head.kind != MFS_REQUEST || rq->head.op != MFS_OP_release || mfs_release_req_get(&r, &q) < 0 ||
+        mfs_file_get(&srv->files, q.fh, &f) < 0)
+        return false;
+    bool is_so = !f->is_writable && !f->is_dir && !f->is_locked;
+    mfs_file_put(&srv->files, f);
+    return is_so;
 }
 
 void mfs_server_drop(void *server, struct mfs_request *rq)
@@ -438,7 +453,7 @@ static void *reader_main(void *arg)
             err_set(&why, -rc, "message of %zu bytes on the %s stream", len, s->name);
             break;
         }
-        if (rq && is_at_once(rq)) {
+        if (rq && (is_at_once(rq) || is_reader_closed(srv, rq))) {
             mfs_run_at_once(srv, rq);
             continue;
         }

@@ -5,6 +5,7 @@
 
 #include "mrcfs/client/assume.h"
 #include "mrcfs/client/coherence.h"
+#include "mrcfs/client/locks.h"
 #include "mrcfs/client/opened.h"
 
 #include <errno.h>
@@ -195,6 +196,8 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
     struct mfs_call *call = mfs_fuse_begin(req, ino, on_attr);
     if (!call)
         return;
+    if (to_set & FUSE_SET_ATTR_SIZE && mfs_locks_are_held(mfs_session_known(s, ino)))
+        m.valid |= MFS_SET_LOCKED;
     if (to_set & FUSE_SET_ATTR_SIZE)
         mfs_coherence_count_change(call->session, call->node);
     mfs_lease_write(call, call->node);

@@ -5,6 +5,7 @@
 
 #include "mrcfs/client/assume.h"
 #include "mrcfs/client/coherence.h"
+#include "mrcfs/client/locks.h"
 #include "mrcfs/client/opened.h"
 
 #include <errno.h>
@@ -86,7 +87,8 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t s
     call->size = size;
     struct mfs_write_req m = { f->fh,
                                (uint64_t)offset,
-                               mfs_oflags_from_host(fi->flags) | (is_behind ? MFS_O_WHOLE : 0),
+                               mfs_oflags_from_host(fi->flags) | (is_behind ? MFS_O_WHOLE : 0) |
+                                   (mfs_locks_are_held(n) ? MFS_O_LOCKED : 0),
                                { (const uint8_t *)bytes, (uint32_t)size } };
     struct mfs_caller who = mfs_fuse_caller_of(req, f->node);
     int rc = mfs_send_write(call, &who, &m, size);

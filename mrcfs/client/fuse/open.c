@@ -10,6 +10,7 @@
 #include "mrcfs/client/ahead.h"
 #include "mrcfs/client/assume.h"
 #include "mrcfs/client/coherence.h"
+#include "mrcfs/client/locks.h"
 #include "mrcfs/client/opened.h"
 
 #include <errno.h>
@@ -42,6 +43,15 @@ static void uncount(struct mfs_session *s, const struct mfs_opened *f)
         n->opens--;
 }
 
+/* n was opened as fh, and has attributes a. It is ours alone if the server says so, whatever was reported of its attributes
+ * meanwhile: who would make that untrue is waiting for the answer to a recall, which has not come. */
+static void take_alone(struct mfs_session *s, struct mfs_known *n, uint64_t fh, const struct mfs_attr *a)
+{
+    n->is_alone = a->flags & MFS_ATTR_ALONE && mfs_lease_is_alive(s->client);
+    if (n->is_alone)
+        mfs_locks_begin(n, fh);
+}
+
 /* The kernel's open is answered with what the server said. */
 static void finish_open(struct mfs_call *call, const struct mfs_open_rep *m)
 {
@@ -58,8 +68,9 @@ static void finish_open(struct mfs_call *call, const struct mfs_open_rep *m)
     if (n && mfs_lease_is_clean(call)) {
         mfs_lease_learn_attr(call, n, &m->attr);
         n->is_held = n->has_attr && m->attr.flags & MFS_ATTR_HELD;
-        n->is_alone = n->has_attr && m->attr.flags & MFS_ATTR_ALONE;
     }
+    if (n)
+        take_alone(s, n, m->fh, &m->attr);
     mfs_opened_keep_head(f, m);
     if (fuse_reply_open(call->req, &fi) < 0) {
         uncount(s, f);
@@ -173,7 +184,7 @@ static int take_created(struct mfs_call *call, struct rd *body, struct mfs_fuse_
     }
     struct mfs_known *n = mfs_known_find(&s->nodes, m->entry.node);
     if (n)
-        n->is_alone = n->has_attr && m->entry.attr.flags & MFS_ATTR_ALONE;
+        take_alone(s, n, m->fh, &m->entry.attr);
     f->fh = m->fh;
     f->node = m->entry.node;
     new->fi = (struct fuse_file_info){ .fh = (uintptr_t)f };

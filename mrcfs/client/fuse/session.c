@@ -11,6 +11,7 @@
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
 #include "mrcfs/client/ahead.h"
+#include "mrcfs/client/locks.h"
 #include "mrcfs/client/opened.h"
 
 #include <errno.h>
@@ -90,6 +91,7 @@ static void forget_all(struct mfs_session *s)
 {
     struct mfs_client *c = s->client;
     mfs_behind_leave(s);
+    mfs_locks_leave(s);
     mfs_dentries_fini(&s->names);
     mfs_ahead_drop_all(s);
     for (size_t i = 0; i < s->nodes.bucket_count; i++) {
@@ -100,6 +102,7 @@ static void forget_all(struct mfs_session *s)
             bool is_needed = n->behind;
             mfs_listing_drop(n);
             mfs_behind_free(n);
+            mfs_locks_free(n);
             mfs_handle_drop(s, n);
             if (n->number != s->root && !is_needed)
                 mfs_client_forget(c, n->number, n->server_count);
@@ -138,6 +141,8 @@ void mfs_session_take(struct mfs_session *s, const void *ptr, size_t len_bytes)
     }
     if (in.op == MFS_RAW_INIT)
         mfs_raw_init_request(&s->init, ptr, len_bytes);
+    if (mfs_locks_take(s, &in, ptr, len_bytes))
+        return;
     if (mfs_behind_must_wait(s, &in)) {
         if (mfs_behind_wait(s, ptr, len_bytes) < 0)
             rc = mfs_raw_reply(s->fd, in.unique, ENOMEM, NULL, 0);

@@ -1,0 +1,155 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What locks and databases cost in round trips that are waited for, on a local mount, where they are exact: a file that nobody else
+# has open is locked without asking; whoever comes finds the locks.
+. "${top_srcdir:-.}/tests/lib/functions.sh"
+. "$top_srcdir/tests/lib/mrcfs.sh"
+requires sqlite3 python3
+own_mounts "$@"
+set -u
+. "$top_srcdir/tests/bench/workloads.sh"
+served=$tmp/served
+mnt=$tmp/mnt
+mkdir "$served" "$mnt"
+
+start_mount()
+{
+    mrcfs -f --stats "local:$served" "$mnt" 2> "$tmp/stats" &
+    pid=$!
+    wait_for 10 mounted "$mnt"
+}
+end_mount()
+{
+    mrcfs -u "$mnt" || fail "unmount after $1"
+    wait $pid || fail "end after $1: $(cat "$tmp/stats")"
+}
+# count WORDS: of the line that has these words after its number
+count()
+{
+    awk -v words="$1" '{ n = $1; sub(/^ *[0-9]+ /, "") } $0 == words { print n; is = 1 } END { if (!is) print 0 }' "$tmp/stats"
+}
+at_most()
+{
+    [ "$(count "$2")" -le "$1" ] || fail "$3: $(count "$2") $2, not $1: $(cat "$tmp/stats")"
+    echo "ok: $3: $(count "$2") $2"
+}
+
+echo "# locks of all kinds, nobody else there"
+cat > "$tmp/lock.py" <<'P'
+import fcntl, os, sys
+fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT, 0o644)
+for i in range(1000):
+    fcntl.lockf(fd, fcntl.LOCK_EX, 10, i)
+    fcntl.flock(fd, fcntl.LOCK_SH if i % 2 else fcntl.LOCK_EX)
+    fcntl.lockf(fd, fcntl.LOCK_UN, 5, i)
+fcntl.flock(fd, fcntl.LOCK_UN)
+P
+start_mount
+python3 "$tmp/lock.py" "$mnt/locked" || fail "locks"
+end_mount "locks"
+for op in setlk flock surrender; do
+    same "$op requests of 3,000 locks" 0 "$(count $op)"
+done
+at_most 8 'round trips waited for' "3,000 locks"
+
+echo "# a program here comes: it waits, finds the lock, and gets it when it is given up"
+cat > "$tmp/hold.py" <<'P'
+import fcntl, os, sys
+fd = os.open(sys.argv[1], os.O_RDWR)
+fcntl.lockf(fd, fcntl.LOCK_EX, 10, 5)
+fcntl.flock(fd, fcntl.LOCK_EX)
+os.pwrite(fd, b"under the lock", 0)
+print("held", flush=True)
+sys.stdin.readline()
+os.pwrite(fd, b"before unlocking", 0)
+fcntl.lockf(fd, fcntl.LOCK_UN, 10, 5)
+print("unlocked", flush=True)
+sys.stdin.readline()
+os.close(fd)
+P
+cat > "$tmp/try.py" <<'P'
+import fcntl, os, sys
+fd = os.open(sys.argv[1], os.O_RDWR)
+how = fcntl.LOCK_EX | (fcntl.LOCK_NB if sys.argv[2] == "now" else 0)
+def get(lock, *a):
+    try:
+        lock(fd, how, *a)
+        return "got"
+    except BlockingIOError:
+        return "busy"
+record = get(fcntl.lockf, 1, 14)
+print(record, get(fcntl.flock), os.pread(fd, 100, 0).decode())
+P
+mkfifo "$tmp/ask" "$tmp/said"
+start_mount
+python3 "$tmp/hold.py" "$mnt/locked" < "$tmp/ask" > "$tmp/said" &
+holder=$!
+exec 7> "$tmp/ask" 8< "$tmp/said"
+read -r -t 30 said <&8
+same "holder" held "$said"
+same "while it is held" "busy busy under the lock" "$(python3 "$tmp/try.py" "$served/locked" now)"
+same "on the same target" "busy busy under the lock" "$(python3 "$tmp/try.py" "$mnt/locked" now)"
+timeout 60 python3 "$tmp/try.py" "$served/locked" wait > "$tmp/got" &
+waiter=$!
+echo >&7
+read -r -t 30 said <&8
+same "holder" unlocked "$said"
+echo >&7
+wait $holder || fail "holder"
+wait $waiter || fail "waiter"
+same "who waited" "got got before unlocking" "$(cat "$tmp/got")"
+exec 7>&- 8<&-
+end_mount "a program that comes"
+same "times that locks moved" 1 "$(count surrender)"
+
+echo "# closing any descriptor of the file ends a process's record locks; a fork has none"
+cat > "$tmp/posix.py" <<'P'
+import fcntl, os, sys
+name = sys.argv[1]
+def is_free(fd, first):
+    return fcntl.fcntl(fd, fcntl.F_GETLK, LOCK(first))[:2] == UNLOCKED
+import struct
+def LOCK(first): return struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, first, 1, 0)
+UNLOCKED = struct.pack("h", fcntl.F_UNLCK)
+fd = os.open(name, os.O_RDWR)
+fcntl.lockf(fd, fcntl.LOCK_EX, 1, 0)
+def child(what):
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if what() else 1)
+    return os.waitpid(pid, 0)[1] == 0
+assert child(lambda: not is_free(fd, 0)), "a child does not see the lock"
+assert child(lambda: os.close(fd) is None), "close in a child"
+assert child(lambda: not is_free(fd, 0)), "gone by a child's close"
+copy = os.dup(fd)
+os.close(copy)
+assert child(lambda: is_free(fd, 0)), "still there after a close"
+fcntl.lockf(fd, fcntl.LOCK_EX, 1, 0)
+os.unlink(name)
+assert child(lambda: not is_free(fd, 0)), "gone by unlink"
+os.pwrite(fd, b"x", 0)
+fcntl.lockf(fd, fcntl.LOCK_UN, 1, 0)
+assert child(lambda: is_free(fd, 0)), "still there after unlocking"
+P
+start_mount
+python3 "$tmp/posix.py" "$mnt/locked" || fail "record locks of a process"
+end_mount "record locks of a process"
+for op in setlk getlk surrender; do
+    same "$op requests" 0 "$(count $op)"
+done
+
+echo "# databases"
+for work in insert select; do
+    rm -rf "$served"
+    mkdir "$served"
+    (cd "$served" && ${work}_prepare) || fail "prepare $work"
+    start_mount
+    (cd "$mnt" && timeout 100 sh -c "$(${work}_command)") > "$tmp/out" 2>&1 || fail "$work: $(tail -n 3 "$tmp/out")"
+    end_mount "$work"
+    (cd "$served" && ${work}_check) || fail "result of $work"
+    for op in setlk surrender; do
+        same "$op requests of $work" 0 "$(count $op)"
+    done
+    # What is counted here is the local mount's; small reads at random places are most of it.
+    at_most 40 'round trips waited for' "$work"
+done
