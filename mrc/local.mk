@@ -11,7 +11,6 @@ mrc_libsession_a_SOURCES += \
   mrc/job.c mrc/job.def mrc/job.h \
   mrc/link.c mrc/link.h mrc/linkparts.h mrc/port.c \
   mrc/dieby.c mrc/dieby.h \
-  mrc/keeperword.c mrc/silence.c mrc/share.c mrc/share.h \
   mrc/nest/meet.c mrc/nest/nest.h \
   mrc/term.c mrc/term.h \
   mrc/pump.c mrc/pump.h \
@@ -58,7 +57,7 @@ mrc_libmrc_a_SOURCES = \
   mrc/keyfile.c mrc/keyfile.h \
   mrc/openssh.c mrc/openssh.h \
   mrc/push.c mrc/push.h \
-  mrc/quote.c mrc/quote.h \
+  mrc/quote.c mrc/quote.h mrc/keeperword.c mrc/share.c mrc/share.h mrc/silence.c \
   mrc/ssh.c mrc/ssh.h \
   mrc/sshauth.c mrc/sshcommand.c mrc/sshhost.c mrc/sshparts.h \
   mrc/sshconf.c mrc/sshconf.h \

@@ -42,6 +42,7 @@ mrc_mrc_agent_SOURCES = \
   mrc/agent/main.c \
   mrc/agent/nest.c mrc/agent/nest.h mrc/agent/nestjob.c \
   mrc/hostset.c mrc/options.c mrc/run.c mrc/spec.c mrc/supply.c mrc/tty.c mrc/nest/head.c \
+  mrc/keeperword.c mrc/share.c mrc/silence.c \
   mrc/agent/readers.c mrc/agent/readers.h \
   mrc/agent/nomodules.c \
   mrc/agent/supervise.c mrc/agent/supervise.h
