@@ -25,7 +25,8 @@ mrcfs_libmrcfs_a_SOURCES = \
   mrcfs/pack/policy.c mrcfs/pack/policy.h \
   mrcfs/packer.c mrcfs/packer.h \
   mrcfs/server/caller.c mrcfs/server/caller.h \
-  mrcfs/server/confine.c mrcfs/server/confine.h \
+  mrcfs/server/calls.def mrcfs/server/confine.c mrcfs/server/confine.h \
+  mrcfs/server/seccomp.c mrcfs/server/seccomp.h \
   mrcfs/server/do_attr.c \
   mrcfs/server/do_data.c \
   mrcfs/server/do_fetch.c \

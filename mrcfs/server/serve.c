@@ -10,6 +10,7 @@
 #include "common/sys/fd.h"
 #include "mrcfs/broker/broker.h"
 #include "mrcfs/server/confine.h"
+#include "mrcfs/server/seccomp.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -530,7 +531,12 @@ static int confine(const struct mfs_serve_opts *o, struct err *e)
         if (rc < 0 && e)
             *e = note;
     }
-    if (rc == 0 && o->on_note)
+    if (rc >= 0 && o->on_note)
+        o->on_note(o->ctx, note.text);
+    note.text[0] = 0;
+    if (rc >= 0 && (rc = mfs_allow_calls(&note)) < 0 && e)
+        *e = note;
+    if (rc >= 0 && o->on_note && note.text[0])
         o->on_note(o->ctx, note.text);
     for (size_t i = 0; i < count; i++)
         fd_close(&dirs[i].fd);
