@@ -164,8 +164,9 @@ static int become_child(struct session *s, const struct job_spec *spec)
 {
     sigprocmask(SIG_SETMASK, &s->before, NULL);
     static const int defaults[] = { SIGINT, SIGQUIT, SIGTSTP, SIGHUP };
+    struct sigaction sa = { .sa_handler = SIG_DFL };
     for (size_t i = 0; i < ARRAY_LEN(defaults); i++)
-        signal(defaults[i], SIG_DFL);
+        sigaction(defaults[i], &sa, NULL);
     setsid();
     if (s->slave >= 0 && ioctl(s->slave, TIOCSCTTY, 0) < 0)
         return -errno;

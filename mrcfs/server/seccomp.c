@@ -30,7 +30,7 @@
 
 #ifdef OUR_ARCH
 
-enum { RULE_LEN = 5, HEAD_LEN = 8, PROGRAM_MAX = HEAD_LEN + RULE_LEN * 256 + 1 };
+enum { RULE_LEN = 5, HEAD_LEN = 8 }; /* instructions */
 
 enum kind { KIND_CALL, KIND_ARG, KIND_BITS, KIND_OWN };
 
@@ -99,7 +99,7 @@ static const struct rule rules[] = {
 };
 
 struct program {
-    struct sock_filter at[PROGRAM_MAX];
+    struct sock_filter at[HEAD_LEN + RULE_LEN * ARRAY_LEN(rules) + 1];
     unsigned short len;
 };
 
@@ -151,7 +151,7 @@ int mfs_allow_calls(struct err *note)
     load(&p, offsetof(struct seccomp_data, nr));
     add(&p, BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1);
     add(&p, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS, 0, 0);
-    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++)
+    for (size_t i = 0; i < ARRAY_LEN(rules); i++)
         add_rule(&p, &rules[i]);
     add(&p, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM, 0, 0);
     struct sock_fprog fprog = { .len = p.len, .filter = p.at };
