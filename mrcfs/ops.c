@@ -149,13 +149,20 @@ static bool is_clients_or_none(uint64_t number)
     return !number || number & MFS_NUMBER_CLIENT;
 }
 
+/* The first byte of what an ordered request has in front. */
+enum { ORDERED_ASSUMED = 1, ORDERED_BEGINS = 2 };
+
 static int ordered_head_get(struct rd *r, struct mfs_head *h)
 {
     int rc;
-    if ((rc = get_u8(r, &h->is_assumed)) < 0 || (rc = get_u32(r, &h->expiries)) < 0 ||
+    uint8_t flags;
+    if ((rc = get_u8(r, &flags)) < 0 || (rc = get_u32(r, &h->expiries)) < 0 ||
         (rc = get_u64(r, &h->makes_node)) < 0 || (rc = get_u64(r, &h->makes_fh)) < 0)
         return rc;
-    bool is_right = h->is_assumed <= 1 && is_clients_or_none(h->makes_node) &&
+    h->is_assumed = flags & ORDERED_ASSUMED;
+    h->begins_order = flags & ORDERED_BEGINS;
+    bool is_right = !(flags & ~(ORDERED_ASSUMED | ORDERED_BEGINS)) &&
+                    is_clients_or_none(h->makes_node) &&
                     is_clients_or_none(h->makes_fh);
     return is_right ? 0 : -EPROTO;
 }
@@ -193,7 +200,8 @@ void mfs_message_begin(struct wr *w, const struct mfs_head *h)
         put_u32(w, h->gid);
         put_u32(w, h->pid);
         if (h->kind == MFS_ORDERED) {
-            put_u8(w, h->is_assumed);
+            put_u8(w, (uint8_t)((h->is_assumed ? ORDERED_ASSUMED : 0) |
+                                (h->begins_order ? ORDERED_BEGINS : 0)));
             put_u32(w, h->expiries);
             put_u64(w, h->makes_node);
             put_u64(w, h->makes_fh);
@@ -531,8 +539,8 @@ void mfs_print(struct bytes message, unsigned op, char *text, size_t size_bytes)
             say(&t, " op%u", h.op);
         say(&t, " uid=%u gid=%u pid=%u", h.uid, h.gid, h.pid);
         if (h.kind == MFS_ORDERED)
-            say(&t, " ordered%s expiries=%u node=%" PRIx64 " fh=%" PRIx64,
-                h.is_assumed ? " assumed" : "", h.expiries, h.makes_node, h.makes_fh);
+            say(&t, " ordered%s%s expiries=%u node=%" PRIx64 " fh=%" PRIx64,
+                h.is_assumed ? " assumed" : "", h.begins_order ? " anew" : "", h.expiries, h.makes_node, h.makes_fh);
         print_body(request_printer(h.op), &r, &t);
         break;
     case MFS_REPLY:

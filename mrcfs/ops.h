@@ -275,7 +275,8 @@ struct mfs_head {
     uint32_t gid;
     uint32_t pid;
     /* MFS_ORDERED */
-    uint8_t is_assumed;  /* the client has taken it for done already */
+    bool is_assumed;   /* the client has taken it for done already */
+    bool begins_order; /* … and has heard of all that failed before it */
     uint32_t expiries;   /* notices "expired" that the client had seen */
     uint64_t makes_node; /* numbers for what it makes; 0: none */
     uint64_t makes_fh;

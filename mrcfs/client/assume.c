@@ -45,8 +45,9 @@ static bool is_shaped(const struct mfs_known *n)
 
 static bool may_assume(const struct mfs_session *s)
 {
-    const struct mfs_client *c = s->client;
-    return mfs_lease_is_on(c) && mfs_lease_is_alive(c) && !c->is_order_broken && !c->is_lost;
+    struct mfs_client *c = s->client;
+    return mfs_lease_is_on(c) && mfs_lease_is_alive(c) && !c->is_lost &&
+           mfs_behind_is_in_order(c);
 }
 
 static bool is_waited_for(const struct mfs_known *n)

@@ -126,11 +126,23 @@ bool mfs_behind_concerns(const struct mfs_call *call, enum mfs_op op, bool is_ch
 
 /* ---- what is on the way ---- */
 
+bool mfs_behind_is_in_order(struct mfs_client *c)
+{
+    if (!c->is_order_broken)
+        return true;
+    if (!list_is_empty(&c->behind) || c->behind_untold || c->is_refusing)
+        return false;
+    c->is_order_broken = false;
+    c->begins_order = true;
+    c->order++;
+    return true;
+}
+
 bool mfs_behind_may(struct mfs_session *s, const struct mfs_known *n, int host_flags)
 {
-    return n && n->is_alone && !n->behind_error && !s->client->is_order_broken &&
-           mfs_lease_is_alive(s->client) &&
-           !(host_flags & (O_APPEND | O_DIRECT | O_SYNC | O_DSYNC));
+    return n && n->is_alone && !n->behind_error && mfs_lease_is_alive(s->client) &&
+           !(host_flags & (O_APPEND | O_DIRECT | O_SYNC | O_DSYNC)) &&
+           mfs_behind_is_in_order(s->client);
 }
 
 /* All of n is made: its recalls go on. */
@@ -262,7 +274,7 @@ static void fail(struct mfs_call *call, struct mfs_known *n, int rc)
     rc = rc == -ECANCELED ? -EIO : rc; /* what came before it failed */
     if (is_name || !n) {
         note_failure(call, n, rc);
-    } else if (!n->behind_error && !n->is_behind_told) { /* else it is one failure with that */
+    } else if (!n->behind_error && n->told_in_order != c->order + 1) { /* else it is one failure with that */
         note_failure(call, n, rc);
         n->behind_error = rc;
     }
@@ -298,7 +310,7 @@ int mfs_behind_error(struct mfs_session *s, struct mfs_known *n)
     int rc = n ? n->behind_error : 0;
     if (rc) {
         n->behind_error = 0;
-        n->is_behind_told = true;
+        n->told_in_order = s->client->order + 1;
         n->is_alone = false; /* from now on each write is told what became of it */
         if (s->client->behind_untold) /* 0: a job that has ended was told */
             s->client->behind_untold--;

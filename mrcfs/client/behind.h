@@ -49,6 +49,9 @@ MUST bool mfs_behind_put_off(struct mfs_session *s, struct mfs_known *n, uint64_
 /* Must the call, about to be sent as op, come after what is on the way? */
 bool mfs_behind_concerns(const struct mfs_call *call, enum mfs_op op, bool is_changing);
 
+/* May anything be taken for done? Not after a failure, until all that was sent with it is
+ * answered and of each failure somebody was told: then the order begins anew. */
+bool mfs_behind_is_in_order(struct mfs_client *c);
 /* May this write of n be answered before it is made? */
 bool mfs_behind_may(struct mfs_session *s, const struct mfs_known *n, int host_flags);
 

@@ -135,6 +135,7 @@ static struct mfs_head head_of(const struct mfs_call *call, enum mfs_op op,
                               .gid = who->gid,
                               .pid = who->pid,
                               .is_assumed = call->is_behind,
+                              .begins_order = call->is_ordered && c->begins_order,
                               .expiries = c->lease.expiries,
                               .makes_node = call->makes_node,
                               .makes_fh = call->makes_fh };
@@ -158,6 +159,7 @@ static int keep_body(struct mfs_call *call, const struct mfs_caller *who, const 
 static void sent(struct mfs_call *call, const struct mfs_head *h)
 {
     struct mfs_client *c = call->client;
+    c->begins_order = c->begins_order && !h->begins_order;
     call->id = h->id;
     call->op = h->op;
     call->depth = c->depth_seen + 1;

@@ -167,7 +167,9 @@ struct mfs_client {
     unsigned behind_untold;  /* failures of what is behind of which nobody heard */
     int behind_error;        /* the first of these */
     struct err behind_words; /* … in words */
-    bool is_order_broken;    /* one failed: nothing is behind any more */
+    bool is_order_broken;    /* one failed: nothing is behind until that is over */
+    bool begins_order;       /* it is: the next ordered request says so */
+    uint32_t order;          /* how often that was */
     bool is_refusing;        /* … because somebody else was first: nothing is changed any more */
     struct link barriers; /* struct mfs_barrier that have calls to wait for */
     size_t barred_count;  /* calls in flight that barriers wait for; of them to close files: */

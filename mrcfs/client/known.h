@@ -58,7 +58,9 @@ struct mfs_known {
     bool is_complete;             /* every name that it has is among the dentries */
     struct mfs_behind *behind;    /* behind.h: writes on the way */
     int behind_error;             /* of the first that failed, not yet told */
-    bool is_behind_told;       /* somebody was told of one: of what was sent with it no more is */
+    /* Somebody was told of one in this order, counted from 1: of what was sent with it no more is.
+     */
+    uint32_t told_in_order;
     bool is_alone;                /* nobody else has it open: writes may be behind */
     bool is_sole; /* nobody else knows anything of it: likewise changes of it, or of names in it
                    */

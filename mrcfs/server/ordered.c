@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* ordered.c: requests that are done in the order in which they were sent.
  * Must not know: what each operation does.
- * Invariant: after one that the client took for done has failed, no later one changes anything.
- */
+ * Invariant: after one that the client took for done has failed, no later one changes anything
+ * before the client says that it knows. */
 #include "mrcfs/server/ordered.h"
 
 #include "mrcfs/server/server.h"
@@ -23,6 +23,8 @@ int mfs_ordered_begin(struct mfs_server *srv, const struct mfs_request *rq)
     const struct mfs_head *h = &rq->head;
     if (h->kind != MFS_ORDERED)
         return 0;
+    if (h->begins_order)
+        srv->is_order_broken = false;
     if (srv->is_order_broken && is_changing(rq))
         return -ECANCELED;
     return h->is_assumed && !mfs_leases_rely(srv, h->expiries) ? -ESTALE : 0;

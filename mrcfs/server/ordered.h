@@ -12,7 +12,7 @@
 struct mfs_request;
 struct mfs_server;
 
-/* May the request be done? 0, also for those that are not ordered; -ECANCELED: one before it
+/* May the request be done? One that begins the order anew ends what a failure before it meant. 0, also for those that are not ordered; -ECANCELED: one before it
  * failed, nothing is changed any more; -ESTALE: the client's leases have run out since it
  * relied on them. */
 MUST int mfs_ordered_begin(struct mfs_server *srv, const struct mfs_request *rq);

@@ -161,3 +161,33 @@ echo more > "$mnt/d/more" || fail "what is asked for is done after that"
 ends_badly '"big" is lost: File too large'
 same "what was done after that" more "$(cat "$served/d/more")"
 echo "ok: a write fails, and what came after it is not done"
+
+# The same, told to who asks for it: then names are taken for done before they are, as before, and a further failure is told as well.
+# put_off N: makes d/wN, which is waited for, and then d/xN while the server is stopped
+put_off()
+{
+    put_off_rc=0
+    mkdir -p "$mnt/d/w$1" || fail "d/w$1"
+    wait_for 5 test -d "$served/d/w$1"
+    kill -STOP "$server"
+    timeout 1 sh -c "mkdir '$mnt/d/x$1' && echo on > '$mnt/d/x$1/f' && mv '$mnt/d/x$1/f' '$mnt/d/x$1/g'" || put_off_rc=1
+    [ ! -e "$served/d/x$1" ] || fail "the server was to be stopped"
+    kill -CONT "$server"
+    if [ $put_off_rc = 0 ]; then
+        wait_for 5 test -s "$served/d/x$1/g"
+    else
+        wait_for 5 rm -rf "$mnt/d/x$1"
+    fi
+    return $put_off_rc
+}
+at_exit 'kill -CONT "$server" 2>/dev/null'
+begin
+for round in 1 2; do
+    dd if=/dev/zero of="$mnt/d/big" bs=200000 count=1 conv=fsync,notrunc 2> "$tmp/dd" && fail "round $round: fsync of what is lost"
+    grep -q 'File too large' "$tmp/dd" || fail "round $round: $(cat "$tmp/dd")"
+    wait_for 15 put_off $round # the next renewal is some seconds away
+    same "round $round" on "$(cat "$served/d/x$round/g")"
+done
+mrcfs -u "$mnt" && wait $pid || fail "end, though each failure was told: $(cat "$tmp/words")"
+same "all of it" "big first w1 w2 x1 x2" "$(find "$served/d" -mindepth 1 -maxdepth 1 -printf "%f\n" | sort | paste -sd " ")"
+echo "ok: a failure that was told is over"

@@ -78,6 +78,7 @@ static int end_other(void **state UNUSED)
 
 struct how {
     bool is_waited;    /* the client has not taken it for done */
+    bool is_anew;      /* it knows of all failures */
     uint32_t expiries; /* that it knows of */
     uint64_t node, fh; /* for what is made */
     int stream;        /* 0: the right one, bulk */
@@ -93,6 +94,7 @@ static uint64_t send_ordered(unsigned op, struct how how)
                           .uid = c.uid,
                           .gid = c.gid,
                           .is_assumed = !how.is_waited,
+                          .begins_order = how.is_anew,
                           .expiries = how.expiries,
                           .makes_node = how.node,
                           .makes_fh = how.fh };
@@ -338,6 +340,20 @@ TEST(test_broken_order)
     assert_ok(result(IN_ORDER(release, HOW(.is_waited = true), number(6))));
     assert_ok(CALL(mkdir, ROOT, bytes_of("after"), 0755, 0));
     assert_true(is_there("after"));
+    /* The client has heard of it: what was sent before that stays undone. */
+    uint64_t late = IN_ORDER(mkdir, HOW(.node = number(8)), ROOT, bytes_of("late"), 0755, 0);
+    uint64_t anew =
+        IN_ORDER(mkdir, HOW(.is_anew = true, .node = number(9)), ROOT, bytes_of("anew"), 0755, 0);
+    uint64_t next = IN_ORDER(mkdir, HOW(.node = number(10)), number(9), bytes_of("n"), 0755, 0);
+    assert_error(result(late), ECANCELED);
+    assert_ok(result(anew));
+    assert_ok(result(next));
+    assert_true(is_there("anew/n"));
+    assert_false(is_there("late"));
+    /* And it breaks again. */
+    assert_error(result(IN_ORDER(mkdir, HOW(.is_anew = true), ROOT, bytes_of("anew"), 0755, 0)),
+                 EEXIST);
+    assert_error(result(IN_ORDER(rmdir, HOW(0), ROOT, bytes_of("after"))), ECANCELED);
 }
 
 /* It holds up what its client is asked for, so it waits for no other client. */
