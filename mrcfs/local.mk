@@ -75,6 +75,7 @@ mrcfs_libmrcfs_client_a_SOURCES = \
   mrcfs/client/fuse/lock.c \
   mrcfs/client/fuse/open.c \
   mrcfs/client/fuse/raw.c \
+  mrcfs/client/fuse/readahead.c \
   mrcfs/client/fuse/request.c \
   mrcfs/client/fuse/session.c \
   mrcfs/client/fuse/statfs.c \
@@ -90,6 +91,7 @@ mrcfs_libmrcfs_client_a_SOURCES = \
   mrcfs/client/rawfuse.c mrcfs/client/rawfuse.h \
   mrcfs/client/scan.c mrcfs/client/scan.h \
   mrcfs/client/space.c mrcfs/client/space.h \
+  mrcfs/client/window.c mrcfs/client/window.h \
   mrcfs/client/session.h
 
 bin_PROGRAMS += mrcfs/mrcfs

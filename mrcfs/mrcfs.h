@@ -229,6 +229,10 @@ struct mfs_stats {
     uint64_t chunks_used, chunk_bytes_used;
     uint64_t chunks_missed;
     uint64_t chunks_kept, chunks_left_out;
+    /* Bytes of files that were asked for ahead of the kernel; of these, those that it did not ask
+     * for; those that it did, but that were asked for once more; reads in order for which nothing
+     * was on the way. */
+    uint64_t ahead_bytes, ahead_in_vain, ahead_twice, ahead_late;
 };
 void mfs_client_stats(const struct mfs_client *c, struct mfs_stats *out);
 /* Why there is no cache although one was wanted; empty: there is. */

@@ -344,6 +344,14 @@ size_t files_stats_text(const struct mfs_stats *s, enum mfs_compress compress,
                                  (unsigned long long)s->packed_out_plain,
                                  (unsigned long long)s->packed_in,
                                  (unsigned long long)s->packed_in_plain);
+    if (used < size)
+        used += (size_t)snprintf(text + used, size - used,
+                                 "mrc: read ahead: %llu bytes, %llu of them in vain, %llu once "
+                                 "more; %llu reads were not foreseen\n",
+                                 (unsigned long long)s->ahead_bytes,
+                                 (unsigned long long)s->ahead_in_vain,
+                                 (unsigned long long)s->ahead_twice,
+                                 (unsigned long long)s->ahead_late);
     if (used < size && !cache_off)
         used += (size_t)snprintf(text + used, size - used,
                                  "mrc: cache: %llu bytes were there already (%llu parts of chunks; "

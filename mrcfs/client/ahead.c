@@ -220,6 +220,7 @@ void mfs_ahead_leave(struct mfs_call *call)
 
 void mfs_ahead_changed(struct mfs_session *s, uint64_t node)
 {
+    mfs_session_drop_read(s, node);
     struct mfs_ahead_file *a = find(s, node);
     if (a && a->is_answered)
         drop(s, a);

@@ -735,6 +735,7 @@ int mfs_client_new(const struct mfs_client_opts *o, struct mfs_client **out, str
     list_init(&c->barriers);
     list_init(&c->sessions);
     list_init(&c->interrupted);
+    list_init(&c->readings);
     list_init(&c->behind);
     list_init(&c->behind_waiting);
     list_init(&c->moving_locks);

@@ -15,6 +15,7 @@
 #include "mrcfs/client/idmap.h"
 #include "mrcfs/client/lease.h"
 #include "mrcfs/client/names.h"
+#include "mrcfs/client/window.h"
 #include "mrcfs/mrcfs.h"
 #include "mrcfs/ops.h"
 #include "mrcfs/packer.h"
@@ -180,6 +181,9 @@ struct mfs_client {
     struct link moving_locks; /* locks.h: of nodes whose locks move to the server */
     int recalled[2];  /* pipe: numbers of recalls whose pages were dropped */
     struct loop_fd recalled_watch;
+    struct link readings;  /* struct mfs_reading (fuse/readahead.c), the one used last at the end */
+    size_t reading_bytes;  /* what these have asked for and not given to the kernel */
+    struct mfs_rate rate;  /* of what is read ahead */
     struct mfs_chunks *chunks; /* the cache of contents on this computer; NULL: none */
     uint8_t *request; /* room for one request of the kernel */
 };

@@ -18,6 +18,7 @@
 struct mfs_call;
 struct mfs_known;
 struct mfs_listing;
+struct mfs_reading;
 struct mfs_client;
 struct mfs_session;
 
@@ -57,6 +58,7 @@ struct mfs_opened {
     uint32_t changes; /* of the node, that it was opened after */
     uint64_t size;      /* as it was at open */
     uint64_t next_read; /* where the last read ended */
+    struct mfs_reading *reading; /* ahead of the kernel (session.h); NULL: never yet */
     /* Names of chunks to come that are in the cache here (fuse/fetch.c), from number first_chunk
      * on; as long as the node's lease lasts and its changes are these. */
     struct mfs_chunk_rec *coming;
@@ -64,6 +66,7 @@ struct mfs_opened {
     uint64_t first_chunk;
     uint32_t coming_changes, coming_own_changes;
     uint32_t ahead; /* how many were asked for last */
+    uint64_t names_end; /* up to there they were asked for while reading ahead */
     /* Directories: entries received and not yet given to the kernel. */
     uint8_t *chunk;
     size_t chunk_at;

@@ -21,6 +21,7 @@ struct fuse_session;
 struct mfs_call;
 struct mfs_client;
 struct mfs_open_rep;
+struct mfs_opened;
 
 enum { MFS_FUSE_ROOT = 1 }; /* the root's number for the kernel */
 
@@ -67,5 +68,10 @@ static inline struct mfs_known *mfs_session_known(const struct mfs_session *s, u
 /* Answers the kernel's open that call stands for: with what the server said, or with rc if it
  * is negative. Implemented by fuse/open.c. */
 void mfs_session_answer_open(struct mfs_call *call, int rc, const struct mfs_open_rep *m);
+
+/* Reading ahead, by fuse/readahead.c. f is being closed. */
+void mfs_session_end_reading(struct mfs_opened *f);
+/* What was asked for of node ahead is of no use any more. */
+void mfs_session_drop_read(struct mfs_session *s, uint64_t node);
 
 #endif

@@ -20,10 +20,10 @@ struct mfs_space_use {
 
 struct mfs_space {
     bool is_known;
-    bool is_asked;  /* an answer is on the way */
-    bool was_asked; /* ever */
-    bool is_used;   /* somebody wanted it since it was last asked for */
-    uint64_t known_ms, asked_ms;          /* when the one that is known, the last was asked for */
+    bool is_asked;               /* an answer is on the way */
+    bool was_asked;              /* ever */
+    bool is_used;                /* somebody wanted it since it was last asked for */
+    uint64_t known_ms, asked_ms; /* when the one that is known, the last was asked for */
     struct mfs_space_use known_at, asked_at; /* and what had been done by then */
     struct mfs_statfs_rep known;
     struct link waiters; /* calls that are not sent: they wait for the one on the way */
@@ -36,7 +36,8 @@ bool mfs_space_is_good(const struct mfs_space *x, const struct mfs_space_use *us
 /* Will it be, when what is on the way has come? */
 bool mfs_space_will_be_good(const struct mfs_space *x, const struct mfs_space_use *use,
                             uint64_t now_ms);
-/* What is known, less what was written since: at least so much is used by now if that was new. */
+/* What is known, less what was written since: at least so much is used by now if that was new.
+ */
 struct mfs_statfs_rep mfs_space_of(const struct mfs_space *x, const struct mfs_space_use *use);
 /* Should it be asked for although nobody waits: because it was used and grows old; because a
  * directory is opened, and it was never asked for, or used and has grown old? */

@@ -5,6 +5,7 @@
 #include "common/sys/fd.h"
 #include "common/sys/loop.h"
 
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -91,13 +92,16 @@ struct mfs_head cx_message(struct rd *body)
 
 void cx_send(const struct mfs_head *h, const uint8_t *body, size_t len_bytes)
 {
-    uint8_t room[8192];
-    struct wr m = wr_of(room, sizeof room);
+    size_t size = MFS_HEAD_BYTES + len_bytes;
+    uint8_t *room = malloc(size);
+    struct wr m = wr_of(room, size);
+    assert_non_null(room);
     mfs_message_begin(&m, h);
     put_raw(&m, body, len_bytes);
     mfs_message_end(&m, 0);
     assert_false(m.is_full);
     assert_int_equal(send(cx.meta, room, wr_len(&m), MSG_NOSIGNAL), wr_len(&m));
+    free(room);
     cx_turn();
 }
 

@@ -20,7 +20,7 @@ extern struct cx {
     struct mfs_client *client;
     int kernel, meta;    /* our ends; a test may close meta and make it -1 */
     int lost_count;      /* how often the client said that the server is lost */
-    uint8_t in[1 << 16]; /* what was read last */
+    uint8_t in[1 << 18]; /* what was read last */
 } cx;
 
 struct cx_opts {

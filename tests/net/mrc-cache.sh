@@ -49,7 +49,16 @@ same "chunks after --no-cache" "" "$(chunks)"
 echo "# $(m cache alice@n1)"
 m cache alice@n1 | grep -q 'there is no cache$' || fail "mrc cache without one: $(m cache alice@n1)"
 
+# ahead WHAT: most was read ahead, and nothing that was not needed, or twice
+ahead()
+{
+    grep -Eq '^mrc: read ahead: 6[67][0-9]{6} bytes, 0 of them in vain, 0 once more; 0 reads were not foreseen$' "$tmp/stats" ||
+        fail "$1: $(cat "$tmp/stats")"
+}
+ahead "read ahead with --no-cache"
+
 reads "for the first time" $total $((total + 2 * mega))
+ahead "read ahead for the first time"
 # The kernel may read a page twice.
 between "read from the cache then" 0 $((2 * mega)) "$(from_cache)"
 between "chunks kept" 500 512 "$(chunks | wc -l)"
@@ -57,6 +66,7 @@ same "modes" 600 "$(node sh -c "stat -c %a $(chunks | head -1)")"
 reads "again, by a new agent" 1000 $mega
 between "bytes from the cache" $((total - mega)) $total "$(from_cache)"
 same "missed" 0 "$(missed)"
+ahead "read ahead from the cache"
 reads "again, strictly" 1000 $mega --consistency strict
 reads "again, with --no-cache" $total $((total + 2 * mega)) --no-cache
 

@@ -78,6 +78,24 @@ at_most 3 ' lookup'
 at_most 3 ' list'
 at_most 6 'round trips waited for'
 
+# A file that is read in order is asked for ahead: each byte once, and never so late that nothing is on the way; one that is read
+# here and there is not.
+head -c 33554432 /dev/urandom > "$served/big"
+cksum < "$served/big" > "$tmp/want"
+touch -d '1 hour ago' "$served/big"
+counted "cksum < '$mnt/big'"
+cmp -s "$tmp/want" "$tmp/out" || fail "the file is another one"
+for words in 'bytes read ahead and again' 'bytes read ahead in vain' 'reads that were not foreseen'; do
+    same "$words" 0 "$(count "$words")"
+done
+[ "$(count 'bytes read ahead')" -ge 33000000 ] || fail "only $(count 'bytes read ahead') bytes were read ahead"
+[ "$(count read)" -le 200 ] || fail "$(count read) requests to read 32 MiB"
+# The window is 1 MiB at least, after the beginning.
+at_most 48 'round trips waited for'
+counted "for i in 7 2 9 4 1 8 3 6; do dd if='$mnt/big' bs=4k skip=\$((i * 777)) count=1 2>/dev/null | wc -c; done"
+same "bytes read ahead of who reads here and there" 0 "$(count 'bytes read ahead')"
+rm "$served/big"
+
 # Who waits for a list, or for one that was asked for by somebody else, can be killed.
 mrcfs -f "local:$served" "$mnt" &
 pid=$!

@@ -43,9 +43,10 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
     }
     struct mfs_opened *f = mfs_fuse_opened(fi);
     const struct mfs_known *n = mfs_known_find(&mfs_fuse_session(req)->nodes, f->node);
-    bool is_behind = n && n->behind; /* a fetch is not for the order of those */
-    if (is_behind || !mfs_fuse_fetch(req, ino, f, size, offset))
+    if (n && n->behind) /* reading ahead is not for the order of those */
         mfs_fuse_read(req, ino, mfs_opened_fh(f), size, (uint64_t)offset);
+    else
+        mfs_fuse_read_on(req, ino, f, size, offset);
 }
 
 static int on_write(struct mfs_call *call, int rc, struct rd *body)

@@ -21,9 +21,11 @@ enum {
     PARTS_MAX = MFS_DATA_MAX / MFS_CHUNK_BYTES + 2, /* chunks that a read touches at most */
 };
 
-/* A request of the kernel whose bytes come, some of them, from the cache. */
+/* A request of the kernel, or one ahead of it, whose bytes come, some of them, from the cache.
+ */
 struct fetching {
     struct mfs_session *session;
+    struct mfs_piece *piece; /* that it is for; NULL: for the kernel's request: */
     fuse_req_t req;
     fuse_ino_t ino;
     struct mfs_opened *file; /* the kernel keeps it open until it is answered */
@@ -49,6 +51,11 @@ static void send_fetch(fuse_req_t req, fuse_ino_t ino, struct mfs_opened *f,
 static void finish(struct fetching *x)
 {
     struct mfs_client *c = x->session->client;
+    if (x->piece) {
+        mfs_fuse_piece_came(x->piece, x->is_failed ? -EIO : 0,
+                            &(struct mfs_piece_bytes){ x, x->bytes, x->len_bytes });
+        return;
+    }
     if (!x->is_failed)
         fuse_reply_buf(x->req, (const char *)x->bytes, x->len_bytes);
     else if (c->is_lost)
@@ -97,8 +104,8 @@ static void add_load(struct fetching *x, const struct mfs_chunk_rec *rec, size_t
 static void begin(struct fetching *x)
 {
     struct mfs_chunks *chunks = x->session->client->chunks;
-    fuse_req_interrupt_func(x->req, NULL,
-                            NULL); /* it takes no time that one could want to end */
+    if (x->req) /* it takes no time that one could want to end */
+        fuse_req_interrupt_func(x->req, NULL, NULL);
     x->waiting = (unsigned)x->load_count;
     if (!x->waiting) {
         finish(x);
@@ -112,9 +119,9 @@ static void begin(struct fetching *x)
 /* ---- answers ---- */
 
 /* The names ahead, for reads to come. */
-static void take_coming(struct mfs_call *call, struct rd r, uint64_t index, size_t count)
+static void take_coming(struct mfs_call *call, struct mfs_opened *f, struct rd r,
+                        uint64_t index, size_t count)
 {
-    struct mfs_opened *f = call->file;
     const struct mfs_known *n = mfs_known_find(&call->session->nodes, call->node);
     f->coming_count = 0;
     if (!count || !n || !n->is_held || !mfs_lease_is_clean(call) ||
@@ -157,21 +164,27 @@ static void take(struct mfs_call *call, struct rd r, struct fetching *x)
         x->len_bytes += part;
         r.at += part;
     }
-    take_coming(call, recs, index, count - i);
+    if (x->file)
+        take_coming(call, x->file, recs, index, count - i);
+}
+
+/* *m: an answer to call, checked; *total: how many bytes it stands for. */
+static int get_answer(const struct mfs_call *call, struct rd *body, struct mfs_fetch_rep *m,
+                      size_t *total)
+{
+    int rc = mfs_fetch_rep_get(body, m);
+    if (rc == 0)
+        rc = mfs_chunk_answer_check(rd_of(m->body.ptr, m->body.len), call->offset, call->size,
+                                    total);
+    return rc < 0 ? -EPROTO : 0;
 }
 
 static int on_fetch(struct mfs_call *call, int rc, struct rd *body)
 {
     struct mfs_fetch_rep m = { 0 };
     size_t total = 0;
-    if (rc == 0) {
-        rc = mfs_fetch_rep_get(body, &m);
-        if (rc == 0)
-            rc = mfs_chunk_answer_check(rd_of(m.body.ptr, m.body.len), call->offset, call->size,
-                                        &total);
-        if (rc < 0)
-            return -EPROTO;
-    }
+    if (rc == 0 && get_answer(call, body, &m, &total) < 0)
+        return -EPROTO;
     fuse_ino_t ino = mfs_session_swap_root(call->session, call->node);
     struct fetching *x = rc == 0 ? fetching_new(call->session, call->req, ino, total) : NULL;
     if (!x) {
@@ -187,36 +200,73 @@ static int on_fetch(struct mfs_call *call, int rc, struct rd *body)
     return 0;
 }
 
+/* The same for a piece ahead. */
+static int on_piece(struct mfs_call *call, int rc, struct rd *body)
+{
+    struct mfs_piece *p = call->file;
+    struct mfs_fetch_rep m = { 0 };
+    size_t total = 0;
+    if (rc == 0 && get_answer(call, body, &m, &total) < 0)
+        return -EPROTO;
+    struct fetching *x =
+        rc == 0 ? fetching_new(call->session, NULL, MFS_FUSE_ROOT, total) : NULL;
+    if (!x) {
+        mfs_fuse_piece_came(p, rc < 0 ? rc : -ENOMEM, NULL);
+        return 0;
+    }
+    x->piece = p;
+    x->file = mfs_fuse_piece_file(p);
+    take(call, rd_of(m.body.ptr, m.body.len), x);
+    begin(x);
+    return 0;
+}
+
 /* ---- requests ---- */
 
-/* Answers from names that came with an earlier read. */
-static bool read_coming(struct mfs_session *s, fuse_req_t req, fuse_ino_t ino,
-                        struct mfs_opened *f, size_t size, uint64_t offset)
+/* Are the names of the chunks from index to end, or the file's end, known by an earlier answer?
+ */
+static bool has_coming(struct mfs_session *s, const struct mfs_opened *f, uint64_t index,
+                       uint64_t end)
 {
     const struct mfs_known *n = f->coming_count ? mfs_known_find(&s->nodes, f->node) : NULL;
     if (!n || !n->is_held || n->changes != f->coming_changes || n->own_pending ||
         n->own_changes != f->coming_own_changes || !mfs_lease_is_on(s->client) ||
         !mfs_lease_is_alive(s->client))
         return false;
+    uint64_t coming_end = f->first_chunk + f->coming_count;
+    bool has_end = f->coming[f->coming_count - 1].len_bytes < MFS_CHUNK_BYTES;
+    return index >= f->first_chunk && index < coming_end && (end <= coming_end || has_end);
+}
+
+/* Loads the range that has_coming is true of. */
+static void load_coming(struct fetching *x, const struct mfs_opened *f, uint64_t offset,
+                        size_t size)
+{
     uint64_t index = offset / MFS_CHUNK_BYTES;
     uint64_t end = (offset + size + MFS_CHUNK_BYTES - 1) / MFS_CHUNK_BYTES;
     uint64_t coming_end = f->first_chunk + f->coming_count;
-    bool has_end = f->coming[f->coming_count - 1].len_bytes < MFS_CHUNK_BYTES;
-    if (index < f->first_chunk || index >= coming_end || (end > coming_end && !has_end))
-        return false;
-    struct fetching *x = fetching_new(s, req, ino, size);
-    if (!x)
-        return false;
-    x->file = f;
-    x->offset = offset;
     for (; index < end && index < coming_end; index++) {
         const struct mfs_chunk_rec *rec = &f->coming[index - f->first_chunk];
         size_t first, part = mfs_chunk_part(index, rec->len_bytes, offset, size, &first);
         if (part)
             add_load(x, rec, first, part);
     }
-    s->client->stats.cache_hits++;
+    x->session->client->stats.cache_hits++;
     begin(x);
+}
+
+/* Answers from names that came with an earlier read. */
+static bool read_coming(struct mfs_session *s, fuse_req_t req, fuse_ino_t ino,
+                        struct mfs_opened *f, size_t size, uint64_t offset)
+{
+    uint64_t index = offset / MFS_CHUNK_BYTES;
+    uint64_t end = (offset + size + MFS_CHUNK_BYTES - 1) / MFS_CHUNK_BYTES;
+    struct fetching *x = has_coming(s, f, index, end) ? fetching_new(s, req, ino, size) : NULL;
+    if (!x)
+        return false;
+    x->file = f;
+    x->offset = offset;
+    load_coming(x, f, offset, size);
     return true;
 }
 
@@ -256,10 +306,57 @@ bool mfs_fuse_fetch(fuse_req_t req, fuse_ino_t ino, struct mfs_opened *f, size_t
         return true;
     const struct mfs_known *n = mfs_known_find(&s->nodes, f->node);
     bool may_keep_names = n && n->is_held && mfs_lease_is_on(c);
-    f->ahead = !goes_on || !may_keep_names       ? 0
-               : !f->ahead                       ? AHEAD_FIRST
-               : f->ahead < MFS_CHUNKS_AHEAD_MAX ? 2 * f->ahead
-                                                 : f->ahead;
+    f->ahead = !goes_on || !may_keep_names || f->reading ? 0
+               : !f->ahead                               ? AHEAD_FIRST
+               : f->ahead < MFS_CHUNKS_AHEAD_MAX         ? 2 * f->ahead
+                                                         : f->ahead;
     send_fetch(req, ino, f, &(struct range){ at, size, false });
     return true;
+}
+
+bool mfs_fuse_fetch_piece(struct mfs_session *s, const struct mfs_caller *who,
+                          struct mfs_opened *f, const struct mfs_piece_range *at,
+                          struct mfs_piece *p, uint64_t *depth)
+{
+    struct mfs_client *c = s->client;
+    uint64_t index = at->offset / MFS_CHUNK_BYTES;
+    uint64_t end = (at->offset + at->size + MFS_CHUNK_BYTES - 1) / MFS_CHUNK_BYTES;
+    if (has_coming(s, f, index, end)) {
+        struct fetching *x = fetching_new(s, NULL, MFS_FUSE_ROOT, at->size);
+        if (!x)
+            return false;
+        x->piece = p;
+        load_coming(x, f, at->offset, at->size);
+        return true;
+    }
+    struct mfs_call *call = mfs_call_new(c, on_piece);
+    if (!call)
+        return false;
+    call->session = s;
+    call->node = f->node;
+    call->file = p;
+    call->size = at->size;
+    call->offset = at->offset;
+    call->is_unwaited = true;
+    mfs_lease_ask(call, call->node);
+    /* Names are hashed at the server each time that they are asked for. */
+    bool wants_names = at->is_last && end >= f->names_end;
+    if (wants_names)
+        f->names_end = end + MFS_CHUNKS_AHEAD_MAX;
+    struct mfs_fetch_req m = { .fh = mfs_opened_fh(f),
+                               .offset = at->offset,
+                               .size = (uint32_t)at->size,
+                               .ahead = wants_names ? MFS_CHUNKS_AHEAD_MAX : 0 };
+    mfs_chunks_tags(c->chunks, &m.have, &m.gone);
+    if (mfs_send_fetch(call, who, &m, m.have.len + m.gone.len) < 0) {
+        mfs_call_drop(call);
+        return false;
+    }
+    *depth = call->depth;
+    return true;
+}
+
+bool mfs_fuse_may_fetch(const struct mfs_session *s, const struct mfs_opened *f)
+{
+    return mfs_chunks_is_on(s->client->chunks) && f->size >= FROM_BYTES;
 }

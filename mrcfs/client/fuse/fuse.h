@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 
 struct mfs_opened;
+struct mfs_piece;
 
 /* ---- request.c ---- */
 
@@ -76,6 +77,30 @@ void mfs_fuse_space_ahead(struct mfs_session *s, const struct mfs_caller *who);
  * done. */
 bool mfs_fuse_fetch(fuse_req_t req, fuse_ino_t ino, struct mfs_opened *f, size_t size,
                     off_t offset);
+/* The same ahead of the kernel, of a file of which mfs_fuse_may_fetch: mfs_fuse_piece_came is
+ * called, perhaps at once. *depth: the call's, unless there is none. False: nothing was done. */
+struct mfs_piece_range {
+    uint64_t offset;
+    size_t size;
+    bool is_last; /* of those that are asked for together */
+};
+bool mfs_fuse_may_fetch(const struct mfs_session *s, const struct mfs_opened *f);
+bool mfs_fuse_fetch_piece(struct mfs_session *s, const struct mfs_caller *who,
+                          struct mfs_opened *f, const struct mfs_piece_range *at,
+                          struct mfs_piece *p, uint64_t *depth);
+/* readahead.c: what was asked for ahead of the kernel is there, or rc says why not: then came is
+ * NULL or is freed. Takes came's memory. */
+struct mfs_piece_bytes {
+    void *memory; /* to be freed */
+    const uint8_t *ptr;
+    size_t len_bytes;
+};
+void mfs_fuse_piece_came(struct mfs_piece *p, int rc, const struct mfs_piece_bytes *came);
+/* The file that it is for; NULL: closed, or nobody wants it any more. */
+struct mfs_opened *mfs_fuse_piece_file(const struct mfs_piece *p);
+/* The kernel reads of f: from what was asked for ahead, or by asking for it. */
+void mfs_fuse_read_on(fuse_req_t req, fuse_ino_t ino, struct mfs_opened *f, size_t size,
+                      off_t offset);
 /* data.c: reads from the server. */
 void mfs_fuse_read(fuse_req_t req, fuse_ino_t ino, uint64_t fh, size_t size, uint64_t offset);
 
