@@ -161,6 +161,7 @@ JOB_TESTS = \
   tests/net/mrc-hub.sh \
   tests/net/mrc-tools.sh \
   tests/net/mrc-nest.sh \
+  tests/net/mrc-guide.sh \
   tests/net/mrc-neighbours.sh \
   tests/net/mrc-compress.sh \
   tests/net/mrc-broker.sh \
