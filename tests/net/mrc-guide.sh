@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # mrc-guide.sh: the commands of docs/guide-mrc.md, one after the other in one shell, print what stands there.
 set -u
+unset MAKEFLAGS MAKELEVEL MFLAGS # of the make that runs this
 . "${top_srcdir:-.}/tests/lib/functions.sh"
 . "$top_srcdir/tests/lib/mrc_lab.sh"
 requires gcc make rsync python3 fusermount3

@@ -3,6 +3,7 @@
 # mrc-tools.sh: programs that start others by ssh or by a shell, with mrc in its place: the ways that examples/tools/README.md
 # shows. mrc-ssh: as if it were ssh, the files are the target's.
 set -u
+unset MAKEFLAGS MAKELEVEL MFLAGS # of the make that runs this
 . "${top_srcdir:-.}/tests/lib/functions.sh"
 . "$top_srcdir/tests/lib/mrc_lab.sh"
 limit=100
