@@ -13,12 +13,14 @@
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
 #include "common/sys/mem.h"
+#include "mrc/activity.h"
 #include "mrc/agent/view.h"
 #include "mrc/pump.h"
 #include "mrc/push.h"
 #include "mrc/serve.h"
 #include "mrc/share.h"
 #include "mrc/spec.h"
+#include "mrc/watchjob.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -54,6 +56,7 @@ struct keeper {
     struct loop_fd mrc_watch, hub_watch;
     struct loop_timer bye_timer;
     int pumps;
+    struct watchjob watch; /* its figures only */
     bool is_finishing, is_over, is_link_over;
 };
 
@@ -312,6 +315,7 @@ static const struct mrc_port_ops job_ops = { .on_data = on_job_data,
 static void on_files_done(void *ctx, int code UNUSED)
 {
     struct keeper *k = ctx;
+    k->watch.files[0] = k->watch.files[1] = NULL; /* neither is of use without the other */
     if (--k->pumps == 0)
         end(k);
 }
@@ -326,7 +330,7 @@ static int open_files(struct keeper *k, const char *service, int *fd, uint8_t we
     if (rc < 0)
         return rc;
     *fd = -1;
-    k->pumps++;
+    k->watch.files[k->pumps++] = p;
     return mrc_pump_open(p, k->link, service, (struct bytes){ NULL, 0 }, weight, WINDOW_FILES);
 }
 
@@ -401,6 +405,19 @@ static int connect_agent(struct keeper *k, struct err *e)
     return rc < 0 ? err_set(e, -rc, "the agent's stream") : 0;
 }
 
+/* What is to be seen of it, for mrc top and for its jobs. */
+static void watch_view(struct keeper *k)
+{
+    struct activity *now = &k->watch.file.now;
+    now->kind = ACTIVITY_VIEW;
+    now->state = ACTIVITY_RUNNING;
+    what_of(k->o, now->command);
+    snprintf(now->host, sizeof now->host, "%s", k->o->host);
+    k->watch.link = k->link;
+    k->watch.server = k->server.activity;
+    watchjob_begin(&k->watch, k->loop, NULL, k->o->id, false);
+}
+
 static int keep(struct keeper *k, struct err *e)
 {
     int rc = open_session(k, e);
@@ -413,8 +430,12 @@ static int keep(struct keeper *k, struct err *e)
         rc = watch_hub(k);
     if (rc < 0)
         return err_set(e, -rc, "watch the hub");
-    while (rc == 0 && !k->is_link_over && !(k->is_over && mrc_link_is_flushed(k->link)))
+    watch_view(k);
+    while (rc == 0 && !k->is_link_over && !(k->is_over && mrc_link_is_flushed(k->link))) {
         rc = loop_turn(k->loop, -1);
+        watchjob_turn(&k->watch);
+    }
+    watchjob_end(&k->watch);
     return rc < 0 ? err_set(e, -rc, "event loop") : 0;
 }
 
@@ -441,7 +462,7 @@ static _Noreturn void be_keeper(const struct mrc_keeper_opts *o, int mrc_fd)
     struct keeper k = { .o = o, .mrc_fd = mrc_fd, .hub_fd = -1, .mark_fd = -1 };
     struct err e = { "" };
     buf_init(&k.in, JOB_MSG_MAX + 8192);
-    k.server = (struct mrc_server){ 0, -1, -1 };
+    k.server = (struct mrc_server){ .meta_fd = -1, .bulk_fd = -1 };
     int rc = keep(&k, &e);
     if (rc < 0)
         say_failed(&k, e.text);

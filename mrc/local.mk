@@ -18,6 +18,7 @@ mrc_libsession_a_SOURCES += \
 
 bin_PROGRAMS += mrc/mrc
 mrc_mrc_SOURCES = \
+  mrc/activity.c mrc/activity.def mrc/activity.h mrc/activitycode.c \
   mrc/cachecommand.c mrc/cachecommand.h \
   mrc/doctorcommand.c mrc/doctorcommand.h mrc/doctorhere.c \
   mrc/env.def mrc/hidden.def mrc/limits.def \
@@ -29,14 +30,17 @@ mrc_mrc_SOURCES = \
   mrc/nest/wanted.c mrc/nest/wanted.h \
   mrc/many.c mrc/many.h mrc/manyout.c mrc/manyout.h \
   mrc/options.c mrc/options.def mrc/options.h \
+  mrc/progress.c mrc/progress.h \
   mrc/question.c mrc/question.h \
   mrc/reach.c mrc/reach.h \
   mrc/run.c mrc/run.h \
   mrc/spec.c mrc/spec.h \
   mrc/supply.c \
+  mrc/topcommand.c mrc/topcommand.h mrc/toplist.c mrc/topscreen.c \
   mrc/trees.c mrc/trees.h \
   mrc/tty.c mrc/tty.h \
-  mrc/verbs.c mrc/verbs.h
+  mrc/verbs.c mrc/verbs.h \
+  mrc/watchjob.c mrc/watchjob.h
 mrc_mrc_LDADD = mrc/libmrc.a mrc/libsession.a mrcfs/libmrcfs.a common/libcommon.a $(SSH2_LIBS) $(SODIUM_LIBS) $(LZO_LIBS) $(JANSSON_LIBS)
 dist_man_MANS += mrc/mrc.1
 # The same program, for what starts ssh by a name alone.

@@ -194,7 +194,7 @@ static int run_job(const struct mrc_options *o, const struct mrc_trees *t,
                      .hub = { .fd = -1 },
                      .trees = t,
                      .keep = { .keeper_fd = -1 },
-                     .server = { 0, -1, -1 },
+                     .server = { .meta_fd = -1, .bulk_fd = -1 },
                      .started_fd = -1 };
     struct mrc_transport_opts to;
     mrc_reach(o, &to);

@@ -21,7 +21,8 @@ static const struct opt_program program = {
     .usage = "[options] [user@]host[:port] [--] [command [argument]...]\n"
              "[options] local: [--] [command [argument]...]\n"
              "[options] --hosts list [--] command [argument]...\n"
-             "ps\n"
+             "ps [--json]\n"
+             "top [--once] [--json]\n"
              "stop [--jobs] [host]\n"
              "cache [show|clear] [user@]host\n"
              "logs [[user@]host]\n"
@@ -91,7 +92,8 @@ static const struct verb {
     enum { HOST_NONE, HOST_NAME, HOST_OPTIONAL, HOST_NEEDED } host;
     const char *usage;
 } verbs[] = {
-    { "ps", VERB_PS, HOST_NONE, "" },
+    { "ps", VERB_PS, HOST_NONE, "[--json]" },
+    { "top", VERB_TOP, HOST_NONE, "[--once] [--json]" },
     { "stop", VERB_STOP, HOST_NAME, "[--jobs] [host]" },
     { "cache", VERB_CACHE, HOST_NEEDED, "[show|clear] [user@]host" },
     { "logs", VERB_LOGS, HOST_OPTIONAL, "[[user@]host]" },
@@ -104,6 +106,9 @@ static const struct {
     size_t field; /* a bool of struct mrc_options */
 } verb_words[] = {
     { VERB_STOP, "--jobs", offsetof(struct mrc_options, with_jobs) },
+    { VERB_PS, "--json", offsetof(struct mrc_options, wants_json) },
+    { VERB_TOP, "--json", offsetof(struct mrc_options, wants_json) },
+    { VERB_TOP, "--once", offsetof(struct mrc_options, is_once) },
     { VERB_DOCTOR, "--json", offsetof(struct mrc_options, wants_json) },
     { VERB_CACHE, "clear", offsetof(struct mrc_options, is_clearing) },
     { VERB_CACHE, "show", offsetof(struct mrc_options, is_showing) },

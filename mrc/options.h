@@ -18,7 +18,7 @@ enum { CONSISTENCY_LEASE, CONSISTENCY_STRICT, CONSISTENCY_LOOSE };
 enum { COMPRESS_AUTO, COMPRESS_NO, COMPRESS_YES };
 
 /* What is to be done: a job, or one of the commands that take the place of the host. */
-enum mrc_verb { VERB_JOB, VERB_PS, VERB_STOP, VERB_CACHE, VERB_LOGS, VERB_DOCTOR };
+enum mrc_verb { VERB_JOB, VERB_PS, VERB_STOP, VERB_CACHE, VERB_LOGS, VERB_DOCTOR, VERB_TOP };
 
 struct mrc_options {
     const char *port, *login, *config_file, *jump, *via, *directory;
@@ -33,6 +33,7 @@ struct mrc_options {
     enum mrc_verb verb;
     bool with_jobs; /* of VERB_STOP; its host, "" = all, is in host */
     bool wants_json;
+    bool is_once; /* of VERB_TOP */
     bool is_clearing, is_showing; /* of VERB_CACHE */
     /* Of a job that a job wanted (mrc/nest/wanted.h); NULL: this process's. */
     char **job_env;

@@ -37,6 +37,7 @@ struct mrc_pump {
     uint64_t hold_mark;
     size_t held_bytes;
     bool ends_after_hold, is_unwatched;
+    uint64_t in_bytes; /* read so far */
     uint8_t *held;
 };
 
@@ -117,6 +118,7 @@ static void read_in(struct mrc_pump *p)
             p->o.on_in_end(p->o.ctx);
         return;
     }
+    p->in_bytes += (size_t)n;
     if (!hold(p, spot, (size_t)n)) {
         buf_commit(&p->port->queue, (size_t)n);
         mrc_port_queued(p->port, (size_t)n);
@@ -145,7 +147,7 @@ static void close_in(struct mrc_pump *p)
 
 /* Output: port to fd_out */
 
-static ssize_t write_out(struct mrc_pump *p, const uint8_t *ptr, size_t len)
+static ssize_t write_plainly(struct mrc_pump *p, const uint8_t *ptr, size_t len)
 {
     if (p->out_is_socket) {
         ssize_t n;
@@ -161,6 +163,16 @@ static ssize_t write_out(struct mrc_pump *p, const uint8_t *ptr, size_t len)
         len = len < 4096 ? len : 4096; /* PIPE_BUF: what a writable pipe surely takes */
     }
     return fd_write(p->o.fd_out, ptr, len);
+}
+
+static ssize_t write_out(struct mrc_pump *p, const uint8_t *ptr, size_t len)
+{
+    if (p->o.on_output)
+        p->o.on_output(p->o.ctx, ptr, 0);
+    ssize_t n = write_plainly(p, ptr, len);
+    if (p->o.on_output && n > 0)
+        p->o.on_output(p->o.ctx, ptr, (size_t)n);
+    return n;
 }
 
 static void watch_out(struct mrc_pump *p)
@@ -407,6 +419,13 @@ int mrc_pump_open(struct mrc_pump *p, struct mrc_link *l, const char *service,
 struct mrc_port *mrc_pump_port(struct mrc_pump *p)
 {
     return p->port;
+}
+
+void mrc_pump_sent(const struct mrc_pump *p, uint64_t *sent_out, uint64_t *unsent_out)
+{
+    size_t queued = p->port ? buf_len(&p->port->queue) : 0;
+    *sent_out = p->in_bytes - p->held_bytes - queued;
+    *unsent_out = queued;
 }
 
 void mrc_pump_end_in(struct mrc_pump *p)

@@ -28,6 +28,8 @@ struct mrc_pump_opts {
     void (*on_done)(void *ctx, int code);
     /* fd_in ended or fd_out was closed for want of readers; may be NULL. */
     void (*on_in_end)(void *ctx);
+    /* Around each writing to fd_out: before it with len_bytes 0, after it with what was written; may be NULL. */
+    void (*on_output)(void *ctx, const uint8_t *ptr, size_t len_bytes);
     void *ctx;
 };
 
@@ -44,6 +46,8 @@ struct mrc_port *mrc_pump_port(struct mrc_pump *p);
 void mrc_pump_end_in(struct mrc_pump *p);
 /* Pauses or resumes reading fd_in. */
 void mrc_pump_pause(struct mrc_pump *p, bool is_paused);
+/* Bytes of fd_in that went to the link so far, and that wait for it. */
+void mrc_pump_sent(const struct mrc_pump *p, uint64_t *sent_out, uint64_t *unsent_out);
 /* True when all that came was written and no more will come. */
 bool mrc_pump_out_done(const struct mrc_pump *p);
 

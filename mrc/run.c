@@ -17,6 +17,7 @@
 #include "mrc/pump.h"
 #include "mrc/spec.h"
 #include "mrc/tty.h"
+#include "mrc/watchjob.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -53,6 +54,7 @@ struct run {
     struct mrc_port *job;
     struct buf in;
     struct mrc_pump *tty_in;
+    struct watchjob watch;
     int output_pumps, file_pumps;
     int sigfd;
     struct loop_fd sig_watch, keeper_watch;
@@ -124,6 +126,7 @@ static void send_size(struct run *r)
  * job. */
 static void stop_self(struct run *r)
 {
+    watchjob_hide(&r->watch);
     mrc_tty_restore();
     mrc_link_pause(r->link);
     kill(getpid(), SIGSTOP);
@@ -231,6 +234,7 @@ static void go_alone(struct run *r, const char *why)
     if (r->is_alone || r->has_started || r->has_outcome)
         return;
     r->is_alone = true;
+    watchjob_alone(&r->watch);
     log_at(LOG_VERBOSE, "%s: a view of the job's own: %s", r->o->options->host, why);
     int rc = open_files(r);
     if (rc < 0) {
@@ -265,6 +269,7 @@ static void got_message(struct run *r, const struct job_msg *m)
         r->has_started = true;
         loop_timer_del(&r->start_timer);
         take_terminal(r);
+        watchjob_started(&r->watch, m->started.pid);
         if (r->o->on_started)
             r->o->on_started(r->o->ctx, m->started.pid);
         break;
@@ -422,6 +427,7 @@ static void maybe_end(struct run *r)
         return;
     if (!r->is_ending) {
         r->is_ending = true;
+        watchjob_ended(&r->watch);
         loop_timer_set(r->loop, &r->end_timer, r->rc < 0 ? FAILED_WAIT_MS : END_WAIT_MS,
                        on_end_timeout, r);
         if (r->tty_in)
@@ -513,6 +519,24 @@ static void on_files_done(void *ctx, int code)
     maybe_end(r);
 }
 
+static void on_meta_done(void *ctx, int code)
+{
+    ((struct run *)ctx)->watch.files[0] = NULL;
+    on_files_done(ctx, code);
+}
+
+static void on_bulk_done(void *ctx, int code)
+{
+    ((struct run *)ctx)->watch.files[1] = NULL;
+    on_files_done(ctx, code);
+}
+
+static void on_output(void *ctx, const uint8_t *ptr, size_t len_bytes)
+{
+    struct run *r = ctx;
+    watchjob_output(&r->watch, ptr, len_bytes);
+}
+
 static int own(int fd)
 {
     return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
@@ -542,6 +566,8 @@ static int open_channel(struct run *r, const struct channel *c, struct mrc_pump 
     struct mrc_pump_opts po = {
         .loop = r->loop, .fd_in = c->fd_in, .fd_out = c->fd_out, .on_done = c->on_done, .ctx = r
     };
+    if (c->fd_out >= 0 && isatty(c->fd_out) == 1)
+        po.on_output = on_output;
     struct mrc_pump *p;
     int rc = mrc_pump_new(&po, &p);
     if (rc < 0)
@@ -586,15 +612,19 @@ static int open_files(struct run *r)
     if (rc < 0)
         return rc;
     struct channel meta = { "fs-meta",     server->meta_fd, server->meta_fd, WEIGHT_META,
-                            WINDOW_FILES,  on_files_done,   &r->file_pumps };
+                            WINDOW_FILES,  on_meta_done,    &r->file_pumps };
     struct channel bulk = { "fs-bulk",     server->bulk_fd, server->bulk_fd, WEIGHT_BULK,
-                            WINDOW_FILES,  on_files_done,   &r->file_pumps };
+                            WINDOW_FILES,  on_bulk_done,    &r->file_pumps };
     bool has_files = meta.fd_in >= 0;
     server->meta_fd = server->bulk_fd = -1;
+    struct mrc_pump *pumps[2] = { NULL, NULL };
     if (has_files)
-        rc = open_channel(r, &meta, NULL);
+        rc = open_channel(r, &meta, &pumps[0]);
     if (rc == 0 && has_files)
-        rc = open_channel(r, &bulk, NULL);
+        rc = open_channel(r, &bulk, &pumps[1]);
+    r->watch.server = server->activity;
+    r->watch.files[0] = pumps[0];
+    r->watch.files[1] = pumps[1];
     return rc < 0 ? err_set(r->e, -rc, "channels of the files") : 0;
 }
 
@@ -674,6 +704,10 @@ static int start(struct run *r)
         err_set(r->e, -rc, "jobs of the job's");
     if (rc < 0)
         return rc;
+    if (!r->o->is_unwatched)
+        watchjob_begin(&r->watch, r->loop, r->o->options,
+                       r->o->keep->is_wanted ? r->o->keep->id : NULL, r->stdio.has_tty);
+    r->watch.link = r->link;
     rc = open_channels(r);
     if (rc < 0)
         return r->e->text[0] ? rc : err_set(r->e, -rc, "channels of the job");
@@ -712,9 +746,11 @@ int mrc_run(const struct mrc_run_opts *o, struct mrc_outcome *out, struct err *e
     int rc = start(&r);
     while (rc == 0 && !r.is_done) {
         rc = loop_turn(r.loop, -1);
+        watchjob_turn(&r.watch);
         if (r.is_over && mrc_link_is_flushed(r.link))
             break; /* what follows is the other side's business */
     }
+    watchjob_end(&r.watch);
     mrc_tty_restore();
     fd_close(&r.keys_fd);
     if (rc == 0)

@@ -29,6 +29,7 @@ struct mrc_keep {
 struct mrc_run_opts {
     const struct mrc_options *options;
     const struct mrc_trees *trees;
+    bool is_unwatched; /* nothing is told of it (mrc/activity.h): it is no head of its own */
     const struct mrc_nester *nester; /* NULL or without a socket: the job starts no others */
     struct mrc_keep *keep; /* keeper_fd may be set by connect */
     /* Starts the file server, *out, whose descriptors are taken: at once, unless a kept view is

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -84,7 +85,7 @@ static int fork_server(const struct mfs_serve_opts *o, struct mrc_server *out, s
         close(bulk[0]);
         return rc;
     }
-    *out = (struct mrc_server){ pid, meta[0], bulk[0] };
+    *out = (struct mrc_server){ .pid = pid, .meta_fd = meta[0], .bulk_fd = bulk[0] };
     return 0;
 }
 
@@ -100,10 +101,16 @@ static void find_broker(struct mfs_serve_opts *o)
 int mrc_serve_start(const struct mfs_serve_opts *given, struct mrc_server *out, struct err *e)
 {
     struct mfs_serve_opts with_broker = *given, *o = &with_broker;
+    struct mfs_activity *a = mmap(NULL, sizeof *a, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    o->activity = a == MAP_FAILED ? NULL : a; /* nobody can look, then */
     find_broker(o);
     int rc = fork_server(o, out, e);
     if (o->has_broker)
         close(o->broker_fd);
+    if (rc == 0)
+        out->activity = o->activity;
+    else if (o->activity)
+        munmap(o->activity, sizeof *o->activity);
     return rc;
 }
 
@@ -111,6 +118,9 @@ int mrc_serve_end(struct mrc_server *s, int wait_ms)
 {
     fd_close(&s->meta_fd);
     fd_close(&s->bulk_fd);
+    if (s->activity)
+        munmap(s->activity, sizeof *s->activity);
+    s->activity = NULL;
     if (s->pid <= 0)
         return 0;
     AUTO_FD pidfd = (int)syscall(SYS_pidfd_open, s->pid, 0);

@@ -15,6 +15,7 @@ struct mrc_server {
     pid_t pid;   /* 0 = none */
     int meta_fd; /* our ends of its streams; -1 = none */
     int bulk_fd;
+    struct mfs_activity *activity; /* what it does; until mrc_serve_end; may be NULL */
 };
 
 /* Forks the server; o's descriptors are ignored but for mark_fd, which stays the caller's too. It must be called while there is one thread.

@@ -10,6 +10,7 @@
 #include "mrc/logcommand.h"
 #include "mrc/mrc.h"
 #include "mrc/reach.h"
+#include "mrc/topcommand.h"
 
 /* A connection of its own, so that it can be asked while jobs run. */
 static int connect_host(const struct mrc_options *o, struct mrc_connection *c, struct err *e)
@@ -60,8 +61,12 @@ static int run_doctor(const struct mrc_options *o, struct err *e)
 
 static int run_ps(const struct mrc_options *o, struct err *e)
 {
-    (void)o;
-    return mrc_hub_ps(e);
+    return mrc_hub_ps(o->wants_json, e);
+}
+
+static int run_top(const struct mrc_options *o, struct err *e)
+{
+    return mrc_top(&(struct top_opts){ o->is_once, o->wants_json }, e);
 }
 
 static int run_stop(const struct mrc_options *o, struct err *e)
@@ -74,6 +79,7 @@ int mrc_verb(const struct mrc_options *o, struct err *e)
     static int (*const verbs[])(const struct mrc_options *, struct err *) = {
         [VERB_JOB] = run_nothing, [VERB_PS] = run_ps,     [VERB_STOP] = run_stop,
         [VERB_CACHE] = run_cache, [VERB_LOGS] = run_logs, [VERB_DOCTOR] = run_doctor,
+        [VERB_TOP] = run_top,
     };
     return verbs[o->verb](o, e);
 }

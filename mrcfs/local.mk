@@ -10,6 +10,7 @@ mrcfs_libmrcfs_a_SOURCES = \
   mrcfs/broker/finder.c \
   mrcfs/broker/meet.c \
   mrcfs/broker/member.c mrcfs/broker/member.h \
+  mrcfs/activity.c \
   mrcfs/cachecommand.c \
   mrcfs/chunks/chunk.c mrcfs/chunks/chunk.h \
   mrcfs/chunks/gather.c mrcfs/chunks/gather.h \
@@ -43,6 +44,7 @@ mrcfs_libmrcfs_a_SOURCES = \
   mrcfs/server/leases.c mrcfs/server/leases.h \
   mrcfs/server/locks.c mrcfs/server/locks.h \
   mrcfs/server/lockwait.c mrcfs/server/lockwait.h \
+  mrcfs/server/note.c mrcfs/server/note.h \
   mrcfs/server/nodes.c mrcfs/server/nodes.h \
   mrcfs/server/pool.c mrcfs/server/pool.h \
   mrcfs/server/run.c \

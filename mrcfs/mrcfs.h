@@ -23,7 +23,19 @@ struct mfs_export {
     bool is_read_only;
 };
 
+/* What a file server does, in memory that it shares with who looks (mrc/activity.h). */
+struct mfs_activity {
+    _Atomic uint64_t requests; /* begun, once more each time they begin again */
+    _Atomic uint64_t read_bytes, written_bytes; /* of files, as they are there */
+    _Atomic uint32_t name_turns;                /* odd while name changes */
+    _Atomic uint64_t file;                      /* whose name it is */
+    char name[1024];                            /* of the file whose contents were asked for or written last */
+};
+/* Returns 0, or -EAGAIN when it changes too often; cut to size_bytes. */
+MUST int mfs_activity_name(const struct mfs_activity *a, char *name, size_t size_bytes);
+
 struct mfs_serve_opts {
+    struct mfs_activity *activity; /* outlives serving; may be NULL */
     const struct mfs_export *exports;
     size_t export_count;
     /* Names that are answered as absent (ENOENT) and can't be created (EACCES), whichever way

@@ -120,6 +120,10 @@ tests_unit_mrc_test_many_LDADD = common/libcommon.a $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrc/test_finding tests/unit/mrc/test_remains
 tests_unit_mrc_test_finding_LDADD = mrc/libsession.a common/libcommon.a $(CMOCKA_LIBS)
 tests_unit_mrc_test_remains_LDADD = mrc/agent/libview.a common/libcommon.a $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/mrc/test_activity tests/unit/mrc/test_progress
+tests_unit_mrc_test_activity_SOURCES = tests/unit/mrc/test_activity.c mrc/activitycode.c
+tests_unit_mrc_test_activity_LDADD = common/libcommon.a $(CMOCKA_LIBS)
+tests_unit_mrc_test_progress_SOURCES = tests/unit/mrc/test_progress.c mrc/progress.c
 UNIT_TESTS += tests/unit/mrc/test_quote
 tests_unit_mrc_test_quote_LDADD = mrc/libmrc.a common/libcommon.a $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrc/test_agents
@@ -157,6 +161,8 @@ JOB_TESTS = \
   tests/net/mrc-lease.sh \
   tests/net/mrc-hosts.sh \
   tests/net/mrc-logs.sh \
+  tests/net/mrc-top.sh \
+  tests/net/mrc-progress.sh \
   tests/net/mrc-doctor.sh \
   tests/net/mrc-hub.sh \
   tests/net/mrc-tools.sh \

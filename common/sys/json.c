@@ -102,10 +102,16 @@ int json_print(struct json *top)
     int rc = top->is_incomplete ? -ENOMEM : json_dumpf(top->value, stdout, JSON_INDENT(2)) < 0 ? -EIO : 0;
     if (rc == 0 && (putchar('\n') < 0 || fflush(stdout)))
         rc = -EIO;
-    json_decref(top->value);
+    json_drop(top);
+    return rc;
+}
+
+void json_drop(struct json *top)
+{
+    if (top)
+        json_decref(top->value);
     for (struct json *j = top, *next; j; j = next) {
         next = j->next;
         free(j);
     }
-    return rc;
 }

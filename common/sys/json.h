@@ -19,5 +19,6 @@ void json_add_number(struct json *to, const char *key, long long number);
 void json_add_bool(struct json *to, const char *key, bool value);
 /* Prints the top and a newline, and frees it. Returns 0; -ENOMEM something could not be added; -EIO. */
 MUST int json_print(struct json *top);
+void json_drop(struct json *top); /* frees it */
 
 #endif

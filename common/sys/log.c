@@ -41,6 +41,15 @@ void log_set_raw(int is_raw_terminal)
     is_raw = is_raw_terminal;
 }
 
+static void (*before)(void *ctx);
+static void *before_ctx;
+
+void log_before(void (*fn)(void *ctx), void *ctx)
+{
+    before = fn;
+    before_ctx = ctx;
+}
+
 static void line(const char *fmt, va_list ap)
 {
     char text[1200];
@@ -51,6 +60,8 @@ static void line(const char *fmt, va_list ap)
     if (is_raw)
         text[len++] = '\r';
     text[len++] = '\n';
+    if (before)
+        before(before_ctx);
     ssize_t n = write(STDERR_FILENO, text, len);
     (void)n; /* nowhere left to complain to */
     errno = saved;

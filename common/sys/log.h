@@ -20,6 +20,9 @@ void log_init(const char *name, enum log_level level);
 enum log_level log_level(void);
 void log_set_raw(int is_raw_terminal);
 
+/* fn is called before each line that is shown: what stands on the terminal makes room. NULL: nobody. */
+void log_before(void (*fn)(void *ctx), void *ctx);
+
 /* Always shown. */
 void log_error(const char *fmt, ...) PRINTF(1, 2);
 /* Shown unless quiet. */

@@ -97,7 +97,7 @@ int agent_export_new(struct loop *loop, struct agent_export **out)
     if (!x)
         return -ENOMEM;
     x->loop = loop;
-    x->server = (struct mrc_server){ 0, -1, -1 };
+    x->server = (struct mrc_server){ .meta_fd = -1, .bulk_fd = -1 };
     *out = x;
     return 0;
 }

@@ -21,7 +21,7 @@ enum { EXIT_MRC = 255 };
 
 static int no_files(void *ctx, struct mrc_server **out, struct err *e)
 {
-    static struct mrc_server none = { 0, -1, -1 };
+    static struct mrc_server none = { .meta_fd = -1, .bulk_fd = -1 };
     (void)ctx;
     (void)e;
     *out = &none;
@@ -69,7 +69,8 @@ int agent_nest_main(int argc, char **argv)
     struct mrc_trees trees = { .cwd = cwd, .home = none };
     struct mrc_keep keep = { .keeper_fd = -1 };
     struct mrc_run_opts ro = {
-        .options = &o, .trees = &trees, .keep = &keep, .serve = no_files, .connect = connect_nest
+        .options = &o, .trees = &trees, .keep = &keep, .serve = no_files, .connect = connect_nest,
+        .is_unwatched = true
     };
     struct mrc_outcome out = { false, EXIT_MRC };
     if (rc == 0)

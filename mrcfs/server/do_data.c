@@ -98,6 +98,7 @@ int mfs_do_read(struct mfs_call *o, const struct mfs_read_req *q, struct mfs_rea
         done += (size_t)n;
     }
     p->body = (struct bytes){ NULL, (uint32_t)done };
+    mfs_note_data(o->srv, f->id, f->fd, done, false);
     if (o->out)
         o->out->len = done;
     return rc;
@@ -126,6 +127,7 @@ int mfs_do_write(struct mfs_call *o, const struct mfs_write_req *q, struct mfs_w
         done += (size_t)n;
     } while (done < q->body.len);
     p->written = (uint32_t)done;
+    mfs_note_data(o->srv, f->id, f->fd, done, true);
     return 0;
 }
 

@@ -183,6 +183,7 @@ int mfs_do_fetch(struct mfs_call *o, const struct mfs_fetch_req *q, struct mfs_f
         mfs_chunk_rec_put(&w, &a->recs[i]);
     memmove(at + wr_len(&w), a->bytes, a->len_bytes);
     o->out->len = wr_len(&w) + a->len_bytes;
+    mfs_note_data(o->srv, f->id, f->fd, size, false);
     p->body = (struct bytes){ NULL, (uint32_t)o->out->len };
     return 0;
 }

@@ -205,6 +205,7 @@ void mfs_run_request(void *worker, struct mfs_request *rq)
     struct rd body = rq->body;
     const char *name = mfs_op_name(rq->head.op);
     const struct mfs_head head = rq->head;
+    mfs_note_request(w->srv);
     int rc = fn ? mfs_ordered_begin(w->srv, rq) : -ENOSYS;
     if (rc == 0)
         rc = enter_caller(&o);

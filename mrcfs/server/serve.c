@@ -627,6 +627,7 @@ int mfs_serve(const struct mfs_serve_opts *o, struct err *e)
     srv->proc_fd = -1;
     srv->broker_fd = o->has_broker ? o->broker_fd : -1;
     srv->finder_fd = -1;
+    srv->activity = o->activity;
     srv->mark_fd = o->has_marks ? o->mark_fd : -1;
     prepare_process(&srv->fileleases);
     int rc = mfs_stream_open(&srv->streams[MFS_META], "meta", meta_fd);

@@ -20,6 +20,7 @@
 #include "mrcfs/server/leases.h"
 #include "mrcfs/server/locks.h"
 #include "mrcfs/server/nodes.h"
+#include "mrcfs/server/note.h"
 #include "mrcfs/server/pool.h"
 #include "mrcfs/server/stream.h"
 #include "mrcfs/server/watch.h"
@@ -73,6 +74,7 @@ struct mfs_server {
     int broker_fd; /* until leases.member has it */
     int finder_fd; /* likewise; -1: none */
     int mark_fd;   /* -1: none */
+    struct mfs_activity *activity; /* may be NULL */
     int proc_fd; /* /proc/self/fd: how O_PATH descriptors are opened for real */
     struct mfs_nodes nodes;
     struct mfs_files files;
