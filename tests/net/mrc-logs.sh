@@ -43,6 +43,8 @@ if grep -q secret "$tmp/log"; then fail "a secret is in the log there"; fi
 MRC_HUB_IDLE=20 m stop > /dev/null || fail "mrc stop"
 ended() { logged; tail -5 "$tmp/log" | grep -Eq 'the view ends$'; }
 wait_for 10 ended
+served() { logged; grep -Eq "$stamp files\\[[0-9]+\\]: ends" "$tmp/log"; }
+wait_for 10 served
 grep -Eq 'alice@n1: the connection ends: it is told to$' "$tmp/log" || fail "mrc stop isn't logged"
 
 # A job that can't be started, and one that is killed with its mrc.
