@@ -193,6 +193,7 @@ static uint32_t view_flags(const struct mrc_options *o)
            (o->compress == COMPRESS_NO ? JOB_COMPRESS_NO : 0u) |
            (o->compress == COMPRESS_YES ? JOB_COMPRESS_YES : 0u) |
            (o->no_cache || o->is_local ? JOB_NO_CACHE : 0u) /* here they are already */ |
+           (o->nest.len ? JOB_NEST : 0u) |
            (o->view == VIEW_CHOICE_NONE ? JOB_AS_LOGIN : 0u) |
            (geteuid() == 0 ? JOB_HEAD_PRIVILEGED : 0u) |
            (o->view == VIEW_CHOICE_ROOT ? JOB_TARGET_RESOLVER : 0u);
@@ -281,7 +282,7 @@ int mrc_spec_put(const struct mrc_options *o, const struct mrc_trees *t,
     m.spec.user = bytes_of(pw ? pw->pw_name : "");
     m.spec.shell = bytes_of(is_login ? "" : shell ? shell : pw ? pw->pw_shell : "");
     m.spec.home = bytes_of(t->home);
-    m.spec.flags = (o->nest.len ? JOB_NEST : 0u) | (o->no_pid_ns ? JOB_NO_PID_NS : 0u) |
+    m.spec.flags = (o->no_pid_ns ? JOB_NO_PID_NS : 0u) |
                    (o->forward_agent ? JOB_FORWARD_AGENT : 0u) | view_flags(o);
     m.spec.keep_id = id_bytes(keep_id);
     m.spec.keep_mark = keep_mark;

@@ -583,7 +583,7 @@ int build_run(struct build *b, struct err *e)
         rc = do_step(b, i, e);
     if (rc == 0 && b->o->is_root_view && b->o->wants_target_resolver)
         show_resolver(b);
-    if (rc == 0)
+    if (rc == 0 && b->o->shows_mrc)
         show_mrc(b);
     if (rc == 0)
         rc = seal_skeletons(b, e);

@@ -97,6 +97,7 @@ void builder_run(const struct builder_opts *o)
                             .mount_text = mount_text,
                             .ctx = (void *)spec,
                             .is_bare = is_login && !m->count,
+                            .shows_mrc = (spec->flags & JOB_NEST) != 0,
                             .no_pid_ns = (spec->flags & JOB_NO_PID_NS) != 0,
                             .wants_target_resolver = (spec->flags & JOB_TARGET_RESOLVER) != 0 };
     bool is_joined = joined->sock >= 0;

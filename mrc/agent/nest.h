@@ -8,7 +8,7 @@
 #include "mrc/link.h"
 
 #define AGENT_NEST_VARIABLE "MRC_NEST" /* tells the job's mrc where */
-#define AGENT_NEST_DIR      "/.mrc"    /* in each view: the agent under the name mrc */
+#define AGENT_NEST_DIR      "/.mrc"    /* in the view of a job that may start others: the agent under the name mrc */
 
 struct agent_nest;
 

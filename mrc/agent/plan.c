@@ -259,13 +259,14 @@ static int add_target(struct planner *p, const struct view_mount *m)
     size_t len = strlen(m->path);
     struct plan_node node;
     look(p, m->path, len, &node);
+    const struct plan_step *layer = layer_of(p->out, m->path, len);
+    bool is_targets = layer->kind != PLAN_HEAD && layer->kind != PLAN_MERGE &&
+                      layer->kind != PLAN_SCRATCH;
+    if (is_targets && (!m->is_read_only || !node.exists))
+        return 0; /* what is there is the target's already, or nothing */
     if (!node.exists)
         return err_say(p->e, ENOENT, "the target has no %s to show: make it there first",
                        m->path);
-    const struct plan_step *layer = layer_of(p->out, m->path, len);
-    if (layer->kind != PLAN_HEAD && layer->kind != PLAN_MERGE && layer->kind != PLAN_SCRATCH &&
-        !m->is_read_only)
-        return 0; /* it is the target's already */
     if (len == 1)
         return err_say(p->e, EINVAL, "the target's / can't be put inside a view");
     return add(p, (struct plan_step){ .kind = PLAN_TARGET,

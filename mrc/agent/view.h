@@ -104,6 +104,7 @@ struct view_opts {
     int (*mount_text)(void *ctx, size_t export_number, int fuse_fd, uid_t uid, gid_t gid,
                       bool allow_other, char *text, size_t size_bytes);
     void *ctx;
+    bool shows_mrc; /* in /.mrc, for a job that may start others */
     bool is_bare; /* no trees, no namespaces: the job is among the target's other processes */
     bool no_pid_ns; /* don't use a pid namespace even if it works */
     /* Root view: show the target's /etc/resolv.conf in place of the head's, so that names

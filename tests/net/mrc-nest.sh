@@ -102,7 +102,9 @@ refused "options of ssh" 'does not take -o' -o ProxyCommand=true alice@n2 echo r
 refused "files of here" 'does not take --head' --head /etc alice@n2 echo run
 refused "hidden files of here" 'does not take --hide, --show' --show "$home/.ssh" alice@n2 echo run
 refused "more rights" 'does not take --nest' --nest '*' alice@n2 echo run
-m alice@n1 sh -c 'command -v mrc; /.mrc/mrc n2 echo run' >"$tmp/o" 2>"$tmp/e"
+m --nest 'n[23]' alice@n1 sh -c 'cp /.mrc/mrc ~/mrc'
+m alice@n1 sh -c 'command -v mrc; ls -d /.mrc; ~/mrc n2 echo run' >"$tmp/o" 2>"$tmp/e"
+same "without it, nothing is there" "" "$(cat "$tmp/o")"
 says "not allowed" 'mrc --nest at its head allows it' "$tmp/e"
 # What was hidden from the first is hidden from the second.
 mkdir "$home/.ssh"
