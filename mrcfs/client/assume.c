@@ -8,16 +8,19 @@
 #include "mrcfs/client/coherence.h"
 #include "mrcfs/client/locks.h"
 #include "mrcfs/client/opened.h"
+#include "mrcfs/client/own.h"
 #include "mrcfs/client/session.h"
 
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <time.h>
 
 /* Every file system takes names of this length. */
 enum { NAME_SURE = 143 };
+
+/* Inode numbers of what is made here, until the server's is known: no file system counts so far. */
+#define NUMBERS_FROM (UINT64_C(1) << 48)
 
 /* ---- may it be? ---- */
 
@@ -107,40 +110,54 @@ static bool may_take_out(const struct mfs_session *s, const struct mfs_caller *w
 
 /* ---- what is known, changed ---- */
 
-static void set_now(int64_t *sec, uint32_t *nsec)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    *sec = now.tv_sec;
-    *nsec = (uint32_t)now.tv_nsec;
-}
-
 /* n's attributes are what they are assumed to be, from now on. */
-static void reshape(struct mfs_known *n)
+static void reshape(struct mfs_session *s, struct mfs_known *n)
 {
-    set_now(&n->attr.ctime_sec, &n->attr.ctime_nsec);
+    mfs_lease_now(s->client, &n->attr.ctime_sec, &n->attr.ctime_nsec);
     n->has_attr = false;
     n->is_assumed = true;
     n->attr.valid_ms = 0;
 }
 
-static void reshape_dir(struct mfs_known *d, int links)
+static void touch(struct mfs_known *n)
 {
-    reshape(d);
-    d->attr.mtime_sec = d->attr.ctime_sec;
-    d->attr.mtime_nsec = d->attr.ctime_nsec;
+    n->attr.mtime_sec = n->attr.ctime_sec;
+    n->attr.mtime_nsec = n->attr.ctime_nsec;
+    n->is_time_vague = true;
+}
+
+static void reshape_dir(struct mfs_session *s, struct mfs_known *d, int links)
+{
+    reshape(s, d);
+    touch(d);
     d->attr.nlink += (uint32_t)links;
     mfs_listing_drop(d);
 }
 
-void mfs_assume_written(struct mfs_known *n, uint64_t end)
+/* st_blocks of a file with so many bytes and no hole in them. */
+static uint64_t blocks_of(uint64_t bytes)
 {
+    enum { BLOCK = 4096, UNIT = 512 };
+    return (bytes + BLOCK - 1) / BLOCK * (BLOCK / UNIT);
+}
+
+void mfs_assume_written(struct mfs_session *s, struct mfs_known *n, uint64_t offset,
+                        uint64_t end)
+{
+    bool may = is_shaped(n);
+    struct mfs_attr *a = &n->attr;
     mfs_behind_grows(n, end);
     n->is_open_judged = false;
-    n->is_assumed = is_shaped(n);
-    n->has_attr = false;
-    if (end > n->attr.size)
-        n->attr.size = end;
+    reshape(s, n);
+    touch(n);
+    n->is_assumed = may;
+    if (end <= a->size)
+        return;
+    if (offset <= a->size)
+        a->blocks += blocks_of(end) - blocks_of(a->size);
+    else /* what is left out is a hole */
+        a->blocks += blocks_of(end - offset);
+    a->size = end;
 }
 
 /* A node with a number of ours, which the kernel is told of. */
@@ -175,16 +192,17 @@ static void shape_new(struct mfs_session *s, const struct mfs_known *d, struct m
         gid = d->attr.gid;
     if (is_dir)
         mode |= d->attr.mode & S_ISGID;
-    n->attr = (struct mfs_attr){ .ino = n->number & ~MFS_NUMBER_CLIENT,
+    n->attr = (struct mfs_attr){ .ino = NUMBERS_FROM + (n->number & ~MFS_NUMBER_CLIENT),
                                  .mode = mode,
                                  .nlink = is_dir ? 2 : 1,
                                  .uid = uid,
                                  .gid = gid,
-                                 .blksize = 4096,
+                                 .blksize = d->attr.blksize ? d->attr.blksize : 4096,
                                  .flags = MFS_ATTR_RECENT | (d->attr.flags & MFS_ATTR_PLAIN) };
-    reshape(n);
-    n->attr.mtime_sec = n->attr.atime_sec = n->attr.ctime_sec;
-    n->attr.mtime_nsec = n->attr.atime_nsec = n->attr.ctime_nsec;
+    reshape(s, n);
+    touch(n);
+    n->attr.atime_sec = n->attr.ctime_sec;
+    n->attr.atime_nsec = n->attr.ctime_nsec;
     mfs_coherence_learn(s, n, d, &n->attr);
     if (n->attr.flags & MFS_ATTR_PLAIN) /* no ACL that it would get from the directory */
         n->plain_until_ms = c->lease.until_ms;
@@ -241,6 +259,7 @@ static void learn(struct mfs_call *call, struct mfs_known *n, const struct mfs_a
     n->attr = *a;
     n->has_attr = true;
     n->is_assumed = false;
+    mfs_own_learn(n, a);
     n->is_sole = n->is_sole && a->flags & MFS_ATTR_SOLE;
 }
 
@@ -270,8 +289,8 @@ static int on_entry(struct mfs_call *call, int rc, struct rd *body)
         struct mfs_known *n = s->is_detached ? NULL : mfs_known_find(&s->nodes, wanted);
         if (n) {
             n->server_count++;
-            if (is_create)
-                n->is_alone = n->is_alone && m.entry.attr.flags & MFS_ATTR_ALONE;
+            if (is_create && !(m.entry.attr.flags & MFS_ATTR_ALONE))
+                mfs_own_end(n);
             if (is_create && n->is_alone && is_open(s, m.fh))
                 mfs_locks_begin(n, m.fh);
             if (S_ISDIR(m.entry.attr.mode) && !(m.entry.attr.flags & MFS_ATTR_EMPTY))
@@ -309,7 +328,7 @@ static int on_attr(struct mfs_call *call, int rc, struct rd *body)
 static void made(struct mfs_session *s, struct mfs_known *d, struct bytes name,
                  struct mfs_known *n, struct mfs_known **out)
 {
-    reshape_dir(d, S_ISDIR(n->attr.mode));
+    reshape_dir(s, d, S_ISDIR(n->attr.mode));
     mfs_dentry_set(&s->names, d, name, n);
     *out = n;
 }
@@ -333,7 +352,6 @@ bool mfs_assume_create(struct mfs_session *s, const struct mfs_caller *who,
         return false;
     }
     shape_new(s, d, n, who, S_IFREG | (m->mode & 0777 & ~m->umask));
-    n->is_alone = true;
     made(s, d, m->name, n, out);
     return true;
 }
@@ -397,7 +415,7 @@ bool mfs_assume_link(struct mfs_session *s, const struct mfs_caller *who,
     if (!end(call, mfs_send_link(call, who, m, m->new_name.len)))
         return false;
     n->nlookup++;
-    reshape(n);
+    reshape(s, n);
     n->attr.nlink++;
     made(s, d, m->new_name, n, out);
     return true;
@@ -405,9 +423,9 @@ bool mfs_assume_link(struct mfs_session *s, const struct mfs_caller *who,
 
 /* ---- names that go ---- */
 
-static void unnamed(struct mfs_known *n)
+static void unnamed(struct mfs_session *s, struct mfs_known *n)
 {
-    reshape(n);
+    reshape(s, n);
     if (n->attr.nlink)
         n->attr.nlink--;
 }
@@ -422,8 +440,8 @@ bool mfs_assume_unlink(struct mfs_session *s, const struct mfs_caller *who,
     struct mfs_call *call = begin(s, on_gone, m->name, (struct mfs_known *[]){ d, n }, 2);
     if (!call || !end(call, mfs_send_unlink(call, who, m, m->name.len)))
         return false;
-    unnamed(n);
-    reshape_dir(d, 0);
+    unnamed(s, n);
+    reshape_dir(s, d, 0);
     mfs_dentry_set(&s->names, d, m->name, NULL);
     return true;
 }
@@ -447,10 +465,10 @@ bool mfs_assume_rmdir(struct mfs_session *s, const struct mfs_caller *who,
     struct mfs_call *call = begin(s, on_gone, m->name, (struct mfs_known *[]){ d, n }, 2);
     if (!call || !end(call, mfs_send_rmdir(call, who, m, m->name.len)))
         return false;
-    unnamed(n);
+    unnamed(s, n);
     n->attr.nlink = 0;
     n->is_sole = false; /* nothing can be made in it any more */
-    reshape_dir(d, -1);
+    reshape_dir(s, d, -1);
     mfs_dentry_set(&s->names, d, m->name, NULL);
     return true;
 }
@@ -474,10 +492,10 @@ bool mfs_assume_rename(struct mfs_session *s, const struct mfs_caller *who,
         begin(s, on_gone, m->name, (struct mfs_known *[]){ d, n, over }, over ? 3 : 2);
     if (!call || !end(call, mfs_send_rename(call, who, m, m->name.len + m->new_name.len)))
         return false;
-    reshape(n);
+    reshape(s, n);
     if (over)
-        unnamed(over);
-    reshape_dir(d, 0);
+        unnamed(s, over);
+    reshape_dir(s, d, 0);
     mfs_dentry_set(&s->names, d, m->new_name, n);
     mfs_dentry_set(&s->names, d, m->name, NULL);
     return true;
@@ -491,13 +509,13 @@ static bool may_set(const struct mfs_session *s, const struct mfs_caller *who,
     const uint32_t times =
         MFS_SET_ATIME | MFS_SET_MTIME | MFS_SET_ATIME_NOW | MFS_SET_MTIME_NOW;
     bool is_root = is_judged_here(s->client) && who->uid == 0;
-    if (!m->valid || !is_own(s, who, &n->attr) || S_ISLNK(n->attr.mode))
+    if (!m->valid)
         return false;
     if (m->valid & MFS_SET_MODE && ((m->attr.mode | n->attr.mode) & 07000 ||
                                     (S_ISDIR(n->attr.mode) && (m->attr.mode & 0700) != 0700)))
         return false;
     if (m->valid & MFS_SET_SIZE &&
-        (!m->fh || !n->is_alone || !S_ISREG(n->attr.mode) || m->attr.size > n->attr.size))
+        (!m->fh || !mfs_own_is_alone(s, n) || !S_ISREG(n->attr.mode) || m->attr.size > n->attr.size))
         return false;
     if (m->valid & (MFS_SET_UID | MFS_SET_GID) && n->attr.mode & 06000)
         return false; /* whether they stay depends on groups */
@@ -508,18 +526,21 @@ static bool may_set(const struct mfs_session *s, const struct mfs_caller *who,
            (m->attr.atime_nsec < 1000000000 && m->attr.mtime_nsec < 1000000000);
 }
 
-static void set(struct mfs_known *n, const struct mfs_setattr_req *m)
+static void set(struct mfs_session *s, struct mfs_known *n, const struct mfs_setattr_req *m)
 {
     struct mfs_attr *a = &n->attr;
-    reshape(n);
+    reshape(s, n);
     if (m->valid & MFS_SET_MODE)
         a->mode = (a->mode & S_IFMT) | (m->attr.mode & 07777);
     if (m->valid & MFS_SET_UID)
         a->uid = m->attr.uid;
     if (m->valid & MFS_SET_GID)
         a->gid = m->attr.gid;
-    if (m->valid & MFS_SET_SIZE)
+    if (m->valid & MFS_SET_SIZE) {
         a->size = n->behind->end = m->attr.size;
+        if (a->blocks > blocks_of(a->size))
+            a->blocks = blocks_of(a->size);
+    }
     if (m->valid & MFS_SET_ATIME) {
         a->atime_sec = m->attr.atime_sec;
         a->atime_nsec = m->attr.atime_nsec;
@@ -527,19 +548,26 @@ static void set(struct mfs_known *n, const struct mfs_setattr_req *m)
     if (m->valid & MFS_SET_MTIME) {
         a->mtime_sec = m->attr.mtime_sec;
         a->mtime_nsec = m->attr.mtime_nsec;
+        n->is_time_vague = false;
     }
     if (m->valid & MFS_SET_ATIME_NOW)
-        set_now(&a->atime_sec, &a->atime_nsec);
+        mfs_lease_now(s->client, &a->atime_sec, &a->atime_nsec);
     if (m->valid & (MFS_SET_MTIME_NOW | MFS_SET_SIZE))
-        set_now(&a->mtime_sec, &a->mtime_nsec);
+        touch(n);
+}
+
+bool mfs_assume_may_change(const struct mfs_session *s, const struct mfs_caller *who,
+                           const struct mfs_known *n)
+{
+    return may_assume(s) && n->is_sole && is_shaped(n) && !n->own_pending && !n->behind_error &&
+           !is_waited_for(n) && is_own(s, who, &n->attr) && !S_ISLNK(n->attr.mode);
 }
 
 bool mfs_assume_setattr(struct mfs_session *s, const struct mfs_caller *who,
                         const struct mfs_setattr_req *m)
 {
-    struct mfs_known *n = may_assume(s) ? mfs_known_find(&s->nodes, m->node) : NULL;
-    if (!n || !n->is_sole || !is_shaped(n) || n->own_pending || n->behind_error ||
-        is_waited_for(n) || !may_set(s, who, n, m))
+    struct mfs_known *n = mfs_known_find(&s->nodes, m->node);
+    if (!n || !mfs_assume_may_change(s, who, n) || !may_set(s, who, n, m))
         return false;
     struct mfs_call *call =
         begin(s, on_attr, (struct bytes){ NULL, 0 }, (struct mfs_known *[]){ n }, 1);
@@ -548,11 +576,15 @@ bool mfs_assume_setattr(struct mfs_session *s, const struct mfs_caller *who,
         sent.valid |= MFS_SET_LOCKED;
     if (!call || !end(call, mfs_send_setattr(call, who, &sent, 0)))
         return false;
-    if (m->valid & MFS_SET_SIZE)
+    if (m->valid & MFS_SET_SIZE) {
         mfs_coherence_count_change(s, n->number);
-    mfs_handle_drop(s, n); /* who may open it may be somebody else now */
-    n->access_known = n->access_allowed = 0;
-    set(n, m);
+        mfs_own_cut(s, n, m->attr.size);
+    }
+    if (m->valid & (MFS_SET_MODE | MFS_SET_UID | MFS_SET_GID)) {
+        mfs_handle_drop(s, n); /* who may open it may be somebody else now */
+        n->access_known = n->access_allowed = 0;
+    }
+    set(s, n, m);
     return true;
 }
 

@@ -47,8 +47,12 @@ MUST bool mfs_assume_rename(struct mfs_session *s, const struct mfs_caller *who,
                             const struct mfs_rename_req *m);
 MUST bool mfs_assume_setattr(struct mfs_session *s, const struct mfs_caller *who,
                              const struct mfs_setattr_req *m);
-/* A write of n up to end was answered before it is made. */
-void mfs_assume_written(struct mfs_known *n, uint64_t end);
+/* May a change of n's times by its owner be taken for done, and so what n->attr says be? */
+MUST bool mfs_assume_may_change(const struct mfs_session *s, const struct mfs_caller *who,
+                                const struct mfs_known *n);
+/* A write of n from offset to end was answered before it is made. */
+void mfs_assume_written(struct mfs_session *s, struct mfs_known *n, uint64_t offset,
+                        uint64_t end);
 
 /* A change in dir is being waited for: the directories beside it may be next. */
 void mfs_assume_claim_beside(struct mfs_session *s, const struct mfs_caller *who,

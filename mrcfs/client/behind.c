@@ -5,6 +5,7 @@
 #include "mrcfs/client/behind.h"
 
 #include "mrcfs/client/client.h"
+#include "mrcfs/client/own.h"
 #include "mrcfs/client/session.h"
 
 #include <errno.h>
@@ -87,10 +88,41 @@ bool mfs_behind_put_off(struct mfs_session *s, struct mfs_known *n, uint64_t ser
     return w != NULL;
 }
 
+static const struct mfs_call *oldest_of(const struct mfs_client *c)
+{
+    return list_is_empty(&c->behind) ? NULL
+                                     : LIST_ENTRY(c->behind.next, struct mfs_call, interrupted);
+}
+
+static bool is_made(const struct mfs_client *c, uint64_t number)
+{
+    const struct mfs_call *oldest = oldest_of(c);
+    return !oldest || oldest->behind_number > number;
+}
+
+/* Is n being copied, by what is on the way? */
+static bool is_copied(const struct mfs_client *c, const struct mfs_known *n)
+{
+    return !is_made(c, n->copied_until);
+}
+
+bool mfs_behind_is_copying(const struct mfs_client *c)
+{
+    return !is_made(c, c->copied_until);
+}
+
+void mfs_behind_reads(struct mfs_call *call, struct mfs_known *from)
+{
+    from->copied_until = call->client->copied_until = call->behind_number;
+}
+
 bool mfs_behind_recall(struct mfs_session *s, struct mfs_known *n, uint64_t serial)
 {
-    (void)s;
-    n->is_alone = n->is_sole = false;
+    bool is_read = is_copied(s->client, n);
+    mfs_own_end(n);
+    n->is_sole = false;
+    if (serial && !n->behind && is_read)
+        return mfs_behind_put_off(s, n, serial);
     if (!n->behind || !serial)
         return false;
     struct mfs_waiting *w = waiting_new(&n->behind->waiting, 0);
@@ -109,6 +141,13 @@ static bool is_name_behind(const struct mfs_call *call)
     return d && d->node && d->node->behind;
 }
 
+/* What is being closed is read by a copy that is on the way. */
+static bool is_read_behind(const struct mfs_call *call)
+{
+    const struct mfs_known *n = mfs_known_find(&call->session->nodes, call->node);
+    return n && is_copied(call->client, n);
+}
+
 bool mfs_behind_concerns(const struct mfs_call *call, enum mfs_op op, bool is_changing)
 {
     const struct mfs_session *s = call->session;
@@ -120,6 +159,8 @@ bool mfs_behind_concerns(const struct mfs_call *call, enum mfs_op op, bool is_ch
         return true;
     if (!s) /* the closing of a file whose opening may be on the way */
         return !call->is_unordered && (op == MFS_OP_release || op == MFS_OP_releasedir);
+    if (op == MFS_OP_release && !s->is_detached && is_read_behind(call))
+        return true;
     return !s->is_detached && (is_behind(s, call->node) || is_behind(s, call->new_node) ||
                                (op == MFS_OP_lookup && is_name_behind(call)));
 }
@@ -140,7 +181,7 @@ bool mfs_behind_is_in_order(struct mfs_client *c)
 
 bool mfs_behind_may(struct mfs_session *s, const struct mfs_known *n, int host_flags)
 {
-    return n && n->is_alone && !n->behind_error && mfs_lease_is_alive(s->client) &&
+    return mfs_own_is_alone(s, n) &&
            !(host_flags & (O_APPEND | O_DIRECT | O_SYNC | O_DSYNC)) &&
            mfs_behind_is_in_order(s->client);
 }
@@ -171,18 +212,16 @@ static void settle(struct mfs_session *s, struct mfs_known *n)
     mfs_known_drop_unused(&s->nodes, n);
 }
 
-/* Requests that waited for what is made go on, in order. */
+/* Requests and recalls that waited for what is made go on, in order. */
 static void resume(struct mfs_call *made)
 {
     struct mfs_client *c = made->client;
-    const struct mfs_call *oldest =
-        list_is_empty(&c->behind) ? NULL
-                                  : LIST_ENTRY(c->behind.next, struct mfs_call, interrupted);
+    const struct mfs_call *oldest = oldest_of(c);
     LIST_EACH(&c->behind_waiting, it, nx)
     {
         struct mfs_waiting *w = LIST_ENTRY(it, struct mfs_waiting, link);
         if (oldest && oldest->behind_number <= w->number)
-            return;
+            continue;
         list_remove(it);
         if (w->serial) {
             mfs_lease_recall(c, &(struct mfs_recall_notice){ w->serial, w->node });
@@ -221,7 +260,7 @@ int mfs_behind_begin(struct mfs_call *call, struct mfs_known *const *nodes, unsi
         }
         n->behind->calls++;
         n->changed_by = call->client->last_id + 1; /* it is sent next */
-        mfs_lease_count_change(call->session, n);
+        mfs_lease_count_new_change(call->session, n);
         call->behind_nodes[call->behind_count++] = n->number;
     }
     call->is_behind = call->is_unwaited = true;
@@ -245,6 +284,11 @@ void mfs_behind_sent(struct mfs_call *call, size_t dirty_bytes)
         atomic_store(&c->opts.behind->sent, c->behind_sent);
 }
 
+static bool is_data(unsigned op)
+{
+    return op == MFS_OP_write || op == MFS_OP_copy_file_range;
+}
+
 /* What is lost, unless somebody is told. n: NULL if it is not known (any more). */
 static void note_failure(struct mfs_call *call, struct mfs_known *n, int rc)
 {
@@ -256,7 +300,7 @@ static void note_failure(struct mfs_call *call, struct mfs_known *n, int rc)
     const char *name = call->name ? call->name : d ? (const char *)d->name : "";
     int len = call->name ? (int)strlen(call->name) : d ? (int)d->len : 0;
     c->behind_error = rc;
-    if (call->op == MFS_OP_write)
+    if (is_data(call->op))
         err_set(&c->behind_words, -rc, "what was written last%s%.*s%s is lost",
                 len ? " to \"" : "", len, name, len ? "\"" : "");
     else
@@ -269,7 +313,7 @@ static void note_failure(struct mfs_call *call, struct mfs_known *n, int rc)
 static void fail(struct mfs_call *call, struct mfs_known *n, int rc)
 {
     struct mfs_client *c = call->client;
-    bool is_name = call->op != MFS_OP_write && call->op != MFS_OP_setattr;
+    bool is_name = !is_data(call->op) && call->op != MFS_OP_setattr;
     bool is_first = is_name && rc == -EEXIST;
     rc = rc == -ECANCELED ? -EIO : rc; /* what came before it failed */
     if (is_name || !n) {
@@ -292,10 +336,7 @@ void mfs_behind_made(struct mfs_call *call, int rc)
     struct mfs_client *c = call->client;
     c->behind_bytes -= call->behind_bytes;
     if (c->opts.behind) { /* the call has left the list */
-        const struct mfs_call *oldest =
-            list_is_empty(&c->behind)
-                ? NULL
-                : LIST_ENTRY(c->behind.next, struct mfs_call, interrupted);
+        const struct mfs_call *oldest = oldest_of(c);
         atomic_store(&c->opts.behind->made,
                      oldest ? oldest->behind_number - 1 : c->behind_sent);
     }
@@ -311,7 +352,7 @@ int mfs_behind_error(struct mfs_session *s, struct mfs_known *n)
     if (rc) {
         n->behind_error = 0;
         n->told_in_order = s->client->order + 1;
-        n->is_alone = false; /* from now on each write is told what became of it */
+        mfs_own_end(n); /* from now on each write is told what became of it */
         if (s->client->behind_untold) /* 0: a job that has ended was told */
             s->client->behind_untold--;
     }

@@ -62,6 +62,10 @@ MUST int mfs_behind_begin(struct mfs_call *call, struct mfs_known *const *nodes,
 /* It was sent, with so many bytes that count as dirty; or was not. */
 void mfs_behind_sent(struct mfs_call *call, size_t dirty_bytes);
 void mfs_behind_undo(struct mfs_call *call);
+/* It, which was sent, reads from. */
+void mfs_behind_reads(struct mfs_call *call, struct mfs_known *from);
+/* Is anything that reads a file on the way? */
+bool mfs_behind_is_copying(const struct mfs_client *c);
 /* It was answered by the server. */
 void mfs_behind_made(struct mfs_call *call, int rc);
 /* The first failure of such calls on n that nobody was told, 0 none; told from now on. */

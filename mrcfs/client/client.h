@@ -164,6 +164,7 @@ struct mfs_client {
     struct link behind;    /* calls that it takes for done, oldest first */
     struct link behind_waiting;
     uint64_t behind_sent;
+    uint64_t copied_until; /* number of the last of them that reads a file */
     uint64_t last_number;    /* of nodes and file handles that we numbered */
     unsigned behind_untold;  /* failures of what is behind of which nobody heard */
     int behind_error;        /* the first of these */

@@ -136,7 +136,6 @@ void mfs_session_inval_node(struct mfs_session *s, const struct mfs_inval_node_n
     struct mfs_known *known = s->is_detached ? NULL : mfs_known_find(&s->nodes, n->node);
     if (!known)
         return;
-    known->others_ms = clock_mono_ms();
     if (mfs_lease_is_on(s->client)) {
         known->names++; /* it stays while its names go */
         mfs_lease_drop(s, known);

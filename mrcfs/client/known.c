@@ -3,6 +3,8 @@
  * Must not know: FUSE, the connection. No I/O. */
 #include "mrcfs/client/known.h"
 
+#include "mrcfs/client/content.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -40,6 +42,9 @@ void mfs_known_table_fini(struct mfs_known_table *t)
         {
             struct mfs_known *n = LIST_ENTRY(it, struct mfs_known, link);
             free(n->target);
+            if (n->content)
+                mfs_content_fini(n->content);
+            free(n->content);
             free(n);
         }
     }
@@ -89,6 +94,7 @@ struct mfs_known *mfs_known_enter(struct mfs_known_table *t, uint64_t number)
             grow(t);
         n->number = number;
         list_init(&n->waiting);
+        list_init(&n->reopen_waiting);
         list_init(&n->dentries);
         list_push_back(bucket_of(t, number), &n->link);
         t->count++;

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 struct mfs_behind;
+struct mfs_content;
 struct mfs_handle;
 struct mfs_listing;
 struct mfs_own_locks;
@@ -40,6 +41,7 @@ struct mfs_known {
     bool was_opened;           /* the kernel may have pages of it */
     char *target;              /* of a symbolic link */
     struct mfs_handle *reader; /* opened.h: for opens that the server isn't asked about */
+    uint32_t handle_drops;     /* how often one was not to be used any more, so far */
     uint64_t changed_at;       /* the last of them, among all of the session's */
     /* Of a directory (dentries.h). */
     struct link dentries;
@@ -57,18 +59,37 @@ struct mfs_known {
     bool is_ahead;                /* its list was asked for before the kernel opened it */
     bool is_complete;             /* every name that it has is among the dentries */
     struct mfs_behind *behind;    /* behind.h: writes on the way */
+    uint64_t copied_until;        /* number of the last of what is behind that reads it */
     int behind_error;             /* of the first that failed, not yet told */
     /* Somebody was told of one in this order, counted from 1: of what was sent with it no more is.
      */
     uint32_t told_in_order;
-    bool is_alone;                /* nobody else has it open: writes may be behind */
+    /* own.h: nobody else has it open: writes may be behind; all that is in it, as of so many
+       changes, and in its session's list of those that have some; while it is being opened once
+       more ahead of being asked to: the number of that call, and who waits for it. */
+    bool is_alone;
+    struct mfs_content *content;
+    uint32_t content_changes;
+    struct link with_content;
+    uint64_t reopen_id;
+    struct link reopen_waiting;
+    bool is_time_vague; /* attr's times are those that the changes on the way were sent at */
+    /* What was shown before the server had said it: the inode number; the time of the last
+       change, which stands for the real one. */
+    uint64_t shown_ino;
+    bool has_shown_ctime, has_real_ctime;
+    int64_t shown_ctime_sec, real_ctime_sec;
+    uint32_t shown_ctime_nsec, real_ctime_nsec;
+    /* The modification time that the kernel was told last. */
+    int64_t kernel_mtime_sec;
+    uint32_t kernel_mtime_nsec;
     bool is_sole; /* nobody else knows anything of it: likewise changes of it, or of names in it
                    */
     bool is_open_judged; /* just made: the kernel asks once more whether it may be opened */
     bool is_claimed;     /* it was asked for; see assume.h */
     bool is_assumed; /* attr is what it will be after what is on the way, times and inode number
                         aside */
-    uint64_t others_ms; /* when somebody else was last seen to change it or names in it */
+    uint64_t others_ms; /* when somebody else was last seen to change a name in it */
     struct link unused; /* in the table's list of those to be freed */
     bool is_going;
     /* Shown as the only user's own although it is not: he may write it, or take it out of its

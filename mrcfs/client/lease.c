@@ -9,11 +9,13 @@
 #include "mrcfs/client/coherence.h"
 #include "mrcfs/client/locks.h"
 #include "mrcfs/client/opened.h"
+#include "mrcfs/client/own.h"
 #include "mrcfs/client/session.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Renewals in a lease's time. */
@@ -48,6 +50,39 @@ uint32_t mfs_lease_kernel_ms(struct mfs_client *c, struct mfs_known *n, bool is_
 
 /* ---- time ---- */
 
+enum { NS_PER_S = 1000000000 };
+
+/* An answer that took long says less. A clock that was set says more. */
+static void learn_clock(struct mfs_lease *l, const struct mfs_renew_rep *m)
+{
+    if (m->now_sec > INT64_MAX / NS_PER_S - 1 || m->now_nsec >= NS_PER_S)
+        return;
+    int64_t now_ns = (int64_t)m->now_sec * NS_PER_S + m->now_nsec;
+    int64_t ahead_ns = now_ns - (int64_t)clock_mono_us() * 1000;
+    bool is_set = l->has_clock && ahead_ns < l->clock_ahead_ns - NS_PER_S;
+    if (!l->has_clock || is_set || ahead_ns > l->clock_ahead_ns)
+        l->clock_ahead_ns = ahead_ns;
+    if (is_set)
+        l->clock_last_ns = 0;
+    l->has_clock = true;
+}
+
+void mfs_lease_now(struct mfs_client *c, int64_t *sec, uint32_t *nsec)
+{
+    struct mfs_lease *l = &c->lease;
+    int64_t ns = (int64_t)clock_mono_us() * 1000 + l->clock_ahead_ns;
+    if (!l->has_clock) {
+        struct timespec now;
+        clock_gettime(CLOCK_REALTIME, &now);
+        ns = (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
+    }
+    if (ns < l->clock_last_ns)
+        ns = l->clock_last_ns;
+    l->clock_last_ns = ns;
+    *sec = ns / NS_PER_S;
+    *nsec = (uint32_t)(ns % NS_PER_S);
+}
+
 static void send_recalled(struct mfs_client *c, uint64_t serial);
 
 static void renew(void *ctx);
@@ -62,6 +97,7 @@ static int on_renewed(struct mfs_call *call, int rc, struct rd *body)
     l->is_renewing = false;
     if (rc < 0 || !m.lease_ms || c->is_lost)
         return 0;
+    learn_clock(l, &m);
     l->lease_ms = m.lease_ms;
     l->until_ms = l->renewed_ms + m.lease_ms;
     loop_timer_set(c->loop, &l->timer, m.lease_ms / RENEWALS, renew, c);
@@ -161,6 +197,12 @@ void mfs_lease_count_change(struct mfs_session *s, struct mfs_known *n)
     n->changed_at = ++s->change_count;
 }
 
+void mfs_lease_count_new_change(struct mfs_session *s, struct mfs_known *n)
+{
+    mfs_lease_count_change(s, n);
+    n->has_shown_ctime = false;
+}
+
 void mfs_lease_ask(struct mfs_call *call, uint64_t node)
 {
     const struct mfs_known *n = mfs_known_find(&call->session->nodes, node);
@@ -187,6 +229,7 @@ void mfs_lease_learn_attr(struct mfs_call *call, struct mfs_known *n, const stru
     n->attr = *a;
     n->has_attr = true;
     n->is_assumed = false;
+    mfs_own_learn(n, a);
     n->is_sole = a->flags & MFS_ATTR_SOLE;
 }
 
@@ -213,7 +256,7 @@ static void change(struct mfs_call *call, uint64_t node, bool is_told)
         return;
     n->own_pending++;
     n->changed_by = call->client->last_id + 1; /* it is sent next */
-    mfs_lease_count_change(call->session, n);
+    mfs_lease_count_new_change(call->session, n);
     call->changed[call->changed_count].node = node;
     call->changed[call->changed_count].is_told = is_told;
     call->changed[call->changed_count++].told = n->told_count;
@@ -254,7 +297,7 @@ void mfs_lease_changed(struct mfs_call *call)
 void mfs_lease_drop(struct mfs_session *s, struct mfs_known *n)
 {
     n->has_attr = n->is_assumed = n->is_sole = n->is_claimed = false;
-    mfs_lease_count_change(s, n);
+    mfs_lease_count_new_change(s, n);
     n->was_scanned = false;
     mfs_handle_drop(s, n);
     mfs_dentries_drop(&s->names, n);
@@ -364,6 +407,7 @@ void mfs_lease_told(struct mfs_client *c, uint64_t request, const struct mfs_tol
         known->attr = n->attr;
         known->has_attr = true;
         known->is_assumed = false;
+        mfs_own_learn(known, &n->attr);
         known->is_sole = n->attr.flags & MFS_ATTR_SOLE;
         known->told_count++;
     }

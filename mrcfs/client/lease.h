@@ -26,6 +26,10 @@ struct mfs_lease {
     uint32_t lease_ms;
     uint32_t expiries; /* notices that all is void */
     bool is_renewing;
+    /* The server's clock is ahead of our monotonic one by at least so much. */
+    bool has_clock;
+    int64_t clock_ahead_ns;
+    int64_t clock_last_ns; /* what was said last */
     struct loop_timer timer;
 };
 
@@ -36,6 +40,9 @@ bool mfs_lease_is_on(const struct mfs_client *c); /* the server grants, ever */
 /* Is anything believed that the server said before? */
 bool mfs_lease_or_loose(const struct mfs_client *c);
 bool mfs_lease_is_alive(const struct mfs_client *c);
+/* The server's time, as well as it is known: what is done there from now on happens no earlier,
+ * and what it has said it did happened no later. */
+void mfs_lease_now(struct mfs_client *c, int64_t *sec, uint32_t *nsec);
 /* How long the kernel, which is being told of n's attributes, may believe them; noted. */
 uint32_t mfs_lease_kernel_ms(struct mfs_client *c, struct mfs_known *n, bool is_granted);
 
@@ -67,6 +74,8 @@ void mfs_lease_changed(struct mfs_call *call);
 /* n is changed by us, or is no longer what it was: answers under way about it are not believed.
  */
 void mfs_lease_count_change(struct mfs_session *s, struct mfs_known *n);
+/* The same when it begins: what was shown of its times is over. */
+void mfs_lease_count_new_change(struct mfs_session *s, struct mfs_known *n);
 
 /* All that is granted of n is void. */
 void mfs_lease_drop(struct mfs_session *s, struct mfs_known *n);

@@ -6,6 +6,7 @@
 #include "common/sys/clock.h"
 #include "mrcfs/client/client.h"
 #include "mrcfs/client/dentries.h"
+#include "mrcfs/client/own.h"
 #include "mrcfs/client/session.h"
 
 #include <stdlib.h>
@@ -51,7 +52,8 @@ void mfs_opened_release_unheard(struct mfs_client *c, uint64_t fh, bool is_dir)
     struct mfs_caller who = { c->opts.own_uid, c->opts.own_gid, 0 };
     if (!call)
         return;
-    call->is_unordered = !(fh & MFS_NUMBER_CLIENT); /* its opening is not on the way */
+    /* Its opening is not on the way, nor a copy that reads it. */
+    call->is_unordered = !(fh & MFS_NUMBER_CLIENT) && !mfs_behind_is_copying(c);
     int rc = is_dir ? mfs_send_releasedir(call, &who, &(struct mfs_releasedir_req){ fh }, 0)
                     : mfs_send_release(call, &who, &(struct mfs_release_req){ fh }, 0);
     if (rc < 0)
@@ -99,6 +101,7 @@ void mfs_handle_recall(struct mfs_session *s, struct mfs_known *n, uint64_t reca
     struct mfs_handle *h = n->reader;
     n->reader = NULL;
     n->is_held = false;
+    n->handle_drops++;
     if (!h)
         return;
     list_remove(&h->link);
@@ -148,19 +151,26 @@ static bool make_room(struct mfs_session *s)
     return s->reader_count < MFS_READERS_MAX;
 }
 
+bool mfs_handle_set(struct mfs_session *s, struct mfs_known *n, uint64_t fh, uint32_t uid)
+{
+    struct mfs_handle *h = make_room(s) ? malloc(sizeof *h) : NULL;
+    if (!h)
+        return false;
+    *h = (struct mfs_handle){ .fh = fh, .uid = uid, .node = n };
+    list_push_back(&s->readers, &h->link);
+    s->reader_count++;
+    n->reader = h;
+    return true;
+}
+
 bool mfs_opened_keep(struct mfs_session *s, struct mfs_opened *f)
 {
     struct mfs_known *n = mfs_known_find(&s->nodes, f->node);
     if (!n || !f->fh || !f->may_be_kept || f->had_locks || !n->is_held || n->reader ||
-        n->own_pending || !mfs_lease_is_alive(s->client) || !make_room(s))
+        n->own_pending || !mfs_lease_is_alive(s->client))
         return false;
-    struct mfs_handle *h = malloc(sizeof *h);
-    if (!h)
+    if (!mfs_handle_set(s, n, f->fh, f->uid))
         return false;
-    *h = (struct mfs_handle){ .fh = f->fh, .uid = f->uid, .node = n };
-    list_push_back(&s->readers, &h->link);
-    s->reader_count++;
-    n->reader = h;
     f->fh = 0;
     return true;
 }
@@ -169,7 +179,9 @@ bool mfs_opened_use_reader(struct mfs_session *s, struct mfs_opened *f, uint32_t
 {
     struct mfs_known *n = mfs_known_find(&s->nodes, f->node);
     struct mfs_handle *h = n ? n->reader : NULL;
-    if (!h || h->uid != uid || !mfs_lease_attr(s, n))
+    struct bytes nothing;
+    bool is_known = h && (mfs_lease_attr(s, n) || mfs_own_read(s, n, 0, 0, &nothing));
+    if (!is_known || h->uid != uid)
         return false;
     h->users++;
     list_remove(&h->link);

@@ -45,7 +45,10 @@ struct mfs_opened {
     struct mfs_listing *listing;
     size_t listing_at;
     bool may_be_kept; /* opened for reading only, of a held node */
-    uint32_t uid;
+    uint32_t uid, gid;
+    bool is_alone;    /* its node is ours alone by it (own.h) */
+    bool is_readable; /* it may be read as well as written */
+    int host_flags;   /* that it was opened with */
     uint64_t node;
     bool is_written; /* since the last flush */
     bool had_locks;  /* of any kind, asked of the server through it */
@@ -92,6 +95,8 @@ static inline uint64_t mfs_opened_fh(const struct mfs_opened *f)
 /* f is being closed, its handle is not needed any more: keeps it as its node's reader if it
  * can. */
 MUST bool mfs_opened_keep(struct mfs_session *s, struct mfs_opened *f);
+/* fh, opened for reading for uid, becomes n's reader. Returns false without memory, or when all others are in use. */
+MUST bool mfs_handle_set(struct mfs_session *s, struct mfs_known *n, uint64_t fh, uint32_t uid);
 /* Opens f through its node's reader. False: there is none for this user. */
 MUST bool mfs_opened_use_reader(struct mfs_session *s, struct mfs_opened *f, uint32_t uid);
 void mfs_opened_done_reader(struct mfs_session *s, struct mfs_opened *f);

@@ -254,6 +254,16 @@ static ssize_t copy_by_hand(int in, off_t offset_in, int out, off_t offset_out, 
     return (ssize_t)done;
 }
 
+/* One piece. Returns how much, or -errno. */
+static ssize_t copy_some(int in, off_t offset_in, int out, off_t offset_out, size_t length)
+{
+    off_t from = offset_in, to = offset_out;
+    ssize_t n = copy_file_range(in, &from, out, &to, length, 0);
+    if (n < 0 && (errno == EXDEV || errno == EOPNOTSUPP || errno == ENOSYS))
+        return copy_by_hand(in, offset_in, out, offset_out, length);
+    return n < 0 ? -errno : n;
+}
+
 int mfs_do_copy_file_range(struct mfs_call *o, const struct mfs_copy_file_range_req *q,
                            struct mfs_copy_file_range_rep *p)
 {
@@ -265,16 +275,21 @@ int mfs_do_copy_file_range(struct mfs_call *o, const struct mfs_copy_file_range_
         (rc = mfs_need_file(o, in, MFS_LEASE_SHARED)) < 0)
         return rc;
     size_t length = q->length < (size_t)INT64_MAX ? (size_t)q->length : INT64_MAX;
-    off_t offset_in = (off_t)q->offset_in, offset_out = (off_t)q->offset_out;
-    if (length > (size_t)(INT64_MAX - offset_in))
-        length = (size_t)(INT64_MAX - offset_in);
-    ssize_t n = copy_file_range(in->fd, &offset_in, out->fd, &offset_out, length, 0);
-    if (n < 0 && (errno == EXDEV || errno == EOPNOTSUPP || errno == ENOSYS))
-        n = copy_by_hand(in->fd, offset_in, out->fd, offset_out, length);
-    else if (n < 0)
-        n = -errno;
-    if (n < 0)
+    if (length > (size_t)INT64_MAX - q->offset_in)
+        length = (size_t)INT64_MAX - q->offset_in;
+    /* Who was told already that all is copied wants it all. */
+    bool is_whole = o->rq->head.is_assumed;
+    size_t done = 0;
+    ssize_t n;
+    do {
+        n = copy_some(in->fd, (off_t)(q->offset_in + done), out->fd,
+                      (off_t)(q->offset_out + done), length - done);
+        done += n > 0 ? (size_t)n : 0;
+    } while (is_whole && n > 0 && done < length);
+    if (n < 0 && (!done || is_whole))
         return (int)n;
-    p->copied = (uint64_t)n;
+    if (is_whole && done < length)
+        return -EIO;
+    p->copied = done;
     return 0;
 }

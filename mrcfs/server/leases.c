@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct recall {
     struct link link;
@@ -334,7 +335,10 @@ int mfs_do_renew(struct mfs_call *o, const struct mfs_renew_req *q UNUSED,
                  struct mfs_renew_rep *p)
 {
     struct mfs_leases *l = &o->srv->leases;
-    p->lease_ms = 0;
+    struct timespec now = { 0 };
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    *p = (struct mfs_renew_rep){ .now_sec = (uint64_t)now.tv_sec,
+                                 .now_nsec = (uint32_t)now.tv_nsec };
     if (!l->is_on)
         return 0;
     mfs_member_lock(&l->member);
@@ -481,8 +485,9 @@ void mfs_closed(struct mfs_call *o, struct mfs_file *f)
     *u = (struct mfs_op_use){ { .key = { f->dev, f->ino }, .mode = MFS_LEASE_SHARED }, n->id };
     if (mfs_member_has(&l->member, &u->use)) {
         o->use_count++;
-        o->changes[o->change_count++] =
-            (struct mfs_op_change){ .node = n, .fd = -1, .is_told = true };
+        struct mfs_op_change *x = &o->changes[o->change_count++];
+        *x = (struct mfs_op_change){ .node = n, .fd = -1, .is_told = true };
+        x->has_attr = mfs_node_attr(o, n, &x->attr) == 0;
     }
 }
 
@@ -613,7 +618,8 @@ void mfs_leases_done(struct mfs_call *o, int rc)
         x->node_id = x->node->id;
         if (x->fd >= 0)
             mfs_node_change_end(&o->srv->nodes, x->node, x->fd);
-        x->is_told = x->is_told && rc == 0 && mfs_node_attr(o, x->node, &x->attr) == 0;
+        x->is_told = x->is_told && rc == 0 &&
+                     (x->has_attr || mfs_node_attr(o, x->node, &x->attr) == 0);
         if (x->is_told)
             mfs_grant_attr(o, &x->node->identity, x->node->id, &x->attr);
     }

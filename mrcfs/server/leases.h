@@ -66,6 +66,7 @@ struct mfs_op_change {
     uint64_t node_id;
     int fd;
     bool is_told; /* its attributes are told once it is done */
+    bool has_attr; /* … as they were before it was closed: nobody else has changed it by then */
     struct mfs_attr attr;
 };
 

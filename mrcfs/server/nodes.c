@@ -697,8 +697,13 @@ void mfs_node_made(struct mfs_nodes *t, uint64_t id, const struct statx *stx)
 bool mfs_node_is_as_left(struct mfs_nodes *t, uint64_t id, const struct statx *stx)
 {
     struct mfs_left now = left_of(stx);
+    struct statx again;
     pthread_mutex_lock(&t->mu);
     struct mfs_node *n = find(t, id);
+    /* Changes of ours may have come since it was looked at; while this is held none begins. */
+    if (n && !n->changing && !is_left_so(&n->left, &now) &&
+        mfs_statx(n->fd, "", AT_EMPTY_PATH, &again) == 0)
+        now = left_of(&again);
     bool is_so = n && (n->changing || (is_left_so(&n->left, &now) &&
                                        (t->has_fine_times || is_long_ago(&now))));
     pthread_mutex_unlock(&t->mu);

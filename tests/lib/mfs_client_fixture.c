@@ -134,7 +134,7 @@ static void grant(uint32_t lease_ms)
     cx_turn();
     struct mfs_head h = cx_message(&body);
     assert_int_equal(h.op, MFS_OP_renew);
-    mfs_renew_rep_put(&w, &(struct mfs_renew_rep){ lease_ms });
+    mfs_renew_rep_put(&w, &(struct mfs_renew_rep){ .lease_ms = lease_ms });
     cx_reply(h.id, 0, room, wr_len(&w));
 }
 

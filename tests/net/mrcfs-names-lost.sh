@@ -105,6 +105,51 @@ wait $job || fail "making a name where others do"
 mrcfs -u "$mnt" && wait $pid || fail "end"
 echo "ok: where others make names"
 
+# What is shown of a file that the server has not heard of, is shown again when it has; and so it is there, but for the number and the time of its last
+# change.
+begin
+kill -STOP "$server"
+timeout 5 sh -c "echo one > '$mnt/d/a'" || fail "making a file waits for the server"
+timeout 5 stat -c '%i %s %Z %z %Y %y' "$mnt/d/a" > "$tmp/first" || fail "stat of a new file waits for the server"
+kill -CONT "$server"
+sync "$mnt/d/a"
+wait_for 5 test -s "$served/d/a"
+stat -c '%i %s %Z %z %Y %y' "$mnt/d/a" > "$tmp/second"
+diff "$tmp/first" "$tmp/second" || fail "what was shown of a file has changed"
+same "inode number in a list" "$(cut -d' ' -f1 "$tmp/first")" "$(ls -i "$mnt/d" | awk '$2 == "a" { print $1 }')"
+mrcfs -u "$mnt" && wait $pid || fail "end: $(cat "$tmp/words")"
+same "size and time at the server" "$(cut -d' ' -f2,7- "$tmp/first")" "$(stat -c '%s %Y %y' "$served/d/a")"
+echo "ok: what is shown stays so"
+
+# A copy that is on the way is of what was there when it was answered, whoever wants to write that since.
+begin
+seq 20000 > "$mnt/d/from"
+cat "$mnt/d/from" > /dev/null
+cp "$mnt/d/from" "$mnt/d/once"
+kill -STOP "$server"
+timeout 5 cp "$mnt/d/from" "$mnt/d/to" || fail "a copy waits for the server"
+(echo others > "$served/d/from") &
+job=$!
+kill -CONT "$server"
+wait $job || fail "a program here can't write what was copied"
+cmp "$mnt/d/to" "$mnt/d/once" || fail "the copy is not of what was there"
+same "what a program here wrote" others "$(cat "$mnt/d/from")"
+mrcfs -u "$mnt" && wait $pid || fail "end after copies: $(cat "$tmp/words")"
+seq 20000 | cmp - "$served/d/to" || fail "the copy at the server"
+echo "ok: a copy is of what was there"
+
+# What can't be copied after all is said.
+file_limit=100 begin
+head -c 500000 /dev/zero > "$served/d/big"
+wait_for 5 test -e "$mnt/d/big"
+cat "$mnt/d/big" > /dev/null
+if cp "$mnt/d/big" "$mnt/d/copy"; then
+    ends_badly 'copy" is lost.*File too large'
+else
+    mrcfs -u "$mnt" && wait $pid || fail "end after a copy that has failed: $(cat "$tmp/words")"
+fi
+echo "ok: a copy that has failed"
+
 for round in 1 2 3; do
     # The server is killed.
     begin

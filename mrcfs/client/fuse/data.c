@@ -7,9 +7,12 @@
 #include "mrcfs/client/coherence.h"
 #include "mrcfs/client/locks.h"
 #include "mrcfs/client/opened.h"
+#include "mrcfs/client/own.h"
 
 #include <errno.h>
 #include <unistd.h>
+
+enum { COPY_BEHIND_MAX = MFS_DIRTY_MAX / 2 }; /* bytes of one copy that is answered before it is made */
 
 static int on_read(struct mfs_call *call, int rc, struct rd *body)
 {
@@ -37,6 +40,12 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                     struct fuse_file_info *fi)
 {
     struct bytes head;
+    struct mfs_session *s = mfs_fuse_session(req);
+    const struct mfs_known *of = mfs_known_find(&s->nodes, mfs_fuse_opened(fi)->node);
+    if (offset >= 0 && mfs_own_read(s, of, (uint64_t)offset, size, &head)) {
+        fuse_reply_buf(req, (const char *)head.ptr, head.len);
+        return;
+    }
     if (mfs_opened_head(mfs_fuse_session(req), mfs_fuse_opened(fi), size, offset, &head)) {
         fuse_reply_buf(req, (const char *)head.ptr, head.len);
         return;
@@ -101,7 +110,9 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t s
         return;
     }
     mfs_behind_sent(call, size);
-    mfs_assume_written(n, (uint64_t)offset + size);
+    mfs_assume_written(s, n, (uint64_t)offset, (uint64_t)offset + size);
+    mfs_own_written(s, n, (uint64_t)offset,
+                    (struct bytes){ (const uint8_t *)bytes, (uint32_t)size });
     call->req = NULL;
     fuse_reply_write(req, size);
 }
@@ -156,12 +167,56 @@ static int on_copy(struct mfs_call *call, int rc, struct rd *body)
     struct mfs_copy_file_range_rep m = { 0 };
     if (rc == 0 && (mfs_copy_file_range_rep_get(body, &m) < 0 || m.copied > call->size))
         return -EPROTO;
+    if (call->is_behind && rc == 0 && m.copied < call->size)
+        rc = -EIO; /* the server was to say why */
     mfs_lease_changed(call);
-    if (rc < 0)
+    if (call->is_behind)
+        mfs_behind_made(call, rc);
+    else if (rc < 0)
         mfs_fuse_error(call->req, rc);
     else
         fuse_reply_write(call->req, m.copied);
     return 0;
+}
+
+/* How much there is to copy from f's file, if its size is sure to be what is known until all that is on the way is made; or -1. */
+static int64_t copied_size(struct mfs_session *s, const struct mfs_opened *f, uint64_t offset,
+                           size_t length)
+{
+    const struct mfs_known *n = mfs_known_find(&s->nodes, f->node);
+    if (!mfs_lease_attr(s, n) && !mfs_own_is_shaped(s, n))
+        return -1;
+    uint64_t left = offset < n->attr.size ? n->attr.size - offset : 0;
+    return (int64_t)(length < left ? length : left);
+}
+
+/* The copy is put behind, and m->length becomes what it is answered with. False: it is to be waited for. */
+static bool copy_behind(struct mfs_call *call, const struct mfs_opened *from,
+                        const struct mfs_opened *to, struct mfs_copy_file_range_req *m)
+{
+    struct mfs_session *s = call->session;
+    struct mfs_known *in = mfs_known_find(&s->nodes, from->node),
+                     *out = mfs_known_find(&s->nodes, to->node);
+    int64_t size = copied_size(s, from, m->offset_in,
+                               m->length < COPY_BEHIND_MAX ? m->length : COPY_BEHIND_MAX);
+    if (size <= 0 || in == out || mfs_locks_are_held(out) ||
+        !mfs_behind_may(s, out, to->host_flags) ||
+        mfs_behind_begin(call, &out, 1) < 0)
+        return false;
+    m->length = call->size = (size_t)size;
+    struct mfs_caller who = mfs_fuse_caller_of(call->req, to->node);
+    if (mfs_send_copy_file_range(call, &who, m, 0) < 0) {
+        mfs_behind_undo(call);
+        return false;
+    }
+    mfs_behind_sent(call, call->size);
+    mfs_behind_reads(call, in);
+    mfs_coherence_count_change(s, to->node);
+    mfs_assume_written(s, out, m->offset_out, m->offset_out + call->size);
+    struct bytes what;
+    if (mfs_own_read(s, in, m->offset_in, call->size, &what) && what.len == call->size)
+        mfs_own_written(s, out, m->offset_out, what);
+    return true;
 }
 
 static void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t offset_in,
@@ -170,22 +225,34 @@ static void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t offset_i
                                int flags)
 {
     (void)ino_out;
+    struct mfs_opened *from = mfs_fuse_opened(fi_in), *to = mfs_fuse_opened(fi_out);
+    struct mfs_session *s = mfs_fuse_session(req);
     if (flags) {
         fuse_reply_err(req, EINVAL);
+        return;
+    }
+    if (mfs_fuse_tell_behind(req, mfs_known_find(&s->nodes, to->node)))
+        return;
+    if (copied_size(s, from, (uint64_t)offset_in, length) == 0) {
+        fuse_reply_write(req, 0);
         return;
     }
     struct mfs_call *call = mfs_fuse_begin(req, ino_in, on_copy);
     if (!call)
         return;
+    call->node = to->node;
     /* The kernel's answer has 32 bits. */
     call->size = length < 1U << 30 ? length : 1U << 30;
-    struct mfs_opened *to = mfs_fuse_opened(fi_out);
+    struct mfs_copy_file_range_req m = { mfs_opened_fh(from), (uint64_t)offset_in, to->fh,
+                                         (uint64_t)offset_out, call->size };
+    if (copy_behind(call, from, to, &m)) {
+        call->req = NULL;
+        fuse_reply_write(req, call->size);
+        return;
+    }
     to->is_written = true;
-    mfs_coherence_count_change(call->session, to->node);
+    mfs_coherence_count_change(s, to->node);
     mfs_lease_write(call, to->node);
-    struct mfs_copy_file_range_req m = { mfs_opened_fh(mfs_fuse_opened(fi_in)),
-                                         (uint64_t)offset_in, to->fh, (uint64_t)offset_out,
-                                         call->size };
     SEND_CHANGE(copy_file_range, call, to->node, &m, 0);
 }
 

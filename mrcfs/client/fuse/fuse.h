@@ -126,8 +126,8 @@ void mfs_fuse_forget(struct mfs_session *s, uint64_t node, uint64_t nlookup);
 /* The names of a list that the kernel will not be told of with their nodes. */
 void mfs_fuse_drop_entries(struct mfs_session *s, struct rd r);
 /* Attributes as they are shown here; n may be NULL. */
-void mfs_fuse_stat(const struct mfs_session *s, const struct mfs_known *n,
-                   const struct mfs_attr *a, struct stat *st);
+void mfs_fuse_stat(const struct mfs_session *s, struct mfs_known *n, const struct mfs_attr *is,
+                   struct stat *st);
 double mfs_fuse_seconds(uint32_t valid_ms);
 struct mfs_fuse_created {
     struct mfs_create_rep m;

@@ -10,8 +10,8 @@
 #include "mrcfs/client/ahead.h"
 #include "mrcfs/client/assume.h"
 #include "mrcfs/client/coherence.h"
-#include "mrcfs/client/locks.h"
 #include "mrcfs/client/opened.h"
+#include "mrcfs/client/own.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -43,15 +43,6 @@ static void uncount(struct mfs_session *s, const struct mfs_opened *f)
         n->opens--;
 }
 
-/* n was opened as fh, and has attributes a. It is ours alone if the server says so, whatever was reported of its attributes
- * meanwhile: who would make that untrue is waiting for the answer to a recall, which has not come. */
-static void take_alone(struct mfs_session *s, struct mfs_known *n, uint64_t fh, const struct mfs_attr *a)
-{
-    n->is_alone = a->flags & MFS_ATTR_ALONE && mfs_lease_is_alive(s->client);
-    if (n->is_alone)
-        mfs_locks_begin(n, fh);
-}
-
 /* The kernel's open is answered with what the server said. */
 static void finish_open(struct mfs_call *call, const struct mfs_open_rep *m)
 {
@@ -65,12 +56,11 @@ static void finish_open(struct mfs_call *call, const struct mfs_open_rep *m)
     struct mfs_known *n = mfs_known_find(&s->nodes, call->node);
     if (mfs_lease_or_loose(s->client) && n && mfs_coherence_is_outdated(n, &m->attr))
         mfs_coherence_distrust(s, call->node);
-    if (n && mfs_lease_is_clean(call)) {
+    bool is_clean = n && mfs_lease_is_clean(call);
+    if (is_clean)
         mfs_lease_learn_attr(call, n, &m->attr);
-        n->is_held = n->has_attr && m->attr.flags & MFS_ATTR_HELD;
-    }
     if (n)
-        take_alone(s, n, m->fh, &m->attr);
+        mfs_own_opened(s, n, f, &m->attr, is_clean);
     mfs_opened_keep_head(f, m);
     if (fuse_reply_open(call->req, &fi) < 0) {
         uncount(s, f);
@@ -120,6 +110,25 @@ static bool open_known(struct mfs_call *call, const struct mfs_caller *who)
     return true;
 }
 
+static void set_opener(struct mfs_opened *f, const struct mfs_caller *who, int host_flags)
+{
+    f->uid = who->uid;
+    f->gid = who->gid;
+    f->host_flags = host_flags;
+    f->is_readable = (host_flags & O_ACCMODE) == O_RDWR;
+}
+
+static void open_asking(struct mfs_call *call);
+
+/* It is known whether the file is open for later. */
+static void resume_open(struct mfs_call *call, struct mfs_landing *how)
+{
+    (void)how;
+    struct mfs_caller who = mfs_fuse_caller(call->req);
+    if (!open_known(call, &who))
+        open_asking(call);
+}
+
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct mfs_call *call = mfs_fuse_begin(req, ino, on_open);
@@ -128,21 +137,35 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     struct mfs_session *s = call->session;
     struct mfs_opened *f = call->file = mfs_opened_new(call);
     call->flags = (uint32_t)fi->flags;
-    struct mfs_open_req m = { call->node, mfs_oflags_from_host(fi->flags) };
-    struct mfs_known *known = mfs_known_find(&s->nodes, call->node);
-    struct mfs_caller who =
-        fi->flags & O_TRUNC ? mfs_fuse_caller_of(req, call->node) : mfs_fuse_caller(req);
+    call->resume = resume_open;
     bool is_read = (fi->flags & (O_ACCMODE | O_TRUNC | O_APPEND | O_DIRECT)) == O_RDONLY;
+    struct mfs_caller who = mfs_fuse_caller(req);
+    if (f && is_read && open_known(call, &who))
+        return;
+    mfs_fuse_waiting(call);
+    if (f && is_read && mfs_own_wait(s, call))
+        return;
+    open_asking(call);
+}
+
+static void open_asking(struct mfs_call *call)
+{
+    struct mfs_session *s = call->session;
+    struct mfs_opened *f = call->file;
+    int flags = (int)call->flags;
+    struct mfs_open_req m = { call->node, mfs_oflags_from_host(flags) };
+    struct mfs_known *known = mfs_known_find(&s->nodes, call->node);
+    struct mfs_caller who = flags & O_TRUNC ? mfs_fuse_caller_of(call->req, call->node)
+                                            : mfs_fuse_caller(call->req);
+    bool is_read = (flags & (O_ACCMODE | O_TRUNC | O_APPEND | O_DIRECT)) == O_RDONLY;
     if (f && known) {
         f->changes = known->changes;
         f->may_be_kept = is_read;
-        f->uid = who.uid;
+        set_opener(f, &who, flags);
     }
-    if (f && is_read && open_known(call, &who))
-        return;
-    if (fi->flags & O_TRUNC)
+    if (flags & O_TRUNC)
         mfs_lease_write(call, call->node);
-    if (known && (fi->flags & O_ACCMODE) != O_RDONLY)
+    if (known && (flags & O_ACCMODE) != O_RDONLY)
         mfs_handle_drop(s, known);
     mfs_lease_ask(call, call->node);
     if (f && is_read && mfs_lease_or_loose(call->client)) {
@@ -183,10 +206,10 @@ static int take_created(struct mfs_call *call, struct rd *body, struct mfs_fuse_
         mfs_lease_learn_name(call, bytes_of(call->name), &m->entry);
     }
     struct mfs_known *n = mfs_known_find(&s->nodes, m->entry.node);
-    if (n)
-        take_alone(s, n, m->fh, &m->entry.attr);
     f->fh = m->fh;
     f->node = m->entry.node;
+    if (n)
+        mfs_own_opened(s, n, f, &m->entry.attr, n->has_attr);
     new->fi = (struct fuse_file_info){ .fh = (uintptr_t)f };
     set_caching(s, f->node, &m->entry.attr, (int)call->flags, &new->fi);
     return 0;
@@ -239,6 +262,8 @@ static bool create_assumed(fuse_req_t req, const struct mfs_create_req *m, int h
         return false;
     }
     f->node = n->number;
+    mfs_own_made(s, n, f);
+    set_opener(f, &who, host_flags);
     struct fuse_entry_param p = { .ino = mfs_session_swap_root(s, n->number) };
     struct fuse_file_info fi = { .fh = (uintptr_t)f };
     mfs_fuse_stat(s, n, &n->attr, &p.attr);
@@ -281,6 +306,8 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
                                 mfs_oflags_from_host(fi->flags) };
     struct mfs_caller who =
         mode & S_ISGID ? mfs_fuse_caller_of(req, call->node) : mfs_fuse_caller(req);
+    if (f)
+        set_opener(f, &who, fi->flags);
     int rc = f ? mfs_send_create(call, &who, &m, m.name.len) : -ENOMEM;
     if (rc < 0)
         mfs_opened_free(f);
@@ -359,6 +386,8 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
         if (rc == 0 && call->flags)
             n->closing++;
         mfs_fuse_sent(call, rc);
+        if (n)
+            mfs_own_closed(s, n, f);
     }
     mfs_opened_free(f);
 }

@@ -13,6 +13,7 @@
 #include "mrcfs/client/ahead.h"
 #include "mrcfs/client/locks.h"
 #include "mrcfs/client/opened.h"
+#include "mrcfs/client/own.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -230,6 +231,7 @@ static void on_unused(void *ctx, struct mfs_known *n)
 {
     struct mfs_session *s = ctx;
     mfs_handle_drop(s, n);
+    mfs_own_drop(s, n);
     mfs_dentries_drop(&s->names, n);
     mfs_client_forget(s->client, n->number, n->server_count);
 }
@@ -278,6 +280,7 @@ int mfs_client_attach(struct mfs_client *c, size_t export_number, int fuse_fd, s
     list_init(&s->files);
     list_init(&s->readers);
     list_init(&s->dropped);
+    list_init(&s->contents);
     list_init(&s->again);
     list_init(&s->space.waiters);
     list_push_back(&c->sessions, &s->link);

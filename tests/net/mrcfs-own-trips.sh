@@ -1,0 +1,85 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Files that one client is alone with (docs/leases.md): what it costs in round trips that are waited for to build a program, on a
+# local mount, where they are exact; that the result is the same; and that what is said of a file before the server has said
+# it stays so.
+. "${top_srcdir:-.}/tests/lib/functions.sh"
+. "$top_srcdir/tests/lib/mrcfs.sh"
+own_mounts "$@"
+requires make cc
+set -u
+. "$top_srcdir/tests/bench/workloads.sh"
+. "$top_srcdir/tests/lib/trips.sh"
+
+# Root's mount checks permissions in the kernel here, which asks for a directory's attributes after each change in it; the answer
+# is known unless an event of the change itself comes between: a few more, depending on the time.
+[ "$(id -u)" = 0 ] && limit=24 || limit=12
+
+# settled: the server is sure that no event of what was made here before is still on the way
+settled()
+{
+    [ $(($(date +%s) - $(stat -c %Z "$served"))) -gt 3 ]
+}
+
+# make -j2 of 30 C files: the assembler and the linker read what they write, make looks at each object when it is there.
+(cd "$served" && make_prepare)
+wait_for 10 settled
+counted "$(make_command)"
+at_most $limit "make of 30 files"
+(cd "$served" && make_check) || fail "the program that was made"
+(cd "$served" && make -q) || fail "make would make something again"
+rm -rf "${served:?}"/*
+
+# cp -r of 300 files: the head copies them, and nobody waits for each.
+mkdir "$served/a"
+(cd "$served/a" && sources 300 10 4600)
+wait_for 10 settled
+counted 'cp -r a b'
+# How far ahead the sources are opened is another matter.
+at_most $((limit + $(count 'waited for open'))) "cp -r of 300 files"
+same "copied by the head" 300 "$(count copy_file_range)"
+[ "$(awk '/ bytes out$/ { print $1; exit }' "$tmp/stats")" -lt 300000 ] || fail "contents travelled: $(cat "$tmp/stats")"
+diff -r "$served/a" "$served/b" || fail "what was copied"
+rm -rf "${served:?}"/*
+
+# Files that are looked at before anybody has heard of them at the server, then read.
+counted 'mkdir d && for i in $(seq 100); do echo $i > d/f$i; stat -c "%n %s %Y %y" d/f$i; done'
+at_most $limit "stat of 100 new files"
+mv "$tmp/out" "$tmp/said"
+(cd "$served" && for i in $(seq 100); do stat -c '%n %s %Y %y' "d/f$i"; done) > "$tmp/is"
+diff "$tmp/said" "$tmp/is" || fail "sizes and times that were said"
+rm -r "$served/d"
+
+# Read, cut, written in between, read by another descriptor, appended to: as it is on the file system itself.
+cat > "$tmp/mix" << 'END'
+exec 5<> f 6< f
+printf 'hello world' >&5
+head -c 5 <&6
+echo " $(cat f)"
+printf 'more' >> f
+cat f
+truncate -s 3 f
+cat f
+printf '0123456789' | dd of=f bs=1 seek=5 conv=notrunc status=none
+od -c f
+mv f g
+cat g | wc -c
+cp g h
+cat h g | cksum
+cp h i && printf more >> h && rm g && cmp -n 10 h i && wc -c i h
+END
+mkdir "$tmp/plain"
+(cd "$tmp/plain" && sh "$tmp/mix") > "$tmp/want"
+counted "sh $tmp/mix"
+diff "$tmp/want" "$tmp/out" || fail "reads of what was written"
+diff -r "$tmp/plain" "$served" || fail "what was written"
+rm "${served:?}"/*
+echo "ok: what is shown and read stays so"
+
+# The same as an ordinary user, whose server checks permissions itself.
+if [ "$(id -u)" = 0 ] && command -v fusermount3 > /dev/null; then
+    user=$(test_user)
+    mkdir "$tmp/user"
+    chown "$user:" "$tmp/user"
+    as_user env TMPDIR="$tmp/user" "$0" || fail "as $user (see above)"
+fi
