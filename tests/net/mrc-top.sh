@@ -50,7 +50,7 @@ echo "# nothing"
 m top --once > "$tmp/list" || fail "mrc top"
 same "nothing" "mrc: 0 jobs, 0 kept views; no hub runs" "$(head -1 "$tmp/list")"
 same "nothing in JSON" "1 none []" "$(rows 'str(top["version"]) + " " + top["hub"]["state"] + " " + str(rows)')"
-same "no entries" "1 False []" "$(verb=ps rows 'str(top["version"]) + " " + str(top["has_hub"]) + " " + str(rows)')"
+same "no entries" "1 False []" "$(verb='ps' rows 'str(top["version"]) + " " + str(top["has_hub"]) + " " + str(rows)')"
 
 echo "# without a hub: what it transfers"
 begin one --no-cache alice@n1 sha256sum big
@@ -105,7 +105,7 @@ same "first line" "mrc: 1 job, 1 kept view; hub: 1 connection kept" "$(head -1 "
 wait_for 20 moving
 same "the same view" True "$(rows 'rows[0]["view"] == rows[1]["view"] != "" and rows[0]["kind"] == "view" and rows[0]["sent_rate"] > 100000')"
 same "ps" "True [('connection', 1), ('running', 0), ('view', 1)]" \
-    "$(verb=ps rows 'str(top["has_hub"]) + " " + str(sorted((r["state"], r.get("jobs", 0)) for r in rows))')"
+    "$(verb='ps' rows 'str(top["has_hub"]) + " " + str(sorted((r["state"], r.get("jobs", 0)) for r in rows))')"
 
 echo "# a silent hub, a dead hub"
 hub=$(pgrep -u "$user" -f 'mrc --hub-process' | while read -r p; do grep -qz "XDG_RUNTIME_DIR=$tmp/run" "/proc/$p/environ" && echo "$p"; done)
