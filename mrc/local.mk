@@ -52,6 +52,7 @@ noinst_LIBRARIES += mrc/libmrc.a
 mrc_libmrc_a_CPPFLAGS = $(AM_CPPFLAGS) $(SSH2_CFLAGS)
 mrc_libmrc_a_SOURCES = \
   mrc/agents.c mrc/agents.h \
+  mrc/launchprofile.c mrc/launchprofile.h \
   mrc/ask.c mrc/ask.h \
   mrc/asking.c mrc/asking.h \
   mrc/connect.c mrc/mrc.h mrc/remote.c \

@@ -24,7 +24,7 @@ struct mrc_options {
     const char *port, *login, *config_file, *jump, *via, *directory;
     struct opt_list identities, ssh_options, trees, hiding, env, hosts, nest;
     long long parallel; /* 0 = not given */
-    bool forward_agent, no_tty, no_input, background, no_command, no_pid_ns, quiet, stats, no_hub, no_cache, as_ssh, ignored;
+    bool forward_agent, no_tty, no_input, background, no_command, no_pid_ns, quiet, stats, no_hub, no_cache, no_profile, as_ssh, ignored;
     bool reads_ahead; /* standard input, whoever else may want it */
     int transport, view, consistency, compress, tty, verbose, output, ip_version;
     /* From the arguments behind the options. */

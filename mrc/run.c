@@ -53,6 +53,7 @@ struct run {
     struct mrc_link *link;
     struct mrc_port *job;
     struct buf in;
+    struct mrc_profile profile;
     struct mrc_pump *tty_in;
     struct watchjob watch;
     int output_pumps, file_pumps;
@@ -281,6 +282,10 @@ static void got_message(struct run *r, const struct job_msg *m)
         break;
     case JOB_MSG_failed: got_failed(r, &m->failed); break;
     case JOB_MSG_lost: got_lost(r, &m->lost); break;
+    case JOB_MSG_used:
+        if (r->has_outcome && !r->outcome.by_signal) /* else it is only a part */
+            mrc_profile_save(&r->profile, m->used.profile);
+        break;
     case JOB_MSG_unjoined: {
         char text[300];
         if (bytes_to_text(m->unjoined.text, text, sizeof text) < 0)
@@ -659,7 +664,8 @@ static int open_channels(struct run *r)
 static int send_spec(struct run *r)
 {
     const struct mrc_keep *keep = r->o->keep;
-    int rc = mrc_spec_put(r->o->options, r->o->trees, &r->stdio,
+    mrc_profile_load(&r->profile, r->o->options, r->o->trees);
+    int rc = mrc_spec_put(r->o->options, r->o->trees, &r->stdio, &r->profile,
                           keep->is_wanted ? keep->id : NULL, keep->mark, &r->job->queue, r->e);
     if (rc == 0)
         mrc_port_queued(r->job, buf_len(&r->job->queue));
@@ -767,6 +773,7 @@ int mrc_run(const struct mrc_run_opts *o, struct mrc_outcome *out, struct err *e
     fd_close(&r.sigfd);
     loop_free(r.loop);
     buf_fini(&r.in);
+    mrc_profile_fini(&r.profile);
     sigprocmask(SIG_SETMASK, &r.old_mask, NULL);
     *out = r.outcome;
     return rc;

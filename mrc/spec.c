@@ -237,7 +237,8 @@ int mrc_spec_put_view(const struct mrc_options *o, const struct mrc_trees *t,
 }
 
 int mrc_spec_put(const struct mrc_options *o, const struct mrc_trees *t,
-                 const struct mrc_stdio *s, const uint8_t *keep_id, uint64_t keep_mark,
+                 const struct mrc_stdio *s, const struct mrc_profile *profile,
+                 const uint8_t *keep_id, uint64_t keep_mark,
                  struct buf *out, struct err *e)
 {
     AUTO(parts_fini) struct parts parts = { { 0 }, { 0 }, { 0 } };
@@ -286,6 +287,8 @@ int mrc_spec_put(const struct mrc_options *o, const struct mrc_trees *t,
                    (o->forward_agent ? JOB_FORWARD_AGENT : 0u) | view_flags(o);
     m.spec.keep_id = id_bytes(keep_id);
     m.spec.keep_mark = keep_mark;
-    size_t size = buf_len(&parts.argv) + buf_len(&parts.env) + buf_len(&parts.trees) + 16384;
+    m.spec.flags |= profile->is_on ? JOB_PROFILE : 0u;
+    m.spec.profile = profile->given;
+    size_t size = profile->given.len + buf_len(&parts.argv) + buf_len(&parts.env) + buf_len(&parts.trees) + 16384;
     return put(&m, size, out, e);
 }

@@ -6,6 +6,7 @@
 
 #include "common/sys/buf.h"
 #include "mrc/job.h"
+#include "mrc/launchprofile.h"
 #include "mrc/options.h"
 #include "mrc/trees.h"
 
@@ -21,8 +22,8 @@ void mrc_stdio_plan(const struct mrc_options *o, struct mrc_stdio *s);
  * the kept view to run in, JOB_KEEP_ID_BYTES, or NULL; keep_mark: see mrc/job.def. Returns
  * 0, -E2BIG when command and environment are too long, -ENOMEM. */
 MUST int mrc_spec_put(const struct mrc_options *o, const struct mrc_trees *t,
-                      const struct mrc_stdio *s, const uint8_t *keep_id, uint64_t keep_mark,
-                      struct buf *out, struct err *e);
+                      const struct mrc_stdio *s, const struct mrc_profile *profile,
+                      const uint8_t *keep_id, uint64_t keep_mark, struct buf *out, struct err *e);
 
 /* The same for a view that is to be kept, without a job. With keep_id NULL it is all that makes the view,
  * and nothing that differs from view to view. */

@@ -25,6 +25,7 @@ mrcfs_libmrcfs_a_SOURCES = \
   mrcfs/ops.c mrcfs/ops.def mrcfs/ops.h \
   mrcfs/pack/policy.c mrcfs/pack/policy.h \
   mrcfs/packer.c mrcfs/packer.h \
+  mrcfs/profile/profile.c mrcfs/profile/profile.h \
   mrcfs/server/caller.c mrcfs/server/caller.h \
   mrcfs/server/calls.def mrcfs/server/confine.c mrcfs/server/confine.h \
   mrcfs/server/seccomp.c mrcfs/server/seccomp.h \
@@ -90,6 +91,7 @@ mrcfs_libmrcfs_client_a_SOURCES = \
   mrcfs/client/behind.c mrcfs/client/behind.h mrcfs/client/content.c mrcfs/client/content.h mrcfs/client/own.c mrcfs/client/own.h mrcfs/client/dentries.c mrcfs/client/dentries.h mrcfs/client/known.c mrcfs/client/lease.c mrcfs/client/lease.h mrcfs/client/known.h \
   mrcfs/client/notify.c mrcfs/client/notify.h \
   mrcfs/client/opened.c mrcfs/client/opened.h \
+  mrcfs/client/warm.c mrcfs/client/warm.h \
   mrcfs/client/rawfuse.c mrcfs/client/rawfuse.h \
   mrcfs/client/scan.c mrcfs/client/scan.h \
   mrcfs/client/space.c mrcfs/client/space.h \

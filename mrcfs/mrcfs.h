@@ -9,6 +9,7 @@
 #include "common/base/err.h"
 #include "common/base/list.h"
 #include "common/sys/loop.h"
+#include "mrcfs/profile/profile.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -221,6 +222,16 @@ MUST int mfs_client_attach(struct mfs_client *c, size_t export_number, int fuse_
  * owner is uid and gid as seen by the mounting user namespace. Returns 0 or -ENOSPC. */
 MUST int mfs_client_mount_opts(const struct mfs_client *c, int fuse_fd, uid_t uid, gid_t gid,
                                bool allow_other, char *text, size_t size_bytes);
+
+/* Launch profiles (docs/profiles.md): what a command asked for, told to the client before the next such command asks. */
+/* Asks ahead for what the profile (copied) says, in exports that are attached and that will be. Not valid: nothing is done. */
+void mfs_client_warm(struct mfs_client *c, struct bytes profile);
+/* From now on uses are counted anew: returns what mfs_client_used wants as since. */
+MUST uint32_t mfs_client_use_begin(struct mfs_client *c);
+/* Exports that are detached will be told of too. */
+void mfs_client_keep_used(struct mfs_client *c);
+/* A profile of what was asked for since then, at most MFS_PROFILE_MAX bytes, into room. Returns its length. */
+size_t mfs_client_used(const struct mfs_client *c, uint32_t since, uint8_t *room);
 
 /* Counters for --stats. */
 struct mfs_stats {

@@ -68,6 +68,8 @@ tests_unit_mrcfs_test_chunkstore_LDADD = $(MFS_FIXTURE_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_server_calls
 tests_unit_mrcfs_test_server_calls_SOURCES = tests/unit/mrcfs/test_server_calls.c mrcfs/server/seccomp.c
 tests_unit_mrcfs_test_server_calls_LDADD = common/libcommon.a $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/mrcfs/test_profile
+tests_unit_mrcfs_test_profile_LDADD = mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_ids
 tests_unit_mrcfs_test_ids_LDADD = $(MFS_FIXTURE_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_server
@@ -130,6 +132,8 @@ UNIT_TESTS += tests/unit/mrc/test_quote
 tests_unit_mrc_test_quote_LDADD = mrc/libmrc.a common/libcommon.a $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrc/test_agents
 tests_unit_mrc_test_agents_LDADD = mrc/libmrc.a common/libcommon.a $(SODIUM_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/mrc/test_launchprofile
+tests_unit_mrc_test_launchprofile_LDADD = mrc/libmrc.a mrcfs/libmrcfs.a common/libcommon.a $(SODIUM_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrc/test_hostkey
 tests_unit_mrc_test_hostkey_LDADD = mrc/libmrc.a common/libcommon.a $(SODIUM_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrc/test_keyfile
@@ -173,6 +177,7 @@ JOB_TESTS = \
   tests/net/mrc-neighbours.sh \
   tests/net/mrc-compress.sh \
   tests/net/mrc-broker.sh \
+  tests/net/mrc-profile.sh \
   tests/net/mrc-views.sh
 TESTS += $(JOB_TESTS)
 EXTRA_DIST += $(JOB_TESTS) tests/lib/mrc_lab.sh

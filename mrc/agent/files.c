@@ -45,6 +45,8 @@ struct files {
     int rc;
     struct err err;
     struct mfs_stats stats;
+    uint8_t *profile, *used;
+    size_t used_bytes;
     char cache_off[256]; /* why there is no cache although one was wanted */
 };
 
@@ -146,6 +148,10 @@ static int run(struct files *f, struct err *e)
     rc = mfs_client_new(&co, &f->client, e);
     if (rc < 0)
         return rc;
+    if (f->o.wants_used)
+        mfs_client_keep_used(f->client);
+    if (f->profile)
+        mfs_client_warm(f->client, f->o.profile);
     rc = loop_fd_add(f->loop, &f->watch, f->command_in, EPOLLIN, on_command, f);
     if (rc < 0)
         return err_set(e, -rc, "watch commands for files");
@@ -169,6 +175,8 @@ static void drop_keep(struct keep_opts *o)
 static void finish_stats(struct files *f)
 {
     mfs_client_stats(f->client, &f->stats);
+    if (f->o.wants_used && (f->used = malloc(MFS_PROFILE_MAX)))
+        f->used_bytes = mfs_client_used(f->client, 1, f->used);
     mfs_client_cache_off(f->client, f->cache_off, sizeof f->cache_off);
 }
 
@@ -209,9 +217,14 @@ int files_start(const struct files_opts *o, struct files **out, struct err *e)
     if (!f)
         return err_set(e, ENOMEM, "files");
     f->o = *o;
+    if (o->profile.len && (f->profile = malloc(o->profile.len))) { /* without it: nothing ahead */
+        memcpy(f->profile, o->profile.ptr, o->profile.len);
+        f->o.profile.ptr = f->profile;
+    }
     int pair[2];
     int rc = fd_pipe(pair);
     if (rc < 0) {
+        free(f->profile);
         free(f);
         return err_set(e, -rc, "pipe");
     }
@@ -225,6 +238,7 @@ int files_start(const struct files_opts *o, struct files **out, struct err *e)
     if (rc) {
         fd_close(&f->command_in);
         fd_close(&f->command_out);
+        free(f->profile);
         free(f);
         return err_set(e, rc, "thread for files");
     }
@@ -317,6 +331,12 @@ const char *files_cache_off(struct files *f)
     return !f->o.cache_dir || f->cache_off[0] ? f->cache_off : NULL;
 }
 
+struct bytes files_used(struct files *f)
+{
+    join(f);
+    return (struct bytes){ f->used, (uint32_t)f->used_bytes };
+}
+
 size_t files_stats_text(const struct mfs_stats *s, enum mfs_compress compress,
                         const char *cache_off, char *text, size_t size)
 {
@@ -375,6 +395,8 @@ int files_join(struct files *f, struct err *e)
         *e = f->err;
     fd_close(&f->command_in);
     fd_close(&f->command_out);
+    free(f->profile);
+    free(f->used);
     free(f);
     return rc;
 }

@@ -28,6 +28,8 @@ struct files_opts {
     enum mfs_compress compress;
     const char *cache_dir; /* NULL: none; outlives the files */
     struct mfs_behind_count *behind; /* outlives the files */
+    struct bytes profile; /* to be followed, may be empty; borrowed for files_start */
+    bool wants_used;      /* files_used will be asked */
 };
 
 MUST int files_start(const struct files_opts *o, struct files **out, struct err *e);
@@ -53,6 +55,8 @@ MUST int files_result(struct files *f, struct err *e);
 void files_stats(struct files *f, struct mfs_stats *out);
 /* Why nothing is kept on disk, empty: nobody wanted it; NULL: it is. Waits for the thread's end first. */
 const char *files_cache_off(struct files *f);
+/* What was asked for, as a profile; empty: nobody wanted it. Lives as long as f. Waits for the thread's end first. */
+struct bytes files_used(struct files *f);
 /* In words, one line each; cache_off as above. Returns the length. */
 size_t files_stats_text(const struct mfs_stats *s, enum mfs_compress compress,
                         const char *cache_off, char *text, size_t size);

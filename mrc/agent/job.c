@@ -61,12 +61,36 @@ void job_demand_done(void *ctx, int code)
     job_pump_done(j, code);
 }
 
+/* Tells the head what the job asked for, if it is not what the head said. */
+static void tell_used(struct agent_job *j, struct mrc_port *port)
+{
+    AUTO_FREE uint8_t *room = malloc(MFS_PROFILE_MAX + 64);
+    struct bytes used = { 0 };
+    if (!j->wants_used || !room || j->is_used_told)
+        return;
+    j->is_used_told = true;
+    if (j->files)
+        used = files_used(j->files);
+    else if (j->joined.sock >= 0 && (used.len = (uint32_t)joined_used(&j->joined, room)) > 0)
+        used.ptr = room;
+    if (!used.len ||
+        (used.len == j->profile_bytes && memcmp(used.ptr, j->profile, used.len) == 0))
+        return;
+    uint8_t *space = malloc(MFS_PROFILE_MAX + 64);
+    struct wr w = wr_of(space, space ? MFS_PROFILE_MAX + 64 : 0);
+    job_msg_put(&w, &(struct job_msg){ .id = JOB_MSG_used, .used = { used } });
+    int rc = w.is_full ? 0 : mrc_port_send(port, space, wr_len(&w));
+    (void)rc; /* the next one will be told */
+    free(space);
+}
+
 /* The job's last word waits for its files: whether all is on the head is the head's to know. */
 static void maybe_end_job(struct agent_job *j)
 {
     struct mrc_port *port = j->job_pump ? mrc_pump_port(j->job_pump) : NULL;
     if (!port || !j->supervisor_ended || (j->files && !j->files_ended))
         return;
+    tell_used(j, port);
     struct err e = { "" };
     int rc = j->files ? files_result(j->files, &e) : 0;
     if (rc < 0) {
@@ -375,6 +399,8 @@ static int start_files(struct agent_job *j, const struct job_spec *spec, struct 
                              .cache_dir =
                                  j->has_cache ? j->o.cache_dir : NULL,
                              .compress = j->compress,
+                             .profile = spec->profile,
+                             .wants_used = j->wants_used,
                              .consistency = spec->flags & JOB_LOOSE   ? MFS_LOOSE
  : spec->flags & JOB_LEASE ? MFS_LEASE : MFS_STRICT };
     view_owner(&j->probe, uid, gid, &fo.own_uid, &fo.own_gid);
@@ -538,6 +564,7 @@ static int begin_joining(struct agent_job *j, const struct job_spec *spec)
 {
     struct joining_opts o = { .loop = j->o.loop,
                               .mark = spec->keep_mark,
+                              .profile = { j->profile, (uint32_t)j->profile_bytes },
                               .out = &j->joined,
                               .on_done = on_joining_done,
                               .ctx = j };
@@ -566,6 +593,11 @@ static int begin(struct agent_job *j, const struct job_spec *spec)
                                                    : MFS_COMPRESS_AUTO;
     if (spec->keep_id.len && spec->keep_id.len != JOB_KEEP_ID_BYTES)
         return -EPROTO;
+    j->wants_used = spec->flags & JOB_PROFILE;
+    if (mfs_profile_is_valid(spec->profile) && (j->profile = malloc(spec->profile.len))) {
+        memcpy(j->profile, spec->profile.ptr, spec->profile.len);
+        j->profile_bytes = spec->profile.len;
+    }
     if (!j->is_keeper)
         return spec->keep_id.len ? begin_joining(j, spec) : 1;
     if (!spec->keep_id.len)
@@ -725,6 +757,7 @@ void agent_job_free(struct agent_job *j)
         (void)rc; /* the job has been told by EIO, and mrc by its own end of the streams */
     }
     buf_fini(&j->in);
+    free(j->profile);
     munmap(j->behind, sizeof *j->behind);
     fd_close(&j->behind_fd);
     view_cleanup(j->o.cache_dir);

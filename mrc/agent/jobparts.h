@@ -38,6 +38,10 @@ struct agent_job {
     bool supervisor_ended, files_ended;
     enum mfs_compress compress;
     bool has_cache; /* of contents, on the target */
+    /* Launch profiles: what the head said, kept to be compared with what is used. */
+    bool wants_used, is_used_told;
+    uint8_t *profile;
+    size_t profile_bytes;
     struct mfs_behind_count *behind; /* writes on their way to the head, in behind_fd's page */
     int behind_fd;
     /* A view that this agent keeps. */

@@ -60,16 +60,16 @@ static void done(struct joining *j, int rc, const char *why)
     j->o.on_done(j->o.ctx, rc, why); /* may free us */
 }
 
-/* Returns the number of descriptors that came, or -errno. */
-static int receive(int sock, struct keep_answer *a, int fds[JOIN_FDS])
+/* room: for *len bytes behind the answer, as many as come; may be NULL. Returns the number of descriptors that came, or -errno. */
+static int receive(int sock, struct keep_answer *a, int fds[JOIN_FDS], uint8_t *room, size_t *len)
 {
     union {
         struct cmsghdr align;
         char space[CMSG_SPACE(JOIN_FDS * sizeof(int))];
     } control = { 0 };
-    struct iovec iov = { a, sizeof *a };
-    struct msghdr m = { .msg_iov = &iov,
-                        .msg_iovlen = 1,
+    struct iovec iov[2] = { { a, sizeof *a }, { room, room ? *len : 0 } };
+    struct msghdr m = { .msg_iov = iov,
+                        .msg_iovlen = 2,
                         .msg_control = control.space,
                         .msg_controllen = sizeof control.space };
     ssize_t n;
@@ -84,7 +84,9 @@ static int receive(int sock, struct keep_answer *a, int fds[JOIN_FDS])
         count = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
         memcpy(fds, CMSG_DATA(c), (size_t)count * sizeof(int));
     }
-    if (n == sizeof *a && !(m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
+    if (room)
+        *len = n > (ssize_t)sizeof *a ? (size_t)n - sizeof *a : 0;
+    if (n >= (ssize_t)sizeof *a && !(m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
         return count;
     while (count)
         close(fds[--count]);
@@ -95,7 +97,7 @@ static int take_answer(struct joining *j)
 {
     struct keep_answer a;
     int fds[JOIN_FDS] = { -1, -1, -1 };
-    int n = receive(j->sock, &a, fds);
+    int n = receive(j->sock, &a, fds, NULL, NULL);
     if (n < 0)
         return n;
     AUTO_FD page = fds[0];
@@ -147,8 +149,11 @@ static int knock(struct joining *j)
     q.kind = KEEP_JOIN;
     q.mark = j->o.mark;
     memcpy(q.id, j->o.id, sizeof q.id);
-    ssize_t n = send(fd, &q, sizeof q, MSG_NOSIGNAL);
-    if (n != sizeof q)
+    struct iovec iov[2] = { { &q, sizeof q },
+                            { (void *)(uintptr_t)j->o.profile.ptr, j->o.profile.len } };
+    struct msghdr m = { .msg_iov = iov, .msg_iovlen = 2 };
+    ssize_t n = sendmsg(fd, &m, MSG_NOSIGNAL);
+    if (n != (ssize_t)(sizeof q + j->o.profile.len))
         return n < 0 ? -errno : -EPROTO;
     j->sock = take_fd(&fd);
     return loop_fd_add(j->o.loop, &j->watch, j->sock, EPOLLIN, on_answer, j);
@@ -194,7 +199,7 @@ static int ask(const struct joined *j, enum keep_kind kind)
 }
 
 static int wait_answer(const struct joined *j, enum keep_kind kind, int timeout_ms,
-                       struct keep_answer *a)
+                       struct keep_answer *a, uint8_t *room, size_t *len)
 {
     int fds[JOIN_FDS];
     for (;;) {
@@ -204,7 +209,7 @@ static int wait_answer(const struct joined *j, enum keep_kind kind, int timeout_
             return -errno;
         if (n == 0)
             return -ETIMEDOUT;
-        n = receive(j->sock, a, fds);
+        n = receive(j->sock, a, fds, room, len);
         while (n > 0)
             close(fds[--n]);
         if (n != -EAGAIN)
@@ -220,7 +225,7 @@ int joined_barrier(const struct joined *j)
 int joined_barrier_wait(const struct joined *j, int timeout_ms, int *lost_rc, struct err *lost)
 {
     struct keep_answer a;
-    int rc = wait_answer(j, KEEP_BARRIER, timeout_ms, &a);
+    int rc = wait_answer(j, KEEP_BARRIER, timeout_ms, &a, NULL, NULL);
     if (rc < 0)
         return rc;
     *lost_rc = a.lost_rc < 0 && a.lost_rc > -4096 ? a.lost_rc : 0;
@@ -233,7 +238,7 @@ int joined_stats(const struct joined *j, struct mfs_stats *out, bool *is_shared_
     struct keep_answer a;
     int rc = ask(j, KEEP_STATS);
     if (rc == 0)
-        rc = wait_answer(j, KEEP_STATS, STATS_MS, &a);
+        rc = wait_answer(j, KEEP_STATS, STATS_MS, &a, NULL, NULL);
     if (rc < 0)
         return rc;
     *out = a.stats;
@@ -243,4 +248,14 @@ int joined_stats(const struct joined *j, struct mfs_stats *out, bool *is_shared_
         now[i] -= then[i];
     *is_shared_out = a.is_shared;
     return 0;
+}
+
+size_t joined_used(const struct joined *j, uint8_t *room)
+{
+    struct keep_answer a;
+    size_t len = MFS_PROFILE_MAX;
+    int rc = ask(j, KEEP_USED);
+    if (rc == 0)
+        rc = wait_answer(j, KEEP_USED, STATS_MS, &a, room, &len);
+    return rc < 0 ? 0 : len;
 }

@@ -27,6 +27,7 @@ struct joining_opts {
     struct loop *loop;
     uint8_t id[JOB_KEEP_ID_BYTES];
     uint64_t mark;
+    struct bytes profile; /* to be followed, may be empty; outlives the joining */
     struct joined *out;
     void (*on_done)(void *ctx, int rc, const char *why);
     void *ctx;
@@ -41,5 +42,9 @@ MUST int joined_barrier(const struct joined *j);
 MUST int joined_barrier_wait(const struct joined *j, int timeout_ms, int *lost_rc, struct err *lost);
 /* What the view's client has asked for since the job joined; *is_shared_out: other jobs' requests may be among them. Blocks a moment. */
 MUST int joined_stats(const struct joined *j, struct mfs_stats *out, bool *is_shared_out);
+
+/* What the view's client was asked for since the job joined, as a profile, into room of MFS_PROFILE_MAX bytes. Returns its
+ * length, 0 if there is none. Blocks a moment. */
+size_t joined_used(const struct joined *j, uint8_t *room);
 
 #endif

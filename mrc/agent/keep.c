@@ -9,6 +9,7 @@
 #include "common/base/list.h"
 #include "common/sys/fd.h"
 #include "common/sys/loop.h"
+#include "common/sys/mem.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -38,6 +39,7 @@ struct join {
     struct err lost; /* see struct keep_answer */
     int lost_rc;
     uint64_t mark;
+    uint32_t used_since;
     struct mfs_barrier barrier;
 };
 
@@ -86,7 +88,9 @@ static void join_free(struct join *j)
 
 /* ---- answers ---- */
 
-static int send_answer(struct join *j, enum keep_kind kind, const int *fds, size_t count)
+/* Behind the answer goes tail. */
+static int send_answer_with(struct join *j, enum keep_kind kind, const int *fds, size_t count,
+                            struct bytes tail)
 {
     union {
         struct cmsghdr align;
@@ -101,8 +105,8 @@ static int send_answer(struct join *j, enum keep_kind kind, const int *fds, size
     snprintf(a.lost, sizeof a.lost, "%.190s", j->lost.text);
     a.report = k->o.report;
     mfs_client_stats(k->o.client, &a.stats);
-    struct iovec iov = { &a, sizeof a };
-    struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+    struct iovec iov[2] = { { &a, sizeof a }, { (void *)(uintptr_t)tail.ptr, tail.len } };
+    struct msghdr m = { .msg_iov = iov, .msg_iovlen = 2 };
     if (count) {
         m.msg_control = control.space;
         m.msg_controllen = CMSG_SPACE(count * sizeof(int));
@@ -116,7 +120,22 @@ static int send_answer(struct join *j, enum keep_kind kind, const int *fds, size
     do
         n = sendmsg(j->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
-    return n == sizeof a ? 0 : -EPIPE; /* it asks one question at a time: there is room */
+    /* It asks one question at a time: there is room. */
+    return n == (ssize_t)(sizeof a + tail.len) ? 0 : -EPIPE;
+}
+
+static int send_answer(struct join *j, enum keep_kind kind, const int *fds, size_t count)
+{
+    return send_answer_with(j, kind, fds, count, (struct bytes){ NULL, 0 });
+}
+
+static int send_used(struct join *j)
+{
+    AUTO_FREE uint8_t *room = malloc(MFS_PROFILE_MAX);
+    struct bytes used = { room, 0 };
+    if (room)
+        used.len = (uint32_t)mfs_client_used(j->keep->o.client, j->used_since, room);
+    return send_answer_with(j, KEEP_USED, NULL, 0, used);
 }
 
 /* Whose write it was isn't known: all jobs that are in the view now hear of it. */
@@ -141,6 +160,7 @@ static int let_in(struct join *j)
     const int fds[JOIN_FDS] = { k->o.page_fd, k->o.mount_ns_fd, k->o.user_ns_fd };
     j->is_waiting = false;
     j->is_in = true;
+    j->used_since = mfs_client_use_begin(k->o.client);
     k->count++;
     LIST_EACH(&k->joins, it, nx)
     {
@@ -158,7 +178,7 @@ static void on_barrier(void *ctx)
         join_free(j);
 }
 
-static int got_request(struct join *j, const struct keep_request *q)
+static int got_request(struct join *j, const struct keep_request *q, struct bytes profile)
 {
     struct keep *k = j->keep;
     switch (q->kind) {
@@ -167,6 +187,7 @@ static int got_request(struct join *j, const struct keep_request *q)
             return -EPERM;
         j->mark = q->mark;
         j->is_waiting = true;
+        mfs_client_warm(k->o.client, profile); /* before the job asks */
         return j->mark <= k->o.mark ? let_in(j) : 0;
     case KEEP_BARRIER:
         if (!j->is_in || link_is_in(&j->barrier.link))
@@ -174,6 +195,7 @@ static int got_request(struct join *j, const struct keep_request *q)
         mfs_barrier_start(&j->barrier, k->o.client, on_barrier, j);
         return 0;
     case KEEP_STATS: return j->is_in ? send_answer(j, KEEP_STATS, NULL, 0) : -EPROTO;
+    case KEEP_USED: return j->is_in ? send_used(j) : -EPROTO;
     }
     return -EPROTO;
 }
@@ -181,11 +203,16 @@ static int got_request(struct join *j, const struct keep_request *q)
 static void on_join(void *ctx, uint32_t events UNUSED)
 {
     struct join *j = ctx;
-    struct keep_request q;
-    ssize_t n = fd_read(j->fd, &q, sizeof q);
+    struct {
+        struct keep_request q;
+        uint8_t profile[MFS_PROFILE_MAX];
+    } in;
+    ssize_t n = fd_read(j->fd, &in, sizeof in);
     if (n == -EAGAIN)
         return;
-    if (n != sizeof q || got_request(j, &q) < 0)
+    size_t tail = n > (ssize_t)sizeof in.q ? (size_t)n - sizeof in.q : 0;
+    if (n < (ssize_t)sizeof in.q ||
+        got_request(j, &in.q, (struct bytes){ in.profile, (uint32_t)tail }) < 0)
         join_free(j);
 }
 

@@ -21,10 +21,11 @@ enum {
     KEEP_JOINS_MAX = 256, /* jobs in one view at a time */
 };
 
-enum keep_kind { KEEP_JOIN, KEEP_BARRIER, KEEP_STATS };
+enum keep_kind { KEEP_JOIN, KEEP_BARRIER, KEEP_STATS, KEEP_USED };
 
 /* Both ends are the same program (the id is told only to jobs of the same connection, whose key has
- * the agents' hashes), so structs are messages, one to a packet. */
+ * the agents' hashes), so structs are messages, one to a packet. Behind KEEP_JOIN's request and the answer to KEEP_USED comes a
+ * profile (docs/profiles.md): what the job will ask for, and what was asked for since it joined. */
 struct keep_request {
     enum keep_kind kind;
     uint64_t mark; /* KEEP_JOIN: of struct mfs_serve_opts, must be in effect first */

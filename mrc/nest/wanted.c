@@ -151,6 +151,7 @@ int mrc_nest_wanted(struct mrc_options *o, const struct job_spec *spec, const ch
     o->consistency = w.consistency;
     o->compress = w.compress;
     o->no_cache |= w.no_cache;
+    o->no_profile |= w.no_profile;
     o->no_pid_ns = w.no_pid_ns;
     o->is_local = o->background = o->no_command = false;
     o->hosts.len = 0;

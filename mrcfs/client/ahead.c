@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { AHEAD_KEPT_MS = 5000 }; /* how long one waits for being wanted; under lease, until others need its place */
 
@@ -27,6 +28,7 @@ static struct mfs_ahead_file *find(struct mfs_session *s, uint64_t node)
 static void clear(struct mfs_session *s, struct mfs_ahead_file *a)
 {
     s->ahead.bytes -= a->bytes;
+    s->ahead.hints -= a->is_hint;
     *a = (struct mfs_ahead_file){ 0 };
 }
 
@@ -38,24 +40,29 @@ static void drop(struct mfs_session *s, struct mfs_ahead_file *a)
     clear(s, a);
 }
 
-/* A place for a file of so many bytes, or NULL. */
-static struct mfs_ahead_file *room(struct mfs_session *s, size_t bytes)
+/* A place for a file of so many bytes, or NULL. is_hint: half of all must do. */
+static struct mfs_ahead_file *room(struct mfs_session *s, size_t bytes, bool is_hint)
 {
+    size_t bytes_max = is_hint ? MFS_AHEAD_BYTES_MAX / 2 : MFS_AHEAD_BYTES_MAX;
     bool is_leased = mfs_lease_is_on(s->client);
     size_t count = is_leased ? MFS_AHEAD_MAX : MFS_AHEAD_UNLEASED_MAX;
     for (;;) {
+        bool is_full = is_hint && s->ahead.hints >= MFS_AHEAD_HINTS_MAX;
         struct mfs_ahead_file *oldest = NULL, *unused = NULL;
         for (size_t i = 0; i < count; i++) {
             struct mfs_ahead_file *a = &s->ahead.files[i];
             if (!a->node)
                 unused = a;
-            else if (a->is_answered && (!oldest || a->asked_ms < oldest->asked_ms))
+            else if (a->is_answered &&
+                     (!oldest || a->is_hint > oldest->is_hint ||
+                      (a->is_hint == oldest->is_hint && a->asked_ms < oldest->asked_ms)))
                 oldest = a;
         }
-        if (unused && (!is_leased || s->ahead.bytes + bytes <= MFS_AHEAD_BYTES_MAX))
+        if (unused && !is_full && (!is_leased || s->ahead.bytes + bytes <= bytes_max))
             return unused;
-        if (!oldest ||
-            (clock_mono_ms() - oldest->asked_ms < AHEAD_KEPT_MS && !oldest->is_stale))
+        bool may_go = oldest && (oldest->is_stale || (oldest->is_hint && !is_hint) ||
+                                 clock_mono_ms() - oldest->asked_ms >= AHEAD_KEPT_MS);
+        if (!may_go || (is_hint && !oldest->is_hint))
             return NULL;
         drop(s, oldest);
     }
@@ -93,10 +100,12 @@ static int on_opened(struct mfs_call *call, int rc, struct rd *body)
     return 0;
 }
 
+/* depth: of the answer that it is asked because of, 0: none. */
 static bool open_one(struct mfs_session *s, const struct mfs_known *n,
-                     const struct mfs_caller *who)
+                     const struct mfs_caller *who, bool is_hint, uint64_t depth)
 {
-    struct mfs_ahead_file *a = room(s, n->told_size);
+    size_t bytes = n->is_small_file ? n->told_size : 0; /* that come along */
+    struct mfs_ahead_file *a = room(s, bytes, is_hint);
     struct mfs_call *call = a ? mfs_call_new(s->client, on_opened) : NULL;
     if (!call)
         return false;
@@ -107,14 +116,18 @@ static bool open_one(struct mfs_session *s, const struct mfs_known *n,
     mfs_lease_ask(call, n->number);
     *a = (struct mfs_ahead_file){ .node = n->number,
                                   .uid = who->uid,
+                                  .is_hint = is_hint,
                                   .changes = n->changes,
                                   .own_changes = n->own_changes,
                                   .told_count = n->told_count,
-                                  .bytes = n->told_size,
+                                  .bytes = bytes,
                                   .asked_ms = clock_mono_ms() };
     s->ahead.bytes += a->bytes;
+    s->ahead.hints += is_hint;
     int rc = mfs_send_open(call, who,
                            &(struct mfs_open_req){ n->number, MFS_O_RDONLY | MFS_O_HEAD }, 0);
+    if (rc >= 0 && call->depth <= depth)
+        call->depth = depth + 1;
     a->depth = call->depth;
     if (rc < 0) {
         clear(s, a);
@@ -143,7 +156,7 @@ static void open_next(struct mfs_session *s, const struct mfs_known *n, int coun
     for (int i = 0; n && i < count; i++) {
         n = mfs_scan_next(s, n);
         if (n && n->is_small_file && !n->has_stamp && !n->own_pending && !n->reader &&
-            !find(s, n->number) && !open_one(s, n, who))
+            !find(s, n->number) && !open_one(s, n, who, false, 0))
             return;
     }
 }
@@ -183,6 +196,16 @@ void mfs_ahead_look(struct mfs_session *s, uint64_t node, const struct mfs_calle
         open_next(s, n, is_leased ? 4 << 2 * o->run : 3 << o->run, who);
     else if (is_leased && o->in_dir >= IN_DIR_MIN)
         open_dir(s, mfs_known_find(&s->nodes, n->parent), who);
+}
+
+bool mfs_ahead_want(struct mfs_session *s, uint64_t node, const struct mfs_caller *who,
+                    uint64_t depth)
+{
+    const struct mfs_known *n = mfs_known_find(&s->nodes, node);
+    if (!n || !mfs_lease_is_on(s->client) || !S_ISREG(n->attr.mode) || n->has_stamp ||
+        n->own_pending || n->behind || n->reader || find(s, node))
+        return true;
+    return open_one(s, n, who, true, depth);
 }
 
 bool mfs_ahead_take(struct mfs_session *s, struct mfs_call *call, const struct mfs_caller *who)

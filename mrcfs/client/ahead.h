@@ -17,6 +17,7 @@ struct mfs_session;
 enum {
     MFS_AHEAD_MAX = 256,           /* files opened ahead at a time under lease */
     MFS_AHEAD_UNLEASED_MAX = 64,   /* … and without */
+    MFS_AHEAD_HINTS_MAX = 128,     /* of these because of a profile */
     MFS_AHEAD_BYTES_MAX = 1 << 20, /* what they are expected to bring, and have brought */
 };
 
@@ -25,6 +26,7 @@ struct mfs_ahead_file {
     uint64_t node; /* 0 = free */
     uint32_t uid;  /* of whom it was opened for */
     bool is_answered;
+    bool is_hint;     /* because of a profile: makes room for others */
     bool is_stale;    /* a change was reported: not to be used */
     uint32_t changes; /* of the node, that it was opened after */
     /* Under lease: those of any kind; and those that were told. */
@@ -41,6 +43,7 @@ struct mfs_ahead_file {
 struct mfs_ahead {
     struct mfs_ahead_file files[MFS_AHEAD_MAX];
     size_t bytes;         /* of all of them */
+    size_t hints;         /* those because of profiles */
     uint64_t last_opened; /* node */
     unsigned run;         /* files opened one after the other in the order of their directory */
     unsigned in_dir;      /* … and in any order, of one directory */
@@ -49,6 +52,10 @@ struct mfs_ahead {
 /* node is being opened for reading: if the files before it in its directory were, opens those
  * that will be next. */
 void mfs_ahead_look(struct mfs_session *s, uint64_t node, const struct mfs_caller *who);
+/* node will be opened for reading: is opened now, if that is worth it. False: there is no room. depth: of the answer that it
+ * is asked because of. */
+MUST bool mfs_ahead_want(struct mfs_session *s, uint64_t node, const struct mfs_caller *who,
+                         uint64_t depth);
 /* Answers call, an open that was not sent, by what was opened ahead, now or when it comes.
  * False: there is none. */
 MUST bool mfs_ahead_take(struct mfs_session *s, struct mfs_call *call,

@@ -730,6 +730,7 @@ int mfs_client_new(const struct mfs_client_opts *o, struct mfs_client **out, str
     if (!c)
         return err_set(e, ENOMEM, "file client");
     c->loop = o->loop;
+    c->use_start = 1;
     c->opts = *o;
     c->recalled[0] = c->recalled[1] = c->mark_fd = -1;
     list_init(&c->barriers);
@@ -839,6 +840,8 @@ void mfs_client_free(struct mfs_client *c)
     loop_timer_del(&c->interrupted_timer);
     mfs_hello_fini(c);
     free(c->request);
+    free(c->profile);
+    free(c->used);
     free(c);
 }
 

@@ -187,6 +187,14 @@ struct mfs_client {
     struct mfs_rate rate;  /* of what is read ahead */
     struct mfs_chunks *chunks; /* the cache of contents on this computer; NULL: none */
     uint8_t *request; /* room for one request of the kernel */
+    /* Launch profiles (warm.h). */
+    uint32_t use_count; /* nodes that were used, each once after each use_start */
+    uint32_t use_start; /* the count when the last job began */
+    uint64_t warm_serial; /* of the profile begun last */
+    uint8_t *profile;     /* to be followed by sessions to come */
+    size_t profile_bytes;
+    uint8_t *used; /* MFS_PROFILE_BYTES_MAX: what ended sessions were asked for; NULL: nobody will ask */
+    size_t used_bytes, used_count;
 };
 
 /* Who asks, in this side's numbers. */

@@ -31,6 +31,8 @@ struct mfs_known {
     bool is_held;   /* no program at the server can open it for writing unnoticed */
     struct mfs_attr attr;
     uint8_t access_known, access_allowed; /* MFS_ACCESS_* that were asked for, and allowed */
+    uint32_t used_at; /* warm.h: when the kernel first asked for it in the last job, and for what since then */
+    uint8_t used;
     uint32_t told_count;                  /* of "told" notices */
     uint64_t changed_by;                  /* the last request of ours that does */
     unsigned own_pending;                 /* changes of it by us that are under way */

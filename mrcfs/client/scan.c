@@ -135,7 +135,8 @@ static void land(struct mfs_session *s, struct mfs_flight *f, struct mfs_landing
     while (!list_is_empty(&f->waiters)) {
         struct mfs_call *call = LIST_ENTRY(f->waiters.next, struct mfs_call, link);
         list_remove(&call->link);
-        mfs_client_waited(s->client, MFS_OP_list, depth);
+        if (!call->is_unwaited)
+            mfs_client_waited(s->client, MFS_OP_list, depth);
         call->resume(call, call == f->first ? how : &of_others);
     }
     free(f);
@@ -370,6 +371,24 @@ void mfs_scan_missed(struct mfs_session *s, uint64_t node, const struct mfs_call
     if (n && !n->is_complete && !n->own_pending && is_wanted(s, n) && has_room(&s->scan) &&
         list_ahead(s, n, who, 0))
         n->is_ahead = false; /* no sign that directories are visited in turn */
+}
+
+int mfs_scan_want(struct mfs_session *s, uint64_t node, const struct mfs_caller *who,
+                  uint64_t depth)
+{
+    struct mfs_known *n = mfs_known_find(&s->nodes, node);
+    flights(s);
+    if (!n || n->is_complete || !mfs_lease_is_on(s->client))
+        return 0;
+    if (find(s, node))
+        return 1;
+    if (n->own_pending || !is_wanted(s, n))
+        return 0;
+    if (!has_room(&s->scan))
+        return -EAGAIN;
+    bool is_sent = list_ahead(s, n, who, depth);
+    n->is_ahead = false; /* no sign that directories are visited in turn */
+    return is_sent;
 }
 
 struct mfs_known *mfs_scan_next(const struct mfs_session *s, const struct mfs_known *n)

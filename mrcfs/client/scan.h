@@ -76,6 +76,10 @@ void mfs_scan_leave(struct mfs_call *call);
 void mfs_scan_opened(struct mfs_session *s, uint64_t node, const struct mfs_caller *who);
 /* A name in directory node is not known: its list is asked for if nothing is known of it. */
 void mfs_scan_missed(struct mfs_session *s, uint64_t node, const struct mfs_caller *who);
+/* The list of directory node will be wanted. Returns 1: it is under way; 0: it is known, or not to be had; -EAGAIN: there is no
+ * room for it now. depth: of the answer that it is asked because of. */
+MUST int mfs_scan_want(struct mfs_session *s, uint64_t node, const struct mfs_caller *who,
+                       uint64_t depth);
 /* What follows n when everything is visited in the order of the lists, directories after their
  * parents; NULL: nothing is known. */
 struct mfs_known *mfs_scan_next(const struct mfs_session *s, const struct mfs_known *n);

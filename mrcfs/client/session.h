@@ -12,6 +12,7 @@
 #include "mrcfs/client/rawfuse.h"
 #include "mrcfs/client/scan.h"
 #include "mrcfs/client/space.h"
+#include "mrcfs/client/warm.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -50,6 +51,7 @@ struct mfs_session {
     uint64_t change_count; /* of nodes, by us or recalled, so far */
     struct mfs_scan scan;
     struct mfs_space space; /* of the root's file system */
+    struct link warmings; /* struct mfs_warming: profiles that are followed */
 };
 
 /* FUSE's node 1 is the export's root, whatever its number; that number's own owner, should it

@@ -5,6 +5,7 @@
 #include "common/sys/mem.h"
 #include "mrcfs/client/coherence.h"
 #include "mrcfs/client/opened.h"
+#include "mrcfs/profile/profile.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -101,6 +102,7 @@ static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
     struct mfs_session *s = call->session;
     uint64_t node = call->node;
     struct mfs_caller who = mfs_fuse_caller(req);
+    mfs_used(s, mfs_known_find(&s->nodes, node), MFS_PROFILE_LIST);
     call->file = mfs_opened_new(call);
     call->resume = resume_opendir;
     mfs_fuse_waiting(call);

@@ -6,6 +6,7 @@
 #include "common/sys/clock.h"
 #include "mrcfs/client/assume.h"
 #include "mrcfs/client/coherence.h"
+#include "mrcfs/profile/profile.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -83,6 +84,8 @@ static int on_entry(struct mfs_call *call, int rc, struct rd *body)
     mfs_lease_changed(call);
     if (rc == 0 && !m.entry.node && call->op == MFS_OP_lookup) { /* known to be absent */
         learn_name(call, &m.entry);
+        mfs_used(call->session, mfs_known_find(&call->session->nodes, call->node),
+                 MFS_USED_ABSENT);
         bool is_believed = call->client->opts.consistency == MFS_LOOSE;
         p = (struct fuse_entry_param){ .entry_timeout = is_believed
                                                             ? mfs_fuse_seconds(m.entry.valid_ms)
@@ -95,8 +98,10 @@ static int on_entry(struct mfs_call *call, int rc, struct rd *body)
         if (rc == -EPROTO)
             return rc;
     }
-    if (rc == 0)
+    if (rc == 0) {
         learn_name(call, &m.entry);
+        mfs_used(call->session, mfs_known_find(&call->session->nodes, m.entry.node), 0);
+    }
     if (rc < 0)
         mfs_fuse_error(call->req, rc);
     else if (fuse_reply_entry(call->req, &p) < 0)
@@ -117,9 +122,11 @@ static bool look_up_known(fuse_req_t req, fuse_ino_t parent, const char *name)
     s->client->stats.cache_hits++;
     mfs_client_waited(s->client, MFS_OP_list, dir->list_depth);
     if (rc == 0) {
+        mfs_used(s, dir, MFS_USED_ABSENT);
         fuse_reply_err(req, ENOENT);
         return true;
     }
+    mfs_used(s, n, 0);
     uint64_t node = n->number;
     mfs_fuse_known_entry(s, n, &p);
     if (fuse_reply_entry(req, &p) < 0)
@@ -422,7 +429,8 @@ static int on_readlink(struct mfs_call *call, int rc, struct rd *body)
 static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 {
     struct mfs_session *s = mfs_fuse_session(req);
-    const struct mfs_known *n = mfs_session_known(s, ino);
+    struct mfs_known *n = mfs_session_known(s, ino);
+    mfs_used(s, n, MFS_PROFILE_LINK);
     if (n && n->target) {
         s->client->stats.cache_hits++;
         fuse_reply_readlink(req, n->target);

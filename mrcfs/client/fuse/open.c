@@ -12,6 +12,7 @@
 #include "mrcfs/client/coherence.h"
 #include "mrcfs/client/opened.h"
 #include "mrcfs/client/own.h"
+#include "mrcfs/profile/profile.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -140,6 +141,8 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     call->resume = resume_open;
     bool is_read = (fi->flags & (O_ACCMODE | O_TRUNC | O_APPEND | O_DIRECT)) == O_RDONLY;
     struct mfs_caller who = mfs_fuse_caller(req);
+    if (is_read)
+        mfs_used(s, mfs_known_find(&s->nodes, call->node), MFS_PROFILE_OPEN);
     if (f && is_read && open_known(call, &who))
         return;
     mfs_fuse_waiting(call);
@@ -175,6 +178,7 @@ static void open_asking(struct mfs_call *call)
         mfs_fuse_waiting(call);
         bool is_taken = mfs_ahead_take(s, call, &who);
         mfs_ahead_look(s, node, &who);
+        mfs_warm_more(s);
         if (is_taken)
             return;
     }

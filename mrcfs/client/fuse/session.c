@@ -120,6 +120,8 @@ static void detach(struct mfs_session *s)
 {
     struct mfs_client *c = s->client;
     loop_fd_del(&s->watch);
+    mfs_client_note_used(s);
+    mfs_warm_end(s);
     forget_all(s);
     s->is_detached = true;
     int rc = mfs_known_table_init(&s->nodes);
@@ -206,6 +208,7 @@ void mfs_session_free(struct mfs_session *s)
     loop_fd_del(&s->watch);
     if (!s->is_detached)
         forget_all(s);
+    mfs_warm_end(s);
     loop_timer_del(&s->again_timer);
     list_remove(&s->link);
     if (s->se)
@@ -279,6 +282,7 @@ int mfs_client_attach(struct mfs_client *c, size_t export_number, int fuse_fd, s
     s->fd = take_fd(&fd);
     list_init(&s->files);
     list_init(&s->readers);
+    list_init(&s->warmings);
     list_init(&s->dropped);
     list_init(&s->contents);
     list_init(&s->again);
@@ -289,6 +293,8 @@ int mfs_client_attach(struct mfs_client *c, size_t export_number, int fuse_fd, s
         mfs_session_free(s);
         return err_set(e, -rc, "serve FUSE for export %s", c->exports[export_number].path);
     }
+    if (c->profile)
+        mfs_warm_begin(s, (struct bytes){ c->profile, (uint32_t)c->profile_bytes });
     return 0;
 }
 
