@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { ACTIVITY_VERSION = 1, ACTIVITY_BYTES = 4096, ACTIVITIES_MAX = 1024 };
+enum { ACTIVITY_VERSION = 2, ACTIVITY_BYTES = 4096, ACTIVITIES_MAX = 1024 };
 
 enum activity_kind { ACTIVITY_JOB, ACTIVITY_VIEW };
 enum activity_state { ACTIVITY_CONNECTING, ACTIVITY_RUNNING, ACTIVITY_ENDING, ACTIVITY_KILLED /* of a list only */ };

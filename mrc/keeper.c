@@ -416,6 +416,7 @@ static void watch_view(struct keeper *k)
     k->watch.link = k->link;
     k->watch.server = k->server.activity;
     watchjob_begin(&k->watch, k->loop, NULL, k->o->id, false);
+    watchjob_ask(&k->watch, k->link);
 }
 
 static int keep(struct keeper *k, struct err *e)

@@ -720,6 +720,7 @@ static int start(struct run *r)
     rc = send_spec(r);
     if (rc < 0)
         return rc;
+    watchjob_ask(&r->watch, r->link);
     struct job_winsize before = { 0 }, after = { 0 };
     (void)!mrc_tty_size(&before);
     rc = connect_link(r);

@@ -59,9 +59,9 @@ static void put_row(struct text *t, const struct top_row *r)
     snprintf(age, sizeof age, "%llu:%02llu:%02llu", s / 3600, s / 60 % 60, s % 60);
     if (a->there_pid)
         snprintf(there, sizeof there, "%u", a->there_pid);
-    put(t, "%-20s %7u %7s %-10s %8s %9s %9s %9s %9s %9llu  %s\n", a->host, a->pid, there,
+    put(t, "%-20s %7u %7s %-10s %8s %9s %9s %9s %9s %8llu %8llu  %s\n", a->host, a->pid, there,
         is_view && a->state == ACTIVITY_RUNNING ? "view" : states[a->state], age, sent, sent_rate, received, received_rate,
-        (unsigned long long)a->requests, a->command[0] ? a->command : "(login shell)");
+        (unsigned long long)a->requests, (unsigned long long)a->waited, a->command[0] ? a->command : "(login shell)");
     if (a->file[0] && (r->sent_rate || r->received_rate))
         put(t, "%20s %s\n", "", a->file);
 }
@@ -72,8 +72,8 @@ static void put_list(struct text *t, const struct top_list *l, const struct mrc_
     put(t, "mrc: %zu %s, %zu kept %s; ", l->jobs, l->jobs == 1 ? "job" : "jobs", l->count - l->jobs,
         l->count - l->jobs == 1 ? "view" : "views");
     put_hub(t, h, hub_rc);
-    put(t, "\n\n%-20s %7s %7s %-10s %8s %9s %9s %9s %9s %9s  %s\n", "HOST", "PID", "THERE", "STATE", "TIME", "SENT",
-        "/s", "RECEIVED", "/s", "REQUESTS", "COMMAND");
+    put(t, "\n\n%-20s %7s %7s %-10s %8s %9s %9s %9s %9s %8s %8s  %s\n", "HOST", "PID", "THERE", "STATE", "TIME", "SENT",
+        "/s", "RECEIVED", "/s", "REQUESTS", "WAITED", "COMMAND");
     for (size_t i = 0; i < l->count; i++)
         put_row(t, &l->rows[i]);
 }
@@ -102,6 +102,7 @@ static int print_json(const struct top_list *l, const struct mrc_hub_counts *h, 
         json_add_number(o, "received_bytes", (long long)a->received_bytes);
         json_add_number(o, "received_rate", (long long)r->received_rate);
         json_add_number(o, "requests", (long long)a->requests);
+        json_add_number(o, "waited", (long long)a->waited);
         json_add_number(o, "read_bytes", (long long)a->read_bytes);
         json_add_number(o, "written_bytes", (long long)a->written_bytes);
         json_add_number(o, "unsent_bytes", (long long)a->files_unsent);

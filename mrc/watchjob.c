@@ -16,7 +16,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-enum { VIEW_NAME_BYTES = 8, LINE_BYTES = 512, USUAL_COLUMNS = 80 };
+enum { WEIGHT_USAGE = 16, VIEW_NAME_BYTES = 8, LINE_BYTES = 512, USUAL_COLUMNS = 80 };
 
 void watchjob_view_name(const uint8_t *id, char *text, size_t size_bytes)
 {
@@ -55,6 +55,34 @@ static void fill(void *ctx, struct activity *now)
     now->written_bytes = w->server->written_bytes;
     int rc = mfs_activity_name(w->server, now->file, sizeof now->file);
     (void)rc; /* the name before, then */
+}
+
+static void on_usage(void *ctx, struct bytes body)
+{
+    struct watchjob *w = ctx;
+    mrc_port_consumed(w->usage, body.len);
+    for (uint32_t i = 0; i < body.len; i++) {
+        w->usage_part[w->usage_len++] = body.ptr[i];
+        struct rd r = rd_of(w->usage_part, w->usage_len);
+        if (get_u64(&r, &w->file.now.waited) == 0)
+            w->usage_len = 0;
+    }
+}
+
+static void on_usage_closed(void *ctx, int code, struct bytes text)
+{
+    struct watchjob *w = ctx;
+    (void)code; /* it is only to be looked at */
+    (void)text;
+    w->usage = NULL;
+}
+
+void watchjob_ask(struct watchjob *w, struct mrc_link *l)
+{
+    static const struct mrc_port_ops ops = { .on_data = on_usage, .on_closed = on_usage_closed };
+    if (w->file.loop && mrc_link_open(l, "usage", (struct bytes){ NULL, 0 }, WEIGHT_USAGE, MRC_WINDOW_FIRST, &ops, w,
+                                      &w->usage) == 0)
+        mrc_port_end(w->usage);
 }
 
 /* ---- the line ---- */

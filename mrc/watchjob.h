@@ -22,6 +22,9 @@ struct watchjob {
     const struct mrc_link *link;
     const struct mrc_pump *files[2]; /* between the job and a file server of its own */
     const struct mfs_activity *server;
+    struct mrc_port *usage; /* from the agent */
+    uint8_t usage_part[8];  /* of a number that is coming in */
+    size_t usage_len;
     bool has_line;  /* the terminal is one where it may be shown at all */
     bool has_tty;   /* the job has the terminal */
     bool has_ended; /* its command has */
@@ -31,6 +34,8 @@ struct watchjob {
 
 /* o: of a job, which is what it is then called; NULL: its owner has filled in kind, host and command. view: of the kept view that the job is to run in (KEEP id), or NULL. */
 void watchjob_begin(struct watchjob *w, struct loop *l, const struct mrc_options *o, const uint8_t *view, bool has_tty);
+/* Asks the agent for what only it knows: a channel of the session. */
+void watchjob_ask(struct watchjob *w, struct mrc_link *l);
 void watchjob_alone(struct watchjob *w); /* not in that view after all */
 void watchjob_started(struct watchjob *w, uint32_t there_pid);
 void watchjob_ended(struct watchjob *w); /* the command; the last files may be on their way */

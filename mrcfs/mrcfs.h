@@ -129,6 +129,7 @@ enum mfs_compress {
 struct mfs_behind_count {
     _Atomic uint64_t sent;
     _Atomic uint64_t made;
+    _Atomic uint64_t waited; /* round trips, as in struct mfs_stats */
 };
 
 struct mfs_client_opts {

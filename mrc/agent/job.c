@@ -725,6 +725,7 @@ void agent_job_free(struct agent_job *j)
 {
     if (!j)
         return;
+    job_usage_end(j);
     loop_fd_del(&j->view_watch);
     loop_fd_del(&j->pid_watch);
     loop_fd_del(&j->demand_watch);

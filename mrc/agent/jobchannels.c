@@ -151,6 +151,7 @@ static const struct {
     { "job", open_job },       { "stdin", open_stdin },   { "stdin-demand", open_demand },
     { "stdout", open_stdout }, { "stderr", open_stderr }, { "tty", open_tty },
     { "fs-meta", open_meta },  { "fs-bulk", open_bulk },  { "stats", open_stats },
+    { "usage", job_usage_open },
 };
 
 int agent_job_open(struct agent_job *j, struct mrc_port *port, struct bytes service,

@@ -57,6 +57,9 @@ struct agent_job {
     bool is_joined_lost;
     bool awaits_files; /* it could not be joined: for the job's own, mrc opens channels */
     struct agent_nest *nest; /* NULL: it may start no jobs */
+    struct mrc_port *usage; /* mrc/agent/usage.c */
+    struct loop_timer usage_timer;
+    uint64_t usage_told;
     struct demandfile *demand; /* standard input on demand, else NULL */
     int demand_sock;
     struct loop_fd demand_watch;
@@ -80,6 +83,9 @@ void job_demand_done(void *ctx, int code);
 void job_files_end(void *ctx);
 extern const struct mrc_port_ops job_port_ops; /* of the job's own channel, until the supervisor has it */
 /* A channel to the head's file server was opened. */
+/* The channel "usage". */
+MUST int job_usage_open(struct agent_job *j, struct mrc_port *port);
+void job_usage_end(struct agent_job *j);
 void job_maybe_start_alone(struct agent_job *j);
 
 #endif

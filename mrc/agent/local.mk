@@ -46,6 +46,7 @@ mrc_mrc_agent_SOURCES = \
   mrc/keeperword.c mrc/share.c mrc/silence.c \
   mrc/agent/readers.c mrc/agent/readers.h \
   mrc/agent/nomodules.c \
+  mrc/agent/usage.c \
   mrc/agent/supervise.c mrc/agent/supervise.h
 mrc_mrc_agent_LDFLAGS = -static -Wl,--wrap=dlopen
 mrc_mrc_agent_LDADD = mrc/agent/libview.a mrc/libsession.a mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a common/libcommon.a \

@@ -114,6 +114,8 @@ void mfs_client_waited(struct mfs_client *c, enum mfs_op op, uint64_t depth)
     if (op < ARRAY_LEN(c->stats.waited))
         c->stats.waited[op] += depth - c->depth_seen;
     c->depth_seen = depth;
+    if (c->opts.behind)
+        atomic_store_explicit(&c->opts.behind->waited, depth, memory_order_relaxed);
 }
 
 /* Operations whose answers let nobody go on. */

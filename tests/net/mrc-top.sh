@@ -62,6 +62,9 @@ same "its row" "job alice@n1 sha256sum big running $(pid_in one) $dir/big" \
     "$(rows '" ".join(str(rows[0][k]) for k in ("kind", "host", "command", "state", "pid", "file"))')"
 same "rates" True "$(rows '200000 < rows[0]["sent_rate"] < 2000000 and rows[0]["sent_bytes"] > 100000 and rows[0]["requests"] > 3')"
 
+waited() { [ "$(rows 'rows[0]["waited"] > 2')" = True ]; }
+wait_for 10 waited
+
 echo "# on a terminal"
 printf 'cd %q; exec env HOME=%q XDG_RUNTIME_DIR=%q mrc top' "$dir" "$home" "$tmp/run" > "$tmp/command"
 t new-session -d -x 140 -y 20 "echo before; $lab --name $name head -u $user -- sh $tmp/command; echo \"ended with \$?.\"; sleep 1000" || fail "tmux"
@@ -104,6 +107,7 @@ wait_for 20 viewed
 same "first line" "mrc: 1 job, 1 kept view; hub: 1 connection kept" "$(head -1 "$tmp/list")"
 wait_for 20 moving
 same "the same view" True "$(rows 'rows[0]["view"] == rows[1]["view"] != "" and rows[0]["kind"] == "view" and rows[0]["sent_rate"] > 100000')"
+same "waited for, in the view" True "$(rows 'rows[0]["waited"] > 2 and rows[1]["waited"] == 0')"
 same "ps" "True [('connection', 1), ('running', 0), ('view', 1)]" \
     "$(verb='ps' rows 'str(top["has_hub"]) + " " + str(sorted((r["state"], r.get("jobs", 0)) for r in rows))')"
 
