@@ -384,6 +384,12 @@ static int wait_for(struct mfs_call *o, struct mfs_use *u)
  * name, or what is there in the place of a new one. */
 enum missing { MISSING_FAILS, MISSING_IS_DONE_WITHOUT };
 
+/* The broker has died: nothing can be had. */
+static bool is_without_broker(const struct mfs_leases *l)
+{
+    return !l->is_granting && l->was_granting;
+}
+
 /* An ordered operation holds up what its client is asked to give back, so it waits for no other
  * client: it does with what is had or free. Without, what the client took for done is done all
  * the same if only others' knowledge of a file's link count depends on it (inotify tells them),
@@ -408,9 +414,8 @@ static int need_in_order(struct mfs_call *o, const struct mfs_op_use *wanted,
     int rc = mfs_member_has(&l->member, &now.use) ? 0 : mfs_member_try(&l->member, &now.use);
     if (rc == 0 && (u || (u = &o->uses[o->use_count++])))
         *u = now;
-    bool is_broken = !l->is_granting && l->was_granting;
     if (rc != -EAGAIN || missing == MISSING_IS_DONE_WITHOUT ||
-        (is_broken && o->rq->head.is_assumed))
+        (is_without_broker(l) && o->rq->head.is_assumed))
         return rc == -EAGAIN ? 0 : rc;
     return o->rq->head.is_assumed ? -ESTALE : -EAGAIN;
 }
@@ -566,7 +571,8 @@ int mfs_need_found(struct mfs_call *o, const struct mfs_place *at,
         o->use_count = count;
     struct mfs_lease_key key = key_of(what);
     struct mfs_op_use *u = find_use(o, &key);
-    if (at->wanted && !u && count < MFS_USES_MAX) { /* the client relies on it */
+    /* The client relies on it, but where it has been told to rely on nothing any more. */
+    if (at->wanted && !u && count < MFS_USES_MAX && !is_without_broker(&o->srv->leases)) {
         u = &o->uses[count];
         *u = (struct mfs_op_use){ .use = { .key = key, .mode = MFS_LEASE_EXCLUSIVE } };
         if (wait_for(o, &u->use) == 0)
