@@ -367,6 +367,22 @@ static int take_request(struct cable *c)
 
 /* ---- waiting ---- */
 
+/* Nobody wants it. An opening that nobody answers is waited for as long as for last bytes. */
+static bool is_over(const struct pump *p)
+{
+    return p->is_closing || (p->is_gone && !p->channel && p->gone_ms &&
+                             clock_mono_ms() >= p->gone_ms + GONE_TIMEOUT_MS);
+}
+
+/* Nobody wants anything of the connection any more: it ends, and need not be there for that. */
+static bool is_all_over(const struct cable *c)
+{
+    for (const struct pump *p = c->pumps; p; p = p->next)
+        if (!is_over(p))
+            return false;
+    return c->control < 0;
+}
+
 /* Fills in what one stream is waited for; true: more can be done without waiting. */
 static bool watch_pump(struct cable *c, struct pump *p, struct pollfd *f, short *sock_events)
 {
@@ -404,7 +420,8 @@ static int timeout_of(const struct cable *c, bool is_ready)
     if (alive_interval_s(c->s))
         at_ms = c->alive_ms;
     for (const struct pump *p = c->pumps; p; p = p->next)
-        if (p->is_gone && p->channel && !p->is_closing && p->gone_ms + GONE_TIMEOUT_MS < at_ms)
+        if (p->is_gone && (p->channel || !is_over(p)) && !p->is_closing &&
+            p->gone_ms + GONE_TIMEOUT_MS < at_ms)
             at_ms = p->gone_ms + GONE_TIMEOUT_MS;
     if (!c->pumps && now_ms + DEAF_LOOK_MS < at_ms)
         at_ms = now_ms + DEAF_LOOK_MS;
@@ -479,7 +496,7 @@ static bool release(struct cable *c, struct pump *p)
     fd_close(&p->stream);
     if (p->is_first)
         drop_stderr(c);
-    bool is_end = c->count == 1 && c->control < 0; /* then the connection ends with it */
+    bool is_end = is_all_over(c);
     int rc = 0;
     if (p->channel && !c->s->is_sock_over)
         rc = is_end ? libssh2_channel_close(p->channel) : libssh2_channel_free(p->channel);
@@ -516,7 +533,7 @@ static int turn_all(struct cable *c, struct err *e)
         }
         if (rc == 0 && p->channel && !p->is_closing)
             rc = turn(c, p, e);
-        if (rc == 0 && p->channel && is_finished(c, p))
+        if (rc == 0 && p->channel ? is_finished(c, p) : is_all_over(c))
             p->is_closing = true;
         if (!p->channel || p->is_closing)
             p->pulled_bytes = c->s->taken_bytes;

@@ -171,6 +171,7 @@ JOB_TESTS = \
   tests/net/mrc-progress.sh \
   tests/net/mrc-doctor.sh \
   tests/net/mrc-hub.sh \
+  tests/net/mrc-killed.sh \
   tests/net/mrc-tools.sh \
   tests/net/mrc-nest.sh \
   tests/net/mrc-guide.sh \
