@@ -311,6 +311,23 @@ int mfs_raw_inval_node(int fd, uint64_t node, int64_t offset, int64_t length)
     return write(fd, &m, sizeof m) < 0 ? -errno : 0;
 }
 
+int mfs_raw_prune(int fd, const void *nodes, size_t count)
+{
+    enum { NOTIFY_PRUNE = 9 };
+    struct {
+        uint32_t len;
+        int32_t code;
+        uint64_t unique;
+        uint32_t count;
+        uint32_t padding;
+        uint64_t spare;
+    } head = { .code = NOTIFY_PRUNE, .count = (uint32_t)count };
+    head.len = (uint32_t)(sizeof head + count * sizeof(uint64_t));
+    struct iovec iov[2] = { { &head, sizeof head },
+                            { (void *)(uintptr_t)nodes, count * sizeof(uint64_t) } };
+    return writev(fd, iov, 2) < 0 ? -errno : 0;
+}
+
 bool mfs_raw_may_map_direct(const struct mfs_raw_init *x)
 {
     return x->offered & INIT_DIRECT_IO_ALLOW_MMAP;

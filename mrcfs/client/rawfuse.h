@@ -103,6 +103,10 @@ MUST int mfs_raw_expire_entry(int fd, uint64_t parent, const char *name);
  * (offset < 0: none; length 0: to the end). Returns 0 or -errno. */
 MUST int mfs_raw_inval_node(int fd, uint64_t node, int64_t offset, int64_t length);
 
+/* Notice to the kernel: forget those of the nodes (count of uint64_t, anywhere in memory) that nobody uses. Takes no directory's
+ * lock. Returns 0 or -errno; -EINVAL before Linux 6.18. */
+MUST int mfs_raw_prune(int fd, const void *nodes, size_t count);
+
 /* Flags of INIT that are wanted from a kernel that offers them:
  * PARALLEL_DIROPS: names of one directory are looked up at the same time, and who waits for one
  * can be killed; libfuse before 3.17 has the capability, but does not pass it on.

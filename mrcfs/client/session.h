@@ -11,6 +11,7 @@
 #include "mrcfs/client/known.h"
 #include "mrcfs/client/rawfuse.h"
 #include "mrcfs/client/scan.h"
+#include "mrcfs/client/shed.h"
 #include "mrcfs/client/space.h"
 #include "mrcfs/client/warm.h"
 
@@ -52,6 +53,7 @@ struct mfs_session {
     struct mfs_scan scan;
     struct mfs_space space; /* of the root's file system */
     struct link warmings; /* struct mfs_warming: profiles that are followed */
+    struct mfs_shed shed;
 };
 
 /* FUSE's node 1 is the export's root, whatever its number; that number's own owner, should it

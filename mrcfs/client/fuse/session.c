@@ -195,6 +195,7 @@ static void on_request(void *ctx, uint32_t events)
     for (int i = 0; i < REQUESTS_PER_TURN && !mfs_client_is_crowded(c); i++)
         if (!take_request(s))
             break;
+    mfs_shed_look(s);
     mfs_client_flush(c);
 }
 
