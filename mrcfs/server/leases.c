@@ -672,20 +672,6 @@ static uint64_t epoch_in_use(struct mfs_call *o, const struct mfs_lease_key *key
     return u && u->use.token ? mfs_leases_epoch(o->srv, key) : 0;
 }
 
-bool mfs_leases_rely(struct mfs_server *srv, uint32_t expiries)
-{
-    struct mfs_leases *l = &srv->leases;
-    if (!l->is_on)
-        return false;
-    mfs_member_lock(&l->member);
-    uint32_t count = (uint32_t)l->generation;
-    /* What ended the leases is no reason for others to have come between. */
-    bool is_kept = l->is_gone || now_ms() < l->broken_until_ms;
-    bool may = expiries == count || (is_kept && expiries + 1 == count);
-    mfs_member_unlock(&l->member);
-    return may;
-}
-
 uint64_t mfs_leases_epoch(struct mfs_server *srv, const struct mfs_lease_key *key)
 {
     struct mfs_leases *l = &srv->leases;

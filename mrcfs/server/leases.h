@@ -132,9 +132,6 @@ void mfs_grant_flag(struct mfs_call *o, const struct mfs_node *n,
 void mfs_grant_listed(struct mfs_call *o, const struct mfs_place *at,
                       const struct mfs_identity *what, uint64_t epoch,
                       const struct mfs_entry *e, size_t end);
-/* May a change be made that the client took for done, who had heard so many times that all it
- * was granted is void? */
-bool mfs_leases_rely(struct mfs_server *srv, uint32_t expiries);
 /* The token's epoch if it is held now, for _listed; 0 if not. */
 uint64_t mfs_leases_epoch(struct mfs_server *srv, const struct mfs_lease_key *key);
 

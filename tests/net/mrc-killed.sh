@@ -32,7 +32,7 @@ front() { pgrep -o -u "$user" -f "^mrc -F $conf $how" ; }
 # which has the broker's socket and the exports.
 kept_connection() { local h; h=$(hub); ours | awk -v hub="$h" '$4 == "mrc" && $1 == $3 && $1 != hub { print $1 }'; }
 own_child() { local p; for p in $(pgrep -P "$(front)"); do
-    if ls -l "/proc/$p/fd" 2>/dev/null | grep -q "$home"; then echo "server $p"; else echo "connection $p"; fi; done | awk -v what="$1" '$1 == what { print $2 }'; }
+    if [ -n "$(find "/proc/$p/fd" -lname "$home*" 2>/dev/null)" ]; then echo "server $p"; else echo "connection $p"; fi; done | awk -v what="$1" '$1 == what { print $2 }'; }
 own_server() { own_child server; }
 own_connection() { own_child connection; }
 # On the target: up from the job's shell.
@@ -70,8 +70,8 @@ is_beginning()
         [ "$(cat "$1/g$count")" = "$count $count $count" ] || fail "$what: g$count is '$(cat "$1/g$count")'"
     done
     local others
-    others=$(ls "$1" | grep -vcx "f$((count + 1))")
-    [ "$others" = "$count" ] || fail "$what: $count files in order, of $others: $(ls "$1" | sort -V | tail -n 5 | paste -sd ' ')"
+    others=$(find "$1" -mindepth 1 ! -name "f$((count + 1))" | wc -l)
+    [ "$others" = "$count" ] || fail "$what: $count files in order, of $others: $(find "$1" -mindepth 1 -printf '%f\n' | sort -V | tail -n 5 | paste -sd ' ')"
 }
 
 gone_there()
