@@ -2,6 +2,7 @@
 # options.awk: reads a program's options.def (format: common/sys/opt.h) and prints
 #   -v output=list                        one line per option: letter, long name, argument ("-": none), "hidden" or "shown"
 #   -v output=completion -v program=NAME  a bash completion for NAME; -v words="host command" says what follows the options
+#                                         -v verbs="ps top" what may stand in the place of a host
 # Must not know: any program.
 
 function fail(why)
@@ -107,6 +108,13 @@ function completion(    i, all, with_arg, fn, n, word, w)
     print "            -*) mapfile -t COMPREPLY < <(compgen -W '" substr(all, 2) " --help --version' -- \"$cur\"); return ;;"
     print "        esac"
     print "    fi"
+    if (verbs != "") {
+        print "    [ $seen -gt 0 ] && case ${COMP_WORDS[i]} in"
+        alternatives = verbs
+        gsub(/ /, " | ", alternatives)
+        print "        " alternatives ") " completer("host") "; return ;;"
+        print "    esac"
+    }
     print "    case $seen in"
     n = split(words, word, " ")
     for (w = 1; w <= n; w++)
@@ -115,6 +123,9 @@ function completion(    i, all, with_arg, fn, n, word, w)
         else
             print "        " w - 1 ") " completer(word[w]) " ;;"
     print "    esac"
+    if (verbs != "")
+        print "    [ $seen -eq 0 ] && mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -W '" verbs "' -- \"$cur\")"
+    print "    return 0"
     print "}"
     print "complete -o bashdefault -o default -F " fn " " program
 }

@@ -71,4 +71,4 @@ mrc_libmrc_a_SOURCES = \
 
 nodist_completions_DATA += completions/mrc
 completions/mrc: mrc/options.def
-	$(COMPLETION) -v words='host command' $(srcdir)/mrc/options.def >$@
+	$(COMPLETION) -v words='host command' -v verbs='ps top stop cache logs doctor' $(srcdir)/mrc/options.def >$@

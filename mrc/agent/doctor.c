@@ -169,6 +169,9 @@ static void look_at_files(struct doctor *d)
              "%zu things that views had made and could not be removed, %zu in the cache directory that are not mrc's; "
              "the first is %s",
              f.left, f.foreign, f.first);
+    else if (f.elsewhere)
+        tell(d, FINDING_files, FINDING_NOTE, "remove it: this user's agents are kept elsewhere now",
+             "nothing but the cache, and an agent in %s", f.place);
     else
         tell(d, FINDING_files, FINDING_OK, NULL, "nothing but the cache, and %zu things that running jobs use", f.held);
 }

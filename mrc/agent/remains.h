@@ -39,7 +39,10 @@ MUST int remains_mounts(size_t *count_out, char *first, size_t size_bytes);
 /* What is in the cache directory: records of views (held: in use), and what isn't ours. Returns 0 or -errno. */
 struct remains_files {
     size_t held, left, foreign;
-    char first[300]; /* of those left or foreign */
+    size_t scratches; /* of those held: layers of --scratch */
+    size_t elsewhere; /* other places where agents were put: an agent is kept there too */
+    char first[300];  /* of those left or foreign */
+    char place[100];  /* the first one elsewhere */
 };
 MUST int remains_files(const char *cache_dir, struct remains_files *out);
 

@@ -150,6 +150,7 @@ static void look_at_record(int dir_fd, const char *name, struct remains_files *o
     AUTO_FD fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 || (flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK)) {
         out->held += fd >= 0;
+        out->scratches += fd >= 0 && !strncmp(name, "scratch-", 8);
         return;
     }
     char path[sizeof out->first];
@@ -158,11 +159,33 @@ static void look_at_record(int dir_fd, const char *name, struct remains_files *o
         snprintf(out->first, sizeof out->first, "%.*s", (int)(n > 0 ? n : 0), path);
 }
 
+/* The places of mrc/push.c: an agent is left there when a better place could not be used once. */
+static void look_elsewhere(const char *cache_dir, struct remains_files *out)
+{
+    static const char *const places[] = { "/var/tmp", "/tmp", "/dev/shm" };
+    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+        char path[sizeof out->place];
+        struct dirent *entry;
+        bool has_agent = false;
+        snprintf(path, sizeof path, "%s/mrc-%u", places[i], (unsigned)geteuid());
+        DIR *d = strcmp(path, cache_dir) ? opendir(path) : NULL;
+        while (d && !has_agent && (entry = readdir(d)))
+            has_agent = !strncmp(entry->d_name, "agent-", 6);
+        if (d)
+            closedir(d);
+        if (has_agent && out->elsewhere++ == 0)
+            snprintf(out->place, sizeof out->place, "%s", path);
+    }
+}
+
 int remains_files(const char *cache_dir, struct remains_files *out)
 {
     char views[4200];
     struct dirent *entry;
+    size_t layers = 0;
+    char layer[120] = "";
     *out = (struct remains_files){ 0 };
+    look_elsewhere(cache_dir, out);
     DIR *d = opendir(cache_dir);
     if (!d)
         return -errno;
@@ -178,6 +201,14 @@ int remains_files(const char *cache_dir, struct remains_files *out)
         if (!strncmp(entry->d_name, "place-", 6) || !strncmp(entry->d_name, "scratch-", 8) ||
             !strncmp(entry->d_name, "mount-", 6))
             look_at_record(dirfd(d), entry->d_name, out);
+        else if (!strncmp(entry->d_name, "layer-", 6) && layers++ == 0)
+            snprintf(layer, sizeof layer, "views/%.100s", entry->d_name);
     closedir(d);
+    /* Each layer has a record that its view holds: one that has none was left by who was killed before it was written. */
+    if (layers > out->scratches) {
+        out->left += layers - out->scratches;
+        if (!out->first[0])
+            snprintf(out->first, sizeof out->first, "%s", layer);
+    }
     return 0;
 }

@@ -77,6 +77,15 @@ finds note "processes left" "1 agents whose connection has gone, 0 other process
 finds note "files left" '0 things .*, 1 in the cache directory .*; the first is junk what helps: remove it'
 node kill "$left"
 node rm /home/alice/.cache/mrc/junk
+node setpriv --reuid alice --regid alice --clear-groups sh -c 'mkdir -p ~alice/.cache/mrc/views/layer-7-left' || fail "leave a layer"
+doctor 0 doctor alice@n1
+finds note "files left" '1 things that views had made and could not be removed, 0 in the cache .*; the first is views/layer-7-left '
+node rmdir /home/alice/.cache/mrc/views/layer-7-left
+alice=$(node id -u alice)
+node sh -c "mkdir -p -m 700 /var/tmp/mrc-$alice; touch /var/tmp/mrc-$alice/agent-x; chown -R alice: /var/tmp/mrc-$alice"
+doctor 0 doctor alice@n1
+finds note "files left" "nothing but the cache, and an agent in /var/tmp/mrc-$alice what helps: remove it"
+node rm -r "/var/tmp/mrc-$alice"
 
 # A cache of contents that others may change, and too few channels.
 node chmod 777 /home/alice/.cache/mrc/chunks
