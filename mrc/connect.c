@@ -205,7 +205,7 @@ int mrc_connect_early(const struct mrc_transport_opts *t, struct bytes early,
     return rc;
 }
 
-void mrc_disconnect(struct mrc_connection *c)
+static void let_go(struct mrc_connection *c, bool is_killed)
 {
     fd_close(&c->fd);
     close_control(c);
@@ -213,7 +213,7 @@ void mrc_disconnect(struct mrc_connection *c)
     if (c->hub > 0)
         close(c->hub);
     c->hub = 0;
-    if (c->pid > 0)
+    if (c->pid > 0 && is_killed)
         kill(c->pid, SIGKILL); /* it ignores the others */
     c->pid = 0;
     if (c->words > 0) {
@@ -221,4 +221,14 @@ void mrc_disconnect(struct mrc_connection *c)
         close(c->words);
     }
     c->words = 0;
+}
+
+void mrc_disconnect(struct mrc_connection *c)
+{
+    let_go(c, true);
+}
+
+void mrc_leave(struct mrc_connection *c)
+{
+    let_go(c, false);
 }

@@ -17,6 +17,8 @@
 #include "mrc/agent/view.h"
 #include "mrc/pump.h"
 #include "mrc/push.h"
+#include "mrc/reach.h"
+#include "mrc/reconnect.h"
 #include "mrc/serve.h"
 #include "mrc/share.h"
 #include "mrc/spec.h"
@@ -42,6 +44,7 @@ enum {
     START_MS = 20000,   /* for an agent */
     BYE_MS = 2000,
     SERVER_MS = 5000,
+    SILENCE_MS = 30 * 1000, /* of the agent's: coming back too early costs little */
 };
 
 struct keeper {
@@ -57,6 +60,8 @@ struct keeper {
     struct loop_timer bye_timer;
     int pumps;
     struct watchjob watch; /* its figures only */
+    struct mrc_reconnect *again; /* NULL: the connection was never lost */
+    struct mrc_connection connection; /* in a process that makes a new one */
     bool is_finishing, is_over, is_link_over;
 };
 
@@ -211,6 +216,85 @@ static void on_link_end(void *ctx, int code UNUSED, const char *text UNUSED)
     k->is_link_over = true;
 }
 
+/* ---- the connection was lost: the view lets nobody in any more, and goes on for its jobs ---- */
+
+static int connect_again(void *ctx, int *fd_out, struct err *e)
+{
+    struct keeper *k = ctx;
+    struct mrc_transport_opts to;
+    mrc_reach(k->o->options, &to);
+    to.is_batch = true;
+    k->connection = (struct mrc_connection){ .fd = -1 };
+    int rc = mrc_connect_shared(&to, "(a view that was cut off)", &k->connection, e);
+    if (rc == 0)
+        *fd_out = take_fd(&k->connection.fd);
+    return rc;
+}
+
+static void disconnect(void *ctx)
+{
+    struct keeper *k = ctx;
+    mrc_leave(&k->connection);
+}
+
+static int greet(void *ctx, uint8_t *out, size_t size_bytes)
+{
+    struct keeper *k = ctx;
+    return mrc_link_redial(k->link, out, size_bytes);
+}
+
+static void on_stream(void *ctx, int fd)
+{
+    struct keeper *k = ctx;
+    int rc = mrc_link_attach(k->link, fd, fd);
+    if (rc < 0)
+        mrc_link_give_up(k->link, rc, "the new connection can't be watched");
+}
+
+static void on_wait(void *ctx UNUSED, unsigned next_s UNUSED, const char *why UNUSED)
+{
+}
+
+static void on_given_up(void *ctx, const char *why)
+{
+    struct keeper *k = ctx;
+    mrc_link_give_up(k->link, -ETIMEDOUT, why);
+}
+
+static void on_lost(void *ctx, int code, const char *text)
+{
+    struct keeper *k = ctx;
+    if (k->is_over) {
+        k->is_link_over = true;
+        return;
+    }
+    finish(k);
+    if (!k->again) {
+        struct mrc_reconnect_opts ro = { .loop = k->loop,
+                                         .wait_s = k->o->options->reconnect_s,
+                                         .keep_fds = { -1, -1 },
+                                         .connect = connect_again,
+                                         .disconnect = disconnect,
+                                         .greet = greet,
+                                         .on_stream = on_stream,
+                                         .on_wait = on_wait,
+                                         .on_given_up = on_given_up,
+                                         .ctx = k };
+        int rc = mrc_reconnect_new(&ro, &k->again);
+        if (rc < 0) {
+            mrc_link_give_up(k->link, code, text);
+            return;
+        }
+    }
+    mrc_reconnect_start(k->again);
+}
+
+static void on_resumed(void *ctx)
+{
+    struct keeper *k = ctx;
+    mrc_reconnect_done(k->again);
+}
+
 /* ---- who holds us ---- */
 
 static void on_hub(void *ctx, uint32_t events UNUSED)
@@ -358,12 +442,19 @@ static int open_session(struct keeper *k, struct err *e)
     int rc = loop_new(&k->loop);
     if (rc < 0)
         return err_set(e, -rc, "event loop");
+    uint32_t wait_s = k->o->options->reconnect_s;
     struct mrc_link_opts lo = { .loop = k->loop,
                                 .fd_in = -1,
                                 .fd_out = -1,
                                 .is_head = true,
                                 .software = "mrc " PACKAGE_VERSION,
-                                .silence_ms = mrc_silence_ms(),
+                                .silence_ms = mrc_silence_ms() ? mrc_silence_ms()
+                                              : wait_s         ? SILENCE_MS
+                                                               : 0,
+                                .hello_ms = mrc_silence_ms() ? mrc_silence_ms() : MRC_SILENCE_MAX_MS,
+                                .on_lost = wait_s ? on_lost : NULL,
+                                .on_resumed = on_resumed,
+                                .wait_s = wait_s,
                                 .on_end = on_link_end,
                                 .ctx = k };
     rc = mrc_link_new(&lo, &k->link, e);
@@ -469,6 +560,7 @@ static _Noreturn void be_keeper(const struct mrc_keeper_opts *o, int mrc_fd)
         say_failed(&k, e.text);
     log_keep("%s: the view ends%s%s", o->host, rc < 0 ? ": " : "", e.text);
     /* What the server still has to do it does; then it ends, or is ended. */
+    mrc_reconnect_free(k.again);
     if (k.link)
         mrc_link_free(k.link);
     fd_close(&k.mark_fd);

@@ -187,7 +187,7 @@ static void flush(void *ctx)
         }
         if (drop_closed(l))
             continue; /* their owners may have had something to say */
-        if (l->is_down)
+        if (l->is_down || l->is_lent)
             return;
         if (!unsent(l) || l->is_write_broken || (l->session.line != MRC_LINE_UP && !l->greeting_len)) {
             want_out(l, false);
@@ -304,7 +304,7 @@ static void end_malformed(struct mrc_link *l, int rc)
 void mrc_link_feed(struct mrc_link *l, struct bytes input)
 {
     struct mrc_event ev = { .kind = MRC_EV_INPUT, .now_ms = clock_mono_ms(), .input = input };
-    while (ev.input.len && !l->is_over && !l->is_down) {
+    while (ev.input.len && !l->is_over && !l->is_down && !l->is_lent) {
         int rc = mrc_session_step(&l->session, &ev, &l->act);
         if (rc < 0) {
             end_malformed(l, rc);
@@ -398,6 +398,34 @@ int mrc_link_early(struct mrc_link *l, uint8_t *out, size_t size_bytes)
     return (int)n;
 }
 
+/* Reads and writes what is attached, on the loop. */
+static int watch(struct mrc_link *l)
+{
+    int rc = loop_fd_add(l->loop, &l->watch_in, l->fd_in, EPOLLIN, on_in, l);
+    if (rc == 0 && !l->is_same_fd)
+        rc = loop_fd_add(l->loop, &l->watch_out, l->fd_out, 0, on_out, l);
+    if (rc < 0) {
+        loop_fd_del(&l->watch_in);
+        return rc;
+    }
+    loop_timer_set(l->loop, &l->tick, mrc_session_next_ms(&l->session), on_tick, l);
+    loop_set_idle(l->loop, flush, l);
+    return 0;
+}
+
+int mrc_link_attach(struct mrc_link *l, int fd_in, int fd_out)
+{
+    l->fd_in = fd_in;
+    l->fd_out = fd_out;
+    l->is_same_fd = fd_in == fd_out;
+    l->is_down = false;
+    l->session.heard_ms = clock_mono_ms();
+    int rc = fd_set_nonblock(l->fd_in, true);
+    if (rc == 0)
+        rc = fd_set_nonblock(l->fd_out, true);
+    return rc < 0 ? rc : watch(l);
+}
+
 int mrc_link_redial(struct mrc_link *l, uint8_t *out, size_t size_bytes)
 {
     if (l->is_over || !l->is_down)
@@ -432,32 +460,36 @@ int mrc_link_take(struct mrc_link *l, const struct mrc_hello *hello, int fd_in, 
     return mrc_link_attach(l, first, is_same ? first : take_fd(&out));
 }
 
+int mrc_link_lend(struct mrc_link *l, int *fd_in, int *fd_out)
+{
+    flush(l);
+    if (l->is_over || l->is_down || unsent(l))
+        return -EAGAIN;
+    unwatch(l);
+    l->is_lent = true;
+    *fd_in = l->fd_in;
+    *fd_out = l->fd_out;
+    return 0;
+}
+
+void mrc_link_unlend(struct mrc_link *l)
+{
+    if (!l->is_lent || l->is_over)
+        return;
+    l->is_lent = false;
+    if (watch(l) < 0)
+        end(l, -EPIPE, "the stream can't be watched");
+}
+
+void mrc_link_forget_stream(struct mrc_link *l)
+{
+    close_stream(l);
+    l->is_over = true;
+}
+
 void mrc_link_give_up(struct mrc_link *l, int code, const char *text)
 {
     end(l, code, text);
-}
-
-int mrc_link_attach(struct mrc_link *l, int fd_in, int fd_out)
-{
-    l->fd_in = fd_in;
-    l->fd_out = fd_out;
-    l->is_same_fd = fd_in == fd_out;
-    l->is_down = false;
-    l->session.heard_ms = clock_mono_ms();
-    int rc = fd_set_nonblock(l->fd_in, true);
-    if (rc == 0)
-        rc = fd_set_nonblock(l->fd_out, true);
-    if (rc == 0)
-        rc = loop_fd_add(l->loop, &l->watch_in, l->fd_in, EPOLLIN, on_in, l);
-    if (rc == 0 && !l->is_same_fd)
-        rc = loop_fd_add(l->loop, &l->watch_out, l->fd_out, 0, on_out, l);
-    if (rc < 0) {
-        loop_fd_del(&l->watch_in);
-        return rc;
-    }
-    loop_timer_set(l->loop, &l->tick, mrc_session_next_ms(&l->session), on_tick, l);
-    loop_set_idle(l->loop, flush, l);
-    return 0;
 }
 
 int mrc_link_new(const struct mrc_link_opts *o, struct mrc_link **out, struct err *e)

@@ -86,6 +86,11 @@ MUST int mrc_link_redial(struct mrc_link *l, uint8_t *out, size_t size_bytes);
 /* At the agent: the head has come back with this hello on a new stream, which is taken, also on failure; a stream that we
  * still have is given up. Returns 0; -EACCES, -ESTALE, -EPROTO and nothing is changed, see mrc_session_step. */
 MUST int mrc_link_take(struct mrc_link *l, const struct mrc_hello *hello, int fd_in, int fd_out);
+/* At an agent whose session is not the one that the head wants: sends what is to be sent (our hello) and neither reads nor
+ * writes from then on. The descriptors stay ours. Returns 0, or -EAGAIN the stream does not take it. */
+MUST int mrc_link_lend(struct mrc_link *l, int *fd_in, int *fd_out);
+void mrc_link_unlend(struct mrc_link *l);        /* goes on; also without lend */
+void mrc_link_forget_stream(struct mrc_link *l); /* closes it; on_end is not called */
 /* After on_lost: nobody comes any more. Calls on_end. */
 void mrc_link_give_up(struct mrc_link *l, int code, const char *text);
 

@@ -20,7 +20,7 @@ struct mrc_link {
     size_t out_sent;
     uint8_t greeting[MRC_GREETING_MAX]; /* to be written before out, on this stream only */
     size_t greeting_len;
-    bool is_down, is_write_broken;
+    bool is_down, is_write_broken, is_lent;
     struct loop_timer eof_timer;
     struct mrc_port *ports;
     bool is_over;

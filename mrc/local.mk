@@ -33,7 +33,9 @@ mrc_mrc_SOURCES = \
   mrc/progress.c mrc/progress.h \
   mrc/question.c mrc/question.h \
   mrc/reach.c mrc/reach.h \
-  mrc/run.c mrc/run.h \
+  mrc/reconnect.c mrc/reconnect.h \
+  mrc/run.c mrc/run.h mrc/runaway.c mrc/runchannels.c mrc/runparts.h mrc/runterm.c mrc/runwords.c \
+  mrc/statusline.c mrc/statusline.h \
   mrc/spec.c mrc/spec.h \
   mrc/supply.c \
   mrc/topcommand.c mrc/topcommand.h mrc/toplist.c mrc/topscreen.c \

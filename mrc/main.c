@@ -22,12 +22,13 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { EXIT_MRC = 255, SERVER_WAIT_MS = 5000, KEEPER_MS = 3000, PARALLEL = 32 };
+enum { EXIT_MRC = 255, SERVER_WAIT_MS = 5000, KEEPER_MS = 3000, PARALLEL = 32, SILENCE_LAST_S = 86400 };
 
 /* -f: the caller's process ends with 0 when the job has started, the job goes on in the one
  * that returns. */
@@ -174,6 +175,7 @@ static int connect_job(void *ctx, struct bytes early, int *fd_out, struct err *e
         struct mrc_transport_opts to;
         mrc_reach(j->options, &to);
         to.is_shared = j->hub.is_wanted;
+        to.is_resumed = j->options->reconnect_s > 0;
         rc = mrc_connect_early(&to, early, &j->connection, e);
         if (rc < 0)
             return rc;
@@ -184,6 +186,27 @@ static int connect_job(void *ctx, struct bytes early, int *fd_out, struct err *e
     }
     *fd_out = take_fd(&j->connection.fd);
     return 0;
+}
+
+/* In a process of its own: j->connection is that process's. Nobody is asked: the terminal is the job's. */
+static int reconnect_job(void *ctx, int *fd_out, struct err *e)
+{
+    struct job *j = ctx;
+    struct mrc_transport_opts to;
+    mrc_reach(j->options, &to);
+    to.is_batch = to.is_resumed = true;
+    j->connection = (struct mrc_connection){ .fd = -1 };
+    int rc = j->options->no_hub ? mrc_connect(&to, &j->connection, e)
+                                : mrc_connect_shared(&to, "(a job that was cut off)", &j->connection, e);
+    if (rc == 0)
+        *fd_out = take_fd(&j->connection.fd);
+    return rc;
+}
+
+static void disconnect_job(void *ctx)
+{
+    struct job *j = ctx;
+    mrc_leave(&j->connection);
 }
 
 static int run_job(const struct mrc_options *o, const struct mrc_trees *t,
@@ -210,11 +233,14 @@ static int run_job(const struct mrc_options *o, const struct mrc_trees *t,
                                    .nester = nester,
                                    .serve = serve_trees,
                                    .connect = connect_job,
+                                   .reconnect = o->is_local ? NULL : reconnect_job,
+                                   .disconnect = disconnect_job,
+                                   .wait_s = o->reconnect_s,
                                    .on_started = on_started,
                                    .ctx = &j };
         rc = mrc_run(&ro, out, e);
     }
-    mrc_disconnect(&j.connection);
+    mrc_leave(&j.connection);
     mrc_hub_job_end(&j.hub);
     fd_close(&j.keep.keeper_fd);
     int served = mrc_serve_end(&j.server, SERVER_WAIT_MS);
@@ -224,7 +250,7 @@ static int run_job(const struct mrc_options *o, const struct mrc_trees *t,
                     "%.60s asked for files in a way that is none of the protocol's: is that an "
                     "mrc-agent of this version, and not hostile?",
                     o->host);
-    else if (served < 0 && rc == 0)
+    else if (served < 0 && rc == 0 && !out->is_left)
         rc = err_say(e, EIO, "the file server failed: what the job wrote may not all be here");
     fd_close(&j.started_fd);
     return rc;
@@ -271,8 +297,8 @@ static int run_many(struct mrc_options *o, struct mrc_outcome *out, struct err *
         rc = mrc_options_host(o, hosts.names[many.host], e);
         rc = rc == 0 ? MRC_MANY_CHILD : rc;
     } else if (rc == MRC_MANY_ENDED) {
-        *out = many.by_signal ? (struct mrc_outcome){ true, many.by_signal }
-                              : (struct mrc_outcome){ false, many.code };
+        *out = many.by_signal ? (struct mrc_outcome){ .by_signal = true, .code = many.by_signal }
+                              : (struct mrc_outcome){ .by_signal = false, .code = many.code };
     }
     mrc_hostset_fini(&hosts);
     return rc;
@@ -282,6 +308,16 @@ static void init_log(const struct mrc_options *o)
 {
     int level = o->quiet ? LOG_QUIET : o->verbose > LOG_TRACE ? LOG_TRACE : o->verbose;
     log_init("mrc", (enum log_level)level);
+}
+
+/* Our connection goes through that of the job which wanted us: it ends with that, and is silent as long as that is made anew. */
+static int be_nested(struct mrc_options *o, uint32_t outer_s)
+{
+    char text[16];
+    uint32_t silence_s = outer_s + MRC_SILENCE_MAX_MS / 1000;
+    snprintf(text, sizeof text, "%u", silence_s < SILENCE_LAST_S ? silence_s : SILENCE_LAST_S);
+    o->reconnect_s = 0;
+    return outer_s && !mrc_silence_ms() ? setenv("MRC_SILENCE", text, 1) : 0;
 }
 
 int main(int argc, char **argv)
@@ -303,7 +339,7 @@ int main(int argc, char **argv)
     init_log(&o);
     signal(SIGPIPE, SIG_IGN);
     static struct mrc_trees trees;
-    struct mrc_outcome out = { false, EXIT_MRC };
+    struct mrc_outcome out = { .code = EXIT_MRC };
     if (o.hosts.len) {
         rc = run_many(&o, &out, &e);
         if (rc < 0)
@@ -312,8 +348,14 @@ int main(int argc, char **argv)
             return rc < 0 ? EXIT_MRC : out.by_signal ? mrc_die_by(out.code) : out.code;
     }
     struct mrc_nester nester = { .sock = -1 };
-    while (o.verb == VERB_JOB && (rc = mrc_nester_start(&o, &nester, &e)) == MRC_NEST_CHILD)
+    for (uint32_t outer_s = o.reconnect_s;
+         o.verb == VERB_JOB && (rc = mrc_nester_start(&o, &nester, &e)) == MRC_NEST_CHILD;) {
         init_log(&o); /* and its job may start others in turn */
+        if (be_nested(&o, outer_s) < 0)
+            rc = err_set(&e, errno, "environment");
+        if (rc < 0)
+            break;
+    }
     if (rc < 0) {
         out.code = EXIT_MRC;
     } else if (o.verb != VERB_JOB || o.no_command) {

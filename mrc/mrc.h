@@ -43,8 +43,11 @@ MUST int mrc_connect_shared(const struct mrc_transport_opts *t, const char *what
  * 0 = the usual. The agent is told the same. */
 int mrc_silence_ms(void);
 
-/* Closes what is left; the transport ends with it. */
+/* Closes what is left; the transport is ended. */
 void mrc_disconnect(struct mrc_connection *c);
+/* The same for one that was used: what was sent is still brought over, and the far end of the stream is held until the agent
+ * has seen that it ended (docs/resume.md); then the transport ends by itself, within seconds. */
+void mrc_leave(struct mrc_connection *c);
 
 /* What an agent shall serve. */
 struct mrc_remote_opts {

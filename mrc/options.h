@@ -8,6 +8,9 @@
 #include "common/sys/opt.h"
 #include "mrc/hostset.h"
 
+#include <stdint.h>
+
+enum { MRC_RECONNECT_MAX_S = 7 * 86400 }; /* a week */
 enum { TREE_HEAD, TREE_TARGET, TREE_SCRATCH, TREE_READ_ONLY, TREE_OVERLAY };
 enum { HIDING_HIDE, HIDING_SHOW };
 enum { ENV_ADD, ENV_DROP };
@@ -21,7 +24,8 @@ enum { COMPRESS_AUTO, COMPRESS_NO, COMPRESS_YES };
 enum mrc_verb { VERB_JOB, VERB_PS, VERB_STOP, VERB_CACHE, VERB_LOGS, VERB_DOCTOR, VERB_TOP };
 
 struct mrc_options {
-    const char *port, *login, *config_file, *jump, *via, *directory;
+    const char *port, *login, *config_file, *jump, *via, *directory, *reconnect_for;
+    uint32_t reconnect_s; /* of reconnect_for */
     struct opt_list identities, ssh_options, trees, hiding, env, hosts, nest;
     long long parallel; /* 0 = not given */
     bool forward_agent, no_tty, no_input, background, no_command, no_pid_ns, quiet, stats, no_hub, no_cache, no_profile, as_ssh, ignored;

@@ -36,6 +36,7 @@ enum {
     PACKET_BYTES = 32768,
     CHANNEL_TIMEOUT_MS = 60000,
     GONE_TIMEOUT_MS = 2000, /* for the last bytes, when mrc has closed the stream */
+    LOST_STATUS = 254, /* our exit status when mrc says itself what became of the command */
     CHANNELS_MAX = 64,      /* of one connection; sshd's MaxSessions is 10 */
     DEAF_LOOK_MS = 200, /* without a channel nothing can be read: libssh2 has no call for it */
 };
@@ -99,7 +100,7 @@ struct cable {
 /* Nobody of the first mrc's waits any more: what reads its standard error must see the end. */
 static void drop_stderr(struct cable *c)
 {
-    if (!c->has_stderr || !c->is_kept)
+    if (!c->has_stderr)
         return;
     AUTO_FD null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null >= 0)
@@ -481,8 +482,10 @@ static int wait_cable(struct cable *c)
 /* Has all ended that had to? */
 static bool is_finished(struct cable *c, const struct pump *p)
 {
-    if (p->is_gone) /* mrc wants no answers; its last words go out first */
-        return (p->is_eof_sent && !buf_len(&c->s->out)) || !p->channel ||
+    /* mrc wants no answers; its last words go out first, and the command sees that it has ended before it sees that
+       nobody listens: so it knows that from a connection that broke. */
+    if (p->is_gone)
+        return (p->is_eof_sent && !buf_len(&c->s->out) && p->is_down_over) || !p->channel ||
                (p->gone_ms && clock_mono_ms() >= p->gone_ms + GONE_TIMEOUT_MS);
     if (!p->is_shut || p->err_head < p->err_tail)
         return false;
@@ -494,7 +497,7 @@ static bool is_finished(struct cable *c, const struct pump *p)
 static bool release(struct cable *c, struct pump *p)
 {
     fd_close(&p->stream);
-    if (p->is_first)
+    if (p->is_first && (c->is_kept || p->is_gone))
         drop_stderr(c);
     bool is_end = is_all_over(c);
     int rc = 0;
@@ -601,7 +604,12 @@ int mrc_ssh_run_command(struct ssh *s, int control, struct err *e)
     fd_close(&s->stream);
     p->command = s->o->command;
     p->is_first = true;
+    prctl(PR_SET_PDEATHSIG, 0); /* the stream tells when mrc has ended */
     int rc = pump_all(&c, e);
+    if (rc < 0 && rc != -ECANCELED && s->o->is_resumed && (!c.pumps || c.pumps->is_started)) {
+        log_at(LOG_VERBOSE, "%s", e->text);
+        rc = LOST_STATUS;
+    }
     fd_close(&c.control);
     while (c.pumps) {
         struct pump *next = c.pumps->next;

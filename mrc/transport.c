@@ -2,8 +2,8 @@
 /* transport.c: the child process behind a byte stream; local, via and openssh need no more than
  * a program whose standard input and output are the stream.
  * Must not know: the session protocol, libssh2.
- * Processes: mrc - supervisor (this file, or libssh2 in it) - program. Each dies with its
- * parent; the supervisor ends the program when mrc has closed the stream. */
+ * Processes: mrc - supervisor (this file, or libssh2 in it) - program. The program dies with the supervisor, and that with mrc until it
+ * is connected; then it ends soon after mrc has closed the stream, or died. */
 #include "mrc/transport.h"
 
 #include "common/sys/clock.h"
@@ -127,6 +127,14 @@ static int sooner(int a_ms, int b_ms)
     return a_ms < 0 ? b_ms : b_ms < 0 || a_ms < b_ms ? a_ms : b_ms;
 }
 
+/* Whoever reads mrc's standard error must see its end. */
+static void drop_stderr(void)
+{
+    AUTO_FD null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null >= 0)
+        dup2(null, STDERR_FILENO);
+}
+
 /* Waits for the program; once mrc has closed the stream, no longer than the graces. */
 static int supervise(pid_t pid, struct ends *at, int *status)
 {
@@ -136,6 +144,8 @@ static int supervise(pid_t pid, struct ends *at, int *status)
     static const int then[] = { SIGTERM, SIGKILL };
     size_t step = 0;
     uint64_t next_ms = 0; /* end of this step; 0: mrc has not closed the stream */
+    /* From now on the stream tells when mrc has ended: the program is to end in good order. */
+    prctl(PR_SET_PDEATHSIG, 0);
     for (;;) {
         struct pollfd p[3] = { { pidfd, POLLIN, 0 },
                                { next_ms ? -1 : at->stream, 0, 0 },
@@ -151,6 +161,7 @@ static int supervise(pid_t pid, struct ends *at, int *status)
         now_ms = clock_mono_ms();
         if (n > 0 && p[1].revents) {
             next_ms = now_ms + END_GRACE_MS;
+            drop_stderr();
         } else if (next_ms && now_ms >= next_ms && step < ARRAY_LEN(then)) {
             kill(pid, then[step++]);
             next_ms = step < ARRAY_LEN(then) ? now_ms + TERM_GRACE_MS : UINT64_MAX;

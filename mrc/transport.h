@@ -43,6 +43,7 @@ struct mrc_transport_opts {
     bool forward_agent;
     bool is_shared; /* libssh2 only: more commands may follow on the same connection */
     bool is_batch;  /* never ask on the terminal */
+    bool is_resumed; /* libssh2 only: mrc itself says when a connection that carried the command is lost */
     int verbosity;  /* log level of the child; which kind AUTO became is told at LOG_VERBOSE */
 };
 
@@ -62,7 +63,7 @@ struct mrc_stream {
  * stderr. End of file on out->fd before any byte means that it failed. The command's own stderr
  * there comes out on our stderr. Shutting down writing on out->fd ends the command's standard
  * input.
- * The child ends when the last copy of out->fd is closed (so other children must not keep one)
+ * The child ends, within seconds, when the last copy of out->fd is closed (so other children must not keep one)
  * or when we die. It ignores SIGINT, SIGQUIT, SIGTSTP and SIGHUP from the terminal, except
  * while it asks something there: what they mean is the caller's business.
  * With a control socket it ends when that is closed too, and outlives us once it was told so.

@@ -130,6 +130,7 @@ struct mfs_behind_count {
     _Atomic uint64_t sent;
     _Atomic uint64_t made;
     _Atomic uint64_t waited; /* round trips, as in struct mfs_stats */
+    _Atomic bool is_away; /* set by the client's owner: the server can't be reached for now, time does not count */
 };
 
 struct mfs_client_opts {

@@ -183,6 +183,7 @@ JOB_TESTS = \
   tests/net/mrc-compress.sh \
   tests/net/mrc-broker.sh \
   tests/net/mrc-profile.sh \
+  tests/net/mrc-resume.sh \
   tests/net/mrc-views.sh
 TESTS += $(JOB_TESTS)
 EXTRA_DIST += $(JOB_TESTS) tests/lib/mrc_lab.sh

@@ -721,6 +721,18 @@ void agent_job_abandon(struct agent_job *j)
     maybe_done(j);
 }
 
+void agent_job_away(struct agent_job *j, bool is_away)
+{
+    atomic_store(&j->behind->is_away, is_away);
+    if (is_away && j->is_keeper && j->over_fd >= 0 && !j->is_failed)
+        files_keep_finish(j->files); /* it goes on for the jobs that are in it */
+}
+
+bool agent_job_is_view(const struct agent_job *j)
+{
+    return j->is_keeper;
+}
+
 void agent_job_free(struct agent_job *j)
 {
     if (!j)

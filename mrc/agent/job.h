@@ -28,6 +28,11 @@ MUST int agent_job_open(struct agent_job *j, struct mrc_port *port, struct bytes
 /* The head is gone: ends the job; on_done comes within a bounded time. */
 void agent_job_abandon(struct agent_job *j);
 
+/* The head can't be reached for now: what waits for it has more time. */
+void agent_job_away(struct agent_job *j, bool is_away);
+/* Is it a kept view, whose end nobody waits for? */
+bool agent_job_is_view(const struct agent_job *j);
+
 void agent_job_free(struct agent_job *j);
 
 #endif

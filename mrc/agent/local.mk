@@ -30,6 +30,7 @@ endif
 mrc_mrc_agent_SOURCES = \
   mrc/agent/builder.c mrc/agent/builder.h \
   mrc/agent/cache.c mrc/agent/cache.h mrc/cachecommand.h \
+  mrc/agent/comeback.c mrc/agent/comeback.h \
   mrc/agent/command.c mrc/agent/command.h \
   mrc/agent/doctor.c mrc/agent/doctor.h mrc/doctor.def \
   mrc/agent/demandfile.c mrc/agent/demandfile.h \
@@ -41,7 +42,8 @@ mrc_mrc_agent_SOURCES = \
   mrc/agent/logs.c mrc/agent/logs.h \
   mrc/agent/main.c \
   mrc/agent/nest.c mrc/agent/nest.h mrc/agent/nestjob.c \
-  mrc/hostset.c mrc/options.c mrc/launchprofile.c mrc/run.c mrc/spec.c mrc/supply.c mrc/tty.c \
+  mrc/hostset.c mrc/options.c mrc/launchprofile.c mrc/spec.c mrc/supply.c mrc/tty.c \
+  mrc/run.c mrc/runaway.c mrc/runchannels.c mrc/runterm.c mrc/runwords.c mrc/reconnect.c mrc/statusline.c \
   mrc/activity.c mrc/activitycode.c mrc/progress.c mrc/watchjob.c mrc/nest/head.c \
   mrc/keeperword.c mrc/share.c mrc/silence.c \
   mrc/agent/readers.c mrc/agent/readers.h \

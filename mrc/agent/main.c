@@ -7,6 +7,7 @@
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
 #include "mrc/agent/cache.h"
+#include "mrc/agent/comeback.h"
 #include "mrc/agent/doctor.h"
 #include "mrc/agent/export.h"
 #include "mrc/agent/job.h"
@@ -28,6 +29,7 @@
 enum {
     SILENCE_MAX_S = 86400,
     HELLO_MS = 600 * 1000, /* started ahead by a hub, it waits for a job */
+    WAIT_MAX_S = 7 * 86400,
 };
 
 struct agent {
@@ -36,13 +38,17 @@ struct agent {
     struct mrc_link *link;
     struct agent_job *job;
     struct agent_export *export;
-    bool link_over, job_done;
+    struct comeback *comeback; /* of a session that may go on with another stream */
+    struct handover *handover; /* we were started for another agent's session */
+    struct loop_timer wait_timer;
+    uint32_t wait_s;
+    bool is_away, link_over, job_done;
     char cache_dir[4096];
 };
 
 static void maybe_stop(struct agent *a)
 {
-    if (a->link_over && a->job_done)
+    if (a->link_over && (a->job_done || a->handover))
         loop_stop(a->loop, 0);
 }
 
@@ -50,7 +56,10 @@ static void on_job_done(void *ctx)
 {
     struct agent *a = ctx;
     a->job_done = true;
-    maybe_stop(a);
+    if (a->is_away && agent_job_is_view(a->job))
+        mrc_link_give_up(a->link, 0, "the view has ended");
+    else
+        maybe_stop(a);
 }
 
 /* What is answered at once, beside jobs. */
@@ -82,6 +91,67 @@ static void on_end(void *ctx, int code, const char *text)
     a->link_over = true;
     agent_job_abandon(a->job);
     maybe_stop(a);
+}
+
+/* ---- another stream ---- */
+
+static void on_back(void *ctx)
+{
+    struct agent *a = ctx;
+    loop_timer_del(&a->wait_timer);
+    a->is_away = false;
+    log_keep("the head is back");
+    agent_job_away(a->job, false);
+}
+
+static void on_waited(void *ctx)
+{
+    struct agent *a = ctx;
+    mrc_link_give_up(a->link, -ETIMEDOUT, "the head has not come back");
+}
+
+static void on_lost(void *ctx, int code UNUSED, const char *text)
+{
+    struct agent *a = ctx;
+    log_at(LOG_VERBOSE, "%s: waiting for the head", text);
+    comeback_lost(a->comeback);
+    if (!a->comeback) {
+        on_waited(a);
+        return;
+    }
+    log_keep("%s: waiting for the head for %u s", text, a->wait_s);
+    loop_timer_set(a->loop, &a->wait_timer, (uint64_t)a->wait_s * 1000, on_waited, a);
+    a->is_away = true;
+    if (a->job_done && agent_job_is_view(a->job))
+        loop_timer_set(a->loop, &a->wait_timer, 0, on_waited, a);
+    agent_job_away(a->job, true);
+}
+
+static void on_handed_over(void *ctx)
+{
+    struct agent *a = ctx;
+    loop_stop(a->loop, 0);
+}
+
+static void on_hello(void *ctx, const struct mrc_hello *hello)
+{
+    struct agent *a = ctx;
+    uint64_t attempt, received;
+    if (!mrc_resume_get(hello->resume, &a->wait_s, &attempt, &received))
+        return;
+    a->wait_s = a->wait_s < WAIT_MAX_S ? a->wait_s : WAIT_MAX_S;
+    int rc;
+    if (attempt) {
+        struct handover_opts ho = { a->loop, a->link, on_handed_over, a };
+        rc = handover_new(&ho, hello, &a->handover);
+        if (rc < 0)
+            mrc_link_bye(a->link, rc, "the return makes no sense");
+        return;
+    }
+    struct comeback_opts co = { a->loop, a->link, on_back, a };
+    rc = comeback_new(&co, hello, &a->comeback);
+    if (rc < 0)
+        log_at(LOG_VERBOSE, "a lost connection will end the job: %s", strerror(-rc));
 }
 
 static int make_dirs(char *path)
@@ -164,12 +234,17 @@ static int run(struct agent *a, int silence_ms, struct err *e)
                                 .silence_ms = silence_ms,
                                 .hello_ms = silence_ms ? silence_ms : HELLO_MS,
                                 .on_open = on_open,
+                                .on_hello = on_hello,
+                                .on_lost = on_lost,
                                 .on_end = on_end,
                                 .ctx = a };
     rc = mrc_link_new(&lo, &a->link, e);
     if (rc < 0)
         return rc;
     rc = loop_run(a->loop);
+    loop_timer_del(&a->wait_timer);
+    handover_free(a->handover);
+    comeback_free(a->comeback);
     agent_job_free(a->job);
     mrc_link_free(a->link);
     agent_export_free(a->export);

@@ -70,9 +70,10 @@ int agent_nest_main(int argc, char **argv)
     struct mrc_keep keep = { .keeper_fd = -1 };
     struct mrc_run_opts ro = {
         .options = &o, .trees = &trees, .keep = &keep, .serve = no_files, .connect = connect_nest,
-        .is_unwatched = true
+        .is_unwatched = true,
+        .may_be_silent = true
     };
-    struct mrc_outcome out = { false, EXIT_MRC };
+    struct mrc_outcome out = { .code = EXIT_MRC };
     if (rc == 0)
         rc = mrc_run(&ro, &out, &e);
     if (rc < 0) {

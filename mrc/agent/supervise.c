@@ -306,7 +306,7 @@ static int wait_barrier(struct supervisor *s, int *lost_rc, struct err *e)
     while (rc == 0 && (rc = joined_barrier_wait(s->o->joined, BARRIER_LOOK_MS, lost_rc, e)) ==
                           -ETIMEDOUT) {
         uint64_t now = atomic_load(&b->made), now_ms = clock_mono_ms();
-        since_ms = now == made ? since_ms : now_ms;
+        since_ms = now == made && !atomic_load(&b->is_away) ? since_ms : now_ms;
         made = now;
         if (is_told_to_end(s))
             return err_say(e, EINTR, "interrupted: what the job wrote may not all be on the head");

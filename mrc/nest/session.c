@@ -15,6 +15,7 @@
 #include "mrc/term.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -336,6 +337,7 @@ static int open_session(struct session *s, int fd)
                                 .fd_in = fd,
                                 .fd_out = fd,
                                 .software = "mrc",
+                                .silence_ms = INT_MAX, /* the session that carries it knows when it is dead */
                                 .on_open = on_open,
                                 .on_end = on_end,
                                 .ctx = s };

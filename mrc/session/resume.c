@@ -47,7 +47,10 @@ void mrc_resume_got_hello(struct mrc_session *s, const struct mrc_hello *hello)
     uint64_t attempt, received;
     if (s->is_head || hello->session.len != sizeof s->session_id ||
         hello->secret.len != sizeof s->secret ||
-        !mrc_resume_get(hello->resume, &wait_s, &attempt, &received) || attempt)
+        !mrc_resume_get(hello->resume, &wait_s, &attempt, &received))
+        return;
+    s->is_foreign = attempt != 0;
+    if (s->is_foreign)
         return;
     memcpy(s->session_id, hello->session.ptr, sizeof s->session_id);
     memcpy(s->secret, hello->secret.ptr, sizeof s->secret);
@@ -62,7 +65,7 @@ bool mrc_session_is_resumable(const struct mrc_session *s)
 /* The first one says that we have heard the other end: from then on it may wait for us. */
 void mrc_resume_put_ack(struct mrc_session *s, struct mrc_action *act)
 {
-    if (!s->hello_received || (s->in_told && s->in_total - s->in_told < MRC_ACK_BYTES))
+    if (!s->hello_received || s->is_foreign || (s->in_told && s->in_total - s->in_told < MRC_ACK_BYTES))
         return;
     s->in_told = s->in_total;
     mrc_session_put(act, &(struct mrc_frame){ .id = MRC_FRAME_ack, .ack = { s->in_told } });

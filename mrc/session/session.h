@@ -129,6 +129,7 @@ struct mrc_session {
     uint32_t wait_s;  /* how long the agent waits for the head; 0: the session ends with its stream */
     uint64_t attempt; /* of the head to come back */
     bool greeting_pending;
+    bool is_foreign; /* agent: the head came back for another agent's session */
     uint64_t out_total, out_acked, in_total, in_told;
     uint32_t greeting_len;
     uint8_t greeting[MRC_GREETING_MAX];

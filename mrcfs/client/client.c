@@ -799,7 +799,7 @@ int mfs_client_finish(struct mfs_client *c, int wait_ms, struct err *e)
     while (!c->is_lost && (c->call_count || c->lock_wait_count || buf_len(&c->meta.out) ||
                            buf_len(&c->bulk.out))) {
         uint64_t now = clock_mono_ms();
-        if (c->stats.bytes_in != heard) {
+        if (c->stats.bytes_in != heard || (c->opts.behind && atomic_load(&c->opts.behind->is_away))) {
             heard = c->stats.bytes_in;
             since = now;
         }

@@ -143,9 +143,9 @@ same "the last" last "$(cat "$home/proj/many/9999")"
 echo "# a killed part"
 # victim WHICH: the process id of a part of the running mrc
 mrc_pid() { pgrep -o -u "$user" -f "^mrc -F $conf"; }
-begin()
+begin() # OPTION OF MRC...
 {
-    m alice@n1 sh -c 'touch begun; sleep 4321; :' 2>"$tmp/bad.err" </dev/null &
+    m "$@" alice@n1 sh -c 'touch begun; sleep 4321; :' 2>"$tmp/bad.err" </dev/null &
     waiter=$!
     wait_for 20 test -e "$home/proj/begun"
 }
@@ -167,7 +167,7 @@ children() { pgrep -P "$(mrc_pid)"; }
 begin
 node sh -c 'kill -9 $(pgrep -o agent-)'
 ended "killed agent" 'n1'
-begin
+begin --reconnect-for 0
 for p in $(children); do
     [ "$(ps -o pgid= -p "$p" | tr -d ' ')" = "$p" ] && server=$p || transport=$p
 done
@@ -179,7 +179,7 @@ for p in $(children); do
 done
 kill -9 "$server"
 ended "killed file server" 'file server'
-begin
+begin --reconnect-for 0
 node sh -c 'kill -9 $(pgrep -f "^sshd: alice")'
 ended "killed sshd" 'n1'
 bad_end

@@ -12,7 +12,7 @@ mkdir -p "$HOME" && cd "$HOME" || exit 99
 
 echo "# a hostile agent"
 # meet KIND COMMAND...: a job at the fake agent; the command is put before mrc
-meet() { MRC_AGENT=$fake MRC_SILENCE=3 "${@:2}" timeout 50 mrc --via "env MRC_FAKE=$1" host true; }
+meet() { MRC_AGENT=$fake MRC_SILENCE=3 "${@:2}" timeout 50 mrc --reconnect-for "${again:-0}" --via "env MRC_FAKE=$1" host true; }
 bad "another version" 255 'host: .*mrc-agent 99\?\[2J there speaks version 3 of the session protocol, mrc .* here version 2: both must be of one version.*MRC_AGENT' meet version
 bad "no hello" 255 'host: .*something that is none of the session' meet no-hello
 bad "garbage after hello" 255 'host: .*something that is none of the session' meet garbage
@@ -22,6 +22,7 @@ bad "a gap in the job's messages" 255 'host: .*something that is none of the ses
 bad "job messages without sense" 255 'host: .*message about the job makes no sense' meet job
 bad "unknown channels and messages, then silence" 255 'host: .*silent for too long' meet unknown
 bad "silence after hello" 255 'host: .*silent for too long' meet silent
+again=8s lines=2 bad "the same, where connections are made anew" 255 'could not be made again within 8 s' meet silent
 bad "silence in a message" 255 'host: .*silent for too long' meet half
 bad "silence at once" 255 'host: .*silent for too long' meet nothing
 bad "no agent of ours at all" 255 'host: .*something that is none of the session' meet echo
@@ -35,7 +36,7 @@ same "a signal before the job's start" 143 $?
 
 echo "# the session's first bytes are sent before anything was heard: a round trip less where the agent is there"
 # shellcheck disable=SC2016
-printf '#!/bin/sh\ntimeout 10 head -c 90 >"$HOME/early"\n' >"$HOME/takes" && chmod 755 "$HOME/takes"
+printf '#!/bin/sh\ntimeout 10 head -c 110 >"$HOME/early"\n' >"$HOME/takes" && chmod 755 "$HOME/takes"
 mrc --via "$HOME/takes" host true 2>/dev/null
 grep -aq 'mrc [0-9]' "$HOME/early" || fail "no first bytes: $(od -c "$HOME/early" | head -5)"
 

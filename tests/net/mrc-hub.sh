@@ -116,7 +116,7 @@ wait_for 10 is_quiet
 
 job true || fail "after the hub was killed"
 wait_for 10 listed '^alice@n1 .*connection'
-v alice@n1 sh -c 'sleep 1000' >"$tmp/second" 2>"$tmp/err" &
+v --reconnect-for 0 alice@n1 sh -c 'sleep 1000' >"$tmp/second" 2>"$tmp/err" &
 second=$!
 wait_for 10 listed 'running .*sleep 1000'
 by_hub "$tmp/err" || fail "before the holder is killed: $(cat "$tmp/err")"
@@ -201,7 +201,7 @@ for through in "-J alice@n2" "-o ProxyCommand=$jump"; do
     by_hub "$tmp/err" || fail "second, $through: $(cat "$tmp/err")"
     same "proxies" 1 "$(proxies | wc -l)"
     # Its words reached the first mrc only; it belongs to no terminal's reader any more.
-    v "${through%% *}" "${through#* }" alice@n1 sh -c 'sleep 1000' 2>"$tmp/err" &
+    v --reconnect-for 0 "${through%% *}" "${through#* }" alice@n1 sh -c 'sleep 1000' 2>"$tmp/err" &
     second=$!
     wait_for 10 listed 'running .*sleep 1000'
     # shellcheck disable=SC2046

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* runaway.c: a job whose connection was lost: what the user sees, and the way back.
+ * Must not know: how connections are made. Source: docs/resume.md. */
+#include "mrc/runparts.h"
+
+#include "common/sys/log.h"
+#include "mrc/reconnect.h"
+#include "mrc/statusline.h"
+#include "mrc/tty.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool has_screen(const struct run *r)
+{
+    return r->stdio.has_tty;
+}
+
+uint32_t run_wait_s(const struct run *r)
+{
+    return r->o->reconnect ? r->o->wait_s : 0;
+}
+
+static int greet(void *ctx, uint8_t *out, size_t size_bytes)
+{
+    struct run *r = ctx;
+    return mrc_link_redial(r->link, out, size_bytes);
+}
+
+static void on_stream(void *ctx, int fd)
+{
+    struct run *r = ctx;
+    int rc = mrc_link_attach(r->link, fd, fd);
+    if (rc < 0)
+        mrc_link_give_up(r->link, rc, "the new connection can't be watched");
+}
+
+static void on_wait(void *ctx, unsigned next_s, const char *why)
+{
+    struct run *r = ctx;
+    char text[400], when[40] = "trying again";
+    if (r->o->options->quiet)
+        return;
+    if (next_s)
+        snprintf(when, sizeof when, "trying again in %u s", next_s);
+    snprintf(text, sizeof text, "mrc: %.60s: connection lost, %s (Ctrl-C ends)%s%s", r->o->options->host,
+             when, *why ? ": " : "", why);
+    mrc_statusline_show(STDERR_FILENO, has_screen(r), text);
+}
+
+static void on_given_up(void *ctx, const char *why)
+{
+    struct run *r = ctx;
+    mrc_link_give_up(r->link, -ETIMEDOUT, why);
+}
+
+static int connect_again(void *ctx, int *fd_out, struct err *e)
+{
+    struct run *r = ctx;
+    return r->o->reconnect(r->o->ctx, fd_out, e);
+}
+
+static void disconnect(void *ctx)
+{
+    struct run *r = ctx;
+    r->o->disconnect(r->o->ctx);
+}
+
+void run_on_lost(void *ctx, int code, const char *text)
+{
+    struct run *r = ctx;
+    if (r->is_over) { /* all is here, but for the good-bye */
+        r->is_done = true;
+        return;
+    }
+    bool is_first = !r->is_away;
+    r->is_away = true;
+    watchjob_hide(&r->watch);
+    run_stop_timers(r);
+    if (!r->again) {
+        struct mrc_reconnect_opts ro = { .loop = r->loop,
+                                         .wait_s = r->o->wait_s,
+                                         .is_loud = log_level() >= LOG_VERBOSE,
+                                         .keep_fds = { -1, -1 },
+                                         .connect = connect_again,
+                                         .disconnect = disconnect,
+                                         .greet = greet,
+                                         .on_stream = on_stream,
+                                         .on_wait = on_wait,
+                                         .on_given_up = on_given_up,
+                                         .ctx = r };
+        int rc = mrc_reconnect_new(&ro, &r->again);
+        if (rc < 0) {
+            mrc_link_give_up(r->link, code, text);
+            return;
+        }
+    }
+    if (is_first && isatty(STDERR_FILENO) != 1)
+        log_warn("%s: connection lost, trying again", r->o->options->host);
+    log_at(LOG_VERBOSE, "%s: %s", r->o->options->host, text);
+    run_take_terminal(r); /* its keys make signals for us meanwhile */
+    mrc_reconnect_start(r->again);
+}
+
+void run_on_resumed(void *ctx)
+{
+    struct run *r = ctx;
+    r->is_away = false;
+    mrc_reconnect_done(r->again);
+    mrc_statusline_clear(STDERR_FILENO, has_screen(r));
+    log_at(LOG_VERBOSE, "%s: the connection is back", r->o->options->host);
+    run_take_terminal(r);
+    /* A program that draws draws anew. */
+    struct job_msg m = { .id = JOB_MSG_winsize };
+    if (has_screen(r) && mrc_tty_size(&m.winsize) == 0 && m.winsize.rows > 1) {
+        m.winsize.rows--;
+        run_send(r, &m);
+    }
+    run_send_size(r);
+    run_set_timers(r);
+}
+
+void run_leave_away(struct run *r)
+{
+    mrc_statusline_clear(STDERR_FILENO, has_screen(r));
+    log_warn("%s: the job is left alone: it ends when it has waited for us for %u s", r->o->options->host,
+             r->o->wait_s);
+}
+
+void run_end_away(struct run *r)
+{
+    if (r->is_away)
+        mrc_statusline_clear(STDERR_FILENO, has_screen(r));
+    mrc_reconnect_free(r->again);
+    r->again = NULL;
+}
