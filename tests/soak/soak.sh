@@ -6,6 +6,7 @@
 #     lost; what fsync was done for is here even then;
 #   - a job that ended well has written all; one that didn't says so;
 #   - a counter under a lock never loses what was counted;
+#   - what was unpacked, and a large file that has changed here between the jobs, is what it should be to the job that reads it;
 #   - no mrc outlives its patience, no process of a job is left on a target.
 # SOAK_SEED repeats the choices, though not the moments.
 set -u
@@ -71,15 +72,50 @@ for i in range(files):
         say("count")
 say("end")
 P
+# treejob.sh NAME: unpacks, reads, removes. Says "tree NAME", "gone DIRECTORY", "big SHA".
+cat >"$home/proj/treejob.sh" <<'S'
+big=$(sha256sum <big) || exit 3
+echo "big ${big%% *}"
+mkdir "$1" && tar xf src.tar -C "$1" || exit 3
+n=$(find "$1" -type f | wc -l)
+[ "$n" = 301 ] || { echo "WRONG $n files"; exit 9; }
+(cd "$1" && sha256sum -c --quiet ../src.sums) || { echo "WRONG contents"; exit 9; }
+echo "tree $1"
+rm -rf "$1/src/d1" || exit 3
+[ ! -e "$1/src/d1" ] && [ "$(find "$1" -type f | wc -l)" = 251 ] || { echo "WRONG rest"; exit 9; }
+echo "gone $1/src/d1"
+big=$(sha256sum <big) || exit 3
+echo "big ${big%% *}"
+echo end
+S
+here sh -c 'for d in 1 2 3 4 5 6; do mkdir -p src/d$d; for i in $(seq 50); do seq $i $((i * d + 100)) >src/d$d/f$i; done; done
+    head -c 600000 /dev/urandom >src/large; find src -type f -exec sha256sum {} + >src.sums; tar cf src.tar src; rm -rf src; head -c 12000000 /dev/urandom >big'
+
 cat >"$tmp/verify.py" <<'P'
-import hashlib, sys
-root, said, status = sys.argv[1], sys.argv[2], int(sys.argv[3])
+import hashlib, os, sys
+root, said, status, big = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
 # mrc has said that some of what was written is lost: only fsync's word counts.
-is_lossy = any(w in open(said + ".err").read() for w in ("is lost: ", "the file server on this computer ended"))
+is_lossy = any(w in open(said + ".err").read() for w in ("is lost: ", "failed after the job was told", "the file server on this computer ended",
+                                                         "the view that the job shared has ended"))
 lines = open(said).read().split("\n")
 files = 0
 for line in lines[:-1]: # what follows the last newline may be cut
     word = line.split()
+    if word[0] == "WRONG" and not is_lossy:
+        sys.exit(f"the job saw what it should not: {line}")
+    if word[0] == "big" and word[1] != big:
+        sys.exit(f"the job read another large file: {word[1]} instead of {big}")
+    if word[0] == "gone" and not is_lossy and os.path.exists(f"{root}/{word[1]}"):
+        sys.exit(f"{word[1]} was said to be gone")
+    if word[0] == "tree" and not is_lossy:
+        for sum_and_name in open(f"{root}/src.sums"):
+            sha, name = sum_and_name.split()
+            at = f"{root}/{word[1]}/{name}"
+            if "/d1/" in name: # is being removed, or was
+                continue
+            if hashlib.sha256(open(at, "rb").read()).hexdigest() != sha:
+                sys.exit(f"{at} is not what was unpacked")
+            files += 1
     if word[0] != "synced" and (word[0] != "file" or is_lossy):
         continue
     try:
@@ -95,8 +131,12 @@ print(files, lines.count("count"))
 P
 
 alive() { [ "$(ps -o stat= -p "$1" 2>/dev/null | cut -c1)" != Z ] && kill -0 "$1" 2>/dev/null; }
-# one process of the user here whose command line matches
-some() { pgrep -u "$user" -f "$1" | shuf -n 1 --random-source=<(yes $RANDOM); }
+# one process of the user here, and of this test, whose command line matches
+some() { pgrep -u "$user" -f "$1" | while read -r p; do [ "/proc/$p/ns/mnt" -ef /proc/self/ns/mnt ] && echo "$p"; done |
+    shuf -n 1 --random-source=<(yes $RANDOM); }
+# or whose name does
+named() { ps -u "$user" -o pid=,comm= | awk -v name="$1" '$2 == name { print $1 }' | while read -r p; do
+    [ "/proc/$p/ns/mnt" -ef /proc/self/ns/mnt ] && echo "$p"; done | shuf -n 1 --random-source=<(yes $RANDOM); }
 kill_one()
 {
     local p
@@ -107,7 +147,7 @@ kill_one()
 trouble()
 {
     local node=n$((RANDOM % 2 + 1))
-    case $((RANDOM % 8)) in
+    case $((RANDOM % 11)) in
     0) echo "hub killed" && kill_one ' --hub-process' ;;
     1) echo "agent on $node killed" && "$lab" --name "$name" run $node -- sh -c 'kill -9 $(pgrep agent- | shuf -n 1)' 2>/dev/null ;;
     2) echo "link to $node cut for 3 s" && "$lab" --name "$name" link head $node --delay 5ms --rate 200mbit --cut 3s ;;
@@ -116,13 +156,20 @@ trouble()
     5) echo "an mrc, its server or connection killed" && kill_one "^mrc -q -F $conf" ;;
     6) echo "a job's program on $node killed" && "$lab" --name "$name" run $node -- sh -c 'kill -9 $(pgrep -f soakjob | shuf -n 1)' 2>/dev/null ;;
     7) echo "nothing" ;;
+    8) echo "a view's keeper, or its file server, killed" && { p=$(named mrc-view); [ -z "$p" ] || kill -9 "$p" 2>/dev/null; } ;;
+    9) echo "a view's agent on $node killed" && "$lab" --name "$name" run $node -- sh -c 'kill -9 $(pgrep -x mrc-view | shuf -n 1)' 2>/dev/null ;;
+    10) echo "link to $node cut for 13 s" && "$lab" --name "$name" link head $node --delay 5ms --rate 200mbit --cut 13s ;;
     esac
 }
 
-# start NODE NUMBER: a job; here for NODE "here"
+# start NODE NUMBER KIND: a job; here for NODE "here"
 start()
 {
     local out=$tmp/said.$2
+    if [ "$3" = tree ]; then
+        (limit=$patience m "alice@$1" sh treejob.sh "j$2" >"$out" 2>"$out.err"; echo $? >"$out.status") &
+        return
+    fi
     if [ "$1" = here ]; then
         (here timeout $patience python3 soakjob.py "j$2" 80 >"$out" 2>"$out.err"; echo $? >"$out.status") &
     else
@@ -138,9 +185,13 @@ while [ $SECONDS -lt $until_s ]; do
     rounds=$((rounds + 1))
     first=$((job + 1))
     pids=
-    for node in n1 n2 here n1; do
+    # Chunks of it that the targets have are the old ones, and those that are new.
+    here dd if=/dev/urandom of=big bs=100000 seek=$((RANDOM % 119)) count=1 conv=notrunc 2>/dev/null
+    big=$(sha256sum <"$home/proj/big")
+    big=${big%% *}
+    for what in n1:files n2:files here:files n1:tree n2:tree; do
         job=$((job + 1))
-        start $node $job
+        start ${what%:*} $job ${what#*:}
         pids="$pids $!"
     done
     for _ in 1 2 3; do
@@ -152,7 +203,7 @@ while [ $SECONDS -lt $until_s ]; do
     for i in $(seq $first $job); do
         status=$(cat "$tmp/said.$i.status")
         [ "$status" != 124 ] || fail "job $i hung: $(cat "$tmp/said.$i.err")"
-        result=$(python3 "$tmp/verify.py" "$home/proj" "$tmp/said.$i" "$status") || fail "job $i, status $status, $(tail -1 "$tmp/said.$i.err"): see above"
+        result=$(python3 "$tmp/verify.py" "$home/proj" "$tmp/said.$i" "$status" "$big") || fail "job $i, status $status, $(tail -1 "$tmp/said.$i.err"): see above"
         [ "$status" = 0 ] && well=$((well + 1)) || failed=$((failed + 1))
         [ "$status" = 0 ] || [ "$status" -gt 128 ] || [ -s "$tmp/said.$i.err" ] || fail "job $i: status $status without a word"
         files=$((files + ${result% *}))
@@ -162,7 +213,7 @@ while [ $SECONDS -lt $until_s ]; do
     counter=$(cat "$home/proj/counter")
     [ -n "$counter" ] && [ "$counter" -ge $counts ] || fail "counted $counts, the counter is '$counter'"
     for node in n1 n2; do
-        wait_for 60 eval '! "$lab" --name "$name" run '$node' -- pgrep -f soakjob >/dev/null'
+        wait_for 60 eval '! "$lab" --name "$name" run '$node' -- pgrep -f "soakjob|treejob" >/dev/null'
     done
     rm -rf "$home/proj"/j[0-9]* "$tmp"/said.*
 done
