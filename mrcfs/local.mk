@@ -93,6 +93,7 @@ mrcfs_libmrcfs_client_a_SOURCES = \
   mrcfs/client/opened.c mrcfs/client/opened.h \
   mrcfs/client/warm.c mrcfs/client/warm.h \
   mrcfs/client/rawfuse.c mrcfs/client/rawfuse.h \
+  mrcfs/client/roots.c mrcfs/client/roots.h \
   mrcfs/client/scan.c mrcfs/client/scan.h \
   mrcfs/client/space.c mrcfs/client/space.h \
   mrcfs/client/window.c mrcfs/client/window.h \

@@ -13,6 +13,7 @@
 #include "mrcfs/client/chunks.h"
 #include "mrcfs/client/hello.h"
 #include "mrcfs/client/notify.h"
+#include "mrcfs/client/roots.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -382,6 +383,7 @@ static int on_inval_node(struct mfs_client *c, const struct mfs_head *h UNUSED, 
         return rc;
     if (n.offset > INT64_MAX || n.length > INT64_MAX)
         return -EPROTO;
+    mfs_roots_changed(c, n.node);
     LIST_EACH(&c->sessions, it, nx)
     mfs_session_inval_node(mfs_session_of(it), &n);
     return 0;
@@ -396,6 +398,7 @@ static int on_inval_entry(struct mfs_client *c, const struct mfs_head *h UNUSED,
         return rc;
     if (!mfs_name_is_valid(n.name))
         return -EPROTO;
+    mfs_roots_changed(c, n.node);
     LIST_EACH(&c->sessions, it, nx)
     mfs_session_inval_entry(mfs_session_of(it), &n);
     return 0;
@@ -405,8 +408,10 @@ static int on_recall(struct mfs_client *c, const struct mfs_head *h UNUSED, stru
 {
     struct mfs_recall_notice n;
     int rc = mfs_recall_notice_get(body, &n);
-    if (rc == 0)
-        mfs_lease_recall(c, &n);
+    if (rc < 0)
+        return rc;
+    mfs_roots_changed(c, n.node);
+    mfs_lease_recall(c, &n);
     return rc;
 }
 
@@ -425,6 +430,7 @@ static int on_expired(struct mfs_client *c, const struct mfs_head *h UNUSED, str
     struct mfs_expired_notice n;
     int rc = mfs_expired_notice_get(body, &n);
     c->lease.expiries++;
+    mfs_roots_changed(c, 0);
     if (rc == 0)
         mfs_lease_expire(c);
     return rc;
@@ -772,6 +778,9 @@ int mfs_client_new(const struct mfs_client_opts *o, struct mfs_client **out, str
         mfs_chunks_new(c->loop, c->opts.cache_dir, &c->chunks) < 0)
         c->chunks = NULL;
     mfs_lease_start(c);
+    if (mfs_lease_is_on(c))
+        mfs_roots_ask(c);
+    mfs_client_flush(c);
     *out = c;
     return 0;
 }
@@ -840,6 +849,7 @@ void mfs_client_free(struct mfs_client *c)
     mfs_packer_fini(&c->meta.packer);
     mfs_packer_fini(&c->bulk.packer);
     loop_timer_del(&c->interrupted_timer);
+    mfs_roots_free(c);
     mfs_hello_fini(c);
     free(c->request);
     free(c->profile);

@@ -50,6 +50,7 @@ struct mfs_caller;
 struct mfs_call;
 struct mfs_chunks;
 struct mfs_landing;
+struct mfs_root;
 struct mfs_session;
 
 /* The answer of one call. rc is 0 and body holds the reply's fields, or -errno and body is
@@ -182,6 +183,7 @@ struct mfs_client {
     struct link moving_locks; /* locks.h: of nodes whose locks move to the server */
     int recalled[2];  /* pipe: numbers of recalls whose pages were dropped */
     struct loop_fd recalled_watch;
+    struct mfs_root *roots; /* roots.h: of each export; NULL: none were asked for */
     struct link readings;  /* struct mfs_reading (fuse/readahead.c), the one used last at the end */
     size_t reading_bytes;  /* what these have asked for and not given to the kernel */
     struct mfs_rate rate;  /* of what is read ahead */

@@ -2,9 +2,11 @@
 /* mfs_client_fixture.c: the file client between two ends that a test plays. */
 #include "tests/lib/mfs_client_fixture.h"
 
+#include "common/base/wire_errors.h"
 #include "common/sys/fd.h"
 #include "common/sys/loop.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -136,6 +138,18 @@ static void grant(uint32_t lease_ms)
     assert_int_equal(h.op, MFS_OP_renew);
     mfs_renew_rep_put(&w, &(struct mfs_renew_rep){ .lease_ms = lease_ms });
     cx_reply(h.id, 0, room, wr_len(&w));
+    for (int i = 0; i < 2; i++) {
+        h = cx_message(&body);
+        assert_int_equal(h.op, MFS_OP_getattr);
+        cx.root_calls[i] = h.id;
+    }
+}
+
+/* The exports' roots: they are asked about when the kernel asks. */
+static void refuse_roots(void)
+{
+    for (int i = 0; i < 2; i++)
+        cx_reply(cx.root_calls[i], wire_error_from(-EIO), NULL, 0);
 }
 
 struct fuse_init_out cx_start(const struct cx_opts *o)
@@ -166,6 +180,8 @@ struct fuse_init_out cx_start(const struct cx_opts *o)
     assert_int_equal(mfs_client_attach(cx.client, o->export_number, k[1], &e), 0);
     if (o->lease_ms)
         grant(o->lease_ms);
+    if (o->lease_ms && !o->has_roots_ahead)
+        refuse_roots();
     struct fuse_init_in init = {
         .major = 7, .minor = 38, .flags = ~0U, .flags2 = o->is_old_kernel ? 0 : ~0U
     };

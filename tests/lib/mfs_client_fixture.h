@@ -20,6 +20,7 @@ extern struct cx {
     struct mfs_client *client;
     int kernel, meta;    /* our ends; a test may close meta and make it -1 */
     int lost_count;      /* how often the client said that the server is lost */
+    uint64_t root_calls[2]; /* getattr of the exports' roots, ahead; answered with EIO unless has_roots_ahead */
     uint8_t in[1 << 18]; /* what was read last */
 } cx;
 
@@ -28,6 +29,7 @@ struct cx_opts {
     bool is_old_kernel;   /* offers none of the newer kernels' abilities (flags2) */
     size_t export_number; /* 0: /one, 1: /two, read-only */
     uint32_t lease_ms;    /* not 0: consistency by leases of this length */
+    bool has_roots_ahead; /* the test answers cx.root_calls */
     const char *cache_dir; /* not NULL: chunks are kept there, and the server takes part */
 };
 

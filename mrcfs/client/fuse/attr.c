@@ -8,6 +8,7 @@
 #include "mrcfs/client/locks.h"
 #include "mrcfs/client/opened.h"
 #include "mrcfs/client/own.h"
+#include "mrcfs/client/roots.h"
 
 #include <errno.h>
 #include <linux/fs.h>
@@ -140,6 +141,11 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
     if (!call)
         return;
     mfs_lease_ask(call, call->node);
+    if (ino == MFS_FUSE_ROOT) {
+        mfs_fuse_waiting(call);
+        if (mfs_roots_take(call))
+            return;
+    }
     /* Leases are of nodes. */
     bool by_handle = fi && !mfs_lease_is_on(s->client);
     struct mfs_getattr_req m = { call->node, by_handle ? mfs_fuse_opened(fi)->fh : 0 };

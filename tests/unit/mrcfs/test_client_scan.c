@@ -404,6 +404,90 @@ static void test_room(void **state)
     assert_int_equal(answer_room(third), 5);
 }
 
+static void reply_attr(uint64_t id, uint64_t size)
+{
+    uint8_t room[128];
+    struct wr w = wr_of(room, sizeof room);
+    struct mfs_attr a = entry_of(ROOT, S_IFDIR | 0755).attr;
+    a.size = size;
+    mfs_getattr_rep_put(&w, &(struct mfs_getattr_rep){ a });
+    cx_reply(id, 0, room, wr_len(&w));
+}
+
+static uint64_t ask_attr(void)
+{
+    struct fuse_getattr_in in = { 0 };
+    return cx_ask(FUSE_GETATTR, ROOT, &in, sizeof in);
+}
+
+static uint64_t answer_size(uint64_t unique)
+{
+    struct fuse_attr_out out;
+    skip_notices();
+    assert_int_equal(cx_answer(unique, &out, sizeof out), 0);
+    return out.attr.size;
+}
+
+static int set_up_roots(void **state)
+{
+    (void)state;
+    cx_start(&(struct cx_opts){ .lease_ms = VALID_MS, .has_roots_ahead = true });
+    return 0;
+}
+
+/* What was asked of the root before it was mounted answers the kernel's first question. */
+static void test_root_ahead(void **state)
+{
+    (void)state;
+    uint64_t unique = ask_attr();
+    assert_no_call();
+    cx_assert_no_answer();
+    reply_attr(cx.root_calls[0], 77);
+    assert_int_equal(answer_size(unique), 77);
+    assert_int_equal(answer_size(ask_attr()), 77); /* it is granted */
+    assert_no_call();
+    reply_attr(cx.root_calls[1], 5);
+}
+
+static void test_root_ahead_that_came(void **state)
+{
+    (void)state;
+    struct mfs_stats s;
+    reply_attr(cx.root_calls[0], 77);
+    assert_int_equal(answer_size(ask_attr()), 77);
+    assert_no_call();
+    mfs_client_stats(cx.client, &s);
+    assert_int_equal(s.round_trips_waited, 2); /* with hello */
+}
+
+static void test_root_ahead_recalled(void **state)
+{
+    (void)state;
+    reply_attr(cx.root_calls[0], 77);
+    recall(ROOT);
+    uint64_t unique = ask_attr();
+    reply_attr(expect_call(MFS_OP_getattr), 78);
+    assert_int_equal(answer_size(unique), 78);
+}
+
+/* It comes in time, but an own change is before it. */
+static void test_root_ahead_changed(void **state)
+{
+    (void)state;
+    struct fuse_mkdir_in in = { .mode = 0755 };
+    uint8_t ask[sizeof in + 2] = { 0 };
+    memcpy(ask, &in, sizeof in);
+    ask[sizeof in] = 'd';
+    uint64_t making = cx_ask(FUSE_MKDIR, ROOT, ask, sizeof ask);
+    cx_reply(expect_call(MFS_OP_mkdir), wire_error_from(-EEXIST), NULL, 0);
+    skip_notices();
+    assert_int_equal(cx_answer(making, NULL, 0), EEXIST);
+    reply_attr(cx.root_calls[0], 77);
+    uint64_t unique = ask_attr();
+    reply_attr(expect_call(MFS_OP_getattr), 78);
+    assert_int_equal(answer_size(unique), 78);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -417,6 +501,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_missed_name, set_up, cx_end),
         cmocka_unit_test_setup_teardown(test_lost, set_up, cx_end),
         cmocka_unit_test_setup_teardown(test_room, set_up, cx_end),
+        cmocka_unit_test_setup_teardown(test_root_ahead, set_up_roots, cx_end),
+        cmocka_unit_test_setup_teardown(test_root_ahead_that_came, set_up_roots, cx_end),
+        cmocka_unit_test_setup_teardown(test_root_ahead_recalled, set_up_roots, cx_end),
+        cmocka_unit_test_setup_teardown(test_root_ahead_changed, set_up_roots, cx_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
