@@ -35,6 +35,7 @@ mrcfs_libmrcfs_a_SOURCES = \
   mrcfs/server/do_dir.c \
   mrcfs/server/do_lock.c \
   mrcfs/server/do_names.c \
+  mrcfs/server/do_walk.c \
   mrcfs/server/belief.h mrcfs/server/fileleases.c mrcfs/server/fileleases.h \
   mrcfs/server/files.c mrcfs/server/files.h \
   mrcfs/server/ordered.c mrcfs/server/ordered.h \
@@ -92,6 +93,7 @@ mrcfs_libmrcfs_client_a_SOURCES = \
   mrcfs/client/notify.c mrcfs/client/notify.h mrcfs/client/shed.c mrcfs/client/shed.h \
   mrcfs/client/opened.c mrcfs/client/opened.h \
   mrcfs/client/warm.c mrcfs/client/warm.h \
+  mrcfs/client/paths.c mrcfs/client/paths.h \
   mrcfs/client/rawfuse.c mrcfs/client/rawfuse.h \
   mrcfs/client/roots.c mrcfs/client/roots.h \
   mrcfs/client/scan.c mrcfs/client/scan.h \

@@ -131,6 +131,9 @@ struct mfs_behind_count {
     _Atomic uint64_t made;
     _Atomic uint64_t waited; /* round trips, as in struct mfs_stats */
     _Atomic bool is_away; /* set by the client's owner: the server can't be reached for now, time does not count */
+    /* Files that were opened for reading and writing: without one no page can have been written that only
+     * the kernel knows of. */
+    _Atomic uint64_t mappable;
 };
 
 struct mfs_client_opts {
@@ -150,6 +153,9 @@ struct mfs_client_opts {
     /* Where contents are kept for later jobs (docs/chunks.md); NULL: nowhere. Borrowed for
      * mfs_client_new. */
     const char *cache_dir;
+    /* Directories that are wanted soon, as a search path has them; NULL: none. Borrowed for
+     * mfs_client_new. */
+    const char *paths_ahead;
     enum mfs_idmap_kind idmap;
     /* MFS_IDMAP_FILE: lists of name-here:number-there, either may be NULL; who is in neither
      * list keeps the number (is_nomap_ignore) or is nobody. Borrowed for mfs_client_new. */

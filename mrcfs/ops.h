@@ -38,6 +38,7 @@ enum {
     MFS_XATTR_SIZE_MAX = 65536, /* value, and list of names */
     MFS_ATTR_BYTES = 96,        /* coded struct mfs_attr */
     MFS_ENTRY_BYTES = 16 + MFS_ATTR_BYTES + 4,
+    MFS_WALK_MAX = 16,   /* names of one walk */
     MFS_DIRENT_BYTES = 8 + 4 + 1 + 8 + 1, /* coded struct mfs_dirent without name and entry */
     /* Length and head of an ordered request, the longest head. */
     MFS_HEAD_BYTES = 4 + 9 + 2 + 4 + 4 + 4 + 1 + 4 + 8 + 8

@@ -178,6 +178,7 @@ JOB_TESTS = \
   tests/net/mrc-doctor.sh \
   tests/net/mrc-hub.sh \
   tests/net/mrc-killed.sh \
+  tests/net/mrc-start-trips.sh \
   tests/net/mrc-tools.sh \
   tests/net/mrc-nest.sh \
   tests/net/mrc-guide.sh \

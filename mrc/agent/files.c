@@ -140,12 +140,15 @@ static int run(struct files *f, struct err *e)
                                   .consistency = f->o.consistency,
                                   .compress = f->o.compress,
                                   .cache_dir = f->o.cache_dir,
+                                  .paths_ahead = f->o.paths_ahead,
                                   .behind = f->o.behind,
                                   .on_lost = on_lost,
                                   .on_detached = on_unmounted,
                                   .on_mark = on_mark,
                                   .ctx = f };
     rc = mfs_client_new(&co, &f->client, e);
+    free(f->o.paths_ahead);
+    f->o.paths_ahead = NULL;
     if (rc < 0)
         return rc;
     if (f->o.wants_used)
@@ -214,8 +217,10 @@ static void *thread_main(void *arg)
 int files_start(const struct files_opts *o, struct files **out, struct err *e)
 {
     struct files *f = calloc(1, sizeof *f);
-    if (!f)
+    if (!f) {
+        free(o->paths_ahead);
         return err_set(e, ENOMEM, "files");
+    }
     f->o = *o;
     if (o->profile.len && (f->profile = malloc(o->profile.len))) { /* without it: nothing ahead */
         memcpy(f->profile, o->profile.ptr, o->profile.len);
@@ -225,6 +230,7 @@ int files_start(const struct files_opts *o, struct files **out, struct err *e)
     int rc = fd_pipe(pair);
     if (rc < 0) {
         free(f->profile);
+        free(f->o.paths_ahead);
         free(f);
         return err_set(e, -rc, "pipe");
     }
@@ -239,6 +245,7 @@ int files_start(const struct files_opts *o, struct files **out, struct err *e)
         fd_close(&f->command_in);
         fd_close(&f->command_out);
         free(f->profile);
+        free(f->o.paths_ahead);
         free(f);
         return err_set(e, rc, "thread for files");
     }

@@ -388,6 +388,24 @@ static void on_demand_fd(void *ctx, uint32_t events)
     fd_close(&j->demand_sock);
 }
 
+/* Where the job will look for programs, and its working directory; NULL: not known. */
+static char *paths_of(const struct job_spec *spec)
+{
+    static const char path[] = "PATH=";
+    const char *at = (const char *)spec->env.ptr, *end = at + spec->env.len;
+    struct bytes search = { NULL, 0 };
+    char *all = NULL;
+    for (size_t len; at < end; at += len + 1) {
+        len = strnlen(at, (size_t)(end - at));
+        if (len >= sizeof path - 1 && !memcmp(at, path, sizeof path - 1))
+            search = (struct bytes){ (const uint8_t *)at + sizeof path - 1,
+                                     (uint32_t)(len - (sizeof path - 1)) };
+    }
+    int n = asprintf(&all, "%.*s:%.*s", (int)spec->cwd.len, (const char *)spec->cwd.ptr,
+                     (int)search.len, (const char *)search.ptr);
+    return n < 0 ? NULL : all;
+}
+
 static int start_files(struct agent_job *j, const struct job_spec *spec, struct err *e)
 {
     uid_t uid = spec->is_root_view ? spec->uid : getuid();
@@ -396,6 +414,7 @@ static int start_files(struct agent_job *j, const struct job_spec *spec, struct 
                              .bulk_fd = take_fd(&j->files_fds[1]),
                              .is_single_user = geteuid() != 0,
                              .behind = j->behind,
+                             .paths_ahead = paths_of(spec),
                              .cache_dir =
                                  j->has_cache ? j->o.cache_dir : NULL,
                              .compress = j->compress,

@@ -276,6 +276,8 @@ static void end_tree(struct supervisor *s)
 static int bring_home(struct supervisor *s, struct err *e)
 {
     int rc = 0;
+    if (s->o->behind && !atomic_load(&s->o->behind->mappable))
+        return 0; /* there were none; opening the trees would only take its time */
     for (size_t i = 0; i < s->o->head_path_count; i++) {
         AUTO_FD fd = open(s->o->head_paths[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0 || syncfs(fd) < 0) {

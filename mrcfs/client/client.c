@@ -172,6 +172,12 @@ static void sent(struct mfs_call *call, const struct mfs_head *h)
         c->stats.requests[h->op]++;
 }
 
+void mfs_call_expect(struct mfs_call *call, enum mfs_op op)
+{
+    struct mfs_head h = { .op = (uint16_t)op, .id = ++call->client->last_id };
+    sent(call, &h);
+}
+
 /* fields: the request's. */
 static bool is_changing(enum mfs_op op, const void *fields)
 {
@@ -780,6 +786,7 @@ int mfs_client_new(const struct mfs_client_opts *o, struct mfs_client **out, str
     mfs_lease_start(c);
     if (mfs_lease_is_on(c))
         mfs_roots_ask(c);
+    c->paths_ahead = o->paths_ahead ? strdup(o->paths_ahead) : NULL;
     mfs_client_flush(c);
     *out = c;
     return 0;
@@ -850,6 +857,7 @@ void mfs_client_free(struct mfs_client *c)
     mfs_packer_fini(&c->bulk.packer);
     loop_timer_del(&c->interrupted_timer);
     mfs_roots_free(c);
+    free(c->paths_ahead);
     mfs_hello_fini(c);
     free(c->request);
     free(c->profile);

@@ -183,6 +183,7 @@ struct mfs_client {
     struct link moving_locks; /* locks.h: of nodes whose locks move to the server */
     int recalled[2];  /* pipe: numbers of recalls whose pages were dropped */
     struct loop_fd recalled_watch;
+    char *paths_ahead;       /* paths.h: asked for when an export is attached; NULL: none */
     struct mfs_root *roots; /* roots.h: of each export; NULL: none were asked for */
     struct link readings;  /* struct mfs_reading (fuse/readahead.c), the one used last at the end */
     size_t reading_bytes;  /* what these have asked for and not given to the kernel */
@@ -229,6 +230,9 @@ MUST int mfs_call_send(struct mfs_call *call, enum mfs_op op, const struct mfs_c
 #include "mrcfs/ops.def"
 #undef OP
 
+/* Directly after a walk was sent: call is the next one of those that are answered with it (ops.def).
+ */
+void mfs_call_expect(struct mfs_call *call, enum mfs_op op);
 /* Somebody goes on because of an answer to op that came after so many round trips in a row. */
 void mfs_client_waited(struct mfs_client *c, enum mfs_op op, uint64_t depth);
 /* node was forgotten nlookup times; sent in batches. */

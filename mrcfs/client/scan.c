@@ -120,6 +120,11 @@ int mfs_scan_learn(struct mfs_call *call, struct bytes list, struct mfs_order *o
 
 /* ---- flights ---- */
 
+static bool has_room(const struct mfs_scan *c)
+{
+    return c->count < MFS_LISTS_MAX && c->bytes + c->typical <= MFS_LISTS_BYTES_MAX;
+}
+
 static void pump(struct mfs_session *s, uint64_t depth);
 
 /* Removes a flight, and resumes who waited for it. */
@@ -223,6 +228,42 @@ static struct mfs_flight *send_list(struct mfs_session *s, uint64_t node, uint32
     return f;
 }
 
+struct mfs_call *mfs_scan_expect(struct mfs_session *s, uint32_t size_bytes)
+{
+    flights(s);
+    if (!has_room(&s->scan))
+        return NULL;
+    struct mfs_call *call = mfs_call_new(s->client, on_listed);
+    struct mfs_flight *f = call ? calloc(1, sizeof *f) : NULL;
+    if (!f) {
+        mfs_call_drop(call);
+        return NULL;
+    }
+    *f = (struct mfs_flight){ .size = size_bytes, .expected = s->scan.typical + 1 };
+    list_init(&f->waiters);
+    s->scan.count++;
+    s->scan.bytes += f->expected;
+    call->session = s;
+    call->file = f;
+    return call;
+}
+
+void mfs_scan_expected(struct mfs_call *call)
+{
+    struct mfs_flight *f = call->file;
+    f->node = call->node;
+    list_push_back(flights(call->session), &f->link);
+}
+
+void mfs_scan_unexpect(struct mfs_call *call)
+{
+    struct mfs_flight *f = call->file;
+    call->session->scan.count--;
+    call->session->scan.bytes -= f->expected;
+    free(f);
+    mfs_call_drop(call);
+}
+
 bool mfs_scan_may_list(const struct mfs_session *s, uint64_t node, uint32_t size)
 {
     const struct mfs_known *n = mfs_known_find(&s->nodes, node);
@@ -257,11 +298,6 @@ void mfs_scan_leave(struct mfs_call *call)
 }
 
 /* ---- ahead ---- */
-
-static bool has_room(const struct mfs_scan *c)
-{
-    return c->count < MFS_LISTS_MAX && c->bytes + c->typical <= MFS_LISTS_BYTES_MAX;
-}
 
 static bool list_ahead(struct mfs_session *s, struct mfs_known *n, const struct mfs_caller *who,
                        uint64_t depth)

@@ -70,6 +70,11 @@ MUST bool mfs_scan_list(struct mfs_call *call, const struct mfs_caller *who);
 /* call, not sent, is resumed when a list of its directory that is under way is there. False:
  * none is. */
 MUST bool mfs_scan_wait(struct mfs_call *call);
+/* A call for a list, of a directory that is known later (paths.c): then _expected, with its node.
+ * _unexpect: it was not sent. NULL: no room. */
+struct mfs_call *mfs_scan_expect(struct mfs_session *s, uint32_t size_bytes);
+void mfs_scan_expected(struct mfs_call *call);
+void mfs_scan_unexpect(struct mfs_call *call);
 /* call doesn't wait any more, if it does. */
 void mfs_scan_leave(struct mfs_call *call);
 /* The kernel opens directory node: lists that will be wanted next are asked for. */

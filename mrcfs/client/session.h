@@ -51,6 +51,7 @@ struct mfs_session {
     struct mfs_ahead ahead;
     uint64_t change_count; /* of nodes, by us or recalled, so far */
     struct mfs_scan scan;
+    struct link parts; /* paths.h: lookups under way */
     struct mfs_space space; /* of the root's file system */
     struct link warmings; /* struct mfs_warming: profiles that are followed */
     struct mfs_shed shed;

@@ -142,6 +142,8 @@ int mfs_do_lookup(struct mfs_call *o, const struct mfs_lookup_req *q, struct mfs
         mfs_grant_name(o, s.dir, s.events, &p->entry.valid_ms);
         return 0;
     }
+    if (rc == 0 && o->worker)
+        o->worker->found = p->entry.node;
     return rc;
 }
 

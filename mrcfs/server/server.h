@@ -99,6 +99,7 @@ struct mfs_worker {
     struct mfs_server *srv;
     struct mfs_caller caller;
     uint32_t umask;
+    uint64_t found; /* node of the last lookup, for do_walk.c */
 };
 
 /* One request being answered. */

@@ -172,6 +172,7 @@ struct fuse_init_out cx_start(const struct cx_opts *o)
                                     .own_gid = 1000,
                                     .is_single_user = o->is_single_user,
                                     .cache_dir = o->cache_dir,
+                                    .paths_ahead = o->paths_ahead,
                                     .on_lost = on_lost };
     if (o->lease_ms)
         opts.consistency = MFS_LEASE;

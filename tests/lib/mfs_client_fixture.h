@@ -29,6 +29,7 @@ struct cx_opts {
     bool is_old_kernel;   /* offers none of the newer kernels' abilities (flags2) */
     size_t export_number; /* 0: /one, 1: /two, read-only */
     uint32_t lease_ms;    /* not 0: consistency by leases of this length */
+    const char *paths_ahead;
     bool has_roots_ahead; /* the test answers cx.root_calls */
     const char *cache_dir; /* not NULL: chunks are kept there, and the server takes part */
 };

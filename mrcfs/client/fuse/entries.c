@@ -7,6 +7,7 @@
 #include "mrcfs/client/assume.h"
 #include "mrcfs/client/coherence.h"
 #include "mrcfs/profile/profile.h"
+#include "mrcfs/client/paths.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -161,7 +162,7 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     call->name = strdup(name);
     call->resume = resume_lookup;
     mfs_fuse_waiting(call);
-    if (call->name && mfs_scan_wait(call))
+    if (call->name && (mfs_scan_wait(call) || mfs_paths_wait(call)))
         return;
     struct mfs_session *s = call->session;
     struct mfs_caller who = mfs_fuse_caller(req);

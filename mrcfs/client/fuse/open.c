@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -25,6 +26,8 @@ static void set_caching(struct mfs_session *s, uint64_t node, const struct mfs_a
 {
     struct mfs_known *n = mfs_known_find(&s->nodes, node);
     fi->keep_cache = n && mfs_known_may_keep_pages(n, a);
+    if ((host_flags & O_ACCMODE) == O_RDWR && s->client->opts.behind)
+        atomic_fetch_add(&s->client->opts.behind->mappable, 1);
     if (n && a->valid_ms && mfs_lease_is_on(s->client))
         n->has_stamp = true; /* what changes from now on is recalled */
     if (n) {

@@ -14,6 +14,7 @@
 #include "mrcfs/client/locks.h"
 #include "mrcfs/client/opened.h"
 #include "mrcfs/client/own.h"
+#include "mrcfs/client/paths.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -288,6 +289,7 @@ int mfs_client_attach(struct mfs_client *c, size_t export_number, int fuse_fd, s
     list_init(&s->contents);
     list_init(&s->again);
     list_init(&s->space.waiters);
+    list_init(&s->parts);
     list_push_back(&c->sessions, &s->link);
     int rc = session_open(s);
     if (rc < 0) {
@@ -296,6 +298,8 @@ int mfs_client_attach(struct mfs_client *c, size_t export_number, int fuse_fd, s
     }
     if (c->profile)
         mfs_warm_begin(s, (struct bytes){ c->profile, (uint32_t)c->profile_bytes });
+    mfs_paths_ahead(s, c->paths_ahead);
+    mfs_client_flush(c);
     return 0;
 }
 

@@ -488,6 +488,174 @@ static void test_root_ahead_changed(void **state)
     assert_int_equal(answer_size(unique), 78);
 }
 
+/* ---- paths that are asked for ahead ---- */
+
+enum { A = 20, B = 21 };
+
+static uint64_t walk_call;
+
+static int set_up_path(void **state)
+{
+    struct rd body, names;
+    struct mfs_walk_req q;
+    struct bytes name;
+    (void)state;
+    cx_start(&(struct cx_opts){ .lease_ms = VALID_MS,
+                                .paths_ahead = "/bin:/one/../x::/oneself:/one/a//b/:/one" });
+    walk_call = expect(MFS_OP_walk, &body).id;
+    assert_int_equal(mfs_walk_req_get(&body, &q), 0);
+    assert_int_equal(q.node, ROOT);
+    assert_true(q.list_size > 0);
+    names = rd_of(q.names.ptr, q.names.len);
+    assert_int_equal(get_bytes(&names, &name), 0);
+    assert_true(name.len == 1 && name.ptr[0] == 'a');
+    assert_int_equal(get_bytes(&names, &name), 0);
+    assert_true(name.len == 1 && name.ptr[0] == 'b');
+    assert_int_equal(rd_left(&names), 0);
+    assert_no_call();
+    return 0;
+}
+
+static void reply_dir(uint64_t id, uint64_t node)
+{
+    uint8_t room[256];
+    struct wr w = wr_of(room, sizeof room);
+    struct mfs_entry e = entry_of(node, S_IFDIR | 0755);
+    mfs_entry_put(&w, &e);
+    cx_reply(id, 0, room, wr_len(&w));
+}
+
+static void refuse(uint64_t id)
+{
+    cx_reply(id, wire_error_from(-ECANCELED), NULL, 0);
+}
+
+static uint64_t answer_node(uint64_t unique)
+{
+    struct fuse_entry_out entry;
+    skip_notices();
+    assert_int_equal(cx_answer(unique, &entry, sizeof entry), 0);
+    return entry.nodeid;
+}
+
+static void test_path(void **state)
+{
+    (void)state;
+    struct mfs_stats s;
+    uint64_t unique = ask_name(FUSE_LOOKUP, ROOT, "a");
+    assert_no_call(); /* it waits */
+    cx_assert_no_answer();
+    reply_dir(walk_call + 1, A);
+    assert_int_equal(answer_node(unique), A);
+    unique = ask_name(FUSE_LOOKUP, A, "b");
+    assert_no_call();
+    cx_assert_no_answer();
+    reply_dir(walk_call + 2, B);
+    assert_int_equal(answer_node(unique), B);
+    unique = ask_name(FUSE_LOOKUP, B, "absent"); /* waits for the list */
+    assert_no_call();
+    cx_assert_no_answer();
+    reply_x(walk_call + 3, 31);
+    assert_int_equal(cx_answer(unique, NULL, 0), ENOENT);
+    assert_int_equal(answer_node(ask_name(FUSE_LOOKUP, B, "x")), 31);
+    cx_reply(walk_call, 0, NULL, 0);
+    assert_no_call();
+    mfs_client_stats(cx.client, &s);
+    assert_int_equal(s.round_trips_waited, 2); /* hello, and all of this */
+}
+
+static void test_path_that_is_absent(void **state)
+{
+    (void)state;
+    uint8_t room[256];
+    struct wr w = wr_of(room, sizeof room);
+    uint64_t unique = ask_name(FUSE_LOOKUP, ROOT, "a");
+    mfs_entry_put(&w, &(struct mfs_entry){ .valid_ms = VALID_MS });
+    cx_reply(walk_call + 1, 0, room, wr_len(&w));
+    assert_int_equal(cx_answer(unique, NULL, 0), ENOENT);
+    refuse(walk_call + 2);
+    refuse(walk_call + 3);
+    cx_reply(walk_call, 0, NULL, 0);
+    assert_int_equal(cx_answer(ask_name(FUSE_LOOKUP, ROOT, "a"), NULL, 0), ENOENT);
+    assert_no_call();
+}
+
+/* Who waited asks for himself. */
+static void test_path_that_fails(void **state)
+{
+    (void)state;
+    uint64_t unique = ask_name(FUSE_LOOKUP, ROOT, "a");
+    cx_reply(walk_call + 1, wire_error_from(-EIO), NULL, 0);
+    reply_dir(expect_call(MFS_OP_lookup), A);
+    assert_int_equal(answer_node(unique), A);
+    refuse(walk_call + 2);
+    refuse(walk_call + 3);
+    cx_reply(walk_call, 0, NULL, 0);
+}
+
+static void test_path_recalled_in_between(void **state)
+{
+    (void)state;
+    reply_dir(walk_call + 1, A);
+    recall(A);
+    reply_dir(walk_call + 2, B); /* looked up before the recall, for all that is known */
+    reply_x(walk_call + 3, 31);
+    cx_reply(walk_call, 0, NULL, 0);
+    uint64_t unique = ask_name(FUSE_LOOKUP, A, "b");
+    reply_dir(expect_call(MFS_OP_lookup), B);
+    skip_notices();
+    (void)unique;
+}
+
+/* A change of ours after the walk was sent, in a directory that became known only with it, by
+ * another way. */
+static void test_path_changed_in_between(void **state)
+{
+    (void)state;
+    struct fuse_mkdir_in in = { .mode = 0755 };
+    uint8_t ask[sizeof in + 2] = { 0 };
+    uint64_t open = ask_open_dir(ROOT);
+    uint8_t room[1024];
+    struct wr w = wr_of(room, sizeof room);
+    put_name(&w, "other", A, S_IFDIR | 0755); /* the same directory */
+    reply_list(expect_list(ROOT), &w, true);
+    assert_int_equal(cx_answer(open, NULL, 0), 0);
+    assert_int_equal(answer_node(ask_name(FUSE_LOOKUP, ROOT, "other")), A);
+    memcpy(ask, &in, sizeof in);
+    ask[sizeof in] = 'b';
+    uint64_t making = cx_ask(FUSE_MKDIR, A, ask, sizeof ask);
+    reply_dir(expect_call(MFS_OP_mkdir), B);
+    assert_int_equal(answer_node(making), B);
+    struct mfs_head h;
+    struct rd body;
+    while (next_message(&h, &body))
+        cx_reply(h.id, wire_error_from(-EBUSY), NULL,
+                 0); /* what is asked for because of that */
+    reply_dir(walk_call + 1, A);
+    w = wr_of(room, sizeof room);
+    mfs_entry_put(&w, &(struct mfs_entry){ .valid_ms = VALID_MS });
+    cx_reply(walk_call + 2, 0, room, wr_len(&w)); /* absent: it was, then */
+    refuse(walk_call + 3);
+    cx_reply(walk_call, 0, NULL, 0);
+    uint64_t unique = ask_name(FUSE_LOOKUP, A, "b");
+    skip_notices();
+    if (next_message(&h, &body))
+        reply_dir(h.id, B);
+    assert_int_equal(answer_node(unique), B);
+}
+
+static void test_path_lost(void **state)
+{
+    (void)state;
+    uint64_t unique = ask_name(FUSE_LOOKUP, ROOT, "a");
+    close(cx.meta);
+    cx.meta = -1;
+    cx_turn();
+    assert_int_equal(cx.lost_count, 1);
+    skip_notices();
+    assert_int_not_equal(cx_answer(unique, NULL, 0), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -505,6 +673,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_root_ahead_that_came, set_up_roots, cx_end),
         cmocka_unit_test_setup_teardown(test_root_ahead_recalled, set_up_roots, cx_end),
         cmocka_unit_test_setup_teardown(test_root_ahead_changed, set_up_roots, cx_end),
+        cmocka_unit_test_setup_teardown(test_path, set_up_path, cx_end),
+        cmocka_unit_test_setup_teardown(test_path_that_is_absent, set_up_path, cx_end),
+        cmocka_unit_test_setup_teardown(test_path_that_fails, set_up_path, cx_end),
+        cmocka_unit_test_setup_teardown(test_path_recalled_in_between, set_up_path, cx_end),
+        cmocka_unit_test_setup_teardown(test_path_changed_in_between, set_up_path, cx_end),
+        cmocka_unit_test_setup_teardown(test_path_lost, set_up_path, cx_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

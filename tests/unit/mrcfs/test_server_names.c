@@ -184,6 +184,66 @@ TEST(test_rename_on_the_head)
     assert_true(fx_node("d") != d);
 }
 
+/* walk: the names' lengths and bytes, as the request has them. */
+static struct bytes names_of(const char *const *names, size_t count)
+{
+    static uint8_t room[4096];
+    struct wr w = wr_of(room, sizeof room);
+    for (size_t i = 0; i < count; i++)
+        put_bytes(&w, bytes_of(names[i]));
+    assert_false(w.is_full);
+    return (struct bytes){ room, (uint32_t)wr_len(&w) };
+}
+
+TEST(test_walk)
+{
+    static const char *const names[] = { "d", "e", "f" };
+    static const char *const many[MFS_WALK_MAX + 1] = { "d", "d", "d", "d", "d", "d",
+                                                        "d", "d", "d", "d", "d", "d",
+                                                        "d", "d", "d", "d", "d" };
+    assert_ok(CALL(mkdir, ROOT, bytes_of("d"), 0777, 0));
+    assert_ok(CALL(mkdir, rep.mkdir.entry.node, bytes_of("e"), 0777, 0));
+    fx_put("d/e/x", "");
+    uint64_t id = SEND(walk, ROOT, 4096, names_of(names, 2));
+    c.last_id += 3;
+    assert_ok(AWAIT(lookup, id + 1));
+    uint64_t d = rep.lookup.entry.node;
+    assert_int_equal(d, fx_node("d"));
+    assert_ok(AWAIT(lookup, id + 2));
+    assert_int_equal(rep.lookup.entry.node, fx_node_in(d, "e"));
+    assert_ok(AWAIT(list, id + 3));
+    assert_true(rep.list.is_eof && rep.list.entries.len > 0);
+    assert_ok(AWAIT(walk, id));
+    /* The last one is absent, or no directory: the list is not asked for. */
+    id = SEND(walk, ROOT, 4096, names_of(names, 3));
+    c.last_id += 4;
+    assert_ok(AWAIT(lookup, id + 1));
+    assert_ok(AWAIT(lookup, id + 2));
+    assert_error(AWAIT(lookup, id + 3), ENOENT);
+    assert_error(AWAIT(list, id + 4), ECANCELED);
+    assert_ok(AWAIT(walk, id));
+    fx_put("d/e/f", "");
+    id = SEND(walk, ROOT, 4096, names_of(names, 3));
+    c.last_id += 4;
+    assert_ok(AWAIT(lookup, id + 3));
+    assert_error(AWAIT(list, id + 4), ENOTDIR);
+    /* The first one: nothing after it. */
+    id = SEND(walk, ROOT, 0, names_of(names + 1, 2));
+    c.last_id += 2;
+    assert_error(AWAIT(lookup, id + 1), ENOENT);
+    assert_error(AWAIT(lookup, id + 2), ECANCELED);
+    assert_ok(AWAIT(walk, id));
+    /* No names that could lead out of the tree, nor too many. */
+    static const char *const dots[] = { "d", "..", ".." };
+    id = SEND(walk, ROOT, 0, names_of(dots, 3));
+    c.last_id += 3;
+    assert_ok(AWAIT(lookup, id + 1));
+    assert_error(AWAIT(lookup, id + 2), EINVAL);
+    assert_error(AWAIT(lookup, id + 3), ECANCELED);
+    assert_error(CALL(walk, ROOT, 0, names_of(many, MFS_WALK_MAX + 1)), EINVAL);
+    assert_error(CALL(walk, ROOT, 0, fx_bytes("\xff\0\0\0a", 5)), EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +254,7 @@ int main(void)
         FX_TEST(test_special_files),
         FX_TEST(test_rename),
         FX_TEST(test_rename_on_the_head),
+        FX_TEST(test_walk),
     };
     return fx_run("server_names", tests, ARRAY_LEN(tests));
 }

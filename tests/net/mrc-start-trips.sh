@@ -1,0 +1,59 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# mrc-start-trips.sh: how many answers of the file server jobs on a fresh connection wait for, as counted by the client: the
+# beginning itself, programs in a search path that leads through the head's trees, walks of trees, and a file read in order.
+. "${top_srcdir:-.}/tests/lib/functions.sh"
+. "$top_srcdir/tests/lib/mrc_lab.sh"
+
+lab_up 1
+export MRC_HUB_IDLE=0 # a connection, and an agent, for each job
+mkdir -p "$home/one/bin" "$home/two/three/four/bin" "$dir/sub/deep"
+for i in $(seq 20); do
+    mkdir "$dir/d$i"
+    for j in 1 2 3 4 5; do
+        echo "needle $i $j" > "$dir/d$i/f$j"
+    done
+done
+printf '#!/bin/sh\necho mine\n' > "$home/two/three/four/bin/mine"
+chmod 755 "$home/two/three/four/bin/mine"
+head -c 8388608 /dev/urandom > "$dir/big"
+find "$home" -exec touch -h -d '1 hour ago' {} +
+chown -R "$user:" "$home"
+search=$home/one/bin:$home/none:$home/two/three/four/bin:/usr/bin:/bin
+
+# waits COMMAND: runs it by sh as a job with that search path; its output is in $tmp/out, prints the round trips waited for
+waits()
+{
+    here timeout $limit env PATH="$search" "$top_builddir/mrc/mrc" -q --stats -F "$conf" alice@n1 sh -c "$1" > "$tmp/out" 2> "$tmp/stats" ||
+        fail "$1: $(cat "$tmp/stats")"
+    sed -n 's/^mrc: files: .* \([0-9]*\) round trips waited for.*/\1/p' "$tmp/stats"
+}
+# at_most NUMBER COMMAND
+at_most()
+{
+    local got
+    got=$(waits "$2")
+    echo "# $2: $got"
+    [ "$got" -le "$1" ] || fail "$2: $got round trips waited for, not $1: $(cat "$tmp/stats")"
+}
+
+# The greeting; the trees' roots, and with them all of the search path.
+at_most 3 true
+at_most 3 'date > /dev/null; ls / > /dev/null; id > /dev/null'
+at_most 6 mine
+same "a program of the head's" mine "$(cat "$tmp/out")"
+dir=$dir/sub/deep at_most 4 pwd
+same "a directory below" "$dir/sub/deep" "$(cat "$tmp/out")"
+
+at_most 9 "find d* -type f | wc -l"
+same "files found" 100 "$(cat "$tmp/out")"
+at_most 9 "ls -lR d* | grep -c '^-'"
+same "files listed" 100 "$(cat "$tmp/out")"
+at_most 15 "grep -r needle d* | wc -l"
+same "lines found" 100 "$(cat "$tmp/out")"
+
+at_most 20 "sha256sum < big"
+same "what was read" "$(sha256sum < "$dir/big")" "$(cat "$tmp/out")"
+grep -Eq '^mrc: read ahead: 8[0-9]{6} bytes, 0 of them in vain, 0 once more; 0 reads were not foreseen$' "$tmp/stats" ||
+    fail "reading ahead: $(cat "$tmp/stats")"
+echo "all passed"
