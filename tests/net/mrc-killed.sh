@@ -142,21 +142,21 @@ hub             here  0
 broker          here  0
 keeper          here  255
 kept_server     here  255
-kept_connection here  255
+kept_connection here  0
 front           here  137
 view_agent      there 255
-sshd_there      there 255
+sshd_there      there 0
 agent           there 255
 builder         there 255
 supervisor      there 255
 shell           there 137
-cut             link  255
+cut             link  0
 own_server      here  255  --no-hub
-own_connection  here  255  --no-hub
+own_connection  here  0  --no-hub
 front           here  137  --no-hub
 agent           there 255  --no-hub
 supervisor      there 255  --no-hub
-cut             link  255  --no-hub
+cut             link  0  --no-hub
 TABLE
 same "cases" 19 $cases
 echo "mrc-killed: ok"
