@@ -221,7 +221,8 @@ static int run_job(const struct mrc_options *o, const struct mrc_trees *t,
                      .started_fd = -1 };
     struct mrc_transport_opts to;
     mrc_reach(o, &to);
-    mrc_log_here("mrc");
+    mrc_log_here("mrc"); /* for its file server */
+    log_keep_no_errors();
     int rc = o->background ? go_background(&j.started_fd, e) : 0;
     if (rc < 0)
         return rc;

@@ -209,8 +209,8 @@ void watchjob_begin(struct watchjob *w, struct loop *l, const struct mrc_options
     if (view)
         watchjob_view_name(view, w->file.now.view, sizeof w->file.now.view);
     activity_open(&w->file);
-    /* What is typed to a job without a terminal is echoed where the line would be. */
-    w->has_line = o && log_level() == LOG_NORMAL && isatty(STDERR_FILENO) == 1 && (has_tty || isatty(STDIN_FILENO) != 1);
+    /* Several mrc's on one terminal would write over each other's. What is typed to a job without a terminal is echoed where the line would be. */
+    w->has_line = o && !o->hosts.len && log_level() == LOG_NORMAL && isatty(STDERR_FILENO) == 1 && (has_tty || isatty(STDIN_FILENO) != 1);
 }
 
 void watchjob_alone(struct watchjob *w)

@@ -23,6 +23,7 @@ static int is_raw;
 static int kept_fd = -1;
 static struct stat kept_is;
 static const char *kept_who;
+static int keeps_errors;
 static atomic_flag is_keeping = ATOMIC_FLAG_INIT;
 
 void log_init(const char *name, enum log_level level)
@@ -96,8 +97,8 @@ void log_keep_in(int dir_fd, const char *who)
         close(fd);
         return;
     }
-    kept_who = who;
     kept_fd = fd;
+    log_keep_as(who);
 }
 
 int log_keep_fd(void)
@@ -108,6 +109,12 @@ int log_keep_fd(void)
 void log_keep_as(const char *who)
 {
     kept_who = who;
+    keeps_errors = 1;
+}
+
+void log_keep_no_errors(void)
+{
+    keeps_errors = 0;
 }
 
 void log_keep(const char *fmt, ...)
@@ -122,7 +129,8 @@ void log_keep(const char *fmt, ...)
     do {                                                                                       \
         va_list kept;                                                                          \
         va_start(kept, fmt);                                                                   \
-        keep(fmt, kept);                                                                       \
+        if (keeps_errors)                                                                      \
+            keep(fmt, kept);                                                                   \
         va_end(kept);                                                                          \
     } while (0)
 

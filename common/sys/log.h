@@ -38,6 +38,8 @@ void log_keep_in(int dir_fd, const char *who);
 /* The descriptor of that file, for fd_close_all_but in a child, which then has another name; -1: none. */
 int log_keep_fd(void);
 void log_keep_as(const char *who);
+/* Errors and warnings aren't kept until log_keep_as: for who tells them to the user, in whatever words he used. */
+void log_keep_no_errors(void);
 /* Kept only: starts, ends and their reasons, what was refused, what nobody was told. No secrets, no contents of
  * files, no arguments of commands. */
 void log_keep(const char *fmt, ...) PRINTF(1, 2);

@@ -29,6 +29,8 @@ says "a job" "$stamp hub\\[[0-9]+\\]: alice@n1: job of process [0-9]+ runs there
 says "its end" "$stamp hub\\[[0-9]+\\]: alice@n1: job of process [0-9]+ has ended$"
 says "a view" "$stamp keeper\\[[0-9]+\\]: alice@n1: starts a view$"
 says "a file server" "$stamp files\\[[0-9]+\\]: starts, [0-9]+ trees$"
+same "a command that can't be run" 255 "$(status m --via "false secret" alice@n1 true 2> /dev/null)"
+logged
 same "mode of the log here" 600 "$(stat -c %a "/tmp/mrc-$uid/log")"
 if grep -q secret "$tmp/log"; then fail "a secret is in the log here"; fi
 

@@ -220,6 +220,15 @@ TEST(log_keeps)
     char expected[64];
     snprintf(expected, sizeof expected, "Z unit[%d]: job 7\n", (int)getpid());
     assert_has(all(fd), expected);
+    log_init("t", LOG_QUIET);
+    log_warn("%s", "a warning");
+    log_keep_no_errors();
+    log_warn("%s", "told to the user");
+    log_keep_as("other");
+    log_warn("%s", "another");
+    assert_has(all(fd), "]: a warning\n");
+    assert_has(text, "Z other[");
+    assert_null(strstr(text, "told"));
     /* Another file in the descriptor's place is left alone. */
     int kept = log_keep_fd();
     AUTO_FD other = openat(dir_fd, "log.other", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
