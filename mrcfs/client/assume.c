@@ -58,12 +58,13 @@ static bool is_waited_for(const struct mfs_known *n)
     return n->behind && !list_is_empty(&n->behind->waiting);
 }
 
-/* The directory of a name that is changed, if that may be taken for done; or NULL. */
+/* The directory of a name that goes, if that may be taken for done; or NULL. Names by which programs keep each other out may
+ * go: who waits for one waits a moment longer. */
 static struct mfs_known *open_dir(struct mfs_session *s, uint64_t node, struct bytes name)
 {
     struct mfs_known *d = may_assume(s) ? mfs_known_find(&s->nodes, node) : NULL;
     bool may = d && d->is_sole && !d->own_pending && is_shaped(d) && S_ISDIR(d->attr.mode) &&
-               !is_waited_for(d) && name.len <= NAME_SURE && !is_claim(name);
+               !is_waited_for(d) && name.len <= NAME_SURE;
     return may ? d : NULL;
 }
 
@@ -73,7 +74,7 @@ static struct mfs_known *open_dir_for_new(struct mfs_session *s, uint64_t node,
                                           struct bytes name)
 {
     struct mfs_known *d = open_dir(s, node, name), *is = NULL;
-    bool is_quiet = d && d->attr.flags & MFS_ATTR_PLAIN &&
+    bool is_quiet = d && !is_claim(name) && d->attr.flags & MFS_ATTR_PLAIN &&
                     (!d->others_ms || clock_mono_ms() - d->others_ms > MFS_QUIET_MS);
     return is_quiet && mfs_lease_name(s, d, name, &is) == 0 ? d : NULL;
 }
@@ -480,7 +481,7 @@ bool mfs_assume_rename(struct mfs_session *s, const struct mfs_caller *who,
     struct mfs_known *d = m->node == m->new_node ? open_dir(s, m->node, m->name) : NULL;
     struct mfs_known *n = d ? named(s, d, m->name) : NULL, *over = NULL;
     if (!n || m->rflags & ~(uint32_t)MFS_RENAME_NOREPLACE || !may_take_out(s, who, d, n) ||
-        !open_dir(s, m->new_node, m->new_name))
+        !open_dir(s, m->new_node, m->new_name) || is_claim(m->new_name))
         return false;
     if (mfs_lease_name(s, d, m->new_name, &over) != 0) {
         over = named(s, d, m->new_name);

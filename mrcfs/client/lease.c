@@ -230,7 +230,9 @@ void mfs_lease_learn_attr(struct mfs_call *call, struct mfs_known *n, const stru
     n->has_attr = true;
     n->is_assumed = false;
     mfs_own_learn(n, a);
-    n->is_sole = a->flags & MFS_ATTR_SOLE;
+    /* Lists don't say; what was said before ends by a recall. */
+    bool is_listed = call->op == MFS_OP_list || call->op == MFS_OP_readdir;
+    n->is_sole = a->flags & MFS_ATTR_SOLE || (is_listed && n->is_sole);
 }
 
 void mfs_lease_learn_name(struct mfs_call *call, struct bytes name, const struct mfs_entry *e)

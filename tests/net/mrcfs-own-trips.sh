@@ -37,10 +37,32 @@ wait_for 10 settled
 counted 'cp -r a b'
 # How far ahead the sources are opened is another matter.
 at_most $((limit + $(count 'waited for open'))) "cp -r of 300 files"
-same "copied by the head" 300 "$(count copy_file_range)"
+same "copied by the head" 300 "$(awk '$2 == "copy_file_range" { print $1 }' "$tmp/stats")"
 [ "$(awk '/ bytes out$/ { print $1; exit }' "$tmp/stats")" -lt 300000 ] || fail "contents travelled: $(cat "$tmp/stats")"
 diff -r "$served/a" "$served/b" || fail "what was copied"
+wait_for 10 settled
+counted 'cp -a a c'
+at_most $((limit + $(count 'waited for open') + 10)) "cp -a of 300 files"
+diff -r "$served/a" "$served/c" || fail "what was copied with its modes and times"
+for tree in a c; do
+    (cd "$served/$tree" && find . -printf '%p %m %s %T@\n' | sort) > "$tmp/$tree.list"
+done
+diff "$tmp/a.list" "$tmp/c.list" || fail "modes and times of what was copied"
 rm -rf "${served:?}"/*
+
+# git: what is waited for are its locks, the first change in each directory, and files that are read in no order.
+if command -v git > /dev/null; then
+    (cd "$served" && sources 100 5 1000 && git init -q . && git add -A &&
+        git -c user.name=b -c user.email=b@example.org commit -q -m one && date > d01/f0001.c) || fail "a repository"
+    wait_for 10 settled
+    counted 'g() { git -c safe.directory="$PWD" -c user.name=b -c user.email=b@example.org "$@"; }
+        g update-index -q --refresh; g add -A && g commit -q -m two'
+    at_most $((50 + $(count 'waited for open'))) "git add and commit"
+    (cd "$served" && git -c safe.directory="$PWD" fsck --no-progress 2>&1 &&
+        git -c safe.directory="$PWD" status --porcelain) > "$tmp/out"
+    same "what git finds there" "" "$(cat "$tmp/out")"
+    rm -rf "${served:?}"/* "${served:?}"/.git
+fi
 
 # Files that are looked at before anybody has heard of them at the server, then read.
 counted 'mkdir d && for i in $(seq 100); do echo $i > d/f$i; stat -c "%n %s %Y %y" d/f$i; done'

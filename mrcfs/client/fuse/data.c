@@ -10,6 +10,8 @@
 #include "mrcfs/client/own.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { COPY_BEHIND_MAX = MFS_DIRTY_MAX / 2 }; /* bytes of one copy that is answered before it is made */
@@ -86,8 +88,14 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t s
     struct mfs_call *call = mfs_fuse_begin(req, ino, on_write);
     if (!call)
         return;
-    bool is_behind =
-        !fi->writepage && mfs_behind_may(s, n, fi->flags) && mfs_behind_begin(call, &n, 1) == 0;
+    /* What is appended goes to the end, wherever the kernel believes that to be. */
+    bool is_appended = fi->flags & O_APPEND && mfs_own_is_shaped(s, n) &&
+                       !(n->attr.mode & (S_ISUID | S_ISGID)); /* the server takes these away */
+    if (is_appended)
+        offset = (off_t)mfs_behind_size(n, n->attr.size);
+    bool is_behind = !fi->writepage &&
+                     mfs_behind_may(s, n, is_appended ? fi->flags & ~O_APPEND : fi->flags) &&
+                     mfs_behind_begin(call, &n, 1) == 0;
     f->is_written = f->is_written || !is_behind;
     mfs_coherence_count_change(s, f->node);
     if (!is_behind)

@@ -215,6 +215,8 @@ static int take_created(struct mfs_call *call, struct rd *body, struct mfs_fuse_
     struct mfs_known *n = mfs_known_find(&s->nodes, m->entry.node);
     f->fh = m->fh;
     f->node = m->entry.node;
+    if (n && !n->parent)
+        n->parent = call->node;
     if (n)
         mfs_own_opened(s, n, f, &m->entry.attr, n->has_attr);
     new->fi = (struct fuse_file_info){ .fh = (uintptr_t)f };

@@ -3,8 +3,11 @@
 #include "mrcfs/client/fuse/fuse.h"
 
 #include "common/sys/clock.h"
+#include "mrcfs/client/acl.h"
+#include "mrcfs/client/assume.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* It is about to get or lose attributes by us. */
 static void forget_plain(fuse_req_t req, fuse_ino_t ino)
@@ -17,9 +20,41 @@ static void forget_plain(fuse_req_t req, fuse_ino_t ino)
     }
 }
 
+static const char access_acl[] = "system.posix_acl_access";
+static const char default_acl[] = "system.posix_acl_default";
+
+/* Known to have no extended attributes? */
+static bool is_plain(fuse_req_t req, fuse_ino_t ino)
+{
+    struct mfs_session *s = mfs_fuse_session(req);
+    const struct mfs_known *n = mfs_session_known(s, ino);
+    return n && n->plain_until_ms && clock_mono_ms() < n->plain_until_ms;
+}
+
+/* What copies permissions (cp -a) sets an ACL that is only a mode. Answered before it is made, as chmod is. */
+static bool set_mode(fuse_req_t req, fuse_ino_t ino, const char *name, struct bytes value)
+{
+    struct mfs_session *s = mfs_fuse_session(req);
+    const struct mfs_known *n = mfs_session_known(s, ino);
+    uint32_t permissions;
+    if (!is_plain(req, ino) || strcmp(name, access_acl) != 0 ||
+        !mfs_acl_is_mode(value, &permissions))
+        return false;
+    struct mfs_caller who = mfs_fuse_caller(req);
+    struct mfs_setattr_req m = { .node = n->number,
+                                 .valid = MFS_SET_MODE,
+                                 .attr = { .mode = (n->attr.mode & 07000) | permissions } };
+    return mfs_assume_setattr(s, &who, &m);
+}
+
 static void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
                         size_t size, int flags)
 {
+    if (!flags &&
+        set_mode(req, ino, name, (struct bytes){ (const uint8_t *)value, (uint32_t)size })) {
+        fuse_reply_err(req, 0);
+        return;
+    }
     forget_plain(req, ino);
     struct mfs_call *call = mfs_fuse_begin(req, ino, mfs_fuse_done);
     if (!call)
@@ -50,19 +85,10 @@ static int on_xattr(struct mfs_call *call, int rc, struct rd *body)
     return 0;
 }
 
-/* Known to have no extended attributes? */
-static bool is_plain(fuse_req_t req, fuse_ino_t ino)
-{
-    struct mfs_session *s = mfs_fuse_session(req);
-    const struct mfs_known *n = mfs_session_known(s, ino);
-    bool is = n && n->plain_until_ms && clock_mono_ms() < n->plain_until_ms;
-    s->client->stats.cache_hits += is;
-    return is;
-}
-
 static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
     if (is_plain(req, ino)) {
+        mfs_fuse_session(req)->client->stats.cache_hits++;
         fuse_reply_err(req, ENODATA);
         return;
     }
@@ -77,6 +103,7 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t
 static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
     if (is_plain(req, ino)) {
+        mfs_fuse_session(req)->client->stats.cache_hits++;
         if (size)
             fuse_reply_buf(req, NULL, 0);
         else
@@ -91,8 +118,23 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
     SEND(listxattr, call, &m, 0);
 }
 
+/* To remove an ACL that isn't there is no error to whom the file belongs. It may take set-id bits away. */
+static bool has_no_acl(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+    struct mfs_session *s = mfs_fuse_session(req);
+    const struct mfs_known *n = mfs_session_known(s, ino);
+    struct mfs_caller who = mfs_fuse_caller(req);
+    return is_plain(req, ino) && (!strcmp(name, access_acl) || !strcmp(name, default_acl)) &&
+           mfs_assume_may_change(s, &who, n) && !(n->attr.mode & 07000);
+}
+
 static void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
+    if (has_no_acl(req, ino, name)) {
+        mfs_fuse_session(req)->client->stats.cache_hits++;
+        fuse_reply_err(req, 0);
+        return;
+    }
     struct mfs_call *call = mfs_fuse_begin(req, ino, mfs_fuse_done);
     if (!call)
         return;

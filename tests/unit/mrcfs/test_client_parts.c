@@ -2,6 +2,7 @@
 /* test_client_parts.c: names, owners and mount options, which need no connection. */
 #include "tests/lib/unit.h"
 
+#include "mrcfs/client/acl.h"
 #include "mrcfs/client/idmap.h"
 #include "mrcfs/client/known.h"
 #include "mrcfs/client/names.h"
@@ -182,12 +183,45 @@ static void test_sources(void **state)
     }
 }
 
+static void test_acl(void **state)
+{
+    (void)state;
+    enum { SIZE = 4 + 3 * 8 };
+    const uint8_t none[4] = { 255, 255, 255, 255 };
+    static const struct {
+        uint16_t tag, perm;
+    } is[3] = { { 1, 6 }, { 4, 5 }, { 0x20, 4 } };
+    uint8_t acl[SIZE + 8];
+    uint32_t mode = 0;
+    struct wr w = wr_of(acl, sizeof acl);
+    put_u32(&w, 2);
+    for (size_t i = 0; i < ARRAY_LEN(is); i++) {
+        put_u16(&w, is[i].tag);
+        put_u16(&w, is[i].perm);
+        put_raw(&w, none, sizeof none);
+    }
+    assert_true(mfs_acl_is_mode((struct bytes){ acl, SIZE }, &mode));
+    assert_int_equal(mode, 0654);
+    for (uint32_t len = 0; len < SIZE; len++)
+        assert_false(mfs_acl_is_mode((struct bytes){ acl, len }, &mode));
+    memset(acl + SIZE, 0, 8);
+    assert_false(mfs_acl_is_mode((struct bytes){ acl, SIZE + 8 }, &mode)); /* one more entry */
+    acl[4] = 2; /* a user by name */
+    assert_false(mfs_acl_is_mode((struct bytes){ acl, SIZE }, &mode));
+    acl[4] = 1;
+    acl[6] = 8; /* no such permission */
+    assert_false(mfs_acl_is_mode((struct bytes){ acl, SIZE }, &mode));
+    acl[6] = 6;
+    acl[0] = 3; /* another version */
+    assert_false(mfs_acl_is_mode((struct bytes){ acl, SIZE }, &mode));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),   cmocka_unit_test(test_known),
         cmocka_unit_test(test_idmap),   cmocka_unit_test(test_mount_options),
-        cmocka_unit_test(test_sources),
+        cmocka_unit_test(test_sources), cmocka_unit_test(test_acl),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
