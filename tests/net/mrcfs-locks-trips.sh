@@ -12,16 +12,20 @@ served=$tmp/served
 mnt=$tmp/mnt
 mkdir "$served" "$mnt"
 
+# on $mnt, or, with an argument, as another target on $mnt2
 start_mount()
 {
-    mrcfs -f --stats "local:$served" "$mnt" 2> "$tmp/stats" &
-    pid=$!
-    wait_for 10 mounted "$mnt"
+    local at=$mnt${1:-}
+    mkdir -p "$at"
+    mrcfs -f --stats "local:$served" "$at" 2> "$tmp/stats${1:-}" &
+    eval "pid${1:-}=$!"
+    wait_for 10 mounted "$at"
 }
+# end_mount WHAT [2]
 end_mount()
 {
-    mrcfs -u "$mnt" || fail "unmount after $1"
-    wait $pid || fail "end after $1: $(cat "$tmp/stats")"
+    mrcfs -u "$mnt${2:-}" || fail "unmount after $1"
+    eval "wait \$pid${2:-}" || fail "end after $1: $(cat "$tmp/stats${2:-}")"
 }
 # count WORDS: of the line that has these words after its number
 count()
@@ -136,6 +140,65 @@ python3 "$tmp/posix.py" "$mnt/locked" || fail "record locks of a process"
 end_mount "record locks of a process"
 for op in setlk getlk surrender; do
     same "$op requests" 0 "$(count $op)"
+done
+
+echo "# two targets append to one file under a lock, in turns"
+cat > "$tmp/append.py" <<'P'
+import fcntl, os, sys
+name, who, count, how = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
+def opened():
+    return os.open(name, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+fd = opened() if how == "held" else -1
+for i in range(count):
+    if how == "anew":
+        fd = opened()
+    fcntl.lockf(fd, fcntl.LOCK_EX)
+    # whoever holds the lock sees all that was written before
+    size = os.fstat(fd).st_size
+    os.write(fd, b"%s %d\n" % (who.encode(), i))
+    assert os.fstat(fd).st_size == size + len("%s %d\n" % (who, i)), "somebody else wrote"
+    fcntl.lockf(fd, fcntl.LOCK_UN)
+    if how == "anew":
+        os.close(fd)
+P
+for how in held anew; do
+    start_mount
+    start_mount 2
+    timeout 100 python3 "$tmp/append.py" "$mnt/records.$how" one 1000 $how &
+    one=$!
+    timeout 100 python3 "$tmp/append.py" "${mnt}2/records.$how" two 1000 $how &
+    two=$!
+    wait $one || fail "records of the first ($how)"
+    wait $two || fail "records of the second ($how)"
+    end_mount "records"
+    end_mount "records" 2
+    for who in one two; do
+        same "records of $who ($how)" "$(seq 0 999)" "$(sed -n "s/^$who //p" "$served/records.$how")"
+    done
+    same "records ($how)" 2000 "$(wc -l < "$served/records.$how")"
+    echo "ok: records ($how): $(awk '$1 != was { n++ } { was = $1 } END { print n - 1 }' "$served/records.$how") times from one target to the other"
+done
+# To get a lock that another target has given up is one round trip, to give it up is another.
+cat > "$tmp/turns.py" <<'P'
+import fcntl, os, sys
+fd = os.open(sys.argv[1], os.O_RDWR)
+for i in range(200):
+    fcntl.lockf(fd, fcntl.LOCK_EX)
+    fcntl.lockf(fd, fcntl.LOCK_UN)
+P
+: > "$served/turns"
+start_mount
+start_mount 2
+python3 "$tmp/turns.py" "$mnt/turns" &
+one=$!
+python3 "$tmp/turns.py" "${mnt}2/turns" || fail "turns of the second"
+wait $one || fail "turns of the first"
+end_mount turns
+end_mount turns 2
+for stats in stats stats2; do
+    waited=$(awk '/ round trips waited for$/ { print $1 }' "$tmp/$stats")
+    [ "$waited" -le $((200 * 2 + 10)) ] || fail "200 locks and unlocks: $waited round trips: $(cat "$tmp/$stats")"
+    echo "ok: 200 turns: $waited round trips"
 done
 
 echo "# databases"
