@@ -471,7 +471,7 @@ static int on_notice(struct mfs_client *c, const struct mfs_head *h, struct rd *
         rc = notices[h->notice](c, h, body);
     if (rc < 0)
         return err_set(e, EPROTO, "file server sent a malformed notice %u", h->notice);
-    if (mfs_notifier_is_full(c->notifier))
+    if (mfs_notifier_is_full(c->notifier) || mfs_notifier_is_full(c->lock_notifier))
         return err_say(e, ENOSPC, "file server sends notices faster than the kernel takes");
     return 0;
 }
@@ -764,7 +764,8 @@ int mfs_client_new(const struct mfs_client_opts *o, struct mfs_client **out, str
         err_set(e, -rc, "file server's streams");
     else
         rc = greet(c, e);
-    if (rc >= 0 && (rc = mfs_notifier_new(wake_loop, c->loop, &c->notifier)) < 0)
+    if (rc >= 0 && ((rc = mfs_notifier_new(wake_loop, c->loop, &c->notifier)) < 0 ||
+                    (rc = mfs_notifier_new(wake_loop, c->loop, &c->lock_notifier)) < 0))
         err_set(e, -rc, "file client's notifier");
     if (rc >= 0 && (rc = mfs_mark_start(c)) < 0)
         err_set(e, -rc, "file client's marks");
@@ -843,12 +844,13 @@ void mfs_client_free(struct mfs_client *c)
     c->chunks = NULL;
     /* A notice may be waiting in the kernel for the answer to a request that is still to be
      * read: the sessions answer (with an error) until the notifier has come back. */
-    while (!mfs_notifier_stop(c->notifier))
+    while (!mfs_notifier_stop(c->notifier) || !mfs_notifier_stop(c->lock_notifier))
         if (loop_turn(c->loop, 100) < 0)
             break;
     LIST_EACH(&c->sessions, it, nx)
     mfs_session_free(mfs_session_of(it));
     mfs_notifier_free(c->notifier);
+    mfs_notifier_free(c->lock_notifier);
     mfs_mark_stop(c); /* the notifier's thread used it */
     mfs_lease_stop(c);
     buf_fini(&c->meta.in);

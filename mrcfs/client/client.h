@@ -160,6 +160,8 @@ struct mfs_client {
     bool is_held;         /* the sessions don't read: too much in flight */
     struct link sessions; /* struct mfs_session */
     struct mfs_notifier *notifier;
+    /* Of pages that are dropped for a lock: what that waits for may wait for a recall. */
+    struct mfs_notifier *lock_notifier;
     struct mfs_lease lease;
     uint64_t behind_bytes; /* on the way that the kernel takes for written */
     struct link behind;    /* calls that it takes for done, oldest first */

@@ -362,7 +362,7 @@ static int on_nothing(struct mfs_call *call, int rc, struct rd *body)
 static void send_recalled(struct mfs_client *c, uint64_t serial)
 {
     struct mfs_caller who = { c->opts.own_uid, c->opts.own_gid, 0 };
-    struct mfs_call *call = mfs_locks_recalled(c, serial) ? NULL : mfs_call_new(c, on_nothing);
+    struct mfs_call *call = mfs_call_new(c, on_nothing);
     if (call && mfs_send_recalled(call, &who, &(struct mfs_recalled_req){ serial }, 0) < 0)
         mfs_call_drop(call);
     LIST_EACH(&c->sessions, it, nx)

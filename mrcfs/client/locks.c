@@ -22,30 +22,25 @@ struct mfs_own_locks {
     struct mfs_session *session; /* NULL: it has ended */
     uint64_t node;
     struct mfs_locktable table;
-    bool is_moving;    /* since the recall came; nothing changes in the table but by closing */
-    bool is_sent;      /* … and the request that moves them is on the way */
-    bool is_late;      /* the leases have run out, or may have */
-    bool is_held_up;   /* the closing of the file waited once for what is on the way */
-    uint64_t serial;   /* of the recall that they answer; 0: none */
-    struct link later; /* recalls that came after they were sent: struct waiting */
+    bool is_moving;  /* the request that moves them is on the way: nothing changes any more */
+    bool is_late;    /* … because the leases have run out, or may have */
+    bool is_held_up; /* the closing of the file waited once for what is on the way */
     struct link waiting; /* requests of the kernel */
 };
 
 struct waiting {
     struct link link;
-    uint64_t serial;
     size_t len_bytes;
     uint8_t bytes[];
 };
 
-static bool keep(struct link *list, uint64_t serial, const void *ptr, size_t len_bytes)
+static bool keep(struct link *list, const void *ptr, size_t len_bytes)
 {
     struct waiting *w = malloc(sizeof *w + len_bytes);
     if (!w)
         return false;
-    *w = (struct waiting){ .serial = serial, .len_bytes = len_bytes };
-    if (len_bytes)
-        memcpy(w->bytes, ptr, len_bytes);
+    *w = (struct waiting){ .len_bytes = len_bytes };
+    memcpy(w->bytes, ptr, len_bytes);
     list_push_back(list, &w->link);
     return true;
 }
@@ -72,7 +67,6 @@ static void drop_waiting(struct link *list)
 static void own_free(struct mfs_own_locks *l)
 {
     list_remove(&l->moving);
-    drop_waiting(&l->later);
     drop_waiting(&l->waiting);
     mfs_locktable_fini(&l->table);
     free(l);
@@ -100,7 +94,6 @@ static struct mfs_own_locks *own_new(struct mfs_session *s, struct mfs_known *n,
     l->client = s->client;
     l->session = s;
     l->node = n->number;
-    list_init(&l->later);
     list_init(&l->waiting);
     n->own_locks = l;
     return l;
@@ -113,7 +106,7 @@ bool mfs_locks_are_held(const struct mfs_known *n)
 
 void mfs_locks_free(struct mfs_known *n)
 {
-    if (n->own_locks && !n->own_locks->is_sent)
+    if (n->own_locks && !n->own_locks->is_moving)
         own_free(n->own_locks);
     n->own_locks = NULL;
 }
@@ -147,24 +140,16 @@ static void mark_files(struct mfs_session *s, uint64_t node, bool are_lost)
 /* They are at the server now, or lost. */
 static void end_move(struct mfs_own_locks *l, bool are_lost)
 {
-    struct mfs_client *c = l->client;
     struct mfs_session *s = l->session;
     struct mfs_known *n = s ? mfs_known_find(&s->nodes, l->node) : NULL;
     uint64_t node = l->node;
-    struct link later, waiting;
-    move_all(&later, &l->later);
+    struct link waiting;
     move_all(&waiting, &l->waiting);
     if (n)
         n->own_locks = NULL;
     own_free(l);
     if (s)
         mark_files(s, node, are_lost);
-    LIST_EACH(&later, it, nx)
-    {
-        struct waiting *w = LIST_ENTRY(it, struct waiting, link);
-        mfs_lease_recall(c, &(struct mfs_recall_notice){ w->serial, node });
-        free(w);
-    }
     LIST_EACH(&waiting, it, nx)
     {
         struct waiting *w = LIST_ENTRY(it, struct waiting, link);
@@ -204,80 +189,53 @@ static size_t pack(struct mfs_own_locks *l, struct mfs_known *n, uint8_t *bytes,
     return wr_len(&w);
 }
 
-static void send_move(struct mfs_own_locks *l)
+static int send_move(struct mfs_own_locks *l, struct mfs_known *n)
 {
-    struct mfs_session *s = l->session;
     struct mfs_client *c = l->client;
-    struct mfs_known *n = mfs_known_find(&s->nodes, l->node);
     size_t size = l->table.count * MFS_LOCK_REC_BYTES;
     uint8_t *bytes = malloc(size + 1);
-    struct mfs_call *call = bytes && n ? mfs_call_new(c, on_surrendered) : NULL;
+    struct mfs_call *call = bytes ? mfs_call_new(c, on_surrendered) : NULL;
     struct mfs_caller who = { c->opts.own_uid, c->opts.own_gid, 0 };
     int rc = -ENOMEM;
     if (call) {
-        struct mfs_surrender_req m = { l->serial,
-                                       { bytes, (uint32_t)pack(l, n, bytes, size) } };
-        call->session = s;
+        struct mfs_surrender_req m = { { bytes, (uint32_t)pack(l, n, bytes, size) } };
+        call->session = l->session;
         call->file = l;
         call->is_unwaited = true;
-        l->is_sent = true;
         rc = mfs_send_surrender(call, &who, &m, m.locks.len);
     }
     free(bytes);
-    if (rc < 0) {
-        l->is_sent = false;
+    if (rc < 0)
         mfs_call_drop(call);
-        end_move(l, true);
-    }
+    return rc;
 }
 
-static void start_move(struct mfs_own_locks *l, struct mfs_known *n, uint64_t serial)
+/* l may be gone afterwards. */
+static void start_move(struct mfs_own_locks *l, struct mfs_known *n)
 {
     n->alone_fh = 0;
-    if (!l->is_moving) {
-        n->names++;
-        list_push_back(&l->client->moving_locks, &l->moving);
-    }
+    n->names++;
     l->is_moving = true;
-    l->serial = serial;
-    if (!serial)
-        send_move(l);
+    list_push_back(&l->client->moving_locks, &l->moving);
+    if (send_move(l, n) < 0)
+        end_move(l, true);
 }
 
 bool mfs_locks_recall(struct mfs_session *s, struct mfs_known *n, uint64_t serial)
 {
     struct mfs_own_locks *l = n->own_locks;
     n->alone_fh = 0;
-    if (!l)
+    if (!l || l->is_moving)
         return false;
-    if (l->is_sent)
-        return serial && keep(&l->later, serial, NULL, 0);
-    /* Whoever gets a lock next sees what was done before it was given up. */
-    if (serial && !l->is_moving && mfs_behind_put_off(s, n, serial)) {
-        start_move(l, n, serial);
-        return true;
-    }
     l->is_late = !serial;
-    if (l->is_moving || l->table.count) {
-        start_move(l, n, serial);
-        return false;
+    if (l->table.count) {
+        start_move(l, n);
+    } else {
+        own_free(l);
+        n->own_locks = NULL;
     }
-    own_free(l);
-    n->own_locks = NULL;
-    return false;
-}
-
-bool mfs_locks_recalled(struct mfs_client *c, uint64_t serial)
-{
-    LIST_EACH(&c->moving_locks, it, nx)
-    {
-        struct mfs_own_locks *l = LIST_ENTRY(it, struct mfs_own_locks, moving);
-        if (l->serial != serial || l->is_sent || !l->session)
-            continue;
-        send_move(l);
-        return true;
-    }
-    return false;
+    /* Whoever gets a lock next sees what was done before it was given up. */
+    return serial && mfs_behind_put_off(s, n, serial);
 }
 
 /* ---- requests ---- */
@@ -291,7 +249,7 @@ static void answer(struct mfs_session *s, const struct mfs_raw_request *in, int 
 static bool wait_for_move(struct mfs_own_locks *l, const struct mfs_raw_request *in,
                           const void *ptr, size_t len_bytes)
 {
-    if (!keep(&l->waiting, 0, ptr, len_bytes))
+    if (!keep(&l->waiting, ptr, len_bytes))
         answer(l->session, in, -ENOLCK);
     return true;
 }
@@ -335,7 +293,7 @@ static bool take_lock(struct mfs_session *s, struct mfs_known *n,
     if (!mfs_lease_is_alive(s->client)) { /* who may have come meanwhile? */
         bool is_kept = wait_for_move(l, in, ptr, len_bytes);
         l->is_late = true;
-        start_move(l, n, 0);
+        start_move(l, n);
         return is_kept;
     }
     s->client->stats.cache_hits++;
@@ -350,7 +308,7 @@ static bool take_lock(struct mfs_session *s, struct mfs_known *n,
     }
     /* Waiting, and finding out that it would be for ever, is the server's. */
     bool is_kept = wait_for_move(l, in, ptr, len_bytes);
-    start_move(l, n, 0);
+    start_move(l, n);
     return is_kept;
 }
 
@@ -365,7 +323,7 @@ static bool take_release(struct mfs_session *s, struct mfs_known *n,
         if (mfs_behind_wait(s, ptr, len_bytes) == 0)
             return true;
     }
-    if (l && !l->is_sent)
+    if (l && !l->is_moving)
         mfs_locktable_drop_file(&l->table, in->fh);
     if (f->fh == n->alone_fh)
         n->alone_fh = 0;
@@ -401,7 +359,7 @@ bool mfs_locks_take(struct mfs_session *s, const struct mfs_raw_request *in, con
     case MFS_RAW_SETLKW: return take_lock(s, n, in, ptr, len_bytes);
     case MFS_RAW_RELEASE: return take_release(s, n, in, ptr, len_bytes);
     case MFS_RAW_FLUSH:
-        if (l && l->is_sent)
+        if (l && l->is_moving)
             return wait_for_move(l, in, ptr, len_bytes);
         if (l)
             mfs_locktable_drop_owner(&l->table, in->lock_owner);
@@ -409,17 +367,16 @@ bool mfs_locks_take(struct mfs_session *s, const struct mfs_raw_request *in, con
     case MFS_RAW_READ:
         /* What is read under a lock that may be lost would be believed. Under a recall reads go
          * on: the kernel drops its pages only after them. */
-        return l && l->is_sent && l->is_late && l->table.count &&
+        return l && l->is_moving && l->is_late && l->table.count &&
                wait_for_move(l, in, ptr, len_bytes);
     case MFS_RAW_FALLOCATE: /* these can't say that they are done under a lock */
     case MFS_RAW_COPY_FILE_RANGE:
         if (!l || !l->table.count)
             return false;
-        if (!l->is_moving && wait_for_move(l, in, ptr, len_bytes)) {
-            start_move(l, n, 0);
-            return true;
-        }
-        return l->is_sent && wait_for_move(l, in, ptr, len_bytes);
+        bool is_new = !l->is_moving, is_kept = wait_for_move(l, in, ptr, len_bytes);
+        if (is_new)
+            start_move(l, n);
+        return is_kept;
     default: return false;
     }
 }

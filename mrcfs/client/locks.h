@@ -30,11 +30,10 @@ MUST bool mfs_locks_take(struct mfs_session *s, const struct mfs_raw_request *in
 /* Is a lock on n held here? What is done under it must say so. n may be NULL. */
 bool mfs_locks_are_held(const struct mfs_known *n);
 
-/* A recall of n, or the end of all leases (serial 0). True: it must wait, mfs_lease_recall will
- * be called. */
+/* A recall of n, or the end of all leases (serial 0), before anything else is done for it: the
+ * server is sent the locks, and a recall that is answered later finds them there. True: the
+ * recall must wait, mfs_lease_recall will be called. */
 MUST bool mfs_locks_recall(struct mfs_session *s, struct mfs_known *n, uint64_t serial);
-/* The recall is about to be answered. True: it is, by the locks that move. */
-MUST bool mfs_locks_recalled(struct mfs_client *c, uint64_t serial);
 
 /* The session ends: what waits is dropped; _free: of one node. */
 void mfs_locks_leave(struct mfs_session *s);

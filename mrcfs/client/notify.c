@@ -84,13 +84,14 @@ int mfs_notifier_new(void (*on_end)(void *ctx), void *ctx, struct mfs_notifier *
     return 0;
 }
 
-void mfs_notifier_add(struct mfs_notifier *t, const struct mfs_kernel_notice *n,
+bool mfs_notifier_add(struct mfs_notifier *t, const struct mfs_kernel_notice *n,
                       struct bytes name)
 {
     struct item *i = calloc(1, sizeof *i);
     char *text = name.len ? malloc((size_t)name.len + 1) : NULL;
     pthread_mutex_lock(&t->lock);
-    if (!i || (name.len && !text) || t->count == MFS_NOTICES_MAX) {
+    bool is_added = i && (!name.len || text) && t->count < MFS_NOTICES_MAX;
+    if (!is_added) {
         t->is_full = true;
         free(i);
         free(text);
@@ -106,6 +107,7 @@ void mfs_notifier_add(struct mfs_notifier *t, const struct mfs_kernel_notice *n,
         pthread_cond_signal(&t->more);
     }
     pthread_mutex_unlock(&t->lock);
+    return is_added;
 }
 
 bool mfs_notifier_is_full(struct mfs_notifier *t)

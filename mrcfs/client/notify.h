@@ -28,13 +28,15 @@ struct mfs_kernel_notice {
     int64_t offset;
     int64_t length;
     uint64_t serial; /* of the recall that waits for it, 0 = none */
+    void *req;       /* the kernel's request that waits for it, for fn */
     char *name;
 };
 
 /* on_end is called on the thread when it ends. */
 MUST int mfs_notifier_new(void (*on_end)(void *ctx), void *ctx, struct mfs_notifier **out);
-/* name may be empty. A notice for which there is no memory or room marks the notifier full. */
-void mfs_notifier_add(struct mfs_notifier *t, const struct mfs_kernel_notice *n,
+/* name may be empty. A notice for which there is no memory or room marks the notifier full, and
+ * false is returned. */
+bool mfs_notifier_add(struct mfs_notifier *t, const struct mfs_kernel_notice *n,
                       struct bytes name);
 bool mfs_notifier_is_full(struct mfs_notifier *t);
 /* Tells the thread to end after the notice it is at. True when it has ended. */

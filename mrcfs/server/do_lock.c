@@ -80,5 +80,5 @@ int mfs_do_surrender(struct mfs_call *o, const struct mfs_surrender_req *q,
     struct rd r = rd_of(q->locks.ptr, q->locks.len);
     if (q->locks.len > MFS_SURRENDER_MAX * MFS_LOCK_REC_BYTES)
         return -EINVAL;
-    return mfs_leases_surrender(o, q->serial, take_all, &r);
+    return mfs_leases_surrender(o, take_all, &r);
 }

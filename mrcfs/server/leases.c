@@ -293,19 +293,6 @@ static int on_tick(void *ctx)
 
 /* ---- what the client says ---- */
 
-/* The recall is answered, unless that is not waited for any more. The member's lock is held. */
-static void answered(struct mfs_server *srv, uint64_t serial)
-{
-    LIST_EACH(&srv->leases.recalls, it, nx)
-    {
-        struct recall *r = LIST_ENTRY(it, struct recall, link);
-        if (r->serial == serial) {
-            settle(srv, r, false);
-            break;
-        }
-    }
-}
-
 int mfs_do_recalled(struct mfs_call *o, const struct mfs_recalled_req *q,
                     struct mfs_recalled_rep *p UNUSED)
 {
@@ -313,12 +300,19 @@ int mfs_do_recalled(struct mfs_call *o, const struct mfs_recalled_req *q,
     if (!l->is_on)
         return 0;
     mfs_member_lock(&l->member);
-    answered(o->srv, q->serial);
+    LIST_EACH(&l->recalls, it, nx)
+    {
+        struct recall *r = LIST_ENTRY(it, struct recall, link);
+        if (r->serial == q->serial) {
+            settle(o->srv, r, false);
+            break;
+        }
+    }
     mfs_member_unlock(&l->member);
-    return 0;
+    return 0; /* one that is not waited for any more came late */
 }
 
-int mfs_leases_surrender(struct mfs_call *o, uint64_t serial,
+int mfs_leases_surrender(struct mfs_call *o,
                          int (*take)(struct mfs_call *o, const void *what), const void *what)
 {
     struct mfs_leases *l = &o->srv->leases;
@@ -326,7 +320,6 @@ int mfs_leases_surrender(struct mfs_call *o, uint64_t serial,
         return -ESTALE;
     mfs_member_lock(&l->member);
     int rc = take(o, what);
-    answered(o->srv, serial);
     mfs_member_unlock(&l->member);
     return rc;
 }

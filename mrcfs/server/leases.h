@@ -135,10 +135,11 @@ void mfs_grant_listed(struct mfs_call *o, const struct mfs_place *at,
 /* The token's epoch if it is held now, for _listed; 0 if not. */
 uint64_t mfs_leases_epoch(struct mfs_server *srv, const struct mfs_lease_key *key);
 
-/* Has take do what the client did itself so far, then answers the recall (serial 0: none), so that no lease ends in
- * between; the member's lock is held in take. Returns what it returned; -ESTALE without a broker. */
-MUST int mfs_leases_surrender(struct mfs_call *o, uint64_t serial,
-                              int (*take)(struct mfs_call *o, const void *what), const void *what);
+/* Has take do what the client did itself so far, while no lease ends; the member's lock is held
+ * in take. Returns what it returned; -ESTALE without a broker. */
+MUST int mfs_leases_surrender(struct mfs_call *o,
+                              int (*take)(struct mfs_call *o, const void *what),
+                              const void *what);
 
 /* ---- for run.c ---- */
 

@@ -180,8 +180,11 @@ for how in held anew; do
 done
 # To get a lock that another target has given up is one round trip, to give it up is another.
 cat > "$tmp/turns.py" <<'P'
-import fcntl, os, sys
+import fcntl, os, sys, time
 fd = os.open(sys.argv[1], os.O_RDWR)
+open(sys.argv[2], "w").close()
+while not os.path.exists(sys.argv[3]):
+    time.sleep(0.001)
 for i in range(200):
     fcntl.lockf(fd, fcntl.LOCK_EX)
     fcntl.lockf(fd, fcntl.LOCK_UN)
@@ -189,9 +192,9 @@ P
 : > "$served/turns"
 start_mount
 start_mount 2
-python3 "$tmp/turns.py" "$mnt/turns" &
+timeout 60 python3 "$tmp/turns.py" "$mnt/turns" "$tmp/ready.1" "$tmp/ready.2" &
 one=$!
-python3 "$tmp/turns.py" "${mnt}2/turns" || fail "turns of the second"
+timeout 60 python3 "$tmp/turns.py" "${mnt}2/turns" "$tmp/ready.2" "$tmp/ready.1" || fail "turns of the second"
 wait $one || fail "turns of the first"
 end_mount turns
 end_mount turns 2
@@ -200,6 +203,50 @@ for stats in stats stats2; do
     [ "$waited" -le $((200 * 2 + 10)) ] || fail "200 locks and unlocks: $waited round trips: $(cat "$tmp/$stats")"
     echo "ok: 200 turns: $waited round trips"
 done
+
+echo "# everybody at once: two targets and programs here, with the file held open or opened anew, by both kinds of locks"
+cat > "$tmp/add.py" <<'P'
+import fcntl, os, random, sys
+name, how, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+random.seed(name + how)
+fd = os.open(name, os.O_RDWR)
+for i in range(count):
+    if how == "anew":
+        os.close(fd)
+        fd = os.open(name, os.O_RDWR)
+    at = random.randrange(2)  # two counters of ten digits, each with locks of its own
+    lock = (lambda what: fcntl.flock(fd, what)) if how == "flock" else (lambda what: fcntl.lockf(fd, what, 10, 100 * at))
+    if how == "flock":
+        at = 2
+    if random.randrange(4) == 0:
+        lock(fcntl.LOCK_SH)
+        os.pread(fd, 10, 100 * at)
+        lock(fcntl.LOCK_UN)
+    lock(fcntl.LOCK_EX)
+    os.pwrite(fd, b"%010d" % (int(os.pread(fd, 10, 100 * at)) + 1), 100 * at)
+    lock(fcntl.LOCK_UN)
+P
+for i in 0 1 2; do printf '%0100d' 0; done > "$served/counters"
+start_mount
+start_mount 2
+# The first has it alone for a moment.
+timeout 100 python3 "$tmp/add.py" "$mnt/counters" held 300 &
+adders=$!
+sleep 0.3
+for how in held anew flock; do
+    for at in "$served" "$mnt" "${mnt}2"; do
+        timeout 100 python3 "$tmp/add.py" "$at/counters" $how 100 &
+        adders="$adders $!"
+    done
+done
+for adder in $adders; do
+    wait "$adder" || fail "an adder"
+done
+end_mount adders
+end_mount adders 2
+records=$(($(head -c 10 "$served/counters" | sed 's/^0*//') + $(tail -c +101 "$served/counters" | head -c 10 | sed 's/^0*//')))
+same "added under record locks" 900 "$records"
+same "added under flock" 300 "$(tail -c +201 "$served/counters" | head -c 10 | sed 's/^0*//')"
 
 echo "# databases"
 for work in insert select; do

@@ -3,6 +3,7 @@
 #include "mrcfs/client/fuse/fuse.h"
 
 #include "mrcfs/client/coherence.h"
+#include "mrcfs/client/notify.h"
 #include "mrcfs/client/opened.h"
 
 #include <errno.h>
@@ -71,19 +72,38 @@ struct lock_request {
     struct flock range;
 };
 
-/* What a lock protects is read anew by who got it. */
+/* On a thread of its own: there may be pages that the kernel has locked until a read is
+ * answered. */
+static void drop_and_answer(const struct mfs_kernel_notice *x)
+{
+    const struct mfs_session *s = x->target;
+    int rc = mfs_raw_inval_node(s->fd, x->node, 0, 0);
+    (void)rc; /* ENOENT: the kernel has nothing of it */
+    fuse_reply_err(x->req, 0);
+}
+
+/* What a lock protects is read anew by who got it. That the kernel asks for attributes before it
+ * reads is not enough: it ignores the answer if another process wrote meanwhile. */
 static int on_locked(struct mfs_call *call, int rc, struct rd *body)
 {
     struct mfs_session *s = call->session;
+    struct mfs_client *c = s->client;
     struct mfs_known *n = mfs_known_find(&s->nodes, call->node);
-    bool is_believed = s->client->opts.consistency == MFS_LOOSE ||
-                       (mfs_lease_is_on(s->client) && n && !n->is_held);
-    if (rc == 0 && is_believed && n && call->flags != MFS_LOCK_UN) {
-        n->changes++;
-        n->has_attr = false;
+    if (rc != 0 || rd_left(body) || !n || call->flags == MFS_LOCK_UN ||
+        (mfs_lease_is_on(c) && n->is_held))
+        return mfs_fuse_done(call, rc, body);
+    n->changes++;
+    n->has_attr = false;
+    if (mfs_lease_or_loose(c))
         mfs_coherence_distrust(s, call->node);
-    }
-    return mfs_fuse_done(call, rc, body);
+    fuse_req_interrupt_func(call->req, NULL, NULL);
+    struct mfs_kernel_notice notice = { .fn = drop_and_answer,
+                                        .target = s,
+                                        .node = mfs_session_swap_root(s, call->node),
+                                        .req = call->req };
+    if (!mfs_notifier_add(c->lock_notifier, &notice, (struct bytes){ NULL, 0 }))
+        mfs_fuse_error(call->req, -ENOLCK);
+    return 0;
 }
 
 static void send_lock(const struct lock_request *k)

@@ -133,13 +133,13 @@ static struct mfs_lock_rec record_lock(uint64_t first, uint64_t last, uint8_t ty
     };
 }
 
-static int surrender(uint64_t serial, const struct mfs_lock_rec *locks, size_t count)
+static int surrender(const struct mfs_lock_rec *locks, size_t count)
 {
     uint8_t room[1024];
     struct wr w = wr_of(room, sizeof room);
     for (size_t i = 0; i < count; i++)
         mfs_lock_rec_put(&w, &locks[i]);
-    return CALL(surrender, serial, { room, (uint32_t)wr_len(&w) });
+    return CALL(surrender, { room, (uint32_t)wr_len(&w) });
 }
 
 static int write_locked(void)
@@ -158,7 +158,9 @@ TEST(test_program_finds_the_locks)
         record_lock(4, UINT64_MAX, MFS_LOCK_WR),
         { .fh = fh, .end = UINT64_MAX, .type = MFS_LOCK_RD, .is_flock = 1 }
     };
-    assert_ok(surrender(serial, locks, ARRAY_LEN(locks)));
+    assert_ok(surrender(locks, ARRAY_LEN(locks)));
+    assert_false(has_answered(&p, NOT_MS));
+    assert_ok(CALL(recalled, serial));
     assert_int_equal(answer_of(&p), BOTH);
     assert_ok(write_locked()); /* it is held still, only elsewhere */
     /* They are its as others are. */
@@ -178,7 +180,7 @@ TEST(test_program_finds_the_locks)
 TEST(test_without_recall)
 {
     const struct mfs_lock_rec lock = record_lock(5, 5, MFS_LOCK_WR);
-    assert_ok(surrender(0, &lock, 1));
+    assert_ok(surrender(&lock, 1));
     assert_error(CALL(setlk, fh, OWNER + 1, MFS_LOCK_RD, 5, 5, 9, 0), EAGAIN);
     struct program p = start_program();
     uint64_t serial = recall_serial();
@@ -197,8 +199,9 @@ TEST(test_too_late)
     assert_error(write_locked(), ESTALE);
     assert_error(CALL(setattr, .node = file, .fh = fh, .valid = MFS_SET_SIZE | MFS_SET_LOCKED),
                  ESTALE);
-    assert_error(surrender(serial, &lock, 1), ESTALE);
-    assert_error(surrender(0, &lock, 1), ESTALE);
+    assert_error(surrender(&lock, 1), ESTALE);
+    assert_ok(CALL(recalled, serial));
+    assert_error(surrender(&lock, 1), ESTALE);
     assert_error(write_locked(), ESTALE);
     assert_int_equal(fx_stat("f").st_size, 0);
     assert_int_equal(fx_write(fh, 0, "without"), 7);
@@ -224,7 +227,7 @@ TEST(test_leases_ran_out)
     while (c.last.head.notice != MFS_NOTICE_expired);
     assert_ok(write_locked());
     const struct mfs_lock_rec lock = record_lock(5, 5, MFS_LOCK_WR);
-    assert_ok(surrender(0, &lock, 1));
+    assert_ok(surrender(&lock, 1));
     struct program p = start_program();
     assert_int_equal(answer_of(&p), RECORD);
 }
@@ -232,16 +235,16 @@ TEST(test_leases_ran_out)
 TEST(test_odd_requests)
 {
     uint8_t room[MFS_LOCK_REC_BYTES] = { 0 };
-    assert_error(CALL(surrender, 0, { room, sizeof room - 1 }), EINVAL);
+    assert_error(CALL(surrender, { room, sizeof room - 1 }), EINVAL);
     struct mfs_lock_rec lock = record_lock(5, 5, MFS_LOCK_WR);
     lock.type = 9;
-    assert_error(surrender(0, &lock, 1), EINVAL);
+    assert_error(surrender(&lock, 1), EINVAL);
     lock.is_flock = 1;
-    assert_error(surrender(0, &lock, 1), EINVAL);
+    assert_error(surrender(&lock, 1), EINVAL);
     lock.fh = 4711; /* closed meanwhile */
-    assert_ok(surrender(0, &lock, 1));
+    assert_ok(surrender(&lock, 1));
     static uint8_t many[(MFS_SURRENDER_MAX + 1) * MFS_LOCK_REC_BYTES];
-    assert_error(CALL(surrender, 0, { many, sizeof many }), EINVAL);
+    assert_error(CALL(surrender, { many, sizeof many }), EINVAL);
     /* A file that the client is not alone with. */
     fx_put("g", "");
     int here = open(fx_path("g"), O_RDWR | O_CLOEXEC);
@@ -250,7 +253,7 @@ TEST(test_odd_requests)
     assert_int_equal(rep.create.entry.attr.flags & MFS_ATTR_ALONE, 0);
     lock = record_lock(5, 5, MFS_LOCK_WR);
     lock.fh = rep.create.fh;
-    assert_error(surrender(0, &lock, 1), ESTALE);
+    assert_error(surrender(&lock, 1), ESTALE);
     close(here);
 }
 
