@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -61,6 +62,27 @@ int cx_answer(uint64_t unique, void *body, size_t size_bytes)
         memcpy(body, cx.in + sizeof h, size_bytes);
     }
     return -h.error;
+}
+
+int cx_answer_later(uint64_t unique)
+{
+    enum { TRIES = 1000, TRY_MS = 10 };
+    struct fuse_out_header h = { 0 };
+    for (int i = 0; i < TRIES && !h.unique; i++) {
+        struct pollfd pf = { .fd = cx.kernel, .events = POLLIN };
+        if (poll(&pf, 1, TRY_MS) <= 0)
+            continue;
+        assert_true(recv(cx.kernel, &h, sizeof h, MSG_DONTWAIT | MSG_PEEK) >= (ssize_t)sizeof h);
+        if (h.unique)
+            break;
+        struct {
+            struct fuse_out_header h;
+            struct fuse_notify_inval_inode_out what;
+        } notice = { .what.off = -1 };
+        recv(cx.kernel, &notice, sizeof notice, MSG_DONTWAIT);
+        cx.dropped_count += h.error == FUSE_NOTIFY_INVAL_INODE && notice.what.off == 0;
+    }
+    return cx_answer(unique, NULL, 0);
 }
 
 void cx_assert_no_answer(void)

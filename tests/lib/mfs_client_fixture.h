@@ -19,6 +19,7 @@
 extern struct cx {
     struct mfs_client *client;
     int kernel, meta;    /* our ends; a test may close meta and make it -1 */
+    unsigned dropped_count; /* notices that pages are to be dropped, before late answers */
     int lost_count;      /* how often the client said that the server is lost */
     uint64_t root_calls[2]; /* getattr of the exports' roots, ahead; answered with EIO unless has_roots_ahead */
     uint8_t in[1 << 18]; /* what was read last */
@@ -50,6 +51,8 @@ uint64_t cx_ask(uint32_t opcode, uint64_t node, const void *body, size_t len_byt
 /* The next answer, which is to be that of unique. Returns 0, or the error as a positive errno.
  * If body is not NULL, the answer's first size_bytes go there, unless it is an error. */
 int cx_answer(uint64_t unique, void *body, size_t size_bytes);
+/* The same of an answer that another thread of the client gives, after notices. */
+int cx_answer_later(uint64_t unique);
 void cx_assert_no_answer(void);
 
 /* ---- the server ---- */

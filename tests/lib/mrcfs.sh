@@ -22,6 +22,12 @@ if [ -n "${MRCFS_OWN_MOUNTS:-}" ]; then
     # shellcheck disable=SC2154   # functions.sh makes tmp
     mknod -m 666 "$tmp/fuse" c 10 229 || skip "root may not make devices here"
     mount --bind "$tmp/fuse" /dev/fuse || fail "bind /dev/fuse"
+    # A broker of leases of their own: who else runs as the same users may hold files whose numbers ours get.
+    for mrcfs_id in 0 "$(id -u "$(test_user)")"; do
+        [ -d "/tmp/mrc-$mrcfs_id" ] || install -d -m 700 -o "$mrcfs_id" "/tmp/mrc-$mrcfs_id" || fail "make /tmp/mrc-$mrcfs_id"
+        install -d -m 700 -o "$mrcfs_id" "$tmp/meeting.$mrcfs_id"
+        mount --bind "$tmp/meeting.$mrcfs_id" "/tmp/mrc-$mrcfs_id" || fail "bind /tmp/mrc-$mrcfs_id"
+    done
 fi
 
 # mounted DIRECTORY: is a mrcfs there?

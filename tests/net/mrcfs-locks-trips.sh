@@ -250,7 +250,8 @@ same "added under flock" 300 "$(tail -c +201 "$served/counters" | head -c 10 | s
 
 echo "# databases"
 for work in insert select; do
-    rm -rf "$served"
+    # Not in place of the files before: who had a number of theirs may not have noticed yet that they are gone.
+    served=$tmp/$work
     mkdir "$served"
     (cd "$served" && ${work}_prepare) || fail "prepare $work"
     start_mount

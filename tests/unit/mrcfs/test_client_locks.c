@@ -107,8 +107,7 @@ static void skip_notices(void)
 
 static int answer(uint64_t unique)
 {
-    skip_notices();
-    return cx_answer(unique, NULL, 0);
+    return cx_answer_later(unique);
 }
 
 static void no_answer(void)
