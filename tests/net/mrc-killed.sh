@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # mrc-killed.sh: each process of a job is killed in turn, and the link is cut, while the job makes, writes and renames files whose
-# changes are on the way. Each time: the end comes soon and with words (or the job goes on where it can); what is on the head is a
-# beginning of what the job did; nothing but the cache is left on the target, nothing at all here; the next job is well.
+# changes are on the way. Each time: the end comes soon and with words (or the job goes on, on a new
+# connection where it takes one); what is on the head is a beginning of what the job did; nothing but the cache is left on the
+# target, nothing at all here; the next job is well.
 . "${top_srcdir:-.}/tests/lib/functions.sh"
 . "$top_srcdir/tests/lib/mrc_lab.sh"
 
@@ -87,7 +88,7 @@ nothing_there()
 nothing_here() { [ -z "$(ours | awk '$4 != "mrc-leases"')" ]; }
 
 cases=0
-# case HOW WHAT SIDE STATUS: HOW --no-hub or "" (a kept view); WHAT one of the functions above; STATUS of mrc, 0: the job goes on
+# case_of HOW WHAT SIDE STATUS: HOW options of mrc, "" with a kept view that is there already; WHAT one of the functions above; STATUS of mrc, 0: the job goes on
 case_of()
 {
     how=$1
@@ -151,12 +152,13 @@ builder         there 255
 supervisor      there 255
 shell           there 137
 cut             link  0
+cut             link  255  --reconnect-for 0
 own_server      here  255  --no-hub
-own_connection  here  0  --no-hub
+own_connection  here  0    --no-hub
 front           here  137  --no-hub
 agent           there 255  --no-hub
 supervisor      there 255  --no-hub
-cut             link  0  --no-hub
+cut             link  0    --no-hub
 TABLE
-same "cases" 19 $cases
+same "cases" 20 $cases
 echo "mrc-killed: ok"
