@@ -15,6 +15,7 @@ mrcfs_libmrcfs_a_SOURCES = \
   mrcfs/chunks/chunk.c mrcfs/chunks/chunk.h \
   mrcfs/chunks/gather.c mrcfs/chunks/gather.h \
   mrcfs/chunks/naming.c mrcfs/chunks/naming.h \
+  mrcfs/chunks/put.c mrcfs/chunks/put.h \
   mrcfs/chunks/set.c mrcfs/chunks/set.h \
   mrcfs/chunkstore.c mrcfs/chunkstore.h \
   mrcfs/ids.c mrcfs/ids.h \
@@ -32,6 +33,7 @@ mrcfs_libmrcfs_a_SOURCES = \
   mrcfs/server/do_attr.c \
   mrcfs/server/do_data.c \
   mrcfs/server/do_fetch.c \
+  mrcfs/server/do_put.c mrcfs/server/supply.h \
   mrcfs/server/do_dir.c \
   mrcfs/server/do_lock.c \
   mrcfs/server/do_names.c \
@@ -75,6 +77,7 @@ mrcfs_libmrcfs_client_a_SOURCES = \
   mrcfs/client/fuse/dir.c \
   mrcfs/client/fuse/entries.c \
   mrcfs/client/fuse/fetch.c \
+  mrcfs/client/fuse/put.c \
   mrcfs/client/fuse/fuse.h \
   mrcfs/client/fuse/lock.c \
   mrcfs/client/fuse/open.c \

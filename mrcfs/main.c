@@ -121,6 +121,7 @@ static void print_stats(const struct mounted *m)
             "%12llu answered without asking\n%12llu round trips waited for\n"
             "%12llu bytes out\n%12llu bytes in\n%12llu compressed bytes out\n%12llu bytes that "
             "these stand for\n%12llu compressed bytes in\n%12llu bytes that these stand for\n"
+            "%12llu bytes written by name\n%12llu of these writes asked for\n"
             "%12llu bytes from the cache\n%12llu chunks put there\n%12llu chunks left out there\n"
             "%12llu bytes read ahead\n%12llu bytes read ahead in vain\n"
             "%12llu bytes read ahead and again\n%12llu reads that were not foreseen\n",
@@ -128,6 +129,7 @@ static void print_stats(const struct mounted *m)
             (unsigned long long)s.bytes_out, (unsigned long long)s.bytes_in,
             (unsigned long long)s.packed_out, (unsigned long long)s.packed_out_plain,
             (unsigned long long)s.packed_in, (unsigned long long)s.packed_in_plain,
+            (unsigned long long)s.put_bytes, (unsigned long long)s.puts_wanted,
             (unsigned long long)s.chunk_bytes_used, (unsigned long long)s.chunks_kept,
             (unsigned long long)s.chunks_left_out, (unsigned long long)s.ahead_bytes,
             (unsigned long long)s.ahead_in_vain, (unsigned long long)s.ahead_twice,

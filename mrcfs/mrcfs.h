@@ -264,6 +264,8 @@ struct mfs_stats {
      * for; those that it did, but that were asked for once more; reads in order for which nothing
      * was on the way. */
     uint64_t ahead_bytes, ahead_in_vain, ahead_twice, ahead_late;
+    /* Bytes that were written by name, since the server has them; times that it had not. */
+    uint64_t put_bytes, puts_wanted;
 };
 void mfs_client_stats(const struct mfs_client *c, struct mfs_stats *out);
 /* Why there is no cache although one was wanted; empty: there is. */

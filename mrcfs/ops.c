@@ -139,7 +139,8 @@ bool mfs_op_changes(unsigned op)
         [MFS_OP_lseek] = true,      [MFS_OP_getflags] = true,  [MFS_OP_syncfs] = true,
         [MFS_OP_recalled] = true,   [MFS_OP_renew] = true,     [MFS_OP_list] = true,
         [MFS_OP_hello] = true,      [MFS_OP_claim] = true,     [MFS_OP_open] = true,
-        [MFS_OP_fetch] = true, [MFS_OP_walk] = true,      [MFS_OP_surrender] = true,
+        [MFS_OP_fetch] = true,      [MFS_OP_surrender] = true, [MFS_OP_supply] = true,
+        [MFS_OP_walk] = true,
     };
     return op >= ARRAY_LEN(only_look) || !only_look[op];
 }

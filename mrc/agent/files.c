@@ -382,12 +382,16 @@ size_t files_stats_text(const struct mfs_stats *s, enum mfs_compress compress,
     if (used < size && !cache_off)
         used += (size_t)snprintf(text + used, size - used,
                                  "mrc: cache: %llu bytes were there already (%llu parts of chunks; "
-                                 "%llu were not), %llu chunks added, %llu left out\n",
+                                 "%llu were not), %llu chunks added, %llu left out\n"
+                                 "mrc: cache: %llu bytes were written by name; %llu of these "
+                                 "writes were asked for\n",
                                  (unsigned long long)s->chunk_bytes_used,
                                  (unsigned long long)s->chunks_used,
                                  (unsigned long long)s->chunks_missed,
                                  (unsigned long long)s->chunks_kept,
-                                 (unsigned long long)s->chunks_left_out);
+                                 (unsigned long long)s->chunks_left_out,
+                                 (unsigned long long)s->put_bytes,
+                                 (unsigned long long)s->puts_wanted);
     else if (used < size)
         used += (size_t)snprintf(text + used, size - used, "mrc: cache: off%s%s\n",
                                  *cache_off ? ": " : "", cache_off);

@@ -153,7 +153,7 @@ bool mfs_behind_concerns(const struct mfs_call *call, enum mfs_op op, bool is_ch
     const struct mfs_session *s = call->session;
     if (list_is_empty(&call->client->behind) || call->client->is_order_broken ||
         op == MFS_OP_setlk || op == MFS_OP_getlk || op == MFS_OP_flock || op == MFS_OP_renew ||
-        op == MFS_OP_recalled || op == MFS_OP_surrender)
+        op == MFS_OP_recalled || op == MFS_OP_surrender || op == MFS_OP_supply)
         return false;
     if (is_changing || op == MFS_OP_syncfs || op == MFS_OP_statfs)
         return true;
@@ -286,7 +286,7 @@ void mfs_behind_sent(struct mfs_call *call, size_t dirty_bytes)
 
 static bool is_data(unsigned op)
 {
-    return op == MFS_OP_write || op == MFS_OP_copy_file_range;
+    return op == MFS_OP_write || op == MFS_OP_put || op == MFS_OP_copy_file_range;
 }
 
 /* What is lost, unless somebody is told. n: NULL if it is not known (any more). */
@@ -379,6 +379,41 @@ void mfs_behind_grows(struct mfs_known *n, uint64_t end)
 uint64_t mfs_behind_size(const struct mfs_known *n, uint64_t size)
 {
     return n && n->behind && n->behind->end > size ? n->behind->end : size;
+}
+
+static int on_supplied(struct mfs_call *call, int rc, struct rd *body)
+{
+    (void)call;
+    (void)rc; /* if nobody waits for it any more, the put has failed */
+    (void)body;
+    return 0;
+}
+
+int mfs_behind_wanted(struct mfs_client *c, const struct mfs_head *h, struct rd *body)
+{
+    (void)h;
+    struct mfs_wanted_notice n;
+    int rc = mfs_wanted_notice_get(body, &n);
+    const struct mfs_call *put = NULL;
+    if (rc < 0)
+        return rc;
+    LIST_EACH(&c->behind, it, nx)
+    {
+        const struct mfs_call *call = LIST_ENTRY(it, struct mfs_call, interrupted);
+        if (call->id == n.request && call->op == MFS_OP_put && call->body)
+            put = call;
+    }
+    if (!put)
+        return 0;
+    struct mfs_call *call = mfs_call_new(c, on_supplied);
+    struct mfs_caller who = { c->opts.own_uid, c->opts.own_gid, 0 };
+    struct mfs_supply_req m = { n.request, { put->body, (uint32_t)put->body_bytes } };
+    if (!call || mfs_send_supply(call, &who, &m, put->body_bytes) < 0) {
+        mfs_call_drop(call);
+        return -ENOMEM; /* the server would wait in vain */
+    }
+    c->stats.puts_wanted++;
+    return 0;
 }
 
 void mfs_behind_free(struct mfs_known *n)

@@ -75,6 +75,9 @@ int mfs_behind_error(struct mfs_session *s, struct mfs_known *n);
 void mfs_behind_grows(struct mfs_known *n, uint64_t end);
 uint64_t mfs_behind_size(const struct mfs_known *n, uint64_t size);
 
+/* The notice: the server has not what a put named. Sends it. Returns 0; -EPROTO; -ENOMEM. */
+MUST int mfs_behind_wanted(struct mfs_client *c, const struct mfs_head *h, struct rd *body);
+
 /* All that waits is dropped, unanswered. */
 void mfs_behind_free(struct mfs_known *n);
 

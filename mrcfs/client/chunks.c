@@ -7,6 +7,7 @@
 #include "common/sys/clock.h"
 #include "common/sys/fd.h"
 #include "mrcfs/chunks/gather.h"
+#include "mrcfs/chunks/put.h"
 #include "mrcfs/chunkstore.h"
 
 #include <errno.h>
@@ -105,6 +106,7 @@ static void load_one(struct mfs_chunks *x, struct mfs_chunk_load *l)
         n = -EBADMSG;
     if (n >= 0)
         memcpy(l->to, x->scratch + l->first, l->part_bytes);
+    l->sample = n >= MFS_SEEN_FROM ? mfs_seen_sample(x->scratch, (size_t)n) : 0;
     l->rc = n < 0 ? (int)n : 0;
     pthread_mutex_lock(&x->mu);
     if (l->rc == 0) {
@@ -283,15 +285,15 @@ void mfs_chunks_load(struct mfs_chunks *x, struct mfs_chunk_load *l)
     pthread_mutex_unlock(&x->mu);
 }
 
-void mfs_chunks_keep(struct mfs_chunks *x, const struct mfs_chunk_rec *rec, size_t first,
-                     const uint8_t *part, size_t len_bytes)
+const uint8_t *mfs_chunks_keep(struct mfs_chunks *x, const struct mfs_chunk_rec *rec,
+                               size_t first, const uint8_t *part, size_t len_bytes)
 {
     const uint8_t *whole = first == 0 && len_bytes == rec->len_bytes
                                ? part
                                : mfs_gather_add(x->gather, rec, first, part, len_bytes);
     struct keeping *k = whole ? malloc(sizeof *k + rec->len_bytes) : NULL;
     if (!k)
-        return;
+        return whole;
     *k = (struct keeping){ .name = rec->name, .len_bytes = rec->len_bytes };
     memcpy(k->bytes, whole, rec->len_bytes);
     pthread_mutex_lock(&x->mu);
@@ -306,6 +308,7 @@ void mfs_chunks_keep(struct mfs_chunks *x, const struct mfs_chunk_rec *rec, size
     pthread_mutex_unlock(&x->mu);
     if (!has_room)
         free(k);
+    return whole;
 }
 
 /* What t has becomes the view; t starts anew. */

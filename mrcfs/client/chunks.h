@@ -32,6 +32,8 @@ struct mfs_chunk_load {
     size_t part_bytes;
     uint8_t *to;
     int rc;
+    uint64_t sample; /* of the whole chunk, by mfs_seen_sample; 0: too short */
+    uint64_t index;  /* the owner's: which chunk of its file */
     void (*fn)(struct mfs_chunk_load *l); /* in the loop's thread; rc: 0 or -errno */
     void *ctx;
 };
@@ -54,9 +56,10 @@ bool mfs_chunks_is_on(const struct mfs_chunks *x);
 
 /* l (borrowed until its fn is called) is read. */
 void mfs_chunks_load(struct mfs_chunks *x, struct mfs_chunk_load *l);
-/* A part of a chunk came from the server: kept when it is whole. */
-void mfs_chunks_keep(struct mfs_chunks *x, const struct mfs_chunk_rec *rec, size_t first,
-                     const uint8_t *part, size_t len_bytes);
+/* A part of a chunk came from the server: kept when it is whole. Returns its bytes then, to be used
+ * before the next call; else NULL. */
+const uint8_t *mfs_chunks_keep(struct mfs_chunks *x, const struct mfs_chunk_rec *rec,
+                               size_t first, const uint8_t *part, size_t len_bytes);
 
 /* Tags that the server is to be told next: of chunks that are there, and that were taken to be
  * and are not. Views are valid until the next call of any function here. */

@@ -123,7 +123,7 @@ void mfs_client_waited(struct mfs_client *c, enum mfs_op op, uint64_t depth)
 static bool is_without_waiter(enum mfs_op op)
 {
     return op == MFS_OP_release || op == MFS_OP_releasedir || op == MFS_OP_renew ||
-           op == MFS_OP_recalled || op == MFS_OP_surrender;
+           op == MFS_OP_recalled || op == MFS_OP_surrender || op == MFS_OP_supply;
 }
 
 /* What decides over the length of the head. */
@@ -218,7 +218,7 @@ int mfs_call_send(struct mfs_call *call, enum mfs_op op, const struct mfs_caller
         return -ENOMEM;
     queue_commit(s, pack_in_place(s, &w));
     sent(call, &h);
-    if (op == MFS_OP_write)
+    if (op == MFS_OP_write || op == MFS_OP_put)
         c->written_bytes += var_bytes;
     else
         c->change_count += changes;
@@ -459,6 +459,7 @@ static int (*const notices[])(struct mfs_client *c, const struct mfs_head *h,
     [MFS_NOTICE_expired] = on_expired,
     [MFS_NOTICE_told] = on_told,
     [MFS_NOTICE_mark] = on_mark,
+    [MFS_NOTICE_wanted] = mfs_behind_wanted,
 };
 
 static int on_notice(struct mfs_client *c, const struct mfs_head *h, struct rd *body,
@@ -841,6 +842,8 @@ void mfs_client_free(struct mfs_client *c)
     }
     mfs_client_lose(c, &(struct err){ "closed" });
     mfs_chunks_free(c->chunks);
+    free(c->seen);
+    c->seen = NULL;
     c->chunks = NULL;
     /* A notice may be waiting in the kernel for the answer to a request that is still to be
      * read: the sessions answer (with an error) until the notifier has come back. */

@@ -93,7 +93,7 @@ struct mfs_call {
     /* Of an ordered call that is waited for: the message without its length and head, in case
      * that the server wants it without order. */
     struct mfs_caller *who;
-    uint8_t *body;
+    uint8_t *body; /* … of a put: the bytes that it names */
     size_t body_bytes;
     uint32_t pid;
     /* lease.c: the node that it asks about, and those that it changes. */
@@ -126,7 +126,10 @@ struct mfs_stream {
     size_t message_left; /* of the message at the front of out, when a part of it was written */
 };
 
+struct mfs_seen_table;
+
 struct mfs_client {
+    struct mfs_seen_table *seen; /* fuse/put.c: chunks that came by; NULL: none */
     struct loop *loop;
     struct mfs_client_opts opts;
     struct mfs_stream meta;

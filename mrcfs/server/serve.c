@@ -112,6 +112,7 @@ int mfs_server_init(struct mfs_server *srv, const struct mfs_serve_opts *o, stru
     size_t descriptors = raise_descriptors();
     pthread_mutex_init(&srv->mu, NULL);
     pthread_mutex_init(&srv->chunks_mu, NULL);
+    mfs_supply_init(&srv->supply);
     mfs_nodes_init(&srv->nodes, descriptors > 4 * MFS_FDS_KEPT
                                     ? (descriptors - MFS_FDS_KEPT) / 4
                                     : descriptors / 8);
@@ -149,6 +150,7 @@ void mfs_server_fini(struct mfs_server *srv)
         mfs_packer_fini(&srv->packers[i]);
     free(srv->chunks);
     fd_close(&srv->proc_fd);
+    mfs_supply_fini(&srv->supply);
     pthread_mutex_destroy(&srv->chunks_mu);
     pthread_mutex_destroy(&srv->mu);
 }
@@ -313,7 +315,7 @@ static bool may_wait(const struct mfs_request *rq)
 static bool is_at_once(const struct mfs_request *rq)
 {
     return rq->head.op == MFS_OP_recalled || rq->head.op == MFS_OP_renew ||
-           rq->head.op == MFS_OP_surrender;
+           rq->head.op == MFS_OP_surrender || rq->head.op == MFS_OP_supply;
 }
 
 /* The closing of a file that was only read: whoever opens it next, for writing, may be alone with it. */
@@ -465,6 +467,8 @@ static void *reader_main(void *arg)
     }
     if (rc < 0)
         mfs_server_fail(srv, rc, &why);
+    if (me->stream == MFS_META)
+        mfs_supply_end(&srv->supply);
     /* One stream alone is of no use: no more is taken from the other than it has sent. They
      * come by ways of their own, so its last message may be here in part only. */
     mfs_stream_cut(&srv->streams[!me->stream]);

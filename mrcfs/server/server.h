@@ -23,6 +23,7 @@
 #include "mrcfs/server/note.h"
 #include "mrcfs/server/pool.h"
 #include "mrcfs/server/stream.h"
+#include "mrcfs/server/supply.h"
 #include "mrcfs/server/watch.h"
 
 #include <pthread.h>
@@ -68,6 +69,7 @@ struct mfs_server {
     struct mfs_chunk_set *chunks; /* guarded by chunks_mu: that the client has; NULL: it keeps none */
     struct mfs_naming naming;     /* likewise */
     pthread_mutex_t chunks_mu;
+    struct mfs_supply supply;
     bool follows_links;
     uint32_t own_uid;
     struct mfs_callers callers;

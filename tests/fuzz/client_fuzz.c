@@ -138,6 +138,7 @@ static void put_good(struct world *w, uint16_t op, struct wr *m)
         mfs_create_rep_put(m, &(struct mfs_create_rep){ e, 1 + take(w, 1) });
         break;
     case MFS_OP_read: put_bytes(m, (struct bytes){ data, (uint32_t)take(w, 1) % 65 }); break;
+    case MFS_OP_put:
     case MFS_OP_write: put_u32(m, (uint32_t)take(w, 1)); break;
     case MFS_OP_opendir: put_u64(m, 1 + take(w, 1)); break;
     case MFS_OP_readdir:

@@ -34,6 +34,11 @@ tests_fuzz_lease_fuzz_SOURCES = tests/fuzz/lease_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_lease_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
 tests_fuzz_lease_fuzz_LDADD = mrcfs/liblease.a common/libcommon.a
 
+FUZZ_TESTS += tests/fuzz/put_fuzz
+tests_fuzz_put_fuzz_SOURCES = tests/fuzz/put_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_put_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_put_fuzz_LDADD = mrcfs/libmrcfs.a common/libcommon.a $(LZO_LIBS) $(SODIUM_LIBS)
+
 FUZZ_TESTS += tests/fuzz/session_fuzz
 tests_fuzz_session_fuzz_SOURCES = tests/fuzz/session_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_session_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)

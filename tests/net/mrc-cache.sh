@@ -135,6 +135,83 @@ reads "with a full disk" $total $((total + 2 * mega))
 grep -Eq "^mrc: cache: .*, [0-9]+ chunks added, [1-9][0-9]* left out" "$tmp/stats" || fail "--stats with a full disk: $(cat "$tmp/stats")"
 node umount "$cache"
 
+# Back: what the head has is not sent there again, whether it was read just now or is in the store; what has changed is. The
+# job is alone with what it makes, so its writes are put off.
+m cache clear alice@n1 > /dev/null
+received() { sed -n 's/^mrc: link: .* bytes sent, \([0-9]*\) bytes received.*/\1/p' "$tmp/stats"; }
+by_name() { sed -n 's/^mrc: cache: \([0-9]*\) bytes were written by name.*/\1/p' "$tmp/stats"; }
+wanted() { sed -n 's/^mrc: cache: .* by name; \([0-9]*\) of these.*/\1/p' "$tmp/stats"; }
+# copies WHAT LEAST MOST COMMAND: makes new of big; so many bytes come here
+copies()
+{
+    rm -f "$dir/new"
+    counted "$4"
+    same "$1" "$(sum)" "$(sha256sum < "$dir/new")"
+    between "$1" "$2" "$3" "$(received)"
+}
+copies "a copy, in larger pieces, with nothing in the store" 1000 $mega 'dd if=big of=new bs=1M status=none'
+between "by name" $((total - mega)) $total "$(by_name)"
+same "asked for" 0 "$(wanted)"
+copies "a copy, of what is in the store" 1000 $mega 'dd if=big of=new bs=128k status=none'
+# What the job made itself is not remembered.
+copies "a copy of which a megabyte is changed, and changed back" $mega $((2 * mega)) \
+    'dd if=big of=new bs=1M status=none; dd if=/dev/urandom of=new bs=1M count=1 seek=7 conv=notrunc status=none; dd if=big of=new bs=1M skip=7 seek=7 count=1 conv=notrunc status=none'
+copies "in pieces that no chunk is in" $total $((total + 4 * mega)) 'dd if=big of=new bs=100k status=none'
+
+rm "$dir/new"
+counted 'dd if=big of=new bs=1M status=none' --no-cache
+between "with --no-cache all is sent" $total $((total + 4 * mega)) "$(received)"
+# An edited file is written anew beside the old one and takes its place.
+cat > "$dir/edit.py" <<'END'
+import os
+f = open("big", "rb", buffering=0)
+all = bytearray(f.read())
+all[5000000:5000007] = b"changed"
+fd = os.open("new", os.O_WRONLY | os.O_CREAT, 0o644)
+at = 0
+while at < len(all):
+    at += os.write(fd, memoryview(all)[at:at + (1 << 20)])
+os.close(fd)
+os.rename("new", "big")
+END
+counted 'python3 edit.py'
+same "the edit" changed "$(dd if="$dir/big" bs=1 skip=5000000 count=7 status=none)"
+same "size after the edit" $total "$(stat -c %s "$dir/big")"
+between "an edited file" 131072 $((2 * mega)) "$(received)"
+# What the job has read is not there any more: the head asks for it, and what the job wrote last is what stays.
+cat > "$dir/old.py" <<'END'
+import os, time
+f = open("big", "rb", buffering=0)
+all = f.read()
+open("ready", "w").close()
+while not os.path.exists("go"):
+    time.sleep(0.1)
+fd = os.open("new", os.O_WRONLY | os.O_CREAT, 0o644)
+for at in range(0, len(all), 1 << 20):
+    os.write(fd, all[at:at + (1 << 20)])
+    os.pwrite(fd, b"later", at + 100)
+os.close(fd)
+END
+chown "$user:" "$dir"/*.py
+cp "$dir/big" "$tmp/old"
+rm -f "$dir/new" "$dir/ready"
+m --stats alice@n1 python3 old.py > "$tmp/out" 2> "$tmp/stats" &
+job=$!
+wait_for 60 [ -e "$dir/ready" ]
+dd if=/dev/urandom of="$dir/big" bs=$mega count=4 seek=30 conv=notrunc status=none
+touch "$dir/go"
+wait $job || fail "a job whose source has changed: $(cat "$tmp/stats")"
+python3 - "$tmp/old" "$dir/new" <<'END' || fail "what was written of a source that has changed"
+import sys
+old, new = bytearray(open(sys.argv[1], "rb").read()), open(sys.argv[2], "rb").read()
+for at in range(0, len(old), 1 << 20):
+    old[at + 100:at + 105] = b"later"
+sys.exit(bytes(old) != new)
+END
+between "writes that were asked for" 4 8 "$(wanted)"
+between "a source that has changed" $((4 * mega)) $((8 * mega)) "$(received)"
+rm -f "$dir/new" "$dir/go" "$dir/ready" "$dir"/*.py
+
 # mrcfs: the store is here, for what the other computer has. Both mounts read all of it; the second one is sent names.
 mnt=$tmp/mnt
 mkdir "$mnt"

@@ -109,7 +109,8 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t s
                                    (mfs_locks_are_held(n) ? MFS_O_LOCKED : 0),
                                { (const uint8_t *)bytes, (uint32_t)size } };
     struct mfs_caller who = mfs_fuse_caller_of(req, f->node);
-    int rc = mfs_send_write(call, &who, &m, size);
+    bool is_put = is_behind && mfs_fuse_put(call, &who, &m);
+    int rc = is_put ? 0 : mfs_send_write(call, &who, &m, size);
     if (rc < 0 && is_behind)
         mfs_behind_undo(call);
     if (rc < 0 || !is_behind) {

@@ -29,6 +29,7 @@ struct fetching {
     fuse_req_t req;
     fuse_ino_t ino;
     struct mfs_opened *file; /* the kernel keeps it open until it is answered */
+    uint64_t node;           /* of the file */
     uint64_t offset;
     size_t size; /* asked for */
     unsigned waiting;
@@ -72,6 +73,9 @@ static void on_loaded(struct mfs_chunk_load *l)
     struct fetching *x = l->ctx;
     struct mfs_client *c = x->session->client;
     x->is_failed = x->is_failed || l->rc < 0;
+    if (l->rc == 0 && l->sample)
+        mfs_fuse_saw(c, &(struct mfs_seen_chunk){ l->sample, x->node, l->index, l->len_bytes,
+                                            l->name });
     if (--x->waiting)
         return;
     finish(x);
@@ -87,11 +91,12 @@ static struct fetching *fetching_new(struct mfs_session *s, fuse_req_t req, fuse
     return x;
 }
 
-static void add_load(struct fetching *x, const struct mfs_chunk_rec *rec, size_t first,
-                     size_t part_bytes)
+static void add_load(struct fetching *x, const struct mfs_chunk_rec *rec, uint64_t index,
+                     size_t first, size_t part_bytes)
 {
     x->loads[x->load_count++] = (struct mfs_chunk_load){ .name = rec->name,
                                                          .len_bytes = rec->len_bytes,
+                                                         .index = index,
                                                          .first = first,
                                                          .part_bytes = part_bytes,
                                                          .to = x->bytes + x->len_bytes,
@@ -145,6 +150,7 @@ static void take(struct mfs_call *call, struct rd r, struct fetching *x)
     uint64_t index = call->offset / MFS_CHUNK_BYTES;
     struct mfs_chunk_rec rec = { 0 };
     uint16_t count = 0;
+    x->node = call->node;
     int rc = get_u16(&r, &count);
     struct rd recs = r;
     r.at += count * (size_t)MFS_CHUNK_REC_BYTES;
@@ -155,12 +161,17 @@ static void take(struct mfs_call *call, struct rd r, struct fetching *x)
         size_t first,
             part = mfs_chunk_part(index, rec.len_bytes, call->offset, call->size, &first);
         if (rec.flags & MFS_CHUNK_KNOWN) {
-            add_load(x, &rec, first, part);
+            add_load(x, &rec, index, first, part);
             continue;
         }
         memcpy(x->bytes + x->len_bytes, r.at, part);
-        if (rec.flags & MFS_CHUNK_NAMED)
-            mfs_chunks_keep(chunks, &rec, first, r.at, part);
+        const uint8_t *whole = rec.flags & MFS_CHUNK_NAMED
+                                   ? mfs_chunks_keep(chunks, &rec, first, r.at, part)
+                                   : NULL;
+        if (whole && rec.len_bytes >= MFS_SEEN_FROM)
+            mfs_fuse_saw(call->client,
+                         &(struct mfs_seen_chunk){ mfs_seen_sample(whole, rec.len_bytes), call->node,
+                                             index, rec.len_bytes, rec.name });
         x->len_bytes += part;
         r.at += part;
     }
@@ -245,11 +256,12 @@ static void load_coming(struct fetching *x, const struct mfs_opened *f, uint64_t
     uint64_t index = offset / MFS_CHUNK_BYTES;
     uint64_t end = (offset + size + MFS_CHUNK_BYTES - 1) / MFS_CHUNK_BYTES;
     uint64_t coming_end = f->first_chunk + f->coming_count;
+    x->node = f->node;
     for (; index < end && index < coming_end; index++) {
         const struct mfs_chunk_rec *rec = &f->coming[index - f->first_chunk];
         size_t first, part = mfs_chunk_part(index, rec->len_bytes, offset, size, &first);
         if (part)
-            add_load(x, rec, first, part);
+            add_load(x, rec, index, first, part);
     }
     x->session->client->stats.cache_hits++;
     begin(x);

@@ -6,6 +6,7 @@
 #define MRCFS_CLIENT_FUSE_FUSE_H
 
 #include "common/base/wire.h"
+#include "mrcfs/chunks/put.h"
 #include "mrcfs/client/client.h"
 #include "mrcfs/client/session.h"
 
@@ -101,6 +102,11 @@ struct mfs_opened *mfs_fuse_piece_file(const struct mfs_piece *p);
 /* The kernel reads of f: from what was asked for ahead, or by asking for it. */
 void mfs_fuse_read_on(fuse_req_t req, fuse_ino_t ino, struct mfs_opened *f, size_t size,
                       off_t offset);
+/* put.c: this chunk of a file came from the server. */
+void mfs_fuse_saw(struct mfs_client *c, const struct mfs_seen_chunk *x);
+/* A write that is answered before it is made is sent by names as far as the server has it. False: it was not sent. */
+MUST bool mfs_fuse_put(struct mfs_call *call, const struct mfs_caller *who,
+                       const struct mfs_write_req *m);
 /* data.c: reads from the server. */
 void mfs_fuse_read(fuse_req_t req, fuse_ino_t ino, uint64_t fh, size_t size, uint64_t offset);
 

@@ -6,6 +6,7 @@
 #include "mrcfs/chunks/chunk.h"
 #include "mrcfs/chunks/gather.h"
 #include "mrcfs/chunks/naming.h"
+#include "mrcfs/chunks/put.h"
 #include "mrcfs/chunks/set.h"
 
 #include <stdlib.h>
@@ -190,7 +191,83 @@ TEST(the_oldest_makes_room)
     free(g);
 }
 
-UNIT_MAIN(cmocka_unit_test(records_come_back), cmocka_unit_test(nonsense_is_refused),
+static struct bytes parts_of(uint8_t *wire, const struct mfs_put_part *x, size_t count)
+{
+    struct wr w = wr_of(wire, MFS_PUT_PARTS_MAX * 2 * MFS_PUT_PART_BYTES);
+    for (size_t i = 0; i < count; i++)
+        mfs_put_part_put(&w, &x[i]);
+    return (struct bytes){ wire, (uint32_t)wr_len(&w) };
+}
+
+TEST(parts_of_a_put)
+{
+    static uint8_t wire[MFS_PUT_PARTS_MAX * 2 * MFS_PUT_PART_BYTES];
+    struct mfs_put_part x[MFS_PUT_PARTS_MAX + 1] = {
+        { 100, 0, 0, name_of(0) }, { MFS_CHUNK_BYTES, 7, 5, name_of(1) }, { 1, 0, 0, name_of(0) }
+    };
+    size_t total, named;
+    assert_int_equal(mfs_put_check(parts_of(wire, x, 3), 101, 1 << 20, &total, &named), 3);
+    assert_int_equal(total, 101 + MFS_CHUNK_BYTES);
+    assert_int_equal(named, MFS_CHUNK_BYTES);
+    struct mfs_put_part y;
+    struct rd r = rd_of(wire + MFS_PUT_PART_BYTES, MFS_PUT_PART_BYTES);
+    assert_ok(mfs_put_part_get(&r, &y));
+    assert_true(y.fh == 7 && y.offset == 5 && y.len_bytes == MFS_CHUNK_BYTES);
+    assert_memory_equal(y.name.bytes, x[1].name.bytes, sizeof y.name.bytes);
+    /* Another body, more than may be, a part too many, cut, empty. */
+    assert_error(mfs_put_check(parts_of(wire, x, 3), 100, 1 << 20, &total, &named), EPROTO);
+    assert_error(mfs_put_check(parts_of(wire, x, 3), 101, MFS_CHUNK_BYTES, &total, &named), EPROTO);
+    struct bytes all = parts_of(wire, x, 3);
+    all.len--;
+    assert_error(mfs_put_check(all, 101, 1 << 20, &total, &named), EPROTO);
+    all.len = 0;
+    assert_error(mfs_put_check(all, 0, 1 << 20, &total, &named), EPROTO);
+    for (size_t i = 0; i < ARRAY_LEN(x); i++)
+        x[i] = (struct mfs_put_part){ 1, 0, 0, name_of(0) };
+    assert_int_equal(mfs_put_check(parts_of(wire, x, 20), 20, 1 << 20, &total, &named), 20);
+    assert_error(mfs_put_check(parts_of(wire, x, 21), 21, 1 << 20, &total, &named), EPROTO);
+    /* No length, a chunk too long, an end that is none. */
+    x[0] = (struct mfs_put_part){ 0, 7, 0, name_of(0) };
+    assert_error(mfs_put_check(parts_of(wire, x, 1), 0, 1 << 20, &total, &named), EPROTO);
+    x[0].len_bytes = MFS_CHUNK_BYTES + 1;
+    assert_error(mfs_put_check(parts_of(wire, x, 1), 0, 1 << 20, &total, &named), EPROTO);
+    x[0] = (struct mfs_put_part){ 1, 7, INT64_MAX, name_of(0) };
+    assert_error(mfs_put_check(parts_of(wire, x, 1), 0, 1 << 20, &total, &named), EPROTO);
+}
+
+TEST(what_was_seen_is_found)
+{
+    struct mfs_seen_table *t = calloc(1, sizeof *t);
+    uint8_t *some = calloc(1, MFS_CHUNK_BYTES);
+    assert_non_null(t);
+    assert_non_null(some);
+    /* All of the shortest is within bounds; contents that differ at the end, or in length, are others. */
+    uint64_t sample = mfs_seen_sample(some, MFS_SEEN_FROM);
+    assert_true(sample && sample != mfs_seen_sample(some, MFS_SEEN_FROM + 1));
+    assert_null(mfs_seen_find(t, sample, MFS_SEEN_FROM));
+    mfs_seen_add(t, &(struct mfs_seen_chunk){ sample, 3, 4, MFS_SEEN_FROM, name_of(5) });
+    assert_int_equal(mfs_seen_find(t, sample, MFS_SEEN_FROM)->node, 3);
+    assert_null(mfs_seen_find(t, sample, MFS_SEEN_FROM + 1));
+    some[MFS_SEEN_FROM - 1] = 1;
+    assert_true(sample != mfs_seen_sample(some, MFS_SEEN_FROM));
+    /* The same contents seen elsewhere: there. */
+    mfs_seen_add(t, &(struct mfs_seen_chunk){ sample, 8, 9, MFS_SEEN_FROM, name_of(5) });
+    assert_int_equal(mfs_seen_find(t, sample, MFS_SEEN_FROM)->node, 8);
+    /* Of more than fit, the newest stay. */
+    for (uint64_t i = 1; i <= 4 * MFS_SEEN_MAX; i++)
+        mfs_seen_add(t, &(struct mfs_seen_chunk){ i * 0x9e3779b97f4a7c15u, i, 0, 5000, name_of(1) });
+    unsigned found = 0;
+    for (uint64_t i = 4 * MFS_SEEN_MAX; i > 3 * MFS_SEEN_MAX; i--) {
+        const struct mfs_seen_chunk *x = mfs_seen_find(t, i * 0x9e3779b97f4a7c15u, 5000);
+        found += x && x->node == i;
+    }
+    assert_in_range(found, MFS_SEEN_MAX / 2, MFS_SEEN_MAX);
+    free(some);
+    free(t);
+}
+
+UNIT_MAIN(cmocka_unit_test(parts_of_a_put), cmocka_unit_test(what_was_seen_is_found),
+          cmocka_unit_test(records_come_back), cmocka_unit_test(nonsense_is_refused),
           cmocka_unit_test(parts_of_ranges), cmocka_unit_test(the_set_is_what_was_put_in),
           cmocka_unit_test(names_where_they_may_save_something),
           cmocka_unit_test(the_set_is_bounded), cmocka_unit_test(parts_become_whole),

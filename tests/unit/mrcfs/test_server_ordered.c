@@ -5,6 +5,8 @@
 #include "tests/lib/mfs_fixture.h"
 
 #include "common/base/wire_errors.h"
+#include "mrcfs/chunks/put.h"
+#include "mrcfs/chunkstore.h"
 #include "common/sys/clock.h"
 
 #include <errno.h>
@@ -30,7 +32,7 @@ static void start_one(struct wc *w)
     assert_ok(mfs_broker_connect(meeting, &o.broker_fd, NULL));
     assert_ok(wc_fork(w, &o, fx_user));
     close(o.broker_fd);
-    w->features = MFS_FEATURE_LEASES;
+    w->features = MFS_FEATURE_LEASES | MFS_FEATURE_CHUNKS;
     w->keeps_notices = true;
     assert_ok(wc_greet(w));
     assert_ok(ON(w, renew, 0));
@@ -428,6 +430,165 @@ TEST(test_wrong_expiries)
         result(IN_ORDER(getattr, HOW(.is_waited = true, .expiries = UINT32_MAX), ROOT, 0)));
 }
 
+/* ---- writes of which the server has parts already ---- */
+
+enum { C = MFS_CHUNK_BYTES, BIG = 3 * C };
+static uint8_t big[BIG], parts_space[MFS_PUT_PARTS_MAX * MFS_PUT_PART_BYTES + 1];
+static struct wr parts_w;
+
+static void make_big(void)
+{
+    for (size_t i = 0; i < BIG; i++)
+        big[i] = (uint8_t)((i * 31 >> 9) + i / C + i);
+    int fd = open(fx_path("big"), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    assert_int_equal(write(fd, big, BIG), BIG);
+    if (fx_user)
+        assert_int_equal(fchown(fd, fx_user, fx_user), 0);
+    close(fd);
+    parts_w = wr_of(parts_space, sizeof parts_space);
+}
+
+static void add_part(size_t len, uint64_t fh, uint64_t offset, const uint8_t *what)
+{
+    struct mfs_put_part x = { .len_bytes = (uint32_t)len, .fh = fh, .offset = offset };
+    if (fh)
+        mfs_chunk_name_of(&x.name, what, len);
+    mfs_put_part_put(&parts_w, &x);
+}
+
+static struct bytes parts(void)
+{
+    struct bytes all = { parts_space, (uint32_t)wr_len(&parts_w) };
+    parts_w = wr_of(parts_space, sizeof parts_space);
+    return all;
+}
+
+static void has(const char *name, const uint8_t *what, size_t len)
+{
+    static uint8_t is[BIG + 1];
+    int fd = open(fx_path(name), O_RDONLY | O_CLOEXEC);
+    assert_int_equal(read(fd, is, sizeof is), len);
+    close(fd);
+    assert_memory_equal(is, what, len);
+}
+
+static uint64_t wanted(void)
+{
+    struct rd body;
+    struct mfs_wanted_notice n;
+    do
+        assert_ok(wc_notice(&c, SOON_MS, &body));
+    while (c.last.head.notice != MFS_NOTICE_wanted);
+    assert_ok(mfs_wanted_notice_get(&body, &n));
+    return n.request;
+}
+
+/* Parts by name from a file that is open, and by their bytes. */
+TEST(test_put)
+{
+    make_big();
+    uint64_t from = fx_open("big", MFS_O_RDONLY), to = fx_create("copy", 0644);
+    add_part(C, from, 2 * C, big + 2 * C);
+    add_part(5, 0, 0, NULL);
+    add_part(C, from, 0, big);
+    assert_ok(result(IN_ORDER(put, HOW(0), to, 0, MFS_O_WHOLE, parts(), bytes_of("right"))));
+    static uint8_t all[2 * C + 5];
+    memcpy(all, big + 2 * C, C);
+    memcpy(all + C, "right", 5);
+    memcpy(all + C + 5, big, C);
+    has("copy", all, sizeof all);
+}
+
+/* What isn't there is asked for; all that comes after it in the order waits, so that what is written last is what stays. */
+TEST(test_put_is_asked_for)
+{
+    make_big();
+    uint64_t from = fx_open("big", MFS_O_RDONLY), to = fx_create("copy", 0644);
+    memset(big + C, 7, C); /* the file is not so */
+    add_part(C, from, 0, big);
+    add_part(5, 0, 0, NULL);
+    add_part(C, from, C, big + C);
+    uint64_t put = IN_ORDER(put, HOW(0), to, 0, MFS_O_WHOLE, parts(), bytes_of("right"));
+    uint64_t later = IN_ORDER(write, HOW(0), to, 3, MFS_O_WHOLE, bytes_of("later"));
+    assert_int_equal(wanted(), put);
+    assert_int_equal(wc_wait(&c, later, NOT_MS, &(struct rd){ 0 }), -ETIMEDOUT);
+    assert_int_equal(fx_stat("copy").st_size, 0);
+    static uint8_t both[2 * C];
+    memcpy(both, big, 2 * C);
+    assert_error(CALL(supply, put + 1, fx_bytes(both, sizeof both)), ESTALE);
+    assert_error(CALL(supply, put, fx_bytes(both, sizeof both - 1)), EINVAL);
+    assert_ok(CALL(supply, put, fx_bytes(both, sizeof both)));
+    assert_ok(result(put));
+    assert_ok(result(later));
+    assert_error(CALL(supply, put, fx_bytes(both, sizeof both)), ESTALE);
+    static uint8_t all[2 * C + 5];
+    memcpy(all, big, C);
+    memcpy(all + C, "right", 5);
+    memcpy(all + C + 5, big + C, C);
+    memcpy(all + 3, "later", 5);
+    /* By the client: a program here would have to wait for it. */
+    assert_ok(CALL(read, to, 0, sizeof all + 1));
+    assert_int_equal(rep.read.body.len, sizeof all);
+    assert_memory_equal(rep.read.body.ptr, all, sizeof all);
+    /* Files that aren't open, or not for reading, or end before. */
+    uint64_t bad[] = { from + 1000, to, from };
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        add_part(C, bad[i], i == 2 ? BIG - 10 : 0, big);
+        put = IN_ORDER(put, HOW(0), to, 0, MFS_O_WHOLE, parts(), bytes_of(""));
+        if (i == 1) { /* what was put there is there */
+            assert_ok(result(put));
+            continue;
+        }
+        assert_int_equal(wanted(), put);
+        assert_ok(CALL(supply, put, fx_bytes(big, C)));
+        assert_ok(result(put));
+    }
+    memcpy(all, big, C);
+    has("copy", all, sizeof all);
+}
+
+TEST(test_put_that_makes_no_sense)
+{
+    make_big();
+    uint64_t from = fx_open("big", MFS_O_RDONLY), to = fx_create("copy", 0644);
+    add_part(C, from, 0, big);
+    assert_error(CALL(put, to, 0, MFS_O_WHOLE, parts(), bytes_of("")), EINVAL);
+    add_part(C, from, 0, big);
+    assert_error(result(IN_ORDER(put, HOW(.is_waited = true), to, 0, 0, parts(), bytes_of(""))),
+                 EINVAL);
+    struct bytes none = { parts_space, 0 };
+    assert_error(result(IN_ORDER(put, HOW(0), to, 0, MFS_O_WHOLE, none, bytes_of(""))), EINVAL);
+    add_part(5, 0, 0, NULL);
+    assert_error(result(IN_ORDER(put, HOW(.is_anew = true), to, 0, MFS_O_WHOLE, parts(),
+                                 bytes_of("four"))),
+                 EINVAL);
+    add_part(C + 1, from, 0, big);
+    assert_error(
+        result(IN_ORDER(put, HOW(.is_anew = true), to, 0, MFS_O_WHOLE, parts(), bytes_of(""))),
+        EINVAL);
+    for (int i = 0; i < 9; i++)
+        add_part(C, from, 0, big);
+    assert_error(
+        result(IN_ORDER(put, HOW(.is_anew = true), to, 0, MFS_O_WHOLE, parts(), bytes_of(""))),
+        EINVAL);
+    assert_int_equal(fx_stat("copy").st_size, 0);
+}
+
+/* The client goes without supplying: nothing that came after is done, and the server ends. */
+TEST(test_put_of_who_goes)
+{
+    make_big();
+    uint64_t from = fx_open("big", MFS_O_RDONLY), to = fx_create("copy", 0644);
+    memset(big, 7, C);
+    add_part(C, from, 0, big);
+    uint64_t put = IN_ORDER(put, HOW(0), to, 0, MFS_O_WHOLE, parts(), bytes_of(""));
+    IN_ORDER(mkdir, HOW(.node = number(1)), ROOT, bytes_of("after"), 0755, 0);
+    assert_int_equal(wanted(), put);
+    assert_ok(wc_stop(&c));
+    assert_false(is_there("after"));
+    assert_int_equal(fx_stat("copy").st_size, 0);
+}
+
 /* What is on the way when the broker dies is done at once: nobody else changes anything for so
  * long. */
 TEST(test_broker_dies)
@@ -496,6 +657,10 @@ int main(void)
         ORDERED_TEST(test_wrong_expiries),
         ORDERED_TEST(test_broker_dies),
         ENDING_TEST(test_client_goes),
+        ORDERED_TEST(test_put),
+        ORDERED_TEST(test_put_is_asked_for),
+        ORDERED_TEST(test_put_that_makes_no_sense),
+        ENDING_TEST(test_put_of_who_goes),
     };
     return fx_run("server_ordered", tests, ARRAY_LEN(tests));
 }
