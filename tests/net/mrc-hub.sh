@@ -48,7 +48,7 @@ for _ in 1 2 3; do # TCP has to find out first that the way is long now
     same "no such tree" 255 "$(status v --target "$home" alice@n1 true 2>"$tmp/err")"
     took=$((${EPOCHREALTIME/[.,]/} - began))
     by_hub "$tmp/err" || fail "far: $(cat "$tmp/err")"
-    grep -q "the target has no $home" "$tmp/err" || fail "far: $(cat "$tmp/err")"
+    grep -q "$home/proj can't be entered on the target" "$tmp/err" || fail "far: $(cat "$tmp/err")"
     [ $took -ge 1000000 ] || fail "$took us for a round trip of 1000000 us"
     [ $took -ge $best ] || best=$took
 done
