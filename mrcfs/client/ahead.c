@@ -161,23 +161,94 @@ static void open_next(struct mfs_session *s, const struct mfs_known *n, int coun
     }
 }
 
-/* Files of one small directory are opened in an order of their own: all of them may be wanted. */
-static void open_dir(struct mfs_session *s, const struct mfs_known *dir,
+static bool is_worth(struct mfs_session *s, const struct mfs_known *n)
+{
+    return n && n->is_small_file && !n->has_stamp && !n->own_pending && !n->behind &&
+           !n->reader && !find(s, n->number);
+}
+
+/* Files of one small directory are opened in an order of their own: all of them may be wanted. False: there is no room for all. */
+static bool open_dir(struct mfs_session *s, const struct mfs_known *dir,
                      const struct mfs_caller *who)
 {
     enum { DIR_FILES_MAX = 256 };
     int count = 0;
-    const struct mfs_known *n =
-        dir && dir->first_listed ? mfs_known_find(&s->nodes, dir->first_listed) : NULL;
-    for (; n && count <= DIR_FILES_MAX; count++)
-        n = n->next_listed ? mfs_known_find(&s->nodes, n->next_listed) : NULL;
-    if (count && count <= DIR_FILES_MAX)
-        open_next(s, dir, count, who);
+    LIST_EACH(&dir->dentries, it, nx)
+    count += LIST_ENTRY(it, struct mfs_dentry, in_dir)->node != NULL;
+    if (count > DIR_FILES_MAX)
+        return false;
+    LIST_EACH(&dir->dentries, at, after)
+    {
+        const struct mfs_known *n = LIST_ENTRY(at, struct mfs_dentry, in_dir)->node;
+        if (is_worth(s, n) && !open_one(s, n, who, false, 0))
+            return false;
+    }
+    return true;
+}
+
+static int compare(const struct mfs_dentry *a, const struct mfs_dentry *b)
+{
+    int rc = memcmp(a->name, b->name, a->len < b->len ? a->len : b->len);
+    return rc ? rc : (a->len > b->len) - (a->len < b->len);
+}
+
+/* The directory beside d whose name comes next, or NULL. */
+static const struct mfs_dentry *beside(const struct mfs_known *in, const struct mfs_dentry *d)
+{
+    const struct mfs_dentry *next = NULL;
+    LIST_EACH(&in->dentries, it, nx)
+    {
+        const struct mfs_dentry *x = LIST_ENTRY(it, struct mfs_dentry, in_dir);
+        if (x->node && S_ISDIR(x->node->attr.mode) && compare(x, d) > 0 &&
+            (!next || compare(x, next) < 0))
+            next = x;
+    }
+    return next;
+}
+
+/* All files of dir may be wanted; when directories beside it were gone through before, then those of the ones whose names come
+ * next too (who sorts names visits them so). */
+static void open_dirs(struct mfs_session *s, const struct mfs_known *dir,
+                      const struct mfs_caller *who)
+{
+    enum { DIRS_AHEAD_MAX = 16 };
+    const struct mfs_known *in = dir->parent ? mfs_known_find(&s->nodes, dir->parent) : NULL;
+    const struct mfs_dentry *d = NULL;
+    if (!open_dir(s, dir, who) || !in || !s->ahead.dirs)
+        return;
+    LIST_EACH(&in->dentries, it, nx)
+    if (LIST_ENTRY(it, struct mfs_dentry, in_dir)->node == dir)
+        d = LIST_ENTRY(it, struct mfs_dentry, in_dir);
+    for (unsigned i = 0; d && i < s->ahead.dirs && i < DIRS_AHEAD_MAX; i++)
+        if ((d = beside(in, d)) && !open_dir(s, d->node, who))
+            return;
+}
+
+/* n is opened, in an order that is not that of the lists. */
+static void look_at_dirs(struct mfs_session *s, const struct mfs_known *n,
+                         const struct mfs_known *last, const struct mfs_caller *who)
+{
+    enum { IN_DIR_MIN = 3, TURNS = 16, DIRS_MAX = 64 };
+    struct mfs_ahead *o = &s->ahead;
+    const struct mfs_known *dir = n->parent ? mfs_known_find(&s->nodes, n->parent) : NULL;
+    const struct mfs_known *before =
+        last && last->parent ? mfs_known_find(&s->nodes, last->parent) : NULL;
+    bool is_same = dir && dir == before, was_whole = o->in_dir >= IN_DIR_MIN;
+    bool is_next = dir && before && !is_same && was_whole && dir->parent == before->parent;
+    if (is_next)
+        o->dirs = o->dirs ? o->dirs * 2 : 1;
+    else if (!is_same)
+        o->dirs = 0;
+    o->dirs = o->dirs > DIRS_MAX ? DIRS_MAX : o->dirs;
+    o->in_dir = is_next ? IN_DIR_MIN : is_same ? o->in_dir + (n != last) : 0;
+    /* All of it is looked at once in a while: most is under way already. */
+    if (dir && (o->in_dir == IN_DIR_MIN || (o->in_dir > IN_DIR_MIN && o->in_dir % TURNS == 0)))
+        open_dirs(s, dir, who);
 }
 
 void mfs_ahead_look(struct mfs_session *s, uint64_t node, const struct mfs_caller *who)
 {
-    enum { RUN_MAX = 4, IN_DIR_MIN = 3 };
+    enum { RUN_MAX = 4 };
     struct mfs_ahead *o = &s->ahead;
     bool is_leased = mfs_lease_is_on(s->client);
     const struct mfs_known *n = mfs_known_find(&s->nodes, node);
@@ -186,16 +257,14 @@ void mfs_ahead_look(struct mfs_session *s, uint64_t node, const struct mfs_calle
     bool is_next = follows(s, o->last_opened, node) ||
                    (is_leased && n && n->parent == s->scan.current &&
                     follows(s, s->scan.current, node));
-    bool is_beside = n && last && n->parent && n->parent == last->parent;
     o->run = is_next ? o->run + (o->run < RUN_MAX) : 0;
-    o->in_dir = is_beside ? o->in_dir + (o->in_dir < IN_DIR_MIN && n != last) : 0;
     o->last_opened = node;
     if (!n)
         return;
     if (o->run)
         open_next(s, n, is_leased ? 4 << 2 * o->run : 3 << o->run, who);
-    else if (is_leased && o->in_dir >= IN_DIR_MIN)
-        open_dir(s, mfs_known_find(&s->nodes, n->parent), who);
+    else if (is_leased)
+        look_at_dirs(s, n, last, who);
 }
 
 bool mfs_ahead_want(struct mfs_session *s, uint64_t node, const struct mfs_caller *who,

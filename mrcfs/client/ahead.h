@@ -47,6 +47,7 @@ struct mfs_ahead {
     uint64_t last_opened; /* node */
     unsigned run;         /* files opened one after the other in the order of their directory */
     unsigned in_dir;      /* … and in any order, of one directory */
+    unsigned dirs;        /* directories beside it that were gone through so before, doubled with each */
 };
 
 /* node is being opened for reading: if the files before it in its directory were, opens those
