@@ -97,8 +97,14 @@ static struct mfs_profile_entry entry_of(const struct mfs_known *n, uint32_t sin
 struct place {
     const struct mfs_known *dir;
     uint16_t number;
-    bool is_listed;
+    bool is_listed; /* its names come by its list, or as the job reads it, if it is too long for one */
 };
+
+static struct place place_of(const struct mfs_known *dir, size_t number,
+                             const struct mfs_profile_entry *e)
+{
+    return (struct place){ dir, (uint16_t)number, (e->flags | dir->used) & MFS_PROFILE_LIST };
+}
 
 /* The used names of at, with those that are directories at the queue's end. False: there is no room for more. */
 static bool put_names(const struct mfs_session *s, const struct place *at, uint32_t since,
@@ -117,8 +123,7 @@ static bool put_names(const struct mfs_session *s, const struct place *at, uint3
         e.parent = at->number;
         e.name = (struct bytes){ d->name, d->len };
         if (is_dir && *count < MFS_PROFILE_ENTRIES_MAX)
-            queue[(*end)++] = (struct place){ d->node, (uint16_t)*count,
-                                              (e.flags & MFS_PROFILE_LIST) != 0 };
+            queue[(*end)++] = place_of(d->node, *count, &e);
         if (!mfs_profile_put(w, count, &e))
             return false;
     }
@@ -137,8 +142,7 @@ void mfs_used_put(const struct mfs_session *s, uint32_t since, struct wr *w, siz
         e.parent = MFS_PROFILE_ROOT;
         e.name = bytes_of(s->client->exports[s->export_number].path);
         if (mfs_profile_put(w, count, &e))
-            queue[end++] = (struct place){ root, (uint16_t)number,
-                                           (e.flags & MFS_PROFILE_LIST) != 0 };
+            queue[end++] = place_of(root, number, &e);
     }
     while (first < end && put_names(s, &queue[first], since, &o, w, count, queue, &end))
         first++;

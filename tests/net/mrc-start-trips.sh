@@ -38,8 +38,8 @@ at_most()
 }
 
 # The greeting; the trees' roots, and with them all of the search path.
-at_most 3 true
-at_most 3 'date > /dev/null; ls / > /dev/null; id > /dev/null'
+at_most 4 true
+at_most 5 'date > /dev/null; ls / > /dev/null; id > /dev/null'
 at_most 6 mine
 same "a program of the head's" mine "$(cat "$tmp/out")"
 dir=$dir/sub/deep at_most 4 pwd
