@@ -14,6 +14,7 @@
 #include "mrcfs/mrcfs.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +25,12 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-enum { ANSWER_BYTES = 32 << 10, ROOM_MB = 64 };
+enum {
+    ANSWER_BYTES = 32 << 10,
+    ROOM_MB = 64,
+    SETTLE_MS = 3000, /* what belongs to a session that has just ended may go on ending for that long */
+    SETTLE_STEP_MS = 50,
+};
 
 struct doctor {
     const char *cache_dir;
@@ -130,21 +136,32 @@ static void look_at_processes(struct doctor *d)
 {
     AUTO_FREE struct remains_proc *list = calloc(REMAINS_PROCS_MAX, sizeof *list);
     struct remains r;
-    char remedy[100];
-    int count = list ? remains_scan(list, REMAINS_PROCS_MAX) : -ENOMEM;
-    if (count < 0) {
-        tell(d, FINDING_processes, FINDING_UNKNOWN, NULL, "/proc can't be read: %s", strerror(-count));
-        return;
+    char remedy[100], away[100] = "";
+    uint64_t end_ms = clock_mono_ms() + SETTLE_MS;
+    int count;
+    for (;;) {
+        count = list ? remains_scan(list, REMAINS_PROCS_MAX) : -ENOMEM;
+        if (count < 0) {
+            tell(d, FINDING_processes, FINDING_UNKNOWN, NULL, "/proc can't be read: %s", strerror(-count));
+            return;
+        }
+        remains_judge(list, (size_t)count, getpid(), &r);
+        if ((!r.alone && !r.stray) || clock_mono_ms() >= end_ms)
+            break;
+        poll(NULL, 0, SETTLE_STEP_MS);
     }
-    remains_judge(list, (size_t)count, getpid(), &r);
+    if (r.away)
+        snprintf(away, sizeof away, "; %zu that wait for their head to come back, the first is %d", r.away,
+                 (int)r.first_away);
     snprintf(remedy, sizeof remedy, "if it doesn't end within two minutes: kill %d", (int)r.first);
     if (r.alone || r.stray)
         tell(d, FINDING_processes, FINDING_NOTE, remedy,
-             "%zu agents whose connection has gone, %zu other processes in a view that is over; the first is %d",
-             r.alone, r.stray, (int)r.first);
+             "%zu agents whose connection has gone, %zu other processes in a view that is over; the first is %d%s",
+             r.alone, r.stray, (int)r.first, away);
     else
         tell(d, FINDING_processes, FINDING_OK, NULL,
-             "none of %d of this user, but for %zu agents of running jobs and kept connections", count, r.live);
+             "none of %d of this user, but for %zu agents of running jobs and kept connections%s", count, r.live,
+             away);
 }
 
 static void look_at_files(struct doctor *d)

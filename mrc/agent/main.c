@@ -13,6 +13,7 @@
 #include "mrc/agent/job.h"
 #include "mrc/agent/logs.h"
 #include "mrc/agent/nest.h"
+#include "mrc/agent/remains.h"
 #include "mrc/agent/view.h"
 #include "mrc/push.h"
 
@@ -100,6 +101,7 @@ static void on_back(void *ctx)
     struct agent *a = ctx;
     loop_timer_del(&a->wait_timer);
     a->is_away = false;
+    remains_say(REMAINS_RESUMED);
     log_keep("the head is back");
     agent_job_away(a->job, false);
 }
@@ -122,6 +124,7 @@ static void on_lost(void *ctx, int code UNUSED, const char *text)
     log_keep("%s: waiting for the head for %u s", text, a->wait_s);
     loop_timer_set(a->loop, &a->wait_timer, (uint64_t)a->wait_s * 1000, on_waited, a);
     a->is_away = true;
+    remains_say(REMAINS_WAITS);
     if (a->job_done && agent_job_is_view(a->job))
         loop_timer_set(a->loop, &a->wait_timer, 0, on_waited, a);
     agent_job_away(a->job, true);

@@ -31,7 +31,11 @@ void remains_judge(const struct remains_proc *list, size_t count, pid_t own, str
         bool is_wrong = false;
         if (top && top->pid == own)
             continue;
-        if (top == p && !p->is_adopted) {
+        if (top == p && p->phase == REMAINS_WAITS) {
+            out->away++;
+            if (!out->first_away)
+                out->first_away = p->pid;
+        } else if (top == p && (!p->is_adopted || p->phase == REMAINS_RESUMED)) {
             out->live++;
         } else if (top == p) {
             out->alone++;

@@ -12,22 +12,32 @@
 
 enum { REMAINS_PROCS_MAX = 8192 }; /* processes of one user that are looked at */
 
+/* What an agent that has lost its first stream says of itself, by its name. Whoever started it has gone then, and a
+ * session that goes on looks like one that is over otherwise. */
+enum remains_phase { REMAINS_PLAIN, REMAINS_WAITS, REMAINS_RESUMED, REMAINS_PHASES };
+
 struct remains_proc {
     pid_t pid, parent;
     bool is_agent;   /* runs our program */
     bool sees_view;  /* in a mount namespace of its own, with files of a head mounted */
     bool is_adopted; /* its parent is whoever adopts orphans here */
+    enum remains_phase phase;
 };
 
 struct remains {
-    size_t live;  /* agents with somebody who started them: of jobs and kept connections */
-    size_t alone; /* agents whose starter has gone: their connection has ended */
+    size_t live;  /* agents of jobs and kept connections: with somebody who started them, or resumed */
+    size_t away;  /* agents that wait for their head, whose connection was lost */
+    size_t alone; /* other agents whose starter has gone: their connection has ended */
     size_t stray; /* other processes that see a head's files and descend from no agent */
     pid_t first;  /* of those alone or stray; 0 none */
+    pid_t first_away;
 };
 
 /* Judges a list: an agent counts once, with all that it has started. own: the agent that asks, is left out. */
 void remains_judge(const struct remains_proc *list, size_t count, pid_t own, struct remains *out);
+
+/* The calling process, an agent, is in that phase from now on. By its main thread. */
+void remains_say(enum remains_phase phase);
 
 /* Reads /proc for this user's processes. Returns their number, at most max, or -errno. */
 MUST int remains_scan(struct remains_proc *list, size_t max);

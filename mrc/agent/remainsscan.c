@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -89,16 +90,43 @@ static bool sees_view(pid_t pid, const char *own_ns)
     return ns[0] && strcmp(ns, own_ns) != 0 && mounts_of(pid, &count, NULL, 0) == 0 && count;
 }
 
+/* The kernel's short name of a process; empty when that can't be known. */
+static void name_of(pid_t pid, char *name, size_t size_bytes)
+{
+    AUTO_FD fd = open_of(pid, "comm", O_RDONLY);
+    ssize_t n = fd < 0 ? fd : fd_read(fd, name, size_bytes - 1);
+    name[n > 0 ? n : 0] = 0;
+    name[strcspn(name, "\n")] = 0;
+}
+
 /* Is this whoever adopts orphans: the first process, or a user's own systemd? */
 static bool adopts(pid_t pid)
 {
     char name[32];
-    AUTO_FD fd = open_of(pid, "comm", O_RDONLY);
-    ssize_t n = fd < 0 ? fd : fd_read(fd, name, sizeof name - 1);
-    if (n <= 0)
-        return pid == 1;
-    name[n] = 0;
-    return pid == 1 || !strcmp(name, "systemd\n");
+    name_of(pid, name, sizeof name);
+    return pid == 1 || !strcmp(name, "systemd");
+}
+
+/* At most 15 bytes: the kernel cuts. A plain agent has the name of its file. */
+static const char *const phase_names[REMAINS_PHASES] = {
+    [REMAINS_WAITS] = "mrc-agent-waits",
+    [REMAINS_RESUMED] = "mrc-agent-again",
+};
+
+void remains_say(enum remains_phase phase)
+{
+    if (phase_names[phase])
+        (void)prctl(PR_SET_NAME, phase_names[phase]); /* can't fail */
+}
+
+static enum remains_phase phase_of(pid_t pid)
+{
+    char name[32];
+    name_of(pid, name, sizeof name);
+    for (int i = 0; i < REMAINS_PHASES; i++)
+        if (phase_names[i] && !strcmp(name, phase_names[i]))
+            return (enum remains_phase)i;
+    return REMAINS_PLAIN;
 }
 
 int remains_scan(struct remains_proc *list, size_t max)
@@ -120,6 +148,7 @@ int remains_scan(struct remains_proc *list, size_t max)
         if (p.parent < 0)
             continue; /* it has just ended */
         p.sees_view = !p.is_agent && sees_view(pid, own_ns);
+        p.phase = p.is_agent ? phase_of(pid) : REMAINS_PLAIN;
         p.is_adopted = p.parent > 0 && p.parent != getppid() && adopts(p.parent);
         list[count++] = p;
     }

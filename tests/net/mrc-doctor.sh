@@ -31,7 +31,9 @@ print([c[sys.argv[3]] for c in top["checks"] if c["id"] == sys.argv[2]][0])' "$t
 
 doctor 0 doctor alice@n1
 finds ok connection "by mrc's own ssh, in [0-9]+ ms; the agent was sent, [0-9]+ bytes"
-doctor 0 doctor alice@n1
+# What the one before has started may still be ending when this one looks.
+nothing_left() { doctor 0 doctor alice@n1; grep -q 'ok  *processes left  *none' "$tmp/list"; }
+wait_for 30 nothing_left
 sed 's/^/# /' "$tmp/list"
 finds ok connection "by mrc's own ssh, in [0-9]+ ms; the agent was there"
 finds ok "round trip" '[0-9.]+ ms, the best of 3'
@@ -60,13 +62,32 @@ t = json.load(open(sys.argv[1])); print(t["version"], t["host"], t["works"], len
 # A job that runs is nothing left, and one that was killed leaves nothing.
 # shellcheck disable=SC2016
 here sh -c 'echo $$ > pid; exec mrc -q -F "$0" alice@n1 sh -c "touch runs; exec sleep 300"' "$conf" 2> /dev/null &
-wait_for 20 test -e "$dir/runs"
+wait_for 60 test -e "$dir/runs"
 doctor 0 doctor alice@n1
 finds ok "processes left" 'none of [0-9]+ of this user, but for 1 agents of running jobs'
 kill -KILL "$(cat "$dir/pid")" || fail "kill mrc"
-clean() { m doctor alice@n1 > "$tmp/list"; grep -q 'but for 0 agents' "$tmp/list"; }
-wait_for 20 clean
+clean() { m doctor alice@n1 > "$tmp/list"; grep -q 'but for 0 agents' "$tmp/list" && grep -q 'cache, and 0 things' "$tmp/list"; }
+wait_for 60 clean
+finds ok "processes left" 'none of [0-9]+ of this user, but for 0 agents of running jobs and kept connections ok '
 finds ok "files left" 'nothing but the cache, and 0 things'
+
+# An agent whose connection was cut, not ended, waits for its head, and is nothing left; neither is one that the head came back to.
+# shellcheck disable=SC2016
+here sh -c 'echo $$ > pid; exec mrc -q -F "$0" alice@n1 sh -c "touch away; until [ -e over ]; do sleep 0.2; done"' "$conf" 2> "$tmp/cut.err" &
+cut=$!
+wait_for 60 test -e "$dir/away"
+head=$(cat "$dir/pid")
+kill -STOP "$head"
+# shellcheck disable=SC2016
+node sh -c 'kill -9 $(pgrep -f "^sshd: alice@notty")' || fail "cut the connection"
+says() { doctor 0 doctor alice@n1; tr '\n' ' ' < "$tmp/list" | sed 's/  */ /g' | grep -Eq "ok processes left none of [0-9]+ of this user, but for $1"; }
+wait_for 60 says '0 agents of running jobs and kept connections; 1 that wait for their head to come back, the first is [0-9]+ '
+kill -CONT "$head"
+# The job's agent, and the one that the new connection has started.
+wait_for 60 says '2 agents of running jobs and kept connections ok '
+touch "$dir/over"
+wait $cut || fail "the job that was cut off: status $?, $(cat "$tmp/cut.err")"
+wait_for 60 says '0 agents of running jobs and kept connections ok '
 
 # What is left is told, with how to get rid of it; mrc works nevertheless.
 node setpriv --reuid alice --regid alice --clear-groups sh -c 'cd ~alice/.cache/mrc; touch junk
@@ -96,7 +117,7 @@ node chmod 700 /home/alice/.cache/mrc/chunks
 # shellcheck disable=SC2016
 node sh -c 'sed -i "s/^MaxSessions .*/MaxSessions 2/" /etc/ssh/sshd_config; kill -HUP "$(cat /run/sshd.pid)"' || fail "MaxSessions"
 few() { m doctor alice@n1 > "$tmp/list" 2> /dev/null; grep -q '2 at a time' "$tmp/list"; }
-wait_for 10 few
+wait_for 60 few
 finds note channels "2 at a time on one connection: .* what helps: MaxSessions 10 in the target's sshd_config"
 
 # Without /dev/fuse.

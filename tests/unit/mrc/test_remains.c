@@ -6,9 +6,10 @@
 
 enum { SSHD = 500, SYSTEMD = 1, OWN = 900 };
 
-#define AGENT(pid, parent, adopted) { pid, parent, true, false, adopted }
-#define JOB(pid, parent) { pid, parent, false, true, false }
-#define OTHER(pid, parent) { pid, parent, false, false, false }
+#define AGENT(pid, parent, adopted) { pid, parent, true, false, adopted, REMAINS_PLAIN }
+#define LOST(pid, phase) { pid, SYSTEMD, true, false, true, phase }
+#define JOB(pid, parent) { pid, parent, false, true, false, REMAINS_PLAIN }
+#define OTHER(pid, parent) { pid, parent, false, false, false, REMAINS_PLAIN }
 
 #define JUDGE(r, ...)                                                                          \
     struct remains r;                                                                          \
@@ -48,6 +49,17 @@ TEST(an_agent_whose_connection_has_gone)
     assert_int_equal(r.first, 20);
 }
 
+/* Neither is left over: the one waits for its head, the other's head has come back by another connection. */
+TEST(agents_of_sessions_that_resume)
+{
+    JUDGE(r, LOST(20, REMAINS_WAITS), AGENT(21, 20, false), JOB(22, 21), LOST(30, REMAINS_RESUMED), JOB(31, 30));
+    assert_int_equal(r.live, 1);
+    assert_int_equal(r.away, 1);
+    assert_int_equal(r.first_away, 20);
+    assert_int_equal(r.alone + r.stray, 0);
+    assert_int_equal(r.first, 0);
+}
+
 TEST(a_process_of_no_agent)
 {
     JUDGE(r, OTHER(5, SSHD), JOB(30, SYSTEMD), JOB(31, 30));
@@ -65,4 +77,4 @@ TEST(torn_list)
 
 UNIT_MAIN(cmocka_unit_test(nothing), cmocka_unit_test(the_one_that_asks_is_left_out),
           cmocka_unit_test(a_running_job_is_one), cmocka_unit_test(an_agent_whose_connection_has_gone),
-          cmocka_unit_test(a_process_of_no_agent), cmocka_unit_test(torn_list))
+          cmocka_unit_test(agents_of_sessions_that_resume), cmocka_unit_test(a_process_of_no_agent), cmocka_unit_test(torn_list))
