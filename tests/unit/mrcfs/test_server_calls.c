@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* test_server_calls.c: the system calls that a file server can make, and those that it can't. Exits 77 where the kernel or
- * the architecture has no filters, and in builds with sanitizers, which have none. */
+ * the architecture has no filters; builds with sanitizers have none. */
 #include "tests/lib/unit.h"
 
 #include "mrcfs/server/seccomp.h"
@@ -99,6 +99,9 @@ TEST(test_few_calls)
 
 int main(void)
 {
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+    return in_child(false) != SKIPPED; /* there must be none, with words */
+#endif
     if (in_child(false) == SKIPPED) {
         printf("no filters for system calls here\n");
         return SKIPPED;
