@@ -250,6 +250,12 @@ void mfs_own_learn(struct mfs_known *n, const struct mfs_attr *a)
     n->real_ctime_nsec = a->ctime_nsec;
 }
 
+void mfs_own_pin_number(struct mfs_known *n)
+{
+    if (!n->shown_ino) /* after the server's number came, what was shown before it is still shown */
+        n->shown_ino = n->attr.ino;
+}
+
 bool mfs_own_vouch(struct mfs_session *s, struct mfs_known *n)
 {
     /* Whoever looks at an open file is about to read it: as in mfs_lease_attr. */
@@ -262,7 +268,7 @@ bool mfs_own_vouch(struct mfs_session *s, struct mfs_known *n)
     struct mfs_caller who = { n->attr.uid, n->attr.gid, 0 };
     if (n->is_time_vague ? !mfs_assume_setattr(s, &who, &m) : !mfs_assume_may_change(s, &who, n))
         return false;
-    n->shown_ino = n->attr.ino;
+    mfs_own_pin_number(n);
     n->has_shown_ctime = true;
     n->has_real_ctime = false;
     n->shown_ctime_sec = n->attr.ctime_sec;

@@ -45,6 +45,8 @@ MUST bool mfs_own_read(struct mfs_session *s, const struct mfs_known *n, uint64_
                        size_t size_bytes, struct bytes *out);
 /* Makes n's times what n->attr says and lets that be shown. False: the server is to be asked. */
 MUST bool mfs_own_vouch(struct mfs_session *s, struct mfs_known *n);
+/* n's inode number is shown as n->attr has it, until n is forgotten; the first time counts. */
+void mfs_own_pin_number(struct mfs_known *n);
 /* The attributes a of n, from the server, as they are to be shown. */
 void mfs_own_show(const struct mfs_known *n, struct mfs_attr *a);
 /* The server's answer about the last change of n says a. */

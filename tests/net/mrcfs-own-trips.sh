@@ -72,6 +72,26 @@ mv "$tmp/out" "$tmp/said"
 diff "$tmp/said" "$tmp/is" || fail "sizes and times that were said"
 rm -r "$served/d"
 
+# An inode number that was shown stays, whatever the server's answer says and is written after that: sqlite compares them.
+cat > "$tmp/numbers.py" << 'END'
+import os
+for i in range(100):
+    f = os.open("n%d" % i, os.O_RDWR | os.O_CREAT)
+    numbers = {os.fstat(f).st_ino}
+    for k in range(2):
+        os.fsync(f)
+        os.write(f, b"more")
+        numbers.add(os.fstat(f).st_ino)
+        numbers.add(os.stat("n%d" % i).st_ino)
+    os.close(f)
+    print(len(numbers))
+END
+if command -v python3 > /dev/null; then
+    counted "python3 $tmp/numbers.py"
+    same "one inode number for each file" "100 1" "$(uniq -c "$tmp/out" | awk '{ print $1, $2 }')"
+    rm "${served:?}"/n*
+fi
+
 # Read, cut, written in between, read by another descriptor, appended to: as it is on the file system itself.
 cat > "$tmp/mix" << 'END'
 exec 5<> f 6< f

@@ -130,7 +130,7 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
         return;
     }
     if (is_judging)
-        n->shown_ino = n->attr.ino;
+        mfs_own_pin_number(n);
     if (is_judging || (n && mfs_own_vouch(s, n))) {
         struct stat st;
         mfs_fuse_stat(s, n, &n->attr, &st);
