@@ -49,6 +49,12 @@ static struct mfs_waiting *waiting_new(struct link *list, size_t len_bytes)
     return w;
 }
 
+/* Further failures of n in this order are one with what is to be told, or was. */
+static bool is_failure_known(const struct mfs_client *c, const struct mfs_known *n)
+{
+    return n->behind_error || n->told_in_order == c->order + 1;
+}
+
 int mfs_behind_wait(struct mfs_session *s, const void *ptr, size_t len_bytes)
 {
     struct mfs_waiting *w = waiting_new(&s->client->behind_waiting, len_bytes);
@@ -62,6 +68,13 @@ int mfs_behind_wait(struct mfs_session *s, const void *ptr, size_t len_bytes)
 
 void mfs_behind_leave(struct mfs_session *s)
 {
+    LIST_EACH(&s->client->behind, it, nx)
+    {
+        struct mfs_call *call = LIST_ENTRY(it, struct mfs_call, interrupted);
+        const struct mfs_known *n =
+            call->session == s ? mfs_known_find(&s->nodes, call->node) : NULL;
+        call->is_failure_known = n && is_failure_known(s->client, n);
+    }
     LIST_EACH(&s->client->behind_waiting, it, nx)
     {
         struct mfs_waiting *w = LIST_ENTRY(it, struct mfs_waiting, link);
@@ -316,9 +329,9 @@ static void fail(struct mfs_call *call, struct mfs_known *n, int rc)
     bool is_name = !is_data(call->op) && call->op != MFS_OP_setattr;
     bool is_first = is_name && rc == -EEXIST;
     rc = rc == -ECANCELED ? -EIO : rc; /* what came before it failed */
-    if (is_name || !n) {
+    if (is_name || (!n && !call->is_failure_known)) {
         note_failure(call, n, rc);
-    } else if (!n->behind_error && n->told_in_order != c->order + 1) { /* else it is one failure with that */
+    } else if (n && !is_failure_known(c, n)) {
         note_failure(call, n, rc);
         n->behind_error = rc;
     }

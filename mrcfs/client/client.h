@@ -84,6 +84,7 @@ struct mfs_call {
     uint32_t flags;
     bool is_plus;
     bool is_behind; /* the kernel was answered already (behind.h) */
+    bool is_failure_known; /* its session has gone, and who wrote had heard of a failure before */
     bool is_ordered;
     bool is_unordered; /* although something is on the way */
     size_t behind_bytes;
