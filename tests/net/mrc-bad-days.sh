@@ -160,6 +160,7 @@ ended() # WHAT REGEX
     [ "$(wc -l <"$tmp/bad.err")" -le 2 ] || complain "$1: too many words"
     [ $(($(date +%s) - start)) -le 30 ] || complain "$1: took $(($(date +%s) - start)) s"
     rm "$home/proj/begun"
+    wait_for 20 eval '! mrc_pid >/dev/null' # a process that made the connection anew may end a little later
     wait_for 20 eval '! node pgrep -f "sleep 4321" >/dev/null'
     same "$1: no mounts left" "" "$(node awk '$3 ~ /fuse/' /proc/1/mounts)"
 }
