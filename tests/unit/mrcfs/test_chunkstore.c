@@ -394,10 +394,14 @@ TEST(files_that_can_t_grow)
     mfs_store_close(s);
 }
 
+static bool is_a_disk_missing; /* one test could not be made: the program's exit status says so */
+
 TEST(a_full_disk)
 {
-    if (geteuid() != 0)
+    if (geteuid() != 0) {
+        is_a_disk_missing = true;
         skip();
+    }
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) { /* in mounts of its own */
@@ -420,17 +424,35 @@ TEST(a_full_disk)
     }
     int status;
     assert_int_equal(waitpid(pid, &status, 0), pid);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+        is_a_disk_missing = true;
         skip();
+    }
     assert_int_equal(status, 0);
 }
 
 #define STORE_TEST(fn) cmocka_unit_test_setup_teardown(fn, start, end)
-UNIT_MAIN(STORE_TEST(what_is_added_is_found_by_the_next), STORE_TEST(short_and_wrong_chunks),
-          STORE_TEST(damage_is_seen_and_removed), STORE_TEST(others_directories_are_not_used),
-          STORE_TEST(a_crash_at_any_step_leaves_a_good_store),
-          STORE_TEST(what_crashes_left_goes_when_it_is_old),
-          STORE_TEST(the_store_stays_below_its_limit),
-          STORE_TEST(what_was_not_used_for_longest_makes_room),
-          STORE_TEST(who_makes_room_is_not_waited_for), STORE_TEST(two_processes_at_once),
-          STORE_TEST(files_that_can_t_grow), STORE_TEST(a_full_disk))
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STORE_TEST(what_is_added_is_found_by_the_next),
+        STORE_TEST(short_and_wrong_chunks),
+        STORE_TEST(damage_is_seen_and_removed),
+        STORE_TEST(others_directories_are_not_used),
+        STORE_TEST(a_crash_at_any_step_leaves_a_good_store),
+        STORE_TEST(what_crashes_left_goes_when_it_is_old),
+        STORE_TEST(the_store_stays_below_its_limit),
+        STORE_TEST(what_was_not_used_for_longest_makes_room),
+        STORE_TEST(who_makes_room_is_not_waited_for),
+        STORE_TEST(two_processes_at_once),
+        STORE_TEST(files_that_can_t_grow),
+        STORE_TEST(a_full_disk),
+    };
+    int rc = cmocka_run_group_tests_name("chunkstore", tests, NULL, NULL);
+    if (rc == 0 && is_a_disk_missing) {
+        printf("SKIP: a full disk needs root and a mount namespace; all else passed\n");
+        return 77;
+    }
+    return rc;
+}
