@@ -15,11 +15,10 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
@@ -149,7 +148,6 @@ static bool bring(struct pollfd *from, int to, char *bytes)
 static _Noreturn void dial(int sock, const char *host, const char *port)
 {
     int keep[] = { sock };
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
     fd_close_all_but(keep, 1);
     int fd = connect_to(host, port);
     char *bytes = malloc(PIECE_BYTES);
@@ -181,11 +179,20 @@ int agent_nest_dial(struct loop *loop, struct mrc_port *port, struct bytes servi
     if (rc < 0)
         return rc;
     pid_t pid = fork();
-    if (pid == 0) /* by a child of its own, which nobody has to wait for */
-        dial(pair[1], text, text + strlen(text) + 1);
+    if (pid == 0) { /* not our child: nobody would wait for it; the end of the stream ends it */
+        if (fork() == 0)
+            dial(pair[1], text, text + strlen(text) + 1);
+        _exit(0);
+    }
+    rc = pid < 0 ? -errno : 0;
+    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        continue;
     close(pair[1]);
     struct mrc_pump *p;
-    rc = pid < 0 ? -errno : pump_of(loop, pair[0], &p);
+    if (rc < 0)
+        close(pair[0]);
+    else
+        rc = pump_of(loop, pair[0], &p);
     if (rc < 0)
         return rc;
     mrc_pump_attach(p, port);
