@@ -137,13 +137,25 @@ static void fill_known(struct mfs_session *s, struct mfs_opened *f, const struct
         mfs_fuse_known_entry(s, n, p);
 }
 
+/* The inode number of an entry, as stat shows it (own.h); the server's list has its own. */
+static uint64_t shown_number(struct mfs_session *s, const struct mfs_opened *f,
+                             const struct mfs_dirent *d)
+{
+    const struct mfs_known *n = mfs_known_find(&s->nodes, f->node);
+    if (n && !(d->name.len == 1 && d->name.ptr[0] == '.')) {
+        const struct mfs_dentry *is = mfs_dentry_find(&s->names, n, d->name);
+        n = is ? is->node : NULL;
+    }
+    return n && n->shown_ino ? n->shown_ino : d->ino;
+}
+
 /* One entry into the kernel's buffer. Returns the room that it needs; more than size: nothing
  * was added. */
 static size_t add_entry(fuse_req_t req, struct mfs_opened *f, const struct mfs_dirent *d,
                         const char *name, char *text, size_t size, bool is_plus)
 {
     struct mfs_session *s = mfs_fuse_session(req);
-    struct fuse_entry_param p = { .attr = { .st_ino = d->ino,
+    struct fuse_entry_param p = { .attr = { .st_ino = shown_number(s, f, d),
                                             .st_mode = DTTOIF(d->type & 15U) } };
     if (!is_plus)
         return fuse_add_direntry(req, text, size, name, &p.attr, (off_t)d->next_cookie);
