@@ -101,6 +101,9 @@ tests_unit_mrcfs_test_server_packed_LDADD = $(MFS_FIXTURE_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_server_names
 tests_unit_mrcfs_test_server_names_LDADD = $(MFS_FIXTURE_LIBS)
 
+UNIT_TESTS += tests/unit/mosix/test_migrate
+tests_unit_mosix_test_migrate_LDADD = mosix-core/libmxplan.a $(CMOCKA_LIBS)
+
 # Serves directories on descriptors 3 and 4.
 check_PROGRAMS += tests/lib/mfs_serve
 tests_lib_mfs_serve_SOURCES = tests/lib/mfs_serve_main.c
@@ -215,7 +218,8 @@ check_PROGRAMS += $(FUZZ_TESTS)
 TESTS += $(FUZZ_TESTS)
 
 # Simulations: pure cores in simulated time; an argument replays one seed.
-SIM_TESTS = tests/sim/session_sim tests/sim/resume_sim tests/sim/lease_sim
+SIM_TESTS = tests/sim/session_sim tests/sim/resume_sim tests/sim/lease_sim tests/sim/migrate_sim
+tests_sim_migrate_sim_LDADD = mosix-core/libmxplan.a
 tests_sim_session_sim_SOURCES = tests/sim/session_sim.c tests/sim/ends.c tests/sim/ends.h
 tests_sim_session_sim_LDADD = mrc/libsession.a common/libcommon.a
 tests_sim_resume_sim_SOURCES = tests/sim/resume_sim.c tests/sim/ends.c tests/sim/ends.h
@@ -243,7 +247,8 @@ bench: all
 .PHONY: bench
 
 # Ten minutes, or SOAK_SECONDS; needs root.
-soak: all
+soak: all tests/sim/migrate_sim
+	tests/sim/migrate_sim -n 100000
 	$(AM_TESTS_ENVIRONMENT) $(BASH) "$(srcdir)/tests/soak/soak.sh"
 .PHONY: soak
 EXTRA_DIST += tests/soak/soak.sh
