@@ -126,6 +126,13 @@ static void read_in(struct mrc_pump *p)
     watch_in(p);
 }
 
+/* The other end of a socket is closed, not only one way of it: it will not read what still comes. */
+static bool is_hung_up(int fd)
+{
+    struct pollfd pf = { .fd = fd };
+    return poll(&pf, 1, 0) == 1 && pf.revents & (POLLHUP | POLLERR);
+}
+
 static void close_in(struct mrc_pump *p)
 {
     if (p->in_ended)
@@ -143,6 +150,8 @@ static void close_in(struct mrc_pump *p)
     }
     if (p->port && !p->o.tells_no_end)
         mrc_port_end(p->port);
+    if (p->port && p->is_same && is_hung_up(p->o.fd_in))
+        close_out(p);
 }
 
 /* Output: port to fd_out */

@@ -60,6 +60,8 @@ tests_lib_libmfs_fixture_a_SOURCES = tests/lib/mfs_fixture.c tests/lib/mfs_fixtu
 MFS_FIXTURE_LIBS = tests/lib/libmfs_fixture.a mrcfs/libmrcfs.a common/libcommon.a $(LZO_LIBS) $(SODIUM_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_broker
 tests_unit_mrcfs_test_broker_LDADD = $(MFS_FIXTURE_LIBS)
+UNIT_TESTS += tests/unit/mrcfs/test_member
+tests_unit_mrcfs_test_member_LDADD = $(MFS_FIXTURE_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_pack_policy tests/unit/mrcfs/test_packer
 tests_unit_mrcfs_test_pack_policy_LDADD = mrcfs/libpack.a $(CMOCKA_LIBS)
 tests_unit_mrcfs_test_packer_LDADD = $(MFS_FIXTURE_LIBS)
@@ -186,6 +188,7 @@ JOB_TESTS = \
   tests/net/mrc-start-trips.sh \
   tests/net/mrc-tools.sh \
   tests/net/mrc-nest.sh \
+  tests/net/mrc-nest-killed.sh \
   tests/net/mrc-guide.sh \
   tests/net/mrc-neighbours.sh \
   tests/net/mrc-compress.sh \

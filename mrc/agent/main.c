@@ -43,6 +43,7 @@ struct agent {
     struct handover *handover; /* we were started for another agent's session */
     struct loop_timer wait_timer;
     uint32_t wait_s;
+    int silence_ms; /* of the head; 0: the usual */
     bool is_away, link_over, job_done;
     char cache_dir[4096];
 };
@@ -76,7 +77,7 @@ static int on_open(void *ctx, struct mrc_port *port, struct bytes service, struc
         if (service.len == strlen(services[i].name) &&
             !memcmp(service.ptr, services[i].name, service.len))
             return services[i].open(a->cache_dir, port, request);
-    int rc = agent_nest_dial(a->loop, port, service, request);
+    int rc = agent_nest_dial(a->loop, a->silence_ms, port, service, request);
     if (rc != -EOPNOTSUPP)
         return rc;
     rc = agent_export_open(a->export, port, service, request);
@@ -205,7 +206,7 @@ static int take_stdio(int *in, int *out)
     return 0;
 }
 
-static int run(struct agent *a, int silence_ms, struct err *e)
+static int run(struct agent *a, struct err *e)
 {
     int rc = find_cache_dir(a, e);
     if (rc < 0)
@@ -234,8 +235,8 @@ static int run(struct agent *a, int silence_ms, struct err *e)
                                 .fd_in = in,
                                 .fd_out = out,
                                 .software = "mrc-agent " PACKAGE_VERSION,
-                                .silence_ms = silence_ms,
-                                .hello_ms = silence_ms ? silence_ms : HELLO_MS,
+                                .silence_ms = a->silence_ms,
+                                .hello_ms = a->silence_ms ? a->silence_ms : HELLO_MS,
                                 .on_open = on_open,
                                 .on_hello = on_hello,
                                 .on_lost = on_lost,
@@ -278,9 +279,9 @@ int main(int argc, char **argv)
     }
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN); /* the end of the link is what ends us */
-    struct agent a = { .login_umask = umask(077) };
+    struct agent a = { .login_umask = umask(077), .silence_ms = silence_ms };
     struct err e = { "" };
-    if (run(&a, silence_ms, &e) < 0) {
+    if (run(&a, &e) < 0) {
         log_error("%s", e.text);
         return 1;
     }

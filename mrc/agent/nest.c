@@ -6,11 +6,12 @@
 
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
+#include "common/sys/title.h"
 #include "mrc/nest/nest.h"
 #include "mrc/pump.h"
+#include "mrc/session/session.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -25,6 +26,7 @@ enum {
     WEIGHT = 32,
     WINDOW = 4 * 1024 * 1024,
     CONNECT_MS = 20 * 1000, /* for one address */
+    KEEPALIVE_PARTS = 4,    /* so often in its bound is a silent connection asked for */
     PIECE_BYTES = 64 << 10
 };
 
@@ -41,16 +43,10 @@ static void on_done(void *ctx, int code)
     (void)code;
 }
 
-/* fd is taken. */
+/* fd is taken. One descriptor both ways: the end of one way is told by shutdown. */
 static int pump_of(struct loop *loop, int fd, struct mrc_pump **out)
 {
-    int second = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    if (second < 0) {
-        int rc = -errno;
-        close(fd);
-        return rc;
-    }
-    struct mrc_pump_opts po = { .loop = loop, .fd_in = fd, .fd_out = second, .on_done = on_done };
+    struct mrc_pump_opts po = { .loop = loop, .fd_in = fd, .fd_out = fd, .on_done = on_done };
     return mrc_pump_new(&po, out);
 }
 
@@ -107,7 +103,24 @@ void agent_nest_free(struct agent_nest *n)
 
 /* --- connections from here --- */
 
-static int connect_to(const char *host, const char *port)
+static void set_number(int fd, int level, int option, int value)
+{
+    (void)setsockopt(fd, level, option, &value, sizeof value); /* without it, only slower */
+}
+
+/* Who is connected and can't be reached any more, or takes nothing, is given up: of that nobody else would know, since the head's session with
+ * it has to outlast the silence of the head's with us. */
+static void watch_connection(int fd, int silence_ms)
+{
+    int probe_s = silence_ms / KEEPALIVE_PARTS / 1000;
+    set_number(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set_number(fd, IPPROTO_TCP, TCP_KEEPIDLE, probe_s > 0 ? probe_s : 1);
+    set_number(fd, IPPROTO_TCP, TCP_KEEPINTVL, probe_s > 0 ? probe_s : 1);
+    set_number(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, silence_ms);
+    set_number(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+}
+
+static int connect_to(const char *host, const char *port, int silence_ms)
 {
     struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list, *at;
     if (getaddrinfo(host, port, &hints, &list) != 0)
@@ -117,14 +130,10 @@ static int connect_to(const char *host, const char *port)
         int fd = socket(at->ai_family, at->ai_socktype | SOCK_CLOEXEC, at->ai_protocol);
         if (fd < 0)
             continue;
-        unsigned wait_ms = CONNECT_MS;
-        setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &wait_ms, sizeof wait_ms);
+        set_number(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, CONNECT_MS);
         rc = connect(fd, at->ai_addr, at->ai_addrlen) == 0 ? fd : -errno;
         if (rc >= 0) {
-            wait_ms = 0; /* the session's own silence ends it then */
-            setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &wait_ms, sizeof wait_ms);
-            int on = 1;
-            setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+            watch_connection(fd, silence_ms);
             break;
         }
         close(fd);
@@ -139,17 +148,19 @@ static bool bring(struct pollfd *from, int to, char *bytes)
     ssize_t n = fd_read(from->fd, bytes, PIECE_BYTES);
     if (n <= 0) {
         shutdown(to, SHUT_WR);
+        bool is_gone = from->revents & (POLLHUP | POLLERR); /* and won't read either */
         from->fd = -1;
-        return n == 0;
+        return n == 0 && !is_gone;
     }
     return fd_write_full(to, bytes, (size_t)n) == 0;
 }
 
-static _Noreturn void dial(int sock, const char *host, const char *port)
+static _Noreturn void dial(int sock, const char *host, const char *port, int silence_ms)
 {
     int keep[] = { sock };
     fd_close_all_but(keep, 1);
-    int fd = connect_to(host, port);
+    title_set("mrc-dialer");
+    int fd = connect_to(host, port, silence_ms);
     char *bytes = malloc(PIECE_BYTES);
     if (fd < 0 || !bytes)
         _exit(1);
@@ -164,7 +175,7 @@ static _Noreturn void dial(int sock, const char *host, const char *port)
     _exit(0);
 }
 
-int agent_nest_dial(struct loop *loop, struct mrc_port *port, struct bytes service,
+int agent_nest_dial(struct loop *loop, int silence_ms, struct mrc_port *port, struct bytes service,
                     struct bytes request)
 {
     static const char name[] = MRC_NEST_DIAL_SERVICE;
@@ -181,7 +192,8 @@ int agent_nest_dial(struct loop *loop, struct mrc_port *port, struct bytes servi
     pid_t pid = fork();
     if (pid == 0) { /* not our child: nobody would wait for it; the end of the stream ends it */
         if (fork() == 0)
-            dial(pair[1], text, text + strlen(text) + 1);
+            dial(pair[1], text, text + strlen(text) + 1,
+                 silence_ms ? silence_ms : MRC_SILENCE_MAX_MS);
         _exit(0);
     }
     rc = pid < 0 ? -errno : 0;

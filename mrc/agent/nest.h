@@ -16,10 +16,10 @@ struct agent_nest;
 MUST int agent_nest_new(struct loop *loop, struct mrc_link *link, struct agent_nest **out);
 void agent_nest_free(struct agent_nest *n);
 
-/* For a channel "dial" of the head's: a child connects and brings bytes to and fro. Returns 0,
- * -EOPNOTSUPP for another service, or -errno. */
-MUST int agent_nest_dial(struct loop *loop, struct mrc_port *port, struct bytes service,
-                         struct bytes request);
+/* For a channel "dial" of the head's: a child connects and brings bytes to and fro, until who was called is silent for silence_ms
+ * (0: MRC_SILENCE_MAX_MS). Returns 0, -EOPNOTSUPP for another service, or -errno. */
+MUST int agent_nest_dial(struct loop *loop, int silence_ms, struct mrc_port *port,
+                         struct bytes service, struct bytes request);
 
 /* The program under the name mrc, in a job. Returns its exit status, or dies as the job did. */
 int agent_nest_main(int argc, char **argv);

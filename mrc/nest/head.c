@@ -57,15 +57,12 @@ static int dial(struct caller *c)
 {
     struct mrc_nest *n = c->nest;
     loop_fd_del(&c->watch);
-    int out = dup(c->fd);
-    if (out < 0)
-        return -errno;
-    struct mrc_pump_opts po = { .loop = n->loop,
-                                .fd_in = take_fd(&c->fd),
-                                .fd_out = out,
-                                .on_done = on_dial_done };
+    struct mrc_pump_opts po = {
+        .loop = n->loop, .fd_in = c->fd, .fd_out = c->fd, .on_done = on_dial_done
+    };
     struct mrc_pump *p;
     int rc = mrc_pump_new(&po, &p);
+    (void)take_fd(&c->fd);
     if (rc < 0)
         return rc;
     return mrc_pump_open(p, *n->link, MRC_NEST_DIAL_SERVICE,
@@ -161,18 +158,17 @@ int mrc_nest_open(struct mrc_nest *n, struct mrc_port *port, struct bytes servic
         return rc;
     AUTO_FD ours = pair[0];
     AUTO_FD theirs = pair[1];
-    AUTO_FD second = dup(ours);
-    if (second < 0)
-        return -errno;
     if ((rc = fd_send(n->sock, theirs)) < 0)
         return rc;
     struct mrc_pump_opts po = { .loop = n->loop,
-                                .fd_in = take_fd(&ours),
-                                .fd_out = take_fd(&second),
+                                .fd_in = ours,
+                                .fd_out = ours,
                                 .on_done = on_session_done,
                                 .ctx = n };
     struct mrc_pump *p;
-    if ((rc = mrc_pump_new(&po, &p)) < 0)
+    rc = mrc_pump_new(&po, &p);
+    (void)take_fd(&ours);
+    if (rc < 0)
         return rc;
     n->sessions++;
     mrc_pump_attach(p, port);

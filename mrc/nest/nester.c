@@ -6,17 +6,18 @@
 
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
-#include "common/sys/title.h"
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 /* Until the job's mrc has gone. Returns MRC_NEST_CHILD in the process of a job. */
 static int serve(int sock, struct mrc_options *o, const char *dial_name)
 {
     int fd;
-    signal(SIGCHLD, SIG_IGN); /* nobody waits for sessions */
+    prctl(PR_SET_NAME, "mrc-nester"); /* the command line is still needed */
+    signal(SIGCHLD, SIG_IGN);         /* nobody waits for sessions */
     while (fd_receive(sock, &fd) >= 0) {
         pid_t pid = fork();
         if (pid == 0) {

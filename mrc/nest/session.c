@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -161,8 +162,13 @@ static int open_tty(struct session *s, struct mrc_port *port)
 }
 
 /* In the child: its standard streams, terminal and environment. */
-static int become_child(struct session *s, const struct job_spec *spec)
+static int become_child(struct session *s, const struct job_spec *spec, pid_t session)
 {
+    prctl(PR_SET_NAME, "mrc");
+    /* Of a session that was killed nobody would tell the job, which may go on for days. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != session)
+        return -ECANCELED;
     sigprocmask(SIG_SETMASK, &s->before, NULL);
     static const int defaults[] = { SIGINT, SIGQUIT, SIGTSTP, SIGHUP };
     struct sigaction sa = { .sa_handler = SIG_DFL };
@@ -191,13 +197,14 @@ static int start(struct session *s, const struct job_spec *spec)
 {
     if (s->child || spec->fd_kinds.len != 3)
         return -EPROTO;
+    pid_t session = getpid();
     s->child = fork();
     if (s->child < 0) {
         s->child = 0;
         return -errno;
     }
     if (s->child == 0) {
-        int rc = become_child(s, spec);
+        int rc = become_child(s, spec, session);
         if (rc != 0)
             _exit(rc == OPT_DONE ? 0 : 255); /* it has said why */
         s->is_child = true;
@@ -352,6 +359,7 @@ int mrc_nest_session(int fd, struct mrc_options *o, const char *dial_name, struc
                          .child_fds = { -1, -1, -1 },
                          .slave = -1,
                          .master = -1 };
+    prctl(PR_SET_NAME, "mrc-session");
     buf_init(&s.in, JOB_MSG_MAX + 4096);
     int rc = open_session(&s, fd);
     if (rc == 0)

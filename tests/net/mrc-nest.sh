@@ -29,6 +29,31 @@ same "status: $(cat "$tmp/e")" 0 $rc
 same "seen at the end and on the way back" "n1 n2 n3 3" "$(paste -sd' ' "$tmp/o")"
 same "here" "n1 n2 n3 n1" "$(paste -sd' ' "$home/proj/trail")"
 
+echo "# A, B, C and D take turns in changing one file; each goes on only when it has seen what the one before it wrote"
+cat >"$home/proj/play.sh" <<'P'
+tries=0
+while [ "$tries" -lt 900 ]; do
+    n=$(cat turn)
+    [ "${n:-0}" -lt 24 ] || exit 0
+    if [ -n "$n" ] && [ $((n % 4)) = "$1" ]; then
+        echo "$1 saw $n" >>turns
+        echo $((n + 1)) >turn
+    else
+        tries=$((tries + 1))
+        sleep 0.02
+    fi
+done
+exit 1
+P
+echo 0 >"$home/proj/turn"
+chown "$user:" "$home/proj/turn"
+# shellcheck disable=SC2016
+nest alice@n1 sh -c 'sh play.sh 1 & mrc -q alice@n2 sh -c "sh play.sh 2 & mrc -q alice@n3 sh play.sh 3 && wait \$!" && wait $!' >"$tmp/o" 2>"$tmp/e" & job=$!
+here sh play.sh 0 || fail "A's turn did not come: $(cat "$home/proj/turns")"
+wait $job
+same "turns there: $(cat "$tmp/o" "$tmp/e")" 0 $?
+same "turns" "$(for i in $(seq 0 23); do echo "$((i % 4)) saw $i"; done)" "$(cat "$home/proj/turns")"
+
 echo "# a loop: B, C, B"
 nest alice@n1 mrc -q alice@n2 mrc -q alice@n1 uname -n >"$tmp/o" 2>"$tmp/e"
 same "loop: $(cat "$tmp/e")" "n1" "$(cat "$tmp/o")"
@@ -65,8 +90,9 @@ wait_for 20 no_job n2
 wait_for 20 no_job n1
 
 echo "# a terminal"
+: >"$tmp/o"
 stty_size="stty rows 31 cols 77; exec mrc -q -F $conf --nest 'n*' alice@n1 mrc -q alice@n2 sh -c 'tty; stty size; test -t 0 && test -t 1 && echo both; read x; echo got \$x'"
-(sleep 8; echo typed) | here timeout 50 script -qec "$stty_size" /dev/null >"$tmp/o" 2>"$tmp/e"
+(for _ in $(seq 300); do grep -q both "$tmp/o" && break; sleep 0.1; done; echo typed) | here timeout 50 script -qec "$stty_size" /dev/null >"$tmp/o" 2>"$tmp/e"
 says "its size" '31 77' "$tmp/o"
 says "what is typed" 'got typed' "$tmp/o"
 says "a terminal there" /dev/pts "$tmp/o"
@@ -86,16 +112,16 @@ refused()
 }
 refused "another host" 'head.*--nest other|other.*may not start' alice@other echo run
 refused "a command here" 'does not take --via' --via 'sh -c' x echo run
-# shellcheck disable=SC2016
+cat >"$home/proj/baits.sh" <<'B'
 for bait in '$(touch${IFS}pwned)' 'a;touch${IFS}pwned' '`touch pwned`' "a'b" 'a|b' 'a b'; do
-    m --nest '*' alice@n1 mrc "$bait" echo run >"$tmp/o" 2>"$tmp/e"
-    same "a name that is a command" 255 $?
-    says "a name that is a command" 'names of letters' "$tmp/e"
-    m --nest '*' alice@n1 mrc -l "$bait" n2 echo run >"$tmp/o" 2>"$tmp/e"
-    same "a user that is a command" 255 $?
-    m --nest '*' alice@n1 mrc -p "$bait" n2 echo run >"$tmp/o" 2>"$tmp/e"
-    same "a port that is a command" 255 $?
+    mrc "$bait" echo run; echo "name $?"
+    mrc -l "$bait" n2 echo run; echo "user $?"
+    mrc -p "$bait" n2 echo run; echo "port $?"
 done
+B
+m --nest '*' alice@n1 sh baits.sh >"$tmp/o" 2>"$tmp/e"
+same "names, users and ports that are commands" "6 name 255 6 port 255 6 user 255" "$(sort "$tmp/o" | uniq -c | awk '{ print $1, $2, $3 }' | paste -sd' ')"
+same "names that are commands: $(cat "$tmp/e")" 18 "$(grep -c 'names of letters' "$tmp/e")"
 [ ! -e "$home/proj/pwned" ] || fail "a name was run as a command"
 refused "this computer" 'does not take local:' local: echo run
 refused "options of ssh" 'does not take -o' -o ProxyCommand=true alice@n2 echo run
