@@ -166,6 +166,7 @@ static void sent(struct mfs_call *call, const struct mfs_head *h)
     call->id = h->id;
     call->op = h->op;
     call->depth = c->depth_seen + 1;
+    call->sent_us = clock_mono_us();
     call->is_unwaited |= is_without_waiter((enum mfs_op)h->op);
     call_enter(call);
     if (h->op < ARRAY_LEN(c->stats.requests))
@@ -361,6 +362,8 @@ static int on_reply(struct mfs_client *c, const struct mfs_head *h, struct rd *b
         return err_set(e, EPROTO, "file server answered request %llu, which is not waiting",
                        (unsigned long long)h->id);
     call_leave(call);
+    if (call->op == MFS_OP_lookup || call->op == MFS_OP_getattr)
+        mfs_rate_echo(&c->rate, clock_mono_us() - call->sent_us);
     if (!call->is_unwaited)
         mfs_client_waited(c, (enum mfs_op)call->op, call->depth);
     int rc = wire_error_to(h->error);
@@ -874,25 +877,4 @@ size_t mfs_client_exports(const struct mfs_client *c, const struct mfs_export_in
 {
     *out = c->exports;
     return c->export_count;
-}
-
-void mfs_client_stats(const struct mfs_client *c, struct mfs_stats *out)
-{
-    *out = c->stats;
-    struct mfs_chunks_stats chunks = { 0 };
-    if (c->chunks)
-        mfs_chunks_stats(c->chunks, &chunks);
-    out->chunks_used = chunks.used;
-    out->chunk_bytes_used = chunks.used_bytes;
-    out->chunks_missed = chunks.missed;
-    out->chunks_kept = chunks.kept;
-    out->chunks_left_out = chunks.left_out;
-    out->round_trips_waited = c->depth_seen;
-}
-
-void mfs_client_cache_off(const struct mfs_client *c, char *text, size_t size_bytes)
-{
-    *text = 0;
-    if (c->chunks)
-        mfs_chunks_why_off(c->chunks, text, size_bytes);
 }

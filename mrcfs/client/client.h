@@ -64,6 +64,7 @@ struct mfs_call {
     struct mfs_client *client;
     uint64_t id;
     uint64_t depth; /* round trips that were waited for before and with this one */
+    uint64_t sent_us;
     uint16_t op;
     bool is_lock_wait;
     bool is_barred;   /* barriers wait for it */

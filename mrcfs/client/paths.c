@@ -8,6 +8,7 @@
 #include "mrcfs/client/coherence.h"
 #include "mrcfs/client/names.h"
 #include "mrcfs/client/session.h"
+#include "mrcfs/client/warm.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -130,7 +131,8 @@ static int on_walked(struct mfs_call *call, int rc, struct rd *body)
 struct walk {
     struct wr names; /* as the request has them */
     size_t count;
-    struct mfs_call *parts[MFS_WALK_MAX + 1]; /* the last one is the list's */
+    struct mfs_call
+        *parts[MFS_WALK_MAX + 1]; /* the last one is the list's, if that is wanted */
 };
 
 static struct mfs_call *lookup_new(struct mfs_session *s, struct bytes name)
@@ -197,19 +199,21 @@ static bool split(struct mfs_session *s, struct walk *w, const char *path, size_
     return w->count && !w->names.is_full;
 }
 
-static void send_walk(struct mfs_session *s, struct walk *w)
+static bool send_walk(struct mfs_session *s, struct walk *w, const struct mfs_paths_walk *o)
 {
     struct mfs_client *c = s->client;
     struct mfs_caller who = { c->opts.own_uid, c->opts.own_gid, 0 };
-    struct mfs_call *call = mfs_call_new(c, on_walked);
+    struct mfs_call *call = mfs_call_new(c, o->on_done ? o->on_done : on_walked);
     struct mfs_walk_req m = { s->root,
-                              MFS_LIST_AHEAD_BYTES,
+                              o->wants_list ? MFS_LIST_AHEAD_BYTES : 0,
                               { w->names.start, (uint32_t)wr_len(&w->names) } };
     bool is_mapped = mfs_idmap_there(&c->users, c->opts.own_uid, &who.uid) == 0 &&
                      mfs_idmap_there(&c->groups, c->opts.own_gid, &who.gid) == 0;
     if (call) {
         call->session = s;
         call->node = s->root;
+        call->offset = o->serial;
+        call->size = o->step;
         call->is_unwaited = true;
     }
     w->parts[0]->node = s->root;
@@ -218,21 +222,22 @@ static void send_walk(struct mfs_session *s, struct walk *w)
         for (size_t i = 0; i < w->count; i++)
             mfs_call_expect(w->parts[i], w->parts[i]->name ? MFS_OP_lookup : MFS_OP_list);
         list_push_back(&s->parts, &((struct part *)w->parts[0]->file)->link);
-        return;
+        return true;
     }
     mfs_call_drop(call);
     drop_parts(w);
+    return false;
 }
 
-static void walk(struct mfs_session *s, const char *path, size_t len)
+bool mfs_paths_walk(struct mfs_session *s, const struct mfs_paths_walk *o)
 {
     uint8_t room[4096];
     struct walk w = { .names = wr_of(room, sizeof room) };
-    if (split(s, &w, path, len) && add_part(s, &w, (struct bytes){ NULL, 0 })) {
-        send_walk(s, &w);
-        return;
-    }
+    if (split(s, &w, o->path, o->len) &&
+        (!o->wants_list || add_part(s, &w, (struct bytes){ NULL, 0 })))
+        return send_walk(s, &w, o);
     drop_parts(&w);
+    return false;
 }
 
 void mfs_paths_ahead(struct mfs_session *s, const char *paths)
@@ -247,7 +252,11 @@ void mfs_paths_ahead(struct mfs_session *s, const char *paths)
     for (const char *at = paths; at && count < PATHS_AHEAD_MAX;) {
         size_t len = strcspn(at, ":");
         if (len > root_len && !memcmp(at, root, root_len) && at[root_len] == '/') {
-            walk(s, at + root_len, len - root_len);
+            struct mfs_paths_walk w = { .path = at + root_len,
+                                        .len = len - root_len,
+                                        .wants_list = true };
+            if (!mfs_warm_lists(s, w.path, w.len))
+                (void)!mfs_paths_walk(s, &w);
             count++;
         }
         at = at[len] ? at + len + 1 : NULL;

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* warm.c: notes what is asked for, and asks ahead for what a profile says: level by level of the tree, each level in one burst.
+/* warm.c: asks ahead for what a profile says: each path by one request (paths.h), all of them
+ * in one burst, and then for what they led to; where that can't be, level by level of the tree.
  * Must not know: FUSE, where profiles are kept.
- * What comes is learned as any answer is, under lease: a profile that is wrong asks for what nobody wants, nothing else. */
+ * What comes is learned as any answer is, under lease: a profile that is wrong asks for what
+ * nobody wants, nothing else. */
 #include "mrcfs/client/warm.h"
 
 #include "common/base/list.h"
 #include "mrcfs/client/ahead.h"
 #include "mrcfs/client/client.h"
 #include "mrcfs/client/coherence.h"
+#include "mrcfs/client/paths.h"
 #include "mrcfs/client/session.h"
 #include "mrcfs/profile/profile.h"
 
@@ -16,147 +19,14 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* So many names of one directory are worth its list. */
-enum { LIST_FROM = 4 };
-
-/* ---- what is asked for ---- */
-
-void mfs_used(const struct mfs_session *s, struct mfs_known *n, uint8_t flags)
-{
-    struct mfs_client *c = s->client;
-    if (!n)
-        return;
-    if (n->used_at < c->use_start) {
-        n->used = 0;
-        n->used_at = ++c->use_count;
-    }
-    n->used |= flags;
-}
-
-static bool was_used(const struct mfs_known *n, uint32_t since)
-{
-    return n && n->used_at >= since;
-}
-
-static size_t used_names(const struct mfs_known *dir, uint32_t since)
-{
-    size_t count = 0;
-    LIST_EACH(&dir->dentries, it, nx)
-    count += was_used(LIST_ENTRY(it, struct mfs_dentry, in_dir)->node, since);
-    return count;
-}
-
-/* Files that were opened, by when. */
-struct opens {
-    size_t count;
-    uint32_t *at;
-};
-
-static int by_time(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
-}
-
-static void find_opens(const struct mfs_session *s, uint32_t since, struct opens *o)
-{
-    o->at = calloc(s->nodes.count + 1, sizeof *o->at);
-    for (size_t i = 0; o->at && i < s->nodes.bucket_count; i++) {
-        LIST_EACH(&s->nodes.buckets[i], it, nx)
-        {
-            const struct mfs_known *n = LIST_ENTRY(it, struct mfs_known, link);
-            if (was_used(n, since) && n->used & MFS_PROFILE_OPEN)
-                o->at[o->count++] = n->used_at;
-        }
-    }
-    if (o->count)
-        qsort(o->at, o->count, sizeof *o->at, by_time);
-    if (o->count > MFS_PROFILE_OPENS_MAX)
-        o->count = MFS_PROFILE_OPENS_MAX;
-}
-
-/* What a profile says of n. */
-static struct mfs_profile_entry entry_of(const struct mfs_known *n, uint32_t since,
-                                         const struct opens *o)
-{
-    struct mfs_profile_entry e = { .flags = n->used & MFS_PROFILE_LINK };
-    const uint32_t *turn = o->count && n->used & MFS_PROFILE_OPEN
-                               ? bsearch(&n->used_at, o->at, o->count, sizeof *o->at, by_time)
-                               : NULL;
-    if (turn) {
-        e.flags |= MFS_PROFILE_OPEN;
-        e.turn = (uint16_t)(turn - o->at);
-    }
-    bool is_list = n->used & (MFS_PROFILE_LIST | MFS_USED_ABSENT);
-    if (n->list_over < MFS_LIST_AHEAD_BYTES && (is_list || used_names(n, since) >= LIST_FROM))
-        e.flags |= MFS_PROFILE_LIST;
-    return e;
-}
-
-/* A directory whose names are to be written. */
-struct place {
-    const struct mfs_known *dir;
-    uint16_t number;
-    bool is_listed; /* its names come by its list, or as the job reads it, if it is too long for one */
-};
-
-static struct place place_of(const struct mfs_known *dir, size_t number,
-                             const struct mfs_profile_entry *e)
-{
-    return (struct place){ dir, (uint16_t)number, (e->flags | dir->used) & MFS_PROFILE_LIST };
-}
-
-/* The used names of at, with those that are directories at the queue's end. False: there is no room for more. */
-static bool put_names(const struct mfs_session *s, const struct place *at, uint32_t since,
-                      const struct opens *o, struct wr *w, size_t *count, struct place *queue,
-                      size_t *end)
-{
-    LIST_EACH(&at->dir->dentries, it, nx)
-    {
-        const struct mfs_dentry *d = LIST_ENTRY(it, struct mfs_dentry, in_dir);
-        if (!was_used(d->node, since) || d->node->number == s->root)
-            continue;
-        struct mfs_profile_entry e = entry_of(d->node, since, o);
-        bool is_dir = S_ISDIR(d->node->attr.mode);
-        if (!is_dir && !e.flags && at->is_listed)
-            continue; /* it comes with the list */
-        e.parent = at->number;
-        e.name = (struct bytes){ d->name, d->len };
-        if (is_dir && *count < MFS_PROFILE_ENTRIES_MAX)
-            queue[(*end)++] = place_of(d->node, *count, &e);
-        if (!mfs_profile_put(w, count, &e))
-            return false;
-    }
-    return true;
-}
-
-void mfs_used_put(const struct mfs_session *s, uint32_t since, struct wr *w, size_t *count)
-{
-    struct opens o = { 0 };
-    struct place *queue = calloc(MFS_PROFILE_ENTRIES_MAX, sizeof *queue);
-    size_t first = 0, end = 0, number = *count;
-    const struct mfs_known *root = mfs_known_find(&s->nodes, s->root);
-    find_opens(s, since, &o);
-    if (queue && root) {
-        struct mfs_profile_entry e = entry_of(root, since, &o);
-        e.parent = MFS_PROFILE_ROOT;
-        e.name = bytes_of(s->client->exports[s->export_number].path);
-        if (mfs_profile_put(w, count, &e))
-            queue[end++] = place_of(root, number, &e);
-    }
-    while (first < end && put_names(s, &queue[first], since, &o, w, count, queue, &end))
-        first++;
-    free(queue);
-    free(o.at);
-}
-
-/* ---- asking ahead ---- */
+enum { WALKS_MAX = 256, PATH_ROOM = 4000 };
 
 struct step {
     uint16_t parent;
+    bool is_walked; /* a request for its path is under way, or was */
     uint8_t flags;
     bool is_open_wanted, is_list_wanted; /* not done yet, for want of room perhaps */
-    uint16_t first, next; /* in it, and beside it; 0: none */
+    uint16_t first, next;                /* in it, and beside it; 0: none */
     struct bytes name;
     uint64_t node; /* 0: not known yet */
 };
@@ -166,7 +36,7 @@ struct mfs_warming {
     uint64_t serial;
     struct mfs_caller who;
     size_t count, lists_wanted;
-    struct step *steps; /* from 1 on; a root has parent 0 */
+    struct step *steps;                      /* from 1 on; a root has parent 0 */
     uint16_t by_turn[MFS_PROFILE_OPENS_MAX]; /* the step that is opened then, or 0 */
     uint8_t *bytes;
 };
@@ -181,8 +51,8 @@ static struct mfs_warming *find(struct mfs_session *s, uint64_t serial)
 
 static void visit(struct mfs_session *s, struct mfs_warming *w, uint16_t i, uint64_t depth);
 
-static struct mfs_call *call_new(struct mfs_session *s, const struct mfs_warming *w,
-                                 uint16_t i, uint64_t node, mfs_reply_fn fn)
+static struct mfs_call *call_new(struct mfs_session *s, const struct mfs_warming *w, uint16_t i,
+                                 uint64_t node, mfs_reply_fn fn)
 {
     struct mfs_call *call = mfs_call_new(s->client, fn);
     if (call) {
@@ -270,6 +140,8 @@ static void visit_names(struct mfs_session *s, struct mfs_warming *w, uint16_t i
                         uint64_t depth)
 {
     for (uint16_t c = w->steps[i].first; c; c = w->steps[c].next) {
+        if (w->steps[c].is_walked)
+            continue;
         struct mfs_known *dir = mfs_known_find(&s->nodes, w->steps[i].node), *n;
         int rc = dir ? mfs_lease_name(s, dir, w->steps[c].name, &n) : 0;
         if (rc == 1) {
@@ -367,6 +239,131 @@ void mfs_warm_more(struct mfs_session *s)
     }
 }
 
+/* ---- whole paths ---- */
+
+/* Of step i, beneath its tree's root, to the end of room; NULL: it is too long, or nothing but
+ * the root. */
+static char *path_of(const struct mfs_warming *w, uint16_t i, char room[PATH_ROOM], size_t *len)
+{
+    char *at = room + PATH_ROOM;
+    for (; w->steps[i].parent; i = w->steps[i].parent) {
+        struct bytes name = w->steps[i].name;
+        if ((size_t)(at - room) < (size_t)name.len + 1)
+            return NULL;
+        at -= name.len;
+        memcpy(at, name.ptr, name.len);
+        *--at = '/';
+    }
+    *len = (size_t)(room + PATH_ROOM - at);
+    return *len ? at : NULL;
+}
+
+/* What the request for step i's path has found is gone into. */
+static void arrive(struct mfs_session *s, struct mfs_warming *w, uint16_t i, uint64_t depth)
+{
+    uint16_t chain[MFS_WALK_MAX];
+    size_t n = 0;
+    for (; w->steps[i].parent && n < MFS_WALK_MAX; i = w->steps[i].parent)
+        chain[n++] = i;
+    while (n--) {
+        struct step *at = &w->steps[chain[n]];
+        struct mfs_known *dir = mfs_known_find(&s->nodes, w->steps[at->parent].node), *found;
+        int rc = at->node || !dir ? 0 : mfs_lease_name(s, dir, at->name, &found);
+        if (!at->node && rc == 1) {
+            at->node = found->number;
+            visit(s, w, chain[n], depth);
+        } else if (rc < 0 && at->is_walked) {
+            at->is_walked = false;
+            if (!dir->own_pending)
+                look_up(s, w, chain[n], dir, depth);
+        }
+        if (!at->node)
+            return;
+    }
+}
+
+static int on_walked(struct mfs_call *call, int rc, struct rd *body)
+{
+    struct mfs_session *s = call->session;
+    struct mfs_warming *w = s->is_detached ? NULL : find(s, call->offset);
+    (void)rc; /* what it says is in the answers of its parts */
+    (void)body;
+    if (w)
+        arrive(s, w, (uint16_t)call->size, call->depth);
+    return 0;
+}
+
+/* Is all that a request for step i's path would tell known already? */
+static bool is_known(struct mfs_session *s, const struct mfs_warming *w, uint16_t i,
+                     bool is_list)
+{
+    uint16_t chain[MFS_WALK_MAX];
+    size_t n = 0;
+    for (; w->steps[i].parent && n < MFS_WALK_MAX; i = w->steps[i].parent)
+        chain[n++] = i;
+    struct mfs_known *at = w->steps[i].parent ? NULL : mfs_known_find(&s->nodes, s->root);
+    while (at && n--) {
+        struct mfs_known *found = NULL;
+        int rc = mfs_lease_name(s, at, w->steps[chain[n]].name, &found);
+        if (rc == 0)
+            return true; /* that there is none */
+        at = rc == 1 ? found : NULL;
+    }
+    return at && (!is_list || at->is_complete);
+}
+
+static uint16_t root_of(const struct mfs_warming *w, uint16_t i)
+{
+    while (w->steps[i].parent)
+        i = w->steps[i].parent;
+    return i;
+}
+
+/* Asks for the paths that lead to all other steps beneath root: of directories whose lists are
+ * wanted, and of what is in no such directory and leads no further. */
+static void walk_all(struct mfs_session *s, struct mfs_warming *w, uint16_t root)
+{
+    char room[PATH_ROOM];
+    size_t count = 0;
+    for (size_t k = 1; k <= w->count && count < WALKS_MAX; k++) {
+        uint16_t i = (uint16_t)k;
+        const struct step *at = &w->steps[i];
+        bool is_list = at->flags & MFS_PROFILE_LIST;
+        bool is_end = !at->first && !(w->steps[at->parent].flags & MFS_PROFILE_LIST);
+        struct mfs_paths_walk o = {
+            .wants_list = is_list, .on_done = on_walked, .serial = w->serial, .step = i
+        };
+        if ((!is_list && !is_end) || root_of(w, i) != root ||
+            !(o.path = path_of(w, i, room, &o.len)) || is_known(s, w, i, is_list))
+            continue;
+        bool is_sent = mfs_paths_walk(s, &o);
+        o.wants_list = false;
+        if (!is_sent && (!is_list || !mfs_paths_walk(s, &o)))
+            continue;
+        count++;
+        for (uint16_t up = i; w->steps[up].parent; up = w->steps[up].parent)
+            w->steps[up].is_walked = true;
+    }
+}
+
+bool mfs_warm_lists(const struct mfs_session *s, const char *path, size_t len)
+{
+    char room[PATH_ROOM];
+    LIST_EACH(&s->warmings, it, nx)
+    {
+        const struct mfs_warming *w = LIST_ENTRY(it, struct mfs_warming, link);
+        for (size_t i = 1; i <= w->count; i++) {
+            size_t n;
+            if (!w->steps[i].is_walked || !(w->steps[i].flags & MFS_PROFILE_LIST))
+                continue;
+            const char *own = path_of(w, (uint16_t)i, room, &n);
+            if (own && n == len && !memcmp(own, path, n))
+                return true;
+        }
+    }
+    return false;
+}
+
 /* ---- beginning and end ---- */
 
 static void warming_free(struct mfs_warming *w)
@@ -431,6 +428,7 @@ void mfs_warm_begin(struct mfs_session *s, struct bytes profile)
             memcmp(w->steps[i].name.ptr, path.ptr, path.len) != 0)
             continue;
         w->steps[i].node = s->root;
+        walk_all(s, w, i);
         visit(s, w, i, c->depth_seen);
         break;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* warm.h: launch profiles (docs/profiles.md): what the kernel asks for is noted, and what a profile
- * says that it will ask for is asked for before.
- * Must not know: FUSE, where profiles are kept. */
+/* warm.h: launch profiles (docs/profiles.md): what the kernel asks for is noted, and what a
+ * profile says that it will ask for is asked for before. Must not know: FUSE, where profiles
+ * are kept. */
 #ifndef MRCFS_CLIENT_WARM_H
 #define MRCFS_CLIENT_WARM_H
 
@@ -33,6 +33,9 @@ void mfs_client_note_used(struct mfs_session *s);
 void mfs_warm_begin(struct mfs_session *s, struct bytes profile);
 /* Files that were opened ahead have made room. */
 void mfs_warm_more(struct mfs_session *s);
+/* Is the list of that directory (its path beneath the session's root) asked for because of a
+ * profile? */
+MUST bool mfs_warm_lists(const struct mfs_session *s, const char *path, size_t len);
 /* The session ends. */
 void mfs_warm_end(struct mfs_session *s);
 

@@ -41,6 +41,12 @@ void mfs_rate_came(struct mfs_rate *r, const struct mfs_rate_sample *x, size_t b
     r->last_us = now_us;
 }
 
+void mfs_rate_echo(struct mfs_rate *r, uint64_t took_us)
+{
+    if (took_us && (!r->least_us || took_us < r->least_us))
+        r->least_us = took_us;
+}
+
 size_t mfs_rate_window(const struct mfs_rate *r)
 {
     uint64_t us = r->least_us < 10000000 ? r->least_us : 10000000;
@@ -48,8 +54,9 @@ size_t mfs_rate_window(const struct mfs_rate *r)
     uint64_t holds = rate / 1000 * us / 1000;
     if (holds >= MFS_READ_WINDOW_MAX / 5 * 4)
         return MFS_READ_WINDOW_MAX;
-    return holds + holds / 4 < MFS_READ_WINDOW_MIN ? MFS_READ_WINDOW_MIN
-                                                   : (size_t)(holds + holds / 4);
+    uint64_t want = holds + (holds / 4 > MFS_READ_PIECE_MAX ? holds / 4 : MFS_READ_PIECE_MAX);
+    want = want < MFS_READ_WINDOW_MAX ? want : MFS_READ_WINDOW_MAX;
+    return want < MFS_READ_WINDOW_MIN ? MFS_READ_WINDOW_MIN : (size_t)want;
 }
 
 /* The next multiple of a step. */

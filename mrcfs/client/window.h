@@ -36,8 +36,13 @@ void mfs_rate_sent(const struct mfs_rate *r, struct mfs_rate_sample *x, uint64_t
 /* Its answer brought so many bytes. */
 void mfs_rate_came(struct mfs_rate *r, const struct mfs_rate_sample *x, size_t bytes,
                    uint64_t now_us);
-/* What is on the way when the way is never idle, and a quarter more, so that it stays so; more
- * would only wait in front of it, or be lost there. Between the bounds above. */
+/* A request whose answer has no contents took so long: the way is no longer than that. Answers
+ * with contents alone would make it seem so, as long as the connection has not found out how
+ * fast it is. */
+void mfs_rate_echo(struct mfs_rate *r, uint64_t took_us);
+/* What is on the way when the way is never idle, and a quarter more, at least a piece, so that
+ * it stays so while one is not whole; more would only wait in front of it, or be lost there.
+ * Between the bounds above. */
 size_t mfs_rate_window(const struct mfs_rate *r);
 
 /* Of one open file; zero at the beginning. */

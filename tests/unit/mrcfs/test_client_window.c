@@ -162,12 +162,37 @@ static void test_rate(void **state)
     assert_true(mfs_rate_window(&r) >= MFS_READ_WINDOW_MIN);
 }
 
+/* While a connection finds out how fast it is, contents take longer than the way is long. */
+static void test_echo(void **state)
+{
+    (void)state;
+    enum { PIECE = 512 * KIB, RATE = 12500000, WAY_US = 80000, SLOW_US = 300000 };
+    struct mfs_rate r = { 0 };
+    struct mfs_rate_sample sent;
+    uint64_t now = 0;
+    for (int i = 0; i < 100; i++) {
+        mfs_rate_sent(&r, &sent, now);
+        r.delivered_bytes +=
+            (uint64_t)RATE * SLOW_US / 1000000 - PIECE; /* what came meanwhile */
+        mfs_rate_came(&r, &sent, PIECE, now += SLOW_US);
+    }
+    uint64_t holds = (uint64_t)RATE * WAY_US / 1000000;
+    assert_true(mfs_rate_window(&r) > 3 * holds);
+    mfs_rate_echo(&r, 0); /* no time is none */
+    mfs_rate_echo(&r, 2 * SLOW_US);
+    assert_true(mfs_rate_window(&r) > 3 * holds);
+    mfs_rate_echo(&r, WAY_US);
+    assert_true(mfs_rate_window(&r) < 2 * holds);
+    assert_true(mfs_rate_window(&r) > holds + PIECE / 2); /* one is not whole yet */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_in_order),       cmocka_unit_test(test_small_at_first),
         cmocka_unit_test(test_here_and_there), cmocka_unit_test(test_skip_and_cut),
         cmocka_unit_test(test_stray),          cmocka_unit_test(test_rate),
+        cmocka_unit_test(test_echo),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
