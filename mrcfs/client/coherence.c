@@ -77,6 +77,12 @@ void mfs_coherence_distrust(struct mfs_session *s, uint64_t node)
     (void)rc; /* ENOENT: the kernel doesn't know the node */
 }
 
+void mfs_coherence_uncovered(struct mfs_session *s, const struct mfs_known *n)
+{
+    if (n->opens && !n->is_held && !n->is_alone && !s->is_detached && mfs_lease_is_on(s->client))
+        mfs_coherence_distrust(s, n->number);
+}
+
 /* On the notifier's thread. */
 static void send_inval_node(const struct mfs_kernel_notice *n)
 {

@@ -301,7 +301,7 @@ void mfs_lease_drop(struct mfs_session *s, struct mfs_known *n)
     n->has_attr = n->is_assumed = n->is_sole = n->is_claimed = false;
     mfs_lease_count_new_change(s, n);
     n->was_scanned = false;
-    mfs_handle_drop(s, n);
+    mfs_handle_recall(s, n, 0); /* what the kernel believes is dropped next */
     mfs_dentries_drop(&s->names, n);
 }
 

@@ -5,6 +5,7 @@
 
 #include "common/sys/clock.h"
 #include "mrcfs/client/client.h"
+#include "mrcfs/client/coherence.h"
 #include "mrcfs/client/dentries.h"
 #include "mrcfs/client/own.h"
 #include "mrcfs/client/session.h"
@@ -131,6 +132,7 @@ void mfs_handle_recalled(struct mfs_session *s, uint64_t recall)
 void mfs_handle_drop(struct mfs_session *s, struct mfs_known *n)
 {
     mfs_handle_recall(s, n, 0);
+    mfs_coherence_uncovered(s, n);
 }
 
 /* Makes room for one more: the one that was used longest ago goes. */

@@ -37,9 +37,17 @@ two_mounts()
     mount_dir "$1/two" "$1/a" "${@:4}"
     mount_dir "$1/two" "$1/b" "${@:4}"
     timeout 150 "$posix/fstwo" "$1/two" "$1/a" "$1/b" $3 || fail "two mounts ($2)"
+    for seed in $seeds; do
+        timeout 60 "$posix/fsmodel" "$1/a/alone" "$seed" 1000 || fail "one mount ($2), seed $seed"
+        timeout 60 "$posix/fsmodel" "$1/a/other" "$seed" 500 "$1/b/other" || fail "a file through two mounts ($2), seed $seed"
+        timeout 60 "$posix/fsmodel" "$1/a/there" "$seed" 500 "$1/two/there" || fail "a file here and there ($2), seed $seed"
+    done
     mrcfs -u "$1/a" || fail "unmount the first of two mounts ($2)"
     mrcfs -u "$1/b" || fail "unmount the second of two mounts ($2)"
 }
+
+# Of fsmodel; set MODEL_SEEDS to try others.
+seeds=${MODEL_SEEDS:-1 2}
 
 as_who=$(id -un 2>/dev/null || id -u)
 # Root's programs become others too.

@@ -71,6 +71,9 @@ static int on_attr(struct mfs_call *call, int rc, struct rd *body)
     }
     struct mfs_session *s = call->session;
     struct mfs_known *n = mfs_known_find(&s->nodes, call->node);
+    /* What was read ahead of a file that nothing keeps others from changing may be older. */
+    if (n && !n->is_held && !n->is_alone && mfs_coherence_is_outdated(n, &m.attr))
+        mfs_coherence_count_change(s, call->node);
     if (n)
         mfs_coherence_learn(s, n, NULL, &m.attr);
     if (n && mfs_lease_is_clean(call)) {

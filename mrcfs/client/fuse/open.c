@@ -65,6 +65,8 @@ static void finish_open(struct mfs_call *call, const struct mfs_open_rep *m)
         mfs_lease_learn_attr(call, n, &m->attr);
     if (n)
         mfs_own_opened(s, n, f, &m->attr, is_clean);
+    if (n)
+        mfs_coherence_uncovered(s, n);
     mfs_opened_keep_head(f, m);
     if (fuse_reply_open(call->req, &fi) < 0) {
         uncount(s, f);
@@ -221,6 +223,10 @@ static int take_created(struct mfs_call *call, struct rd *body, struct mfs_fuse_
         mfs_own_opened(s, n, f, &m->entry.attr, n->has_attr);
     new->fi = (struct fuse_file_info){ .fh = (uintptr_t)f };
     set_caching(s, f->node, &m->entry.attr, (int)call->flags, &new->fi);
+    if (n && mfs_lease_is_on(s->client) && !n->is_held && !n->is_alone) {
+        mfs_coherence_uncovered(s, n);
+        new->entry.attr_timeout = 0;
+    }
     return 0;
 }
 
