@@ -128,6 +128,68 @@ same "--directory" / "$(m --directory / alice@n1 pwd)"
 same "missing directory" 255 "$(status m --directory /no/such/dir alice@n1 true 2>/dev/null)"
 same "missing tree" 255 "$(status m --head /no/such/tree alice@n1 true 2>/dev/null)"
 
+echo "# onto a cluster: a stand-in for mosrun there, which asks a daemon of that computer, and then runs the program beside itself"
+node tee /usr/local/bin/mosrun >/dev/null <<'S'
+#!/usr/bin/python3
+import os, signal, socket, subprocess, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect("/run/mosixd-stand-in")
+known = s.recv(100).decode()
+program = sys.argv[1:]
+while program and program[0].startswith("-"):
+    program = program[1:]
+if "-v" in sys.argv:
+    print("home %s; daemon knows %s; options %s" % (os.uname().nodename, known, sys.argv[1:len(sys.argv) - len(program)]), flush=True)
+child = subprocess.Popen(program)
+for number in signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1:
+    signal.signal(number, lambda got, frame: (print("mosrun hands on", got, flush=True), child.send_signal(got)))
+signal.signal(signal.SIGINT, lambda got, frame: None) # the terminal gives it to the program as well
+status = child.wait()
+if status < 0:
+    if status != -signal.SIGKILL:
+        signal.signal(-status, signal.SIG_DFL)
+    os.kill(os.getpid(), -status)
+sys.exit(status)
+S
+node sh -c 'chmod 755 /usr/local/bin/mosrun; exec python3 -c "
+import os, socket, struct
+s = socket.socket(socket.AF_UNIX)
+s.bind(\"/run/mosixd-stand-in\")
+os.chmod(\"/run/mosixd-stand-in\", 0o666)
+s.listen()
+while True:
+    c, _ = s.accept()
+    pid, uid, gid = struct.unpack(\"iii\", c.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    c.sendall((\"uid %d, %s\" % (uid, os.path.basename(os.readlink(\"/proc/%d/exe\" % pid))[:7])).encode())
+    c.close()
+"' >"$tmp/daemon" 2>&1 & daemon=$!
+at_exit 'kill $daemon 2>/dev/null'
+wait_for 10 node test -S /run/mosixd-stand-in
+same "its options are its own, the daemon of the target knows who asks" "home n1; daemon knows uid 1001, python3; options ['-b', '-v', '--hosts', '-J3', '--'] new" \
+    "$(m alice@n1 -- mosrun -b -v --hosts -J3 -- cat d/out.txt | paste -sd' ')"
+same "without -- as well" "new" "$(job mosrun -b cat d/out.txt)"
+same "its environment" "v w, $home, $home/proj, 77" "$(V='v w' m alice@n1 -- mosrun -e sh -c 'ulimit -Sn 77; echo "$V, $HOME, $PWD, $(ulimit -n)"')"
+# shellcheck disable=SC2016
+same "PATH: ours first, then the target's" "$home/bin: ours /usr/local/bin/mosrun" "$(mkdir -p "$home/bin"; printf '#!/bin/sh\necho ours\n' >"$home/bin/ours"; chmod 755 "$home/bin/ours"
+    here env PATH="$home/bin:$PATH" timeout 60 mrc -q -F "$conf" alice@n1 -- mosrun sh -c 'echo "${PATH%%:*}:" $(ours) $(command -v mosrun)')"
+same "its streams" "3000000 words" "$(head -c 3000000 /dev/zero | m alice@n1 -- mosrun -b sh -c 'cat; echo words >&2' 2>"$tmp/err" | wc -c) $(cat "$tmp/err")"
+same "its status" 7 "$(status m alice@n1 -- mosrun sh -c 'exit 7')"
+same "its end by a signal" 137 "$(status m alice@n1 -- mosrun sh -c 'kill -KILL $$' 2>/dev/null)"
+same "no mosrun" "127 mrc: n1: nomosrun: command not found" "$(m alice@n1 -- nomosrun true 2>"$tmp/err"; echo $? "$(sed 's/^mrc: alice@/mrc: /' "$tmp/err")")"
+# shellcheck disable=SC2016
+here sh -c 'echo $$ >front; exec mrc -q -F "$0" alice@n1 -- mosrun sh -c "trap \"echo job has TERM; exit 5\" TERM; echo up; while :; do sleep 0.1; done"' "$conf" >"$tmp/o" 2>&1 & pid=$!
+wait_for 20 grep -q up "$tmp/o"
+kill -TERM "$(cat "$home/proj/front")"
+wait $pid
+rc=$?
+same "a signal, by mosrun to the program: $(cat "$tmp/o")" "5 up mosrun hands on 15 job has TERM" "$rc $(paste -sd' ' "$tmp/o")"
+# shellcheck disable=SC2016
+(for _ in $(seq 200); do grep -q ready "$tmp/o" && break; sleep 0.1; done; printf '\003') |
+    here timeout 40 script -qec "stty rows 31 cols 77; exec mrc -q -F $conf alice@n1 -- mosrun sh -c 'trap \"exit 6\" INT; test -t 0 && stty size; echo ready; while :; do sleep 0.1; done'" /dev/null >"$tmp/o" 2>&1
+rc=$?
+same "a terminal, and Ctrl-C" "6 31 77 ready" "$rc $(tr -d '\r' <"$tmp/o" | sed 's/\^C//;/^$/d' | paste -sd' ')"
+kill $daemon
+
 echo "# the ssh agent"
 # shellcheck disable=SC2016
 same "by -A only" "1 0 0" "$(here timeout 60 sh -c 'eval "$(ssh-agent)" >/dev/null
