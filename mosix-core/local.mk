@@ -5,3 +5,22 @@ noinst_LIBRARIES += mosix-core/libmxplan.a
 mosix_core_libmxplan_a_SOURCES = \
   mosix-core/plan/holder.c mosix-core/plan/holder.h \
   mosix-core/plan/migrate.c mosix-core/plan/migrate.h
+
+# The pure half of images: sections and their order.
+noinst_LIBRARIES += mosix-core/libmxform.a
+mosix_core_libmxform_a_SOURCES = \
+  mosix-core/image/form/sections.c mosix-core/image/form/sections.def mosix-core/image/form/sections.h
+
+# Images: container, capture, restore. Users need libmxform, libcommon and $(SODIUM_LIBS).
+noinst_LIBRARIES += mosix-core/libmximage.a
+mosix_core_libmximage_a_SOURCES = \
+  mosix-core/image/capture.c mosix-core/image/capture.h \
+  mosix-core/image/capture_memory.c \
+  mosix-core/image/capture_state.c \
+  mosix-core/image/descriptors.c \
+  mosix-core/image/image.c mosix-core/image/image.h \
+  mosix-core/image/maps.c mosix-core/image/maps.h \
+  mosix-core/image/parts.h \
+  mosix-core/image/restore.c mosix-core/image/restore.h \
+  mosix-core/image/restore_state.c \
+  mosix-core/image/tracee.c mosix-core/image/tracee.h

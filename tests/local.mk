@@ -104,6 +104,12 @@ tests_unit_mrcfs_test_server_packed_LDADD = $(MFS_FIXTURE_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_server_names
 tests_unit_mrcfs_test_server_names_LDADD = $(MFS_FIXTURE_LIBS)
 
+MXIMAGE_LIBS = mosix-core/libmximage.a mosix-core/libmxform.a common/libcommon.a $(SODIUM_LIBS)
+UNIT_TESTS += tests/unit/mosix/test_image tests/unit/mosix/test_sections
+tests_unit_mosix_test_image_SOURCES = tests/unit/mosix/test_image.c tests/unit/mosix/image_fixture.c tests/unit/mosix/image_fixture.h
+tests_unit_mosix_test_image_LDADD = $(MXIMAGE_LIBS) $(CMOCKA_LIBS)
+tests_unit_mosix_test_sections_SOURCES = tests/unit/mosix/test_sections.c tests/unit/mosix/image_fixture.c
+tests_unit_mosix_test_sections_LDADD = mosix-core/libmxform.a common/libcommon.a $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mosix/test_migrate
 tests_unit_mosix_test_migrate_LDADD = mosix-core/libmxplan.a $(CMOCKA_LIBS)
 
@@ -217,6 +223,7 @@ endif
 EXTRA_DIST += tests/unit/without-cmocka
 
 include tests/posix/local.mk
+include tests/migrate/local.mk
 include tests/fuzz/local.mk
 check_PROGRAMS += $(FUZZ_TESTS)
 TESTS += $(FUZZ_TESTS)

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* capture.c: stops a process, asks it for what only it can tell, and writes its image.
+ * Must not know: where the image goes. */
+#include "mosix-core/image/capture.h"
+
+#include "common/sys/clock.h"
+#include "common/sys/crypto.h"
+#include "mosix-core/image/parts.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+int mx_status_number(pid_t pid, const char *name, int base, uint64_t *value, struct err *e)
+{
+    char path[40], line[256];
+    size_t len = strlen(name);
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *f = fopen(path, "re");
+    int rc = f ? -ENODATA : -errno;
+    while (f && rc && fgets(line, sizeof line, f))
+        if (strncmp(line, name, len) == 0 && line[len] == ':') {
+            *value = strtoull(line + len + 1, NULL, base);
+            rc = 0;
+        }
+    if (f)
+        fclose(f);
+    return rc < 0 ? err_set(e, -rc, "find %s in %s", name, path) : 0;
+}
+
+static unsigned count_names(pid_t pid, const char *folder)
+{
+    char path[40];
+    unsigned count = 0;
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, folder);
+    DIR *d = opendir(path);
+    for (struct dirent *x; d && (x = readdir(d));)
+        count += isdigit((unsigned char)x->d_name[0]) != 0;
+    if (d)
+        closedir(d);
+    return count;
+}
+
+static bool has_posix_timers(pid_t pid)
+{
+    char path[40];
+    snprintf(path, sizeof path, "/proc/%d/timers", (int)pid);
+    FILE *f = fopen(path, "re");
+    bool has = f && fgetc(f) != EOF;
+    if (f)
+        fclose(f);
+    return has;
+}
+
+/* What would be lost without a word. */
+static int check_movable(pid_t pid, struct err *e)
+{
+    uint64_t filters = 0;
+    unsigned threads = count_names(pid, "task");
+    if (threads != 1)
+        return err_say(e, threads ? ENOTSUP : ESRCH, "process %d has %u threads", (int)pid,
+                       threads);
+    if (has_posix_timers(pid))
+        return err_say(e, ENOTSUP, "process %d has POSIX timers", (int)pid);
+    int rc = mx_status_number(pid, "Seccomp", 10, &filters, e);
+    if (rc == 0 && filters != 0)
+        return err_say(e, ENOTSUP, "process %d has a seccomp filter", (int)pid);
+    return rc;
+}
+
+/* Calls that end with plain EINTR when a process is only stopped: programs don't expect that of
+ * a stop. */
+static bool is_disturbed_by_stop(uint64_t number)
+{
+    static const uint16_t calls[] = { SYS_epoll_wait, SYS_epoll_pwait,     SYS_semop,
+                                      SYS_semtimedop, SYS_rt_sigtimedwait, SYS_io_getevents,
+                                      SYS_recvfrom,   SYS_recvmsg,         SYS_recvmmsg,
+                                      SYS_accept,     SYS_accept4,         SYS_sendto,
+                                      SYS_sendmsg,    SYS_connect };
+    for (unsigned i = 0; i < ARRAY_LEN(calls); i++)
+        if (calls[i] == number)
+            return true;
+    return false;
+}
+
+/* The kernel's own results of interrupted calls, which no program sees; linux/errno.h has them
+ * for the kernel only. */
+enum { RESTART_NO_HANDLER = -514, RESTART_BLOCK = -516 };
+
+void mx_regs_interrupted(struct user_regs_struct *regs, bool has_signal, bool is_elsewhere)
+{
+    int64_t result = (int64_t)regs->rax;
+    if ((int64_t)regs->orig_rax < 0)
+        return;
+    bool is_stop_only = result == -EINTR && !has_signal && is_disturbed_by_stop(regs->orig_rax);
+    if (is_stop_only || (result == RESTART_BLOCK && is_elsewhere))
+        regs->rax = (uint64_t)(int64_t)RESTART_NO_HANDLER;
+}
+
+static int fix_registers(struct mx_tracee *t, struct user_regs_struct *elsewhere, struct err *e)
+{
+    uint64_t of_process, of_thread;
+    int rc = mx_status_number(t->pid, "ShdPnd", 16, &of_process, e);
+    if (rc == 0)
+        rc = mx_status_number(t->pid, "SigPnd", 16, &of_thread, e);
+    if (rc < 0)
+        return rc;
+    bool has_signal = (of_process | of_thread) & ~t->blocked;
+    *elsewhere = t->regs;
+    mx_regs_interrupted(elsewhere, has_signal, true);
+    mx_regs_interrupted(&t->regs, has_signal, false);
+    return 0;
+}
+
+int mx_vdso_sum(const struct mx_tracee *t, const struct mx_maps *m,
+                uint8_t sum[MX_SECTION_SUM_BYTES], struct err *e)
+{
+    uint8_t code[32 << 10];
+    const struct mx_sec_mapping *v = mx_maps_kind(m, MX_MAP_VDSO);
+    if (!v || v->end - v->start > sizeof code)
+        return err_say(e, ENOTSUP, "process %d has no vdso", (int)t->pid);
+    int rc = mx_tracee_read(t, v->start, code, v->end - v->start, e);
+    if (rc == 0)
+        crypto_blake2b(sum, code, v->end - v->start);
+    return rc;
+}
+
+static int write_process(const struct mx_tracee *t, const struct mx_maps *m,
+                         struct mx_image_writer *w, struct err *e)
+{
+    uint8_t sum[MX_SECTION_SUM_BYTES];
+    char path[40], comm[17] = "";
+    struct utsname name;
+    snprintf(path, sizeof path, "/proc/%d/comm", (int)t->pid);
+    FILE *f = fopen(path, "re");
+    if (!f || !fgets(comm, sizeof comm, f))
+        comm[0] = 0;
+    if (f)
+        fclose(f);
+    comm[strcspn(comm, "\n")] = 0;
+    int rc = mx_vdso_sum(t, m, sum, e);
+    if (rc < 0)
+        return rc;
+    if (uname(&name) < 0)
+        return err_set(e, errno, "ask for the kernel's release");
+    struct mx_sec s = { .number = MX_SEC_process,
+                        .process = { .pid = (uint32_t)t->pid,
+                                     .page_bytes = 4096,
+                                     .mono_ns = clock_mono_us() * 1000,
+                                     .release = bytes_of(name.release),
+                                     .vdso = { sum, sizeof sum },
+                                     .comm = bytes_of(comm) } };
+    return mx_image_write(w, &s, e);
+}
+
+static int write_mappings(const struct mx_maps *m, struct mx_image_writer *w, struct err *e)
+{
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < m->count; i++) {
+        struct mx_sec s = { .number = MX_SEC_mapping, .mapping = m->list[i] };
+        rc = mx_image_write(w, &s, e);
+    }
+    return rc;
+}
+
+static int write_registers(struct mx_tracee *t, const struct user_regs_struct *regs,
+                           struct mx_image_writer *w, struct err *e)
+{
+    static const unsigned nt_x86_xstate = 0x202;
+    uint8_t xstate[MX_XSTATE_MAX];
+    size_t len = sizeof xstate;
+    int rc = mx_tracee_get_set(t, nt_x86_xstate, xstate, &len, e);
+    if (rc < 0)
+        return rc;
+    struct mx_sec s = { .number = MX_SEC_registers,
+                        .registers = { .blocked = t->blocked,
+                                       .general = { (const uint8_t *)regs, sizeof *regs },
+                                       .xstate = { xstate, (uint32_t)len } } };
+    return mx_image_write(w, &s, e);
+}
+
+/* What is small, and what it must tell itself: from here to the end of the calls nobody may
+ * kill us. */
+static int write_small(struct mx_tracee *t, const struct mx_maps *m, struct mx_image_writer *w,
+                       struct err *e)
+{
+    struct user_regs_struct elsewhere;
+    const struct mx_sec_mapping *v = mx_maps_kind(m, MX_MAP_VDSO);
+    int rc = v ? mx_tracee_find_syscall(t, v->start, v->end, e)
+               : err_say(e, ENOTSUP, "process %d has no vdso", (int)t->pid);
+    if (rc == 0)
+        rc = fix_registers(t, &elsewhere, e);
+    if (rc == 0)
+        rc = write_process(t, m, w, e);
+    if (rc == 0)
+        rc = write_registers(t, &elsewhere, w, e);
+    if (rc == 0)
+        rc = mx_capture_descriptors(t, w, e);
+    if (rc < 0)
+        return rc;
+    mx_image_hold(w);
+    rc = mx_capture_state(t, w, e);
+    int gone = mx_tracee_unscratch(t, rc == 0 ? e : NULL);
+    int rested = mx_tracee_rest(t, rc == 0 && gone == 0 ? e : NULL);
+    rc = rc < 0 ? rc : gone < 0 ? gone : rested;
+    return rc < 0 ? rc : mx_image_flush(w, e);
+}
+
+/* Everything, from a process that stands still. */
+static int write_all(struct mx_tracee *t, struct mx_image_writer *w, struct err *e)
+{
+    struct mx_maps m = { 0 };
+    int rc = check_movable(t->pid, e);
+    if (rc == 0)
+        rc = mx_maps_read(&m, t->pid, true, e);
+    if (rc == 0)
+        rc = write_small(t, &m, w, e);
+    if (rc == 0)
+        rc = write_mappings(&m, w, e);
+    if (rc == 0)
+        rc = mx_capture_memory(t, &m, w, e);
+    mx_maps_fini(&m);
+    return rc == 0 ? mx_image_write_end(w, e) : rc;
+}
+
+int mx_capture(pid_t pid, int fd, bool is_ending, struct mx_captured *did, struct err *e)
+{
+    struct mx_tracee t;
+    struct mx_image_writer w;
+    int rc = check_movable(pid, e); /* threads are found before one of them is stopped */
+    if (rc == 0)
+        rc = mx_tracee_seize(&t, pid, false, e);
+    if (rc < 0)
+        return rc;
+    uint64_t start_us = clock_mono_us();
+    rc = mx_image_writer_init(&w, fd, e);
+    if (rc == 0)
+        rc = write_all(&t, &w, e);
+    uint64_t written_bytes = w.written_bytes;
+    mx_image_writer_fini(&w);
+    if (rc == 0 && is_ending && kill(pid, SIGKILL) < 0)
+        rc = err_set(e, errno, "end process %d", (int)pid);
+    int released = mx_tracee_release(&t, rc == 0 && !is_ending ? e : NULL);
+    mx_tracee_fini(&t);
+    if (rc == 0 && !is_ending)
+        rc = released;
+    if (rc == 0)
+        *did = (struct mx_captured){ .image_bytes = written_bytes,
+                                     .frozen_us = clock_mono_us() - start_us };
+    return rc;
+}

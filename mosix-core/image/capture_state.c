@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* capture_state.c: signals, timers, layout and the rest of what a process has beside memory and
+ * registers. Much of it only the process itself may ask for. Must not know: memory,
+ * descriptors. */
+#include "mosix-core/image/parts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+/* A call whose answer is len_bytes in the scratch memory. */
+static int ask(struct mx_tracee *t, const struct mx_call *c, const char *what, void *ptr,
+               size_t len_bytes, struct err *e)
+{
+    int rc = mx_tracee_must(t, c, what, e);
+    return rc < 0 ? rc : mx_tracee_read(t, t->scratch, ptr, len_bytes, e);
+}
+
+/* ---- signals ---- */
+
+static int read_actions(struct mx_tracee *t, uint8_t *actions, struct err *e)
+{
+    memset(actions, 0, MX_SIGNALS * MX_ACTION_BYTES);
+    for (unsigned s = 1; s <= MX_SIGNALS; s++) {
+        struct mx_call c = { SYS_rt_sigaction, { s, 0, t->scratch, 8 } };
+        if (s == SIGKILL || s == SIGSTOP)
+            continue;
+        int rc =
+            ask(t, &c, "rt_sigaction", actions + (s - 1) * MX_ACTION_BYTES, MX_ACTION_BYTES, e);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* Waiting signals, without taking them. */
+static int peek_signals(const struct mx_tracee *t, bool is_of_process, uint8_t *ptr,
+                        uint32_t *len_bytes, struct err *e)
+{
+    _Static_assert(sizeof(siginfo_t) == MX_SIGINFO_BYTES, "length of siginfo");
+    struct __ptrace_peeksiginfo_args a = { .flags =
+                                               is_of_process ? PTRACE_PEEKSIGINFO_SHARED : 0,
+                                           .nr = MX_PENDING_MAX };
+    long n = ptrace(PTRACE_PEEKSIGINFO, t->pid, &a, ptr);
+    if (n < 0)
+        return err_set(e, errno, "look at the signals of process %d", (int)t->pid);
+    if (n == MX_PENDING_MAX)
+        return err_say(e, ENOTSUP, "too many signals wait for process %d", (int)t->pid);
+    *len_bytes = (uint32_t)n * MX_SIGINFO_BYTES;
+    return 0;
+}
+
+static int write_signals(struct mx_tracee *t, struct mx_image_writer *w, struct err *e)
+{
+    uint8_t actions[MX_SIGNALS * MX_ACTION_BYTES];
+    static const size_t room = MX_PENDING_MAX * MX_SIGINFO_BYTES;
+    uint8_t *pending = malloc(2 * room);
+    uint32_t shared_len, private_len;
+    struct mx_call c = { SYS_sigaltstack, { 0, t->scratch } };
+    stack_t alt;
+    if (!pending)
+        return err_set(e, ENOMEM, "note the signals of process %d", (int)t->pid);
+    int rc = read_actions(t, actions, e);
+    if (rc == 0)
+        rc = ask(t, &c, "sigaltstack", &alt, sizeof alt, e);
+    if (rc == 0)
+        rc = peek_signals(t, true, pending, &shared_len, e);
+    if (rc == 0)
+        rc = peek_signals(t, false, pending + room, &private_len, e);
+    if (rc == 0) {
+        struct mx_sec s = { .number = MX_SEC_signals,
+                            .signals = { .actions = { actions, sizeof actions },
+                                         .pending = { pending, shared_len },
+                                         .pending_private = { pending + room, private_len },
+                                         .altstack = (uint64_t)(uintptr_t)alt.ss_sp,
+                                         .altstack_flags = (uint32_t)alt.ss_flags,
+                                         .altstack_bytes = alt.ss_size } };
+        rc = mx_image_write(w, &s, e);
+    }
+    free(pending);
+    return rc;
+}
+
+/* ---- timers, thread ---- */
+
+static uint64_t in_us(struct timeval v)
+{
+    return (uint64_t)v.tv_sec * 1000000 + (uint64_t)v.tv_usec;
+}
+
+static int write_timers(struct mx_tracee *t, struct mx_image_writer *w, struct err *e)
+{
+    struct itimerval v[3];
+    for (unsigned i = 0; i < 3; i++) {
+        struct mx_call c = { SYS_getitimer, { i, t->scratch } };
+        int rc = ask(t, &c, "getitimer", &v[i], sizeof v[i], e);
+        if (rc < 0)
+            return rc;
+    }
+    struct mx_sec s = { .number = MX_SEC_timers,
+                        .timers = { in_us(v[0].it_value), in_us(v[0].it_interval),
+                                    in_us(v[1].it_value), in_us(v[1].it_interval),
+                                    in_us(v[2].it_value), in_us(v[2].it_interval) } };
+    return mx_image_write(w, &s, e);
+}
+
+static int write_thread(struct mx_tracee *t, struct mx_image_writer *w, struct err *e)
+{
+    struct __ptrace_rseq_configuration rseq = { 0 };
+    struct robust_list_head *robust = NULL;
+    size_t robust_bytes = 0;
+    uint64_t clear_tid;
+    struct mx_call c = { SYS_prctl, { PR_GET_TID_ADDRESS, t->scratch } };
+    int rc = ask(t, &c, "prctl(PR_GET_TID_ADDRESS)", &clear_tid, sizeof clear_tid, e);
+    if (rc < 0)
+        return rc;
+    if (syscall(SYS_get_robust_list, t->pid, &robust, &robust_bytes) < 0)
+        return err_set(e, errno, "ask for the robust list of process %d", (int)t->pid);
+    if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, t->pid, sizeof rseq, &rseq) < 0)
+        return err_set(e, errno, "ask for the rseq area of process %d", (int)t->pid);
+    struct mx_sec s = { .number = MX_SEC_thread,
+                        .thread = { .clear_tid = clear_tid,
+                                    .robust = (uint64_t)(uintptr_t)robust,
+                                    .robust_bytes = robust_bytes,
+                                    .rseq = rseq.rseq_abi_pointer,
+                                    .rseq_bytes = rseq.rseq_abi_size,
+                                    .rseq_signature = rseq.signature } };
+    return mx_image_write(w, &s, e);
+}
+
+/* ---- layout, setting ---- */
+
+static ssize_t read_proc(pid_t pid, const char *name, char *ptr, size_t size)
+{
+    char path[40];
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return -errno;
+    size_t n = fread(ptr, 1, size - 1, f);
+    fclose(f);
+    ptr[n] = 0;
+    return (ssize_t)n;
+}
+
+/* Fields of /proc/PID/stat, counted from 1 as in proc_pid_stat(5). */
+static int read_stat(pid_t pid, uint64_t fields[53])
+{
+    char text[4096];
+    memset(fields, 0, 53 * sizeof *fields);
+    ssize_t n = read_proc(pid, "stat", text, sizeof text);
+    char *at = n > 0 ? strrchr(text, ')') : NULL;
+    if (!at)
+        return n < 0 ? (int)n : -EIO;
+    unsigned i = 3;
+    for (at += 2; i < 53 && *at; i++) {
+        char *end = at + strcspn(at, " \n");
+        fields[i] = strtoull(at, NULL, 10);
+        at = *end ? end + 1 : end;
+    }
+    return i >= 52 ? 0 : -EIO;
+}
+
+static int write_layout(struct mx_tracee *t, struct mx_image_writer *w, struct err *e)
+{
+    uint64_t f[53];
+    char auxv[1024 + 1];
+    int64_t brk_now;
+    ssize_t n = read_proc(t->pid, "auxv", auxv, sizeof auxv);
+    int rc = read_stat(t->pid, f);
+    if (n < 0 || rc < 0)
+        return err_set(e, n < 0 ? (int)-n : -rc, "read the layout of process %d", (int)t->pid);
+    struct mx_call c = { SYS_brk, { 0 } };
+    rc = mx_tracee_call(t, &c, &brk_now, e);
+    if (rc < 0)
+        return rc;
+    struct mx_sec s = { .number = MX_SEC_layout,
+                        .layout = { .start_code = f[26],
+                                    .end_code = f[27],
+                                    .start_data = f[45],
+                                    .end_data = f[46],
+                                    .start_brk = f[47],
+                                    .brk = (uint64_t)brk_now,
+                                    .start_stack = f[28],
+                                    .arg_start = f[48],
+                                    .arg_end = f[49],
+                                    .env_start = f[50],
+                                    .env_end = f[51],
+                                    .auxv = { (const uint8_t *)auxv, (uint32_t)n } } };
+    return mx_image_write(w, &s, e);
+}
+
+static int write_setting(struct mx_tracee *t, struct mx_image_writer *w, struct err *e)
+{
+    char path[40], cwd[4096];
+    uint64_t mask;
+    struct rlimit limits[MX_LIMITS];
+    _Static_assert(sizeof limits == MX_LIMITS * 16, "length of a limit");
+    snprintf(path, sizeof path, "/proc/%d/cwd", (int)t->pid);
+    ssize_t n = readlink(path, cwd, sizeof cwd - 1);
+    if (n < 0)
+        return err_set(e, errno, "read %s", path);
+    cwd[n] = 0;
+    int rc = mx_status_number(t->pid, "Umask", 8, &mask, e);
+    for (unsigned i = 0; rc == 0 && i < MX_LIMITS; i++)
+        if (prlimit(t->pid, (__rlimit_resource_t)i, NULL, &limits[i]) < 0)
+            rc = err_set(e, errno, "ask for the limits of process %d", (int)t->pid);
+    if (rc < 0)
+        return rc;
+    struct mx_sec s = { .number = MX_SEC_setting,
+                        .setting = { .umask = (uint32_t)mask,
+                                     .cwd = bytes_of(cwd),
+                                     .limits = { (const uint8_t *)limits, sizeof limits } } };
+    return mx_image_write(w, &s, e);
+}
+
+int mx_capture_state(struct mx_tracee *t, struct mx_image_writer *w, struct err *e)
+{
+    int rc = mx_tracee_scratch(t, 0, e);
+    if (rc == 0)
+        rc = write_signals(t, w, e);
+    if (rc == 0)
+        rc = write_timers(t, w, e);
+    if (rc == 0)
+        rc = write_thread(t, w, e);
+    if (rc == 0)
+        rc = write_layout(t, w, e);
+    if (rc == 0)
+        rc = write_setting(t, w, e);
+    return rc;
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* sections.c: coding of an image's sections, expanded from sections.def, and their validation.
+ * Must not know: files, checksums, processes. */
+#include "mosix-core/image/form/sections.h"
+
+#include <errno.h>
+
+enum {
+    PAGE = 4096, /* the only size of x86-64 */
+};
+/* User addresses end below this; the last page is never mapped. */
+static const uint64_t address_end = 0x7ffffffff000;
+
+#define PUT_u8(field)    put_u8(w, s->field)
+#define PUT_u32(field)   put_u32(w, s->field)
+#define PUT_u64(field)   put_u64(w, s->field)
+#define PUT_i64(field)   put_i64(w, s->field)
+#define PUT_bytes(field) put_bytes(w, s->field)
+
+#define F(kind, field)                                                                         \
+    if ((rc = get_##kind(r, &s->field)) < 0)                                                   \
+        return rc;
+#define SECTION(number, name, version, fields)                                                 \
+    int mx_sec_##name##_get(struct rd *r, struct mx_sec_##name *s)                             \
+    {                                                                                          \
+        int rc;                                                                                \
+        fields return rd_left(r) ? -EPROTO : 0;                                                \
+    }
+#include "mosix-core/image/form/sections.def"
+#undef SECTION
+#undef F
+#define F(kind, field) PUT_##kind(field);
+#define SECTION(number, name, version, fields)                                                 \
+    void mx_sec_##name##_put(struct wr *w, const struct mx_sec_##name *s)                      \
+    {                                                                                          \
+        fields                                                                                 \
+    }
+#include "mosix-core/image/form/sections.def"
+#undef SECTION
+#undef F
+
+static const struct {
+    uint16_t version;
+    const char *name;
+} known[MX_SECTIONS_END] = {
+#define SECTION(number, name, version, fields) [number] = { version, #name },
+#include "mosix-core/image/form/sections.def"
+#undef SECTION
+};
+
+uint16_t mx_section_version(unsigned number)
+{
+    return number < MX_SECTIONS_END ? known[number].version : 0;
+}
+
+const char *mx_section_name(unsigned number)
+{
+    return mx_section_version(number) ? known[number].name : "unknown";
+}
+
+int mx_section_head_get(struct rd *r, struct mx_section_head *h)
+{
+    int rc;
+    if ((rc = get_u16(r, &h->number)) < 0 || (rc = get_u16(r, &h->version)) < 0 ||
+        (rc = get_u32(r, &h->len_bytes)) < 0)
+        return rc;
+    return h->len_bytes > MX_SECTION_MAX ? -EPROTO : 0;
+}
+
+void mx_section_head_put(struct wr *w, const struct mx_section_head *h)
+{
+    put_u16(w, h->number);
+    put_u16(w, h->version);
+    put_u32(w, h->len_bytes);
+}
+
+/* ---- each section by itself ---- */
+
+static bool is_range(uint64_t start, uint64_t end)
+{
+    return start < end && end <= address_end && start % PAGE == 0 && end % PAGE == 0;
+}
+
+static bool is_text(struct bytes v)
+{
+    for (uint32_t i = 0; i < v.len; i++)
+        if (!v.ptr[i])
+            return false;
+    return true;
+}
+
+static bool check_process(const struct mx_sec_process *s)
+{
+    return s->page_bytes == PAGE && s->pid > 0 && s->pid <= INT32_MAX && is_text(s->release) &&
+           is_text(s->comm) && s->comm.len < 16 && s->vdso.len == MX_SECTION_SUM_BYTES;
+}
+
+static bool check_mapping(const struct mx_sec_mapping *s)
+{
+    return is_range(s->start, s->end) && s->prot <= 7 && s->kind < MX_MAP_KINDS &&
+           s->attributes <= MX_ATTR_ALL && is_text(s->path);
+}
+
+static bool check_pages(const struct mx_sec_pages *s)
+{
+    return s->body.len > 0 && s->body.len <= MX_PAGES_BODY_MAX && s->start < address_end &&
+           is_range(s->start, s->start + s->body.len);
+}
+
+static bool check_registers(const struct mx_sec_registers *s)
+{
+    return s->general.len == MX_GENERAL_BYTES && s->xstate.len >= 512 + 64 &&
+           s->xstate.len <= MX_XSTATE_MAX;
+}
+
+static bool is_pending(struct bytes v)
+{
+    return v.len % MX_SIGINFO_BYTES == 0 && v.len / MX_SIGINFO_BYTES <= MX_PENDING_MAX;
+}
+
+static bool check_signals(const struct mx_sec_signals *s)
+{
+    return s->actions.len == MX_SIGNALS * MX_ACTION_BYTES && is_pending(s->pending) &&
+           is_pending(s->pending_private);
+}
+
+static bool check_timers(const struct mx_sec_timers *s UNUSED)
+{
+    return true; /* any number of microseconds */
+}
+
+static bool check_thread(const struct mx_sec_thread *s)
+{
+    return s->clear_tid < address_end && s->robust < address_end && s->robust_bytes <= 64 &&
+           s->rseq < address_end && s->rseq_bytes <= 4096;
+}
+
+static bool check_layout(const struct mx_sec_layout *s)
+{
+    return s->auxv.len <= 1024 && s->auxv.len % 16 == 0 && s->start_brk <= s->brk &&
+           s->brk < address_end && s->arg_start <= s->arg_end && s->env_start <= s->env_end;
+}
+
+static bool check_setting(const struct mx_sec_setting *s)
+{
+    return s->umask <= 0777 && s->cwd.len > 0 && s->cwd.len < 4096 && s->cwd.ptr[0] == '/' &&
+           is_text(s->cwd) && s->limits.len == MX_LIMITS * 16;
+}
+
+static bool check_descriptor(const struct mx_sec_descriptor *s)
+{
+    bool has_path = s->path.len > 0 && s->path.len < 4096 && s->path.ptr[0] == '/';
+    return s->number < 1 << 20 && s->same_as <= s->number && s->kind < MX_FD_KINDS &&
+           s->is_cloexec <= 1 && is_text(s->path) && (s->kind == MX_FD_INHERIT || has_path) &&
+           s->offset <= INT64_MAX && s->mtime_nsec < 1000000000;
+}
+
+static bool check_end(const struct mx_sec_end *s)
+{
+    return s->sum.len == MX_SECTION_SUM_BYTES;
+}
+
+int mx_sec_get(const struct mx_section_head *h, struct bytes body, struct mx_sec *s)
+{
+    struct rd r = rd_of(body.ptr, body.len);
+    int rc;
+    if (!mx_section_version(h->number) || h->version != mx_section_version(h->number))
+        return -ENOTSUP;
+    if (h->len_bytes != body.len)
+        return -EPROTO;
+    s->number = (enum mx_section)h->number;
+    switch (s->number) {
+#define SECTION(number, name, version, fields)                                                 \
+    case MX_SEC_##name:                                                                        \
+        rc = mx_sec_##name##_get(&r, &s->name);                                                \
+        return rc < 0 ? rc : check_##name(&s->name) ? 0 : -EPROTO;
+#include "mosix-core/image/form/sections.def"
+#undef SECTION
+    case MX_SECTIONS_END: break;
+    }
+    return -ENOTSUP;
+}
+
+void mx_sec_put(struct wr *w, const struct mx_sec *s)
+{
+    switch (s->number) {
+#define SECTION(number, name, version, fields)                                                 \
+    case MX_SEC_##name:                                                                        \
+        mx_sec_##name##_put(w, &s->name);                                                      \
+        break;
+#include "mosix-core/image/form/sections.def"
+#undef SECTION
+    case MX_SECTIONS_END: break;
+    }
+}
+
+/* ---- all together ---- */
+
+void mx_image_order_init(struct mx_image_order *o)
+{
+    *o = (struct mx_image_order){ .last_descriptor = -1 };
+}
+
+static bool has(const struct mx_image_order *o, enum mx_section number)
+{
+    return o->seen & 1u << number;
+}
+
+static bool fits_mapping(struct mx_image_order *o, const struct mx_sec_mapping *m)
+{
+    if (has(o, MX_SEC_pages) || m->start < o->mapped_end || o->mappings >= MX_MAPPINGS_MAX)
+        return false;
+    o->mapped_end = m->end;
+    o->mappings++;
+    return true;
+}
+
+static bool fits_pages(struct mx_image_order *o, const struct mx_sec_pages *p)
+{
+    if (p->start < o->pages_end)
+        return false;
+    o->pages_end = p->start + p->body.len;
+    return true;
+}
+
+static bool fits_descriptor(struct mx_image_order *o, const struct mx_sec_descriptor *d)
+{
+    if ((int64_t)d->number <= o->last_descriptor || o->descriptors >= MX_DESCRIPTORS_MAX)
+        return false;
+    o->last_descriptor = d->number;
+    o->descriptors++;
+    return true;
+}
+
+static bool fits_end(const struct mx_image_order *o, const struct mx_sec_end *e)
+{
+    static const enum mx_section needed[] = { MX_SEC_process, MX_SEC_mapping, MX_SEC_registers,
+                                              MX_SEC_signals, MX_SEC_timers,  MX_SEC_thread,
+                                              MX_SEC_layout,  MX_SEC_setting };
+    for (unsigned i = 0; i < ARRAY_LEN(needed); i++)
+        if (!has(o, needed[i]))
+            return false;
+    return e->sections == o->taken;
+}
+
+static bool fits_once(const struct mx_image_order *o, const struct mx_sec *s)
+{
+    return !has(o, s->number);
+}
+
+int mx_image_order_take(struct mx_image_order *o, const struct mx_sec *s)
+{
+    bool is_fit = false;
+    if (o->is_complete || has(o, MX_SEC_process) == (s->number == MX_SEC_process))
+        return -EPROTO;
+    switch (s->number) {
+    case MX_SEC_mapping: is_fit = fits_mapping(o, &s->mapping); break;
+    case MX_SEC_pages: is_fit = fits_pages(o, &s->pages); break;
+    case MX_SEC_descriptor: is_fit = fits_descriptor(o, &s->descriptor); break;
+    case MX_SEC_end: is_fit = fits_end(o, &s->end); break;
+    case MX_SEC_process:
+    case MX_SEC_registers:
+    case MX_SEC_signals:
+    case MX_SEC_timers:
+    case MX_SEC_thread:
+    case MX_SEC_layout:
+    case MX_SEC_setting: is_fit = fits_once(o, s); break;
+    case MX_SECTIONS_END: break;
+    }
+    if (!is_fit || o->taken == UINT32_MAX)
+        return -EPROTO;
+    o->seen |= 1u << s->number;
+    o->taken++;
+    o->is_complete = s->number == MX_SEC_end;
+    return 0;
+}
+
+const struct mx_sec_mapping *mx_mapping_find(const struct mx_sec_mapping *mappings,
+                                             uint32_t count, uint64_t start, uint64_t end)
+{
+    uint32_t first = 0;
+    while (first < count) {
+        uint32_t middle = first + (count - first) / 2;
+        const struct mx_sec_mapping *m = &mappings[middle];
+        if (m->end <= start)
+            first = middle + 1;
+        else if (m->start > start)
+            count = middle;
+        else
+            return end <= m->end ? m : NULL;
+    }
+    return NULL;
+}

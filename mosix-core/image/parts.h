@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* parts.h: what capturing consists of, and restoring.
+ * Must not know: who asks. */
+#ifndef MOSIX_CORE_IMAGE_PARTS_H
+#define MOSIX_CORE_IMAGE_PARTS_H
+
+#include "mosix-core/image/image.h"
+#include "mosix-core/image/maps.h"
+#include "mosix-core/image/tracee.h"
+
+#include <sys/ptrace.h>
+
+/* Older headers lack it. */
+#ifndef PTRACE_GET_RSEQ_CONFIGURATION
+#define PTRACE_GET_RSEQ_CONFIGURATION 0x420f
+struct __ptrace_rseq_configuration {
+    uint64_t rseq_abi_pointer;
+    uint32_t rseq_abi_size, signature, flags, pad;
+};
+#endif
+
+/* Prepares registers that were found while a call was interrupted. has_signal: one waits that
+ * would be taken now. is_elsewhere: they are for another process, which has no note of the
+ * kernel's of how to go on. Afterwards the kernel decides what becomes of the call: it is made
+ * again, or ends with EINTR because of a signal. */
+void mx_regs_interrupted(struct user_regs_struct *regs, bool has_signal, bool is_elsewhere);
+
+/* Capturing: each writes its sections. */
+MUST int mx_capture_memory(const struct mx_tracee *t, const struct mx_maps *m,
+                           struct mx_image_writer *w, struct err *e);
+MUST int mx_capture_state(struct mx_tracee *t, struct mx_image_writer *w, struct err *e);
+MUST int mx_capture_descriptors(const struct mx_tracee *t, struct mx_image_writer *w,
+                                struct err *e);
+
+/* "Name:\tvalue" of /proc/PID/status: the value as a number in base. Returns 0; -ENODATA when
+ * there is no such line. */
+MUST int mx_status_number(pid_t pid, const char *name, int base, uint64_t *value,
+                          struct err *e);
+
+/* BLAKE2b of the code that the kernel maps into each process. */
+MUST int mx_vdso_sum(const struct mx_tracee *t, const struct mx_maps *m,
+                     uint8_t sum[MX_SECTION_SUM_BYTES], struct err *e);
+
+/* Restoring: opens what a descriptor section names, in the process that is to have it. */
+MUST int mx_restore_descriptor(const struct mx_sec_descriptor *d, struct err *e);
+/* Puts what the section says into the stopped process. */
+MUST int mx_restore_state(struct mx_tracee *t, const struct mx_sec *s, struct err *e);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* tracee.h: a process that stands still, and the system calls that it makes for us.
+ * Must not know: what its state is for.
+ * A call is made at a syscall instruction of the vdso, which every process has, so nothing is
+ * written into its code. When the tracer dies between the first call and mx_tracee_rest the
+ * process goes on with our registers, and is lost: that time must be short. At any other time
+ * it goes on as if nothing had been. */
+#ifndef MOSIX_CORE_IMAGE_TRACEE_H
+#define MOSIX_CORE_IMAGE_TRACEE_H
+
+#include "common/base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/user.h>
+
+enum {
+    MX_STOP_MS = 5000, /* a process that does not stand still within it is let go */
+    MX_SCRATCH_BYTES = 4 * 4096,
+};
+
+struct mx_tracee {
+    pid_t pid;
+    bool is_seized;
+    bool has_called;     /* calls were made in it */
+    bool has_stop;       /* a SIGSTOP came meanwhile: it is sent again at the end */
+    int mem_fd;          /* /proc/PID/mem */
+    uint64_t syscall_at; /* address of a syscall instruction */
+    uint64_t scratch;    /* memory of ours in the process; 0: none */
+    uint64_t blocked;    /* its mask of signals; while calls are made all are blocked */
+    struct user_regs_struct regs; /* as it was found */
+};
+
+/* Stops a process, which must be ours to trace, and notes its registers and mask.
+ * is_child: kill it if we die. Returns 0; -ESRCH, -EPERM; -ETIMEDOUT when it didn't stop;
+ * -ENOTSUP when it is not of this architecture. After a failure it runs as before. */
+MUST int mx_tracee_seize(struct mx_tracee *t, pid_t pid, bool is_child, struct err *e);
+
+/* After calls: registers and mask as t->regs and t->blocked say; it stands still. */
+MUST int mx_tracee_rest(struct mx_tracee *t, struct err *e);
+
+/* Sets registers and mask and lets go; t->regs and t->blocked as the caller has left them. */
+MUST int mx_tracee_release(struct mx_tracee *t, struct err *e);
+/* Lets go of what is left after a failure, without a word: where calls were made first try
+ * mx_tracee_release. */
+void mx_tracee_fini(struct mx_tracee *t);
+
+/* One system call by the process. Returns its result, which may be -errno, in *result; 0, or
+ * -errno when the process is gone. */
+struct mx_call {
+    long number;
+    uint64_t args[6];
+};
+MUST int mx_tracee_call(struct mx_tracee *t, const struct mx_call *c, int64_t *result,
+                        struct err *e);
+/* The same; a result that is an error is ours too, with the words of what. */
+MUST int mx_tracee_must(struct mx_tracee *t, const struct mx_call *c, const char *what,
+                        struct err *e);
+
+/* MX_SCRATCH_BYTES for arguments, at address (0: anywhere), and their end. */
+MUST int mx_tracee_scratch(struct mx_tracee *t, uint64_t address, struct err *e);
+MUST int mx_tracee_unscratch(struct mx_tracee *t, struct err *e);
+
+MUST int mx_tracee_read(const struct mx_tracee *t, uint64_t address, void *ptr,
+                        size_t len_bytes, struct err *e);
+MUST int mx_tracee_write(const struct mx_tracee *t, uint64_t address, const void *ptr,
+                         size_t len_bytes, struct err *e);
+
+/* PTRACE_GETREGSET and SETREGSET of one kind of registers; *len_bytes is the room, then the
+ * length. */
+MUST int mx_tracee_get_set(const struct mx_tracee *t, unsigned kind, void *ptr,
+                           size_t *len_bytes, struct err *e);
+MUST int mx_tracee_put_set(const struct mx_tracee *t, unsigned kind, const void *ptr,
+                           size_t len_bytes, struct err *e);
+
+/* Finds a syscall instruction in memory [start, end), which is the vdso. */
+MUST int mx_tracee_find_syscall(struct mx_tracee *t, uint64_t start, uint64_t end,
+                                struct err *e);
+
+#endif

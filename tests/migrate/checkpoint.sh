@@ -1,0 +1,167 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# checkpoint.sh: processes are captured into files and go on from them, or go on beside them, as if nothing had been: output and exit
+# status are those of a native run. Images that are not whole, files that have changed and what can't be captured are refused with
+# words, and a capture that fails or is killed leaves its process as it was.
+set -u
+. "${top_srcdir:-.}/tests/lib/functions.sh"
+requires bc gzip sha256sum awk
+driver=$top_builddir/tests/migrate/driver counter=$top_builddir/tests/migrate/counter
+static=$top_builddir/tests/migrate/counter_static
+[ "$(id -u)" = 0 ] || [ "$(cat /proc/sys/kernel/yama/ptrace_scope 2>/dev/null || echo 0)" = 0 ] ||
+    skip "an ordinary user may not trace (kernel.yama.ptrace_scope)"
+# What the test's own surroundings left open is nothing of the programs under test.
+for fd in /proc/self/fd/*; do
+    fd=${fd##*/}
+    [ "$fd" -le 2 ] || [ "$fd" = 255 ] || eval "exec $fd>&-"
+done
+exec </dev/null
+cd "$tmp" || exit 99
+
+# start COMMAND...: in the background, output to out; $pid
+start()
+{
+    "$@" >out 2>err &
+    pid=$!
+    at_exit "kill -9 $pid 2>/dev/null"
+}
+lines() { [ "$(wc -l <out)" -ge "$1" ]; }
+# used TICKS: has the process had so much CPU time (hundredths of a second)?
+used()
+{
+    is_gone "$pid" && fail "ended before it could be captured: $*"
+    [ "$(cut -d' ' -f14 "/proc/$pid/stat")" -ge "$1" ]
+}
+capture() { timeout 20 "$driver" capture "$@" 2>said || fail "capture: $(cat said)"; }
+# restore IMAGE: status in $rc; the driver's words in said
+restore()
+{
+    rc=0
+    timeout -k 1 30 "$driver" restore "$1" 2>said || rc=$?
+    [ $rc != 99 ] || fail "restore: $(cat said)"
+}
+
+# goes_on "lines N"|"used TICKS" COMMAND...: ended by the capture, it is made again, and ends as it would have
+goes_on()
+{
+    local when=$1 native=0
+    shift
+    "$@" >native 2>native.err || native=$?
+    start "$@"
+    # shellcheck disable=SC2086
+    wait_for 10 $when
+    capture "$pid" image end
+    wait "$pid" 2>/dev/null
+    same "status of what was captured to its end" 137 $?
+    restore image
+    same "status of $1" $native $rc
+    cmp native out || fail "output of $*"
+    cmp native.err err || fail "errors of $*"
+    grep -q "as before" said || [ "$(id -u)" != 0 ] || fail "it has another number: $(cat said)"
+}
+
+echo "# a program that looks at itself"
+goes_on "lines 5" "$counter" 20 20
+tail -n 1 native | grep -q '^counter: right' || fail "native: $(tail -n 1 native)"
+goes_on "lines 5" "$static" 20 20
+
+echo "# programs"
+echo 'scale=900; for (i = 1; i < 5; i++) a(1) / i' >in.bc
+goes_on "used 5" bc -lq in.bc
+head -c 12000000 /dev/urandom >in
+goes_on "used 8" gzip -c in
+goes_on "used 4" awk 'BEGIN { for (i = 0; i < 3000000; i++) s += i % 7 * sqrt(i); print s }'
+if command -v python3 >/dev/null; then
+    python=$(python3 -c 'import sys; print(sys.executable)')
+    goes_on "used 10" "$python" -c '
+import random, time
+random.seed(4); d = {}
+for i in range(20):
+    d[i] = sum(random.random() for _ in range(120000)); print(i, d[i], flush=True); time.sleep(0.01)
+print(sum(d.values()))'
+fi
+
+echo "# captured again and again it goes on beside its images, and each of them goes on too"
+"$counter" 25 20 >native
+start "$counter" 25 20
+for i in 1 2 3 4 5; do
+    wait_for 10 lines $((i * 3))
+    capture "$pid" image.$i
+done
+wait "$pid"
+same "status beside its images" 7 $?
+cmp native out || fail "output beside its images"
+restore image.3
+same "status of an earlier image" 7 $rc
+cmp native out || fail "output of an earlier image"
+
+echo "# a capture that is killed while it writes"
+mkfifo pipe
+start "$counter" 15 20
+wait_for 10 lines 3
+exec 9<>pipe # nobody reads it
+"$driver" capture "$pid" pipe 2>said & killed=$!
+state() { awk '$1 == "State:" { print $2 }' "/proc/$1/status"; }
+is_stuck() { [ "$(state "$pid")$(state $killed)" = tS ] && sleep 0.1 && [ "$(state "$pid")$(state $killed)" = tS ]; }
+wait_for 10 is_stuck
+kill -9 $killed
+wait $killed 2>/dev/null
+exec 9>&-
+wait "$pid"
+same "status after a killed capture" 7 $?
+"$counter" 15 20 | cmp - out || fail "output after a killed capture"
+
+echo "# what is not whole is refused"
+# refused WORDS DRIVER-ARGUMENTS...
+refused()
+{
+    local words=$1
+    shift
+    same "status of $*" 99 "$(status timeout 20 "$driver" "$@" 2>said)"
+    grep -q "$words" said || fail "$*: $(cat said) instead of: $words"
+}
+size=$(stat -c %s image.3)
+head -c $((size / 2)) image.3 >half
+refused "ends too early" restore half
+{ head -c 5000 image.3; printf 'x'; tail -c +5002 image.3; } >changed
+refused "was changed" restore changed
+refused "not an image" restore in.bc
+same "the output was left alone" "$(tail -n 1 native)" "counter: right"
+
+echo "# a file that has changed"
+cp in.bc lines
+cat >reader.awk <<'A'
+{ n++; for (i = 0; i < 1000000; i++) s += i % 3 } END { print n, s }
+A
+start awk -f reader.awk lines
+wait_for 10 used 2
+capture "$pid" image end
+wait "$pid" 2>/dev/null
+echo more >>lines
+refused "has changed" restore image
+
+echo "# what can't be captured goes on"
+start bash -c 'exec 7< <(sleep 20); for i in {1..20000}; do ((s += i)); done; echo $s'
+sleep_pid() { grandchild=$(cat "/proc/$pid/task/$pid/children") && [ -n "$grandchild" ]; }
+wait_for 10 sleep_pid
+refused "descriptor 7 .* can't be opened again" capture "$pid" image
+wait "$pid"
+same "status of what was refused" 0 $?
+same "output of what was refused" 200010000 "$(cat out)"
+for child in $grandchild; do kill "$child" 2>/dev/null; done
+refused "process 4000000 has 0 threads\|No such process" capture 4000000 image
+
+if [ "$(id -u)" = 0 ]; then
+    echo "# an ordinary user's"
+    mkdir user
+    chown "$(test_user)" user
+    # shellcheck disable=SC2016
+    as_user bash -c 'cd "$1" && exec 2>said || exit 98
+        "$2" 15 20 >out & pid=$!
+        for i in {1..500}; do [ "$(wc -l <out)" -lt 3 ] || break; sleep 0.02; done
+        "$3" capture $pid image end; wait $pid; "$3" restore image' - "$tmp/user" "$counter" "$driver"
+    rc=$?
+    [ $rc != 99 ] || fail "as an ordinary user: $(cat user/said)"
+    same "status as an ordinary user" 7 $rc
+    "$counter" 15 20 | cmp - user/out || fail "output as an ordinary user"
+fi

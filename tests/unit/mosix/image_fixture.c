@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* image_fixture.c: one sensible section of each number.
+ * Must not know: which test. */
+#include "tests/unit/mosix/image_fixture.h"
+
+#include <string.h>
+
+unsigned image_fixture(struct mx_sec sections[MX_SECTIONS_END])
+{
+    static uint8_t zeros[MX_XSTATE_MAX], pages[2 * 4096];
+    const struct bytes sum = { zeros, MX_SECTION_SUM_BYTES };
+    memset(pages, 'p', sizeof pages);
+    struct mx_sec all[] = {
+        { .number = MX_SEC_process,
+          .process = { 1234, 4096, 99, bytes_of("6.18"), sum, bytes_of("counter") } },
+        { .number = MX_SEC_registers,
+          .registers = { 5, { zeros, MX_GENERAL_BYTES }, { zeros, 832 } } },
+        { .number = MX_SEC_signals,
+          .signals = { { zeros, MX_SIGNALS * MX_ACTION_BYTES },
+                       { zeros, 128 },
+                       { zeros, 0 },
+                       0,
+                       2,
+                       0 } },
+        { .number = MX_SEC_timers, .timers = { 1, 2, 3, 4, 5, 6 } },
+        { .number = MX_SEC_thread, .thread = { 0x1000, 0x2000, 24, 0x3000, 32, 0x53053053 } },
+        { .number = MX_SEC_layout,
+          .layout = { 1, 2, 3, 4, 0x5000, 0x6000, 7, 8, 9, 10, 11, { zeros, 32 } } },
+        { .number = MX_SEC_setting,
+          .setting = { 022, bytes_of("/tmp"), { zeros, MX_LIMITS * 16 } } },
+        { .number = MX_SEC_descriptor,
+          .descriptor = { 3, 3, MX_FD_FILE, 0, 1, 10, 20, 30, 40, 50, 60,
+                          bytes_of("/etc/passwd") } },
+        { .number = MX_SEC_mapping,
+          .mapping = { 0x10000, 0x20000, 5, MX_MAP_MEMORY, MX_ATTR_NORESERVE, 0,
+                       bytes_of("/bin/x") } },
+        { .number = MX_SEC_pages, .pages = { 0x11000, { pages, sizeof pages } } },
+        { .number = MX_SEC_end, .end = { 10, sum } },
+    };
+    memcpy(sections, all, sizeof all);
+    return ARRAY_LEN(all);
+}
