@@ -29,6 +29,7 @@ mrcfs_libmrcfs_a_SOURCES = \
   mrcfs/profile/profile.c mrcfs/profile/profile.h \
   mrcfs/server/caller.c mrcfs/server/caller.h \
   mrcfs/server/calls.def mrcfs/server/confine.c mrcfs/server/confine.h \
+  mrcfs/server/moves.c \
   mrcfs/server/seccomp.c mrcfs/server/seccomp.h \
   mrcfs/server/do_attr.c \
   mrcfs/server/do_data.c \

@@ -108,6 +108,9 @@ enum {
     MFS_ATTR_EMPTY = 1 << 6,
     /* On the file system that its export's root is on. */
     MFS_ATTR_ROOT_FS = 1 << 7,
+    /* Of a directory that may be MFS_ATTR_SOLE: between any two of its export that have this, files and directories can be
+       moved, and directories within it, as far as the file system is concerned (no EXDEV). */
+    MFS_ATTR_MOVES = 1 << 8,
 };
 
 /* Flags of an export in hello's reply. */

@@ -19,7 +19,8 @@
 /* Every file system takes names of this length. */
 enum { NAME_SURE = 143 };
 
-/* Inode numbers of what is made here, until the server's is known: no file system counts so far. */
+/* Inode numbers of what is made here, until the server's is known: no file system counts so
+ * far. */
 #define NUMBERS_FROM (UINT64_C(1) << 48)
 
 /* ---- may it be? ---- */
@@ -58,8 +59,8 @@ static bool is_waited_for(const struct mfs_known *n)
     return n->behind && !list_is_empty(&n->behind->waiting);
 }
 
-/* The directory of a name that goes, if that may be taken for done; or NULL. Names by which programs keep each other out may
- * go: who waits for one waits a moment longer. */
+/* The directory of a name that goes, if that may be taken for done; or NULL. Names by which
+ * programs keep each other out may go: who waits for one waits a moment longer. */
 static struct mfs_known *open_dir(struct mfs_session *s, uint64_t node, struct bytes name)
 {
     struct mfs_known *d = may_assume(s) ? mfs_known_find(&s->nodes, node) : NULL;
@@ -68,15 +69,20 @@ static struct mfs_known *open_dir(struct mfs_session *s, uint64_t node, struct b
     return may ? d : NULL;
 }
 
-/* The same for a name that is new there: known to be absent, nobody else makes any, and what is made
- * gets no ACL from the directory, which would change its mode. */
+/* Does nobody else make names in it? */
+static bool is_quiet(const struct mfs_known *d)
+{
+    return !d->others_ms || clock_mono_ms() - d->others_ms > MFS_QUIET_MS;
+}
+
+/* The same for a name that is new there: known to be absent, nobody else makes any, and what is
+ * made gets no ACL from the directory, which would change its mode. */
 static struct mfs_known *open_dir_for_new(struct mfs_session *s, uint64_t node,
                                           struct bytes name)
 {
     struct mfs_known *d = open_dir(s, node, name), *is = NULL;
-    bool is_quiet = d && !is_claim(name) && d->attr.flags & MFS_ATTR_PLAIN &&
-                    (!d->others_ms || clock_mono_ms() - d->others_ms > MFS_QUIET_MS);
-    return is_quiet && mfs_lease_name(s, d, name, &is) == 0 ? d : NULL;
+    bool may = d && !is_claim(name) && d->attr.flags & MFS_ATTR_PLAIN && is_quiet(d);
+    return may && mfs_lease_name(s, d, name, &is) == 0 ? d : NULL;
 }
 
 /* What the name in d means, if that and its shape are known. */
@@ -142,10 +148,16 @@ static uint64_t blocks_of(uint64_t bytes)
     return (bytes + BLOCK - 1) / BLOCK * (BLOCK / UNIT);
 }
 
+/* A change of its contents takes those bits away, or not: the server says. */
+static bool loses_set_id(const struct mfs_known *n)
+{
+    return n->attr.mode & (S_ISUID | S_ISGID);
+}
+
 void mfs_assume_written(struct mfs_session *s, struct mfs_known *n, uint64_t offset,
                         uint64_t end)
 {
-    bool may = is_shaped(n);
+    bool may = is_shaped(n) && !loses_set_id(n);
     struct mfs_attr *a = &n->attr;
     mfs_behind_grows(n, end);
     n->is_open_judged = false;
@@ -200,6 +212,7 @@ static void shape_new(struct mfs_session *s, const struct mfs_known *d, struct m
                                  .gid = gid,
                                  .blksize = d->attr.blksize ? d->attr.blksize : 4096,
                                  .flags = MFS_ATTR_RECENT | (d->attr.flags & MFS_ATTR_PLAIN) };
+    n->can_move = is_dir && d->can_move; /* what is against it is inherited */
     reshape(s, n);
     touch(n);
     n->attr.atime_sec = n->attr.ctime_sec;
@@ -474,30 +487,64 @@ bool mfs_assume_rmdir(struct mfs_session *s, const struct mfs_caller *who,
     return true;
 }
 
-/* Within one directory, which is one file system. */
+/* May n move from d to the name m->new_name in to, as far as where it comes from is concerned?
+ * Who moves a directory changes what ".." in it means, and so must be alone with it. That to is
+ * not beneath it the kernel has seen: what others do meanwhile to directories above is the only
+ * thing that can make that untrue, and then the server refuses it. */
+static bool may_leave(const struct mfs_session *s, const struct mfs_caller *who,
+                      const struct mfs_known *d, const struct mfs_known *n,
+                      const struct mfs_known *to)
+{
+    bool is_dir = S_ISDIR(n->attr.mode);
+    if (n == d || n == to || !may_take_out(s, who, d, n))
+        return false;
+    if (d != to && is_dir && !n->is_sole)
+        return false;
+    return (d == to && !is_dir) || (d->can_move && to->can_move);
+}
+
+/* May it take the place of what m->new_name in to is now? *over: that, or NULL. */
+static bool may_arrive(struct mfs_session *s, const struct mfs_caller *who,
+                       const struct mfs_rename_req *m, struct mfs_known *to,
+                       const struct mfs_known *n, struct mfs_known **over)
+{
+    bool is_exclusive = m->rflags & MFS_RENAME_NOREPLACE;
+    if (is_claim(m->new_name))
+        return false;
+    if (mfs_lease_name(s, to, m->new_name, over) == 0)
+        return !is_exclusive || is_quiet(to);
+    *over = named(s, to, m->new_name);
+    return *over && *over != n && !is_exclusive && !S_ISDIR((*over)->attr.mode) &&
+           !S_ISDIR(n->attr.mode) && may_take_out(s, who, to, *over);
+}
+
 bool mfs_assume_rename(struct mfs_session *s, const struct mfs_caller *who,
                        const struct mfs_rename_req *m)
 {
-    struct mfs_known *d = m->node == m->new_node ? open_dir(s, m->node, m->name) : NULL;
-    struct mfs_known *n = d ? named(s, d, m->name) : NULL, *over = NULL;
-    if (!n || m->rflags & ~(uint32_t)MFS_RENAME_NOREPLACE || !may_take_out(s, who, d, n) ||
-        !open_dir(s, m->new_node, m->new_name) || is_claim(m->new_name))
+    struct mfs_known *d = open_dir(s, m->node, m->name),
+                     *to = d ? open_dir(s, m->new_node, m->new_name) : NULL;
+    struct mfs_known *n = to ? named(s, d, m->name) : NULL, *over = NULL;
+    if (!n || m->rflags & ~(uint32_t)MFS_RENAME_NOREPLACE || !may_leave(s, who, d, n, to) ||
+        !may_arrive(s, who, m, to, n, &over))
         return false;
-    if (mfs_lease_name(s, d, m->new_name, &over) != 0) {
-        over = named(s, d, m->new_name);
-        if (!over || over == n || m->rflags || S_ISDIR(over->attr.mode) ||
-            S_ISDIR(n->attr.mode) || !may_take_out(s, who, d, over))
-            return false;
-    }
-    struct mfs_call *call =
-        begin(s, on_gone, m->name, (struct mfs_known *[]){ d, n, over }, over ? 3 : 2);
+    struct mfs_known *changed[MFS_CHANGED_MAX] = { d, n };
+    unsigned count = 2;
+    if (to != d)
+        changed[count++] = to;
+    if (over)
+        changed[count++] = over;
+    struct mfs_call *call = begin(s, on_gone, m->name, changed, count);
     if (!call || !end(call, mfs_send_rename(call, who, m, m->name.len + m->new_name.len)))
         return false;
     reshape(s, n);
     if (over)
         unnamed(s, over);
-    reshape_dir(s, d, 0);
-    mfs_dentry_set(&s->names, d, m->new_name, n);
+    int links = to != d && S_ISDIR(n->attr.mode); /* ".." in it */
+    reshape_dir(s, d, -links);
+    if (to != d)
+        reshape_dir(s, to, links);
+    n->parent = to->number;
+    mfs_dentry_set(&s->names, to, m->new_name, n);
     mfs_dentry_set(&s->names, d, m->name, NULL);
     return true;
 }
@@ -516,7 +563,8 @@ static bool may_set(const struct mfs_session *s, const struct mfs_caller *who,
                                     (S_ISDIR(n->attr.mode) && (m->attr.mode & 0700) != 0700)))
         return false;
     if (m->valid & MFS_SET_SIZE &&
-        (!m->fh || !mfs_own_is_alone(s, n) || !S_ISREG(n->attr.mode) || m->attr.size > n->attr.size))
+        (!m->fh || !mfs_own_is_alone(s, n) || !S_ISREG(n->attr.mode) ||
+         m->attr.size > n->attr.size || loses_set_id(n)))
         return false;
     if (m->valid & (MFS_SET_UID | MFS_SET_GID) && n->attr.mode & 06000)
         return false; /* whether they stay depends on groups */

@@ -32,6 +32,7 @@ void mfs_coherence_learn(struct mfs_session *s, struct mfs_known *n,
     n->told_gid = a->gid;
     n->told_set_gid = (a->mode & S_ISGID) != 0;
     n->is_on_root_fs = a->flags & MFS_ATTR_ROOT_FS;
+    n->can_move = n->can_move || a->flags & MFS_ATTR_MOVES; /* few answers say so */
     n->is_small_file = S_ISREG(a->mode) && a->size && a->size <= SMALL_FILE;
     n->plain_until_ms =
         a->flags & MFS_ATTR_PLAIN && a->valid_ms ? clock_mono_ms() + a->valid_ms : 0;

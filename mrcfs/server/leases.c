@@ -678,13 +678,15 @@ uint64_t mfs_leases_epoch(struct mfs_server *srv, const struct mfs_lease_key *ke
 }
 
 /* Is the node one whose changes by its client will surely be made? */
-static bool may_be_sole(struct mfs_call *o, uint64_t node, const struct mfs_attr *a)
+static bool may_be_sole(struct mfs_call *o, uint64_t node, struct mfs_attr *a)
 {
     struct mfs_node *n;
     if (!o->srv->leases.is_granting || mfs_node_pin(&o->srv->nodes, node, &n) < 0)
         return false;
     bool may = !o->srv->exports[n->export_number].is_read_only && !o->srv->follows_links &&
                (!S_ISDIR(a->mode) || mfs_op_is_open_to_changes(o, n));
+    if (may && S_ISDIR(a->mode) && mfs_op_moves(o, n))
+        a->flags |= MFS_ATTR_MOVES;
     mfs_node_unpin(&o->srv->nodes, n);
     return may;
 }

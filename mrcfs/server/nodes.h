@@ -66,6 +66,9 @@ struct mfs_left {
 
 struct mfs_expected;
 
+/* MFS_ATTR_MOVES of a directory, once it was looked at. */
+enum mfs_moves { MFS_MOVES_UNKNOWN, MFS_MOVES_YES, MFS_MOVES_NO };
+
 struct mfs_node {
     uint64_t id;
     unsigned export_number; /* from 0 */
@@ -87,6 +90,7 @@ struct mfs_node {
     bool is_promised; /* the client believes the attributes that it was sent */
     int watch_state;  /* of a directory: enum mfs_watch_state; see watch.h */
     int wd;
+    uint8_t moves;           /* of a directory: enum mfs_moves */
     uint32_t events;         /* that came for the directory so far */
     uint32_t names_promised; /* times that a name in it was, present or absent */
     uint32_t told_at;        /* names_promised when told[] was begun */

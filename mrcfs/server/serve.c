@@ -77,6 +77,7 @@ static int add_export(struct mfs_server *srv, const struct mfs_export *x, struct
         s->path[--len] = 0;
     s->is_read_only = x->is_read_only;
     s->root_dev = makedev(stx.stx_dev_major, stx.stx_dev_minor);
+    s->root_mount = stx.stx_mask & STATX_MNT_ID ? stx.stx_mnt_id : 0;
     srv->export_count++;
     return 0;
 }

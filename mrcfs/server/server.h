@@ -52,6 +52,7 @@ struct mfs_served {
     char *path;
     bool is_read_only;
     uint64_t root_dev;
+    uint64_t root_mount; /* 0: not known */
 };
 
 /* Constant while serving, but for the parts that have locks of their own and failed. */
@@ -200,6 +201,8 @@ MUST int mfs_op_add_file(struct mfs_call *o, struct mfs_node *n, int *fd, int of
 /* Can no name in or beneath the directory be hidden, and may the server's user change names
  * there? Then the client can know that a change will be made. */
 bool mfs_op_is_open_to_changes(struct mfs_call *o, const struct mfs_node *dir);
+/* Does MFS_ATTR_MOVES hold of the directory? */
+bool mfs_op_moves(struct mfs_call *o, struct mfs_node *dir);
 void mfs_op_set_umask(struct mfs_call *o, uint32_t umask_bits);
 
 /* A reply with room for size_bytes at MFS_PAYLOAD_AT, given to o->out. Returns 0 or -ENOMEM. */

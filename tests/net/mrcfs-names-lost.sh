@@ -35,13 +35,13 @@ ends_badly()
     grep -q "$1" "$tmp/words" || fail "words: $(cat "$tmp/words")"
 }
 
-# fill: numbered files with 1,000 times their number, until it can't
+# fill: numbered files with 1,000 times their number, moved from another directory when they are written, until it can't
 fill()
 {
-    mkdir "$mnt/d/sub" || return
+    mkdir "$mnt/d/sub" "$mnt/d/new" || return
     for ((i = 1; i <= ${1:-100000}; i++)); do
-        printf "$i%.0s " {1..200} > "$mnt/d/sub/f$i" || return
-        mv "$mnt/d/sub/f$i" "$mnt/d/sub/g$i" || return
+        printf "$i%.0s " {1..200} > "$mnt/d/new/f$i" || return
+        mv "$mnt/d/new/f$i" "$mnt/d/sub/g$i" || return
     done 2>/dev/null
 }
 
@@ -54,9 +54,9 @@ is_beginning()
         [ "$(cat "$served/d/sub/g$i")" = "$(printf "$i%.0s " {1..200})" ] || fail "g$i is not what was written before it was named so"
         last=$i
     done
-    left=$(find "$served/d/sub" -type f 2>/dev/null | wc -l)
+    left=$(find "$served/d/sub" "$served/d/new" -type f 2>/dev/null | wc -l)
     [ "$left" -le $((last + 1)) ] || fail "$left files, the first $last in order: $(ls "$served/d/sub" | head -n 5)"
-    [ "$left" -eq "$last" ] || [ -e "$served/d/sub/f$((last + 1))" ] || fail "a file out of order"
+    [ "$left" -eq "$last" ] || [ -e "$served/d/new/f$((last + 1))" ] || fail "a file out of order"
     echo "ok: $1: $last files in order"
 }
 

@@ -39,6 +39,44 @@ for kind in many one; do
     same "what is left" "" "$(ls "$served")"
 done
 
+# Moved between directories: what is made in one and belongs in another, trees too. No move is waited for.
+counted 'mkdir stage out && for i in $(seq 30); do mkdir stage/t$i stage/t$i/lib && echo $i > stage/t$i/lib/x && echo $i > stage/f && mv stage/f out/f$i &&
+    mv stage/t$i out || exit; done'
+at_most $limit "30 files and 30 trees moved to another directory"
+same "moves that were waited for" 0 "$(count 'waited for rename')"
+for i in $(seq 30); do
+    same "file $i" "$i" "$(cat "$served/out/f$i")"
+    same "file in tree $i" "$i" "$(cat "$served/out/t$i/lib/x")"
+done
+same "what is left of 30 moves" "" "$(ls "$served/stage")"
+rm -r "$served/stage" "$served/out"
+
+# Where the file system may refuse a move, it is waited for: programs then copy. Taken for done, it would fail the mount.
+moved_where_refused()
+{
+    counted 'echo 1 > here/first && echo 2 > there/first && mkdir here/new there/new && for i in 1 2 3; do echo $i > here/f$i && mv here/f$i there || exit; done
+        mkdir here/d && mv here/d there && mv there/new here && mv here/old here/renamed'
+    same "moved to $1" "d f1 f2 f3 first" "$(find "$served/there" -mindepth 1 -printf '%f\n' | sort | paste -sd ' ')"
+    same "moved from $1" "first new renamed" "$(find "$served/here" -mindepth 1 -printf '%f\n' | sort | paste -sd ' ')"
+    same "a file that moved to $1" 2 "$(cat "$served/there/f2")"
+}
+if [ -n "${MRCFS_OWN_MOUNTS:-}" ]; then
+    mkdir -p "$tmp/bound" "$served/here/old" "$served/there"
+    mount --bind "$tmp/bound" "$served/there" || fail "bind a directory"
+    moved_where_refused "another mount of the file system"
+    umount "$served/there"
+    rm -r "$served/here" "$served/there"
+    mkdir -p "$tmp/lower/here/old" "$tmp/lower/there" "$tmp/memory"
+    if mount -t tmpfs none "$tmp/memory" && mkdir "$tmp/memory/up" "$tmp/memory/work" && mount -t overlay -o \
+        "lowerdir=$tmp/lower,upperdir=$tmp/memory/up,workdir=$tmp/memory/work" none "$served" 2> "$tmp/out"; then
+        moved_where_refused "another directory of an overlay"
+        umount "$served"
+    else
+        echo "no overlay here: $(cat "$tmp/out")"
+    fi
+    echo "ok: moves that the file system refuses"
+fi
+
 # The same as an ordinary user, whose server checks permissions itself.
 if [ "$(id -u)" = 0 ] && command -v fusermount3 > /dev/null; then
     user=$(test_user)

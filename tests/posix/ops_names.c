@@ -376,8 +376,57 @@ static int renameat2_(const char *from, const char *to, unsigned flags)
     return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags);
 }
 
+/* Between two directories, back, over what is there, and with directories, whose ".." goes
+ * along. */
+static void rename_across(void)
+{
+    N(mkdir("one", 0755));
+    N(mkdir("two", 0755));
+    make_file("one/f", "F");
+    make_file("two/there", "THERE");
+    N(rename("one/f", "two/g"));
+    say_stat("one/f");
+    say_file("two/g");
+    N(rename("two/g", "two/there"));
+    N(rename("two/there", "one/f"));
+    say_file("one/f");
+    N(rmdir("two"));
+    N(mkdir("two", 0755));
+    N(mkdir("one/sub", 0755));
+    make_file("one/sub/in", "IN");
+    N(rename("one/sub", "two/sub"));
+    say_stat("one");
+    say_stat("two");
+    say_file("two/sub/../sub/in");
+    N(rename("two", "two/sub/two"));
+    N(rename("two/sub", "one/f"));
+    N(rename("one/f", "two/sub"));
+    N(mkdir("one/sub", 0755));
+    N(rename("two/sub", "one/sub"));
+    N(rename("one/sub", "two/sub"));
+    N(renameat2_("one/f", "two/sub", 1));
+    N(renameat2_("one/f", "two/f", 1));
+    N(rename("two/f", "two/sub/f"));
+    N(rename("two/sub/f", "f"));
+    N(rename("two/sub", "sub"));
+    say_file("f");
+    say_file("sub/in");
+    N(chmod("two", 0555));
+    N(rename("f", "two/f"));
+    N(chmod("two", 0755));
+    N(chmod("sub", 0555));
+    N(rename("sub", "two/sub"));
+    N(chmod("sub", 0755));
+    N(chmod("two", 01777));
+    N(rename("f", "two/f"));
+    N(rename("two/f", "one/f"));
+    N(rmdir("two"));
+    N(rmdir("one"));
+}
+
 void part_rename(void)
 {
+    rename_across();
     make_file("a", "A");
     make_file("b", "B");
     N(mkdir("d", 0755));
