@@ -267,7 +267,10 @@ static bool end(struct mfs_call *call, int rc)
 
 static void learn(struct mfs_call *call, struct mfs_known *n, const struct mfs_attr *a)
 {
-    if (!n || n->changed_by != call->id || !a->valid_ms)
+    if (!n || n->changed_by != call->id)
+        return;
+    mfs_own_learn_time(n, a); /* also when the lease has run out meanwhile: it is the time of our own change */
+    if (!a->valid_ms)
         return;
     mfs_coherence_learn(call->session, n, NULL, a);
     n->attr = *a;

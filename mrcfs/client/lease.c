@@ -299,7 +299,8 @@ void mfs_lease_changed(struct mfs_call *call)
 void mfs_lease_drop(struct mfs_session *s, struct mfs_known *n)
 {
     n->has_attr = n->is_assumed = n->is_sole = n->is_claimed = false;
-    mfs_lease_count_new_change(s, n);
+    mfs_lease_count_change(s, n);
+    n->has_shown_ctime = n->has_shown_ctime && n->has_real_ctime; /* what is shown for a time of the server's, is for that one only */
     n->was_scanned = false;
     mfs_handle_recall(s, n, 0); /* what the kernel believes is dropped next */
     mfs_dentries_drop(&s->names, n);

@@ -243,6 +243,11 @@ void mfs_own_show(const struct mfs_known *n, struct mfs_attr *a)
 void mfs_own_learn(struct mfs_known *n, const struct mfs_attr *a)
 {
     n->is_time_vague = false;
+    mfs_own_learn_time(n, a);
+}
+
+void mfs_own_learn_time(struct mfs_known *n, const struct mfs_attr *a)
+{
     if (!n->has_shown_ctime || n->has_real_ctime)
         return;
     n->has_real_ctime = true;

@@ -51,6 +51,8 @@ void mfs_own_pin_number(struct mfs_known *n);
 void mfs_own_show(const struct mfs_known *n, struct mfs_attr *a);
 /* The server's answer about the last change of n says a. */
 void mfs_own_learn(struct mfs_known *n, const struct mfs_attr *a);
+/* The same, of the time of the last change alone. */
+void mfs_own_learn_time(struct mfs_known *n, const struct mfs_attr *a);
 
 /* call, an open that was not sent, waits until it is known whether the server need be asked: then it is resumed. False: it
  * need not wait. */
