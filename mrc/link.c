@@ -38,6 +38,7 @@ static void close_stream(struct mrc_link *l)
     fd_close(&l->fd_in);
     l->fd_out = -1;
     l->is_same_fd = l->wants_out = l->is_write_broken = false;
+    l->out_was_sent = l->out_sent > l->out_was_sent ? l->out_sent : l->out_was_sent;
     l->out_sent = l->greeting_len = 0;
 }
 
@@ -236,6 +237,14 @@ static void forget(struct mrc_link *l, uint64_t amount)
     l->out_sent -= amount < l->out_sent ? (size_t)amount : l->out_sent;
 }
 
+/* The session goes on: what was written to the stream before and did not arrive is written again. */
+static void begin_again(struct mrc_link *l, uint64_t amount)
+{
+    forget(l, amount);
+    l->stats.bytes_again += amount < l->out_was_sent ? l->out_was_sent - amount : 0;
+    l->out_sent = l->out_was_sent = 0;
+}
+
 static void act_on_input(struct mrc_link *l)
 {
     struct mrc_action *a = &l->act;
@@ -268,8 +277,7 @@ static void act_on_input(struct mrc_link *l)
     case MRC_ACT_BYE: end_with(l, a->code, a->body); break;
     case MRC_ACT_ACKED: forget(l, a->amount); break;
     case MRC_ACT_RESUMED:
-        forget(l, a->amount);
-        l->out_sent = 0;
+        begin_again(l, a->amount);
         if (l->o.on_resumed)
             l->o.on_resumed(l->o.ctx);
         break;
@@ -334,7 +342,7 @@ static void judge_end(void *ctx)
 
 static void got_eof(struct mrc_link *l, int code)
 {
-    if (l->o.is_head || !l->o.on_lost) {
+    if (l->o.is_head || !l->o.on_lost || !mrc_session_is_resumable(&l->session)) {
         lost(l, code, "the link to the other side was closed");
         return;
     }
@@ -454,7 +462,7 @@ int mrc_link_take(struct mrc_link *l, const struct mrc_hello *hello, int fd_in, 
         return rc;
     close_stream(l);
     l->is_down = true;
-    forget(l, l->act.amount);
+    begin_again(l, l->act.amount);
     bool is_same = fd_in == fd_out;
     int first = take_fd(&in);
     return mrc_link_attach(l, first, is_same ? first : take_fd(&out));

@@ -119,6 +119,7 @@ MUST int mrc_port_window(struct mrc_port *p, uint64_t window_bytes);
 
 struct mrc_link_stats {
     uint64_t bytes_out, bytes_in, frames_out, frames_in;
+    uint64_t bytes_again; /* of bytes_out: that had been written to a stream before, which died */
 };
 void mrc_link_stats(const struct mrc_link *l, struct mrc_link_stats *out);
 

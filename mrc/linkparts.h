@@ -17,7 +17,7 @@ struct mrc_link {
     struct mrc_session session;
     struct mrc_action act;
     struct buf out; /* what the other end has not confirmed; of it the first out_sent bytes are written */
-    size_t out_sent;
+    size_t out_sent, out_was_sent; /* out_was_sent: to a stream that has died */
     uint8_t greeting[MRC_GREETING_MAX]; /* to be written before out, on this stream only */
     size_t greeting_len;
     bool is_down, is_write_broken, is_lent;

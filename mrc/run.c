@@ -56,6 +56,9 @@ static void print_link_stats(struct run *r)
             "received\n",
             (unsigned long long)s.bytes_out, (unsigned long long)s.bytes_in,
             (unsigned long long)s.frames_out, (unsigned long long)s.frames_in);
+    if (r->away_count)
+        fprintf(stderr, "mrc: link: lost %u times, %.1f s together, %llu bytes sent again\n", r->away_count,
+                (double)r->away_total_ms / 1000, (unsigned long long)s.bytes_again);
 }
 
 /* The end */

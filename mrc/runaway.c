@@ -3,6 +3,7 @@
  * Must not know: how connections are made. Source: docs/resume.md. */
 #include "mrc/runparts.h"
 
+#include "common/sys/clock.h"
 #include "common/sys/log.h"
 #include "mrc/reconnect.h"
 #include "mrc/statusline.h"
@@ -77,6 +78,10 @@ void run_on_lost(void *ctx, int code, const char *text)
     }
     bool is_first = !r->is_away;
     r->is_away = true;
+    if (is_first) {
+        r->away_count++;
+        r->away_ms = clock_mono_ms();
+    }
     watchjob_hide(&r->watch);
     run_stop_timers(r);
     if (!r->again) {
@@ -100,8 +105,24 @@ void run_on_lost(void *ctx, int code, const char *text)
     if (is_first && isatty(STDERR_FILENO) != 1)
         log_warn("%s: connection lost, trying again", r->o->options->host);
     log_at(LOG_VERBOSE, "%s: %s", r->o->options->host, text);
+    if (is_first)
+        log_keep("%s: connection lost: %s", r->o->options->host, text);
     run_take_terminal(r); /* its keys make signals for us meanwhile */
     mrc_reconnect_start(r->again);
+}
+
+static void tell_back(struct run *r)
+{
+    struct mrc_link_stats s;
+    uint64_t was_again = r->told_again, away_ms = clock_mono_ms() - r->away_ms;
+    mrc_link_stats(r->link, &s);
+    r->told_again = s.bytes_again;
+    r->away_total_ms += away_ms;
+    char text[200];
+    snprintf(text, sizeof text, "%.60s: the connection is back after %.2f s, %llu bytes sent again", r->o->options->host,
+             (double)away_ms / 1000, (unsigned long long)(s.bytes_again - was_again));
+    log_at(LOG_VERBOSE, "%s", text);
+    log_keep("%s", text);
 }
 
 void run_on_resumed(void *ctx)
@@ -110,7 +131,7 @@ void run_on_resumed(void *ctx)
     r->is_away = false;
     mrc_reconnect_done(r->again);
     mrc_statusline_clear(STDERR_FILENO, has_screen(r));
-    log_at(LOG_VERBOSE, "%s: the connection is back", r->o->options->host);
+    tell_back(r);
     run_take_terminal(r);
     /* A program that draws draws anew. */
     struct job_msg m = { .id = JOB_MSG_winsize };

@@ -45,6 +45,7 @@ struct agent {
     uint32_t wait_s;
     int silence_ms; /* of the head; 0: the usual */
     bool is_away, link_over, job_done;
+    uint64_t told_again; /* bytes */
     char cache_dir[4096];
 };
 
@@ -103,7 +104,10 @@ static void on_back(void *ctx)
     loop_timer_del(&a->wait_timer);
     a->is_away = false;
     remains_say(REMAINS_RESUMED);
-    log_keep("the head is back");
+    struct mrc_link_stats s;
+    mrc_link_stats(a->link, &s);
+    log_keep("the head is back, %llu bytes sent again", (unsigned long long)(s.bytes_again - a->told_again));
+    a->told_again = s.bytes_again;
     agent_job_away(a->job, false);
 }
 
