@@ -14,7 +14,8 @@ mrc_libsession_a_SOURCES += \
   mrc/nest/meet.c mrc/nest/nest.h \
   mrc/term.c mrc/term.h \
   mrc/pump.c mrc/pump.h \
-  mrc/serve.c mrc/serve.h
+  mrc/serve.c mrc/serve.h \
+  mrc/waittime.c
 
 bin_PROGRAMS += mrc/mrc
 mrc_mrc_SOURCES = \
@@ -33,7 +34,6 @@ mrc_mrc_SOURCES = \
   mrc/progress.c mrc/progress.h \
   mrc/question.c mrc/question.h \
   mrc/reach.c mrc/reach.h \
-  mrc/reconnect.c mrc/reconnect.h \
   mrc/run.c mrc/run.h mrc/runaway.c mrc/runchannels.c mrc/runparts.h mrc/runterm.c mrc/runwords.c \
   mrc/statusline.c mrc/statusline.h \
   mrc/spec.c mrc/spec.h \
@@ -58,6 +58,7 @@ mrc_libmrc_a_SOURCES = \
   mrc/ask.c mrc/ask.h \
   mrc/asking.c mrc/asking.h \
   mrc/connect.c mrc/mrc.h mrc/remote.c \
+  mrc/reconnect.c mrc/reconnect.h \
   mrc/dial.c mrc/dial.h \
   mrc/hostkey.c mrc/hostkey.h \
   mrc/hub.def mrc/hub.h mrc/hubcommand.c mrc/hubjob.c mrc/hubmeet.c mrc/hubmsg.c mrc/hubserver.c mrc/hubwho.c \

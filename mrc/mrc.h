@@ -7,7 +7,11 @@
 #include "common/base/wire.h"
 #include "mrc/transport.h"
 
-enum { MRC_EARLY_MAX = 64 << 10 };
+enum {
+    MRC_EARLY_MAX = 64 << 10,
+    MRC_RECONNECT_S = 3600, /* a lunch, a train ride, a closed lid; no longer is work done for somebody who may not come back */
+    MRC_RECONNECT_MAX_S = 7 * 86400
+};
 
 struct mrc_connection {
     int fd;    /* -1 = none */
@@ -43,6 +47,10 @@ MUST int mrc_connect_shared(const struct mrc_transport_opts *t, const char *what
  * 0 = the usual. The agent is told the same. */
 int mrc_silence_ms(void);
 
+/* For how long a lost connection is made anew: a number and s, m, h or d, or seconds; at most MRC_RECONNECT_MAX_S. Returns 0, or
+ * -EINVAL with words that begin with option and text. */
+MUST int mrc_reconnect_time(const char *option, const char *text, uint32_t *out_s, struct err *e);
+
 /* Closes what is left; the transport is ended. */
 void mrc_disconnect(struct mrc_connection *c);
 /* The same for one that was used: what was sent is still brought over, and the far end of the stream is held until the agent
@@ -55,6 +63,12 @@ struct mrc_remote_opts {
     const char *dir;  /* empty or relative: from the home directory there */
     bool is_read_only;
     bool follows_links; /* as in struct mfs_serve_opts */
+    /* How long a lost connection is made anew, and waited for by the agent; 0: it ends all. By the same calls as
+     * those of struct mrc_reconnect_opts (mrc/reconnect.h), with ctx as it was at mrc_remote_serve. */
+    uint32_t wait_s;
+    int (*reconnect)(void *ctx, int *fd_out, struct err *e);
+    void (*disconnect)(void *ctx);
+    void *ctx;
 };
 
 /* What an agent serves for us. */
@@ -65,7 +79,7 @@ struct mrc_remote {
 };
 
 /* Serves a directory of the connected computer. Takes c, also on failure; must be called while
- * there is one thread. A lost connection ends both streams, with words on standard error. */
+ * there is one thread. A connection that is lost for good ends both streams, with words on standard error. */
 MUST int mrc_remote_serve(struct mrc_connection *c, const struct mrc_remote_opts *o,
                           struct mrc_remote *out, struct err *e);
 

@@ -3,14 +3,13 @@
  * Must not know: what is made of it. */
 #include "mrc/options.h"
 
+#include "mrc/mrc.h"
+
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* A lunch, a train ride, a closed lid; and no longer is work done for somebody who may not come back. */
-enum { RECONNECT_S = 3600 };
 
 static const struct opt table[] = {
 #define OPT_STRUCT struct mrc_options
@@ -224,36 +223,14 @@ int mrc_options_parse(struct mrc_options *o, int argc, char **argv, struct err *
     return rc == 0 && o->verb == VERB_JOB ? settle(o, e) : rc;
 }
 
-/* A number and s, m, h or d; without one, seconds. */
-static int settle_reconnect(struct mrc_options *o, struct err *e)
-{
-    static const struct {
-        char unit;
-        unsigned seconds;
-    } units[] = { { 0, 1 }, { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 } };
-    o->reconnect_s = RECONNECT_S;
-    if (!o->reconnect_for)
-        return 0;
-    char *end;
-    errno = 0;
-    unsigned long long n = strtoull(o->reconnect_for, &end, 10);
-    if (end > o->reconnect_for && *o->reconnect_for != '-' && !errno && (!*end || !end[1]))
-        for (size_t i = 0; i < ARRAY_LEN(units); i++)
-            if (*end == units[i].unit && n <= MRC_RECONNECT_MAX_S / units[i].seconds) {
-                o->reconnect_s = (uint32_t)(n * units[i].seconds);
-                return 0;
-            }
-    return err_say(e, EINVAL, "--reconnect-for %.40s: a time is needed, such as 30s, 10m or 8h, at most 7d",
-                   o->reconnect_for);
-}
-
 static int parse_words(struct mrc_options *o, int argc, char **argv, struct err *e)
 {
     static char *none[] = { NULL };
     int first;
     int rc = opt_parse(&program, argc, argv, o, &first, e);
-    if (rc == 0)
-        rc = settle_reconnect(o, e);
+    o->reconnect_s = MRC_RECONNECT_S;
+    if (rc == 0 && o->reconnect_for)
+        rc = mrc_reconnect_time("--reconnect-for ", o->reconnect_for, &o->reconnect_s, e);
     if (rc)
         return rc;
     o->command = none;

@@ -10,7 +10,6 @@
 
 #include <stdint.h>
 
-enum { MRC_RECONNECT_MAX_S = 7 * 86400 }; /* a week */
 enum { TREE_HEAD, TREE_TARGET, TREE_SCRATCH, TREE_READ_ONLY, TREE_OVERLAY };
 enum { HIDING_HIDE, HIDING_SHOW };
 enum { ENV_ADD, ENV_DROP };

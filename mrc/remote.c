@@ -7,6 +7,7 @@
 #include "common/sys/log.h"
 #include "mrc/mrc.h"
 #include "mrc/pump.h"
+#include "mrc/reconnect.h"
 #include "mrc/serve.h"
 
 #include <errno.h>
@@ -19,15 +20,19 @@ enum {
     WINDOW = 16 * 1024 * 1024,
     WEIGHT_META = 64,
     WEIGHT_BULK = 8,
+    SILENCE_MS = 30 * 1000, /* of the agent's: coming back too early costs little */
 };
 
 struct relay {
+    const struct mrc_remote_opts *o;
+    struct mrc_connection *connection;
     struct loop *loop;
     struct mrc_link *link;
     const char *host;
     const char *dir;
-    int pumps;
-    bool is_failed;
+    int pumps, ended; /* ended: streams on which no more will be asked */
+    struct mrc_reconnect *again; /* NULL: the connection was never lost */
+    bool is_away, is_failed;
 };
 
 static void maybe_stop(struct relay *r)
@@ -56,11 +61,103 @@ static void on_end(void *ctx, int code, const char *text)
     loop_stop(r->loop, 1);
 }
 
+/* ---- the connection was lost: who uses the files waits ---- */
+
+/* Whether all has been answered can't be found out any more. */
+static void maybe_leave(struct relay *r)
+{
+    if (r->is_away && r->ended == r->pumps)
+        loop_stop(r->loop, 0);
+}
+
+static void on_pump_end(void *ctx)
+{
+    struct relay *r = ctx;
+    r->ended++;
+    maybe_leave(r);
+}
+
+static int connect_again(void *ctx, int *fd_out, struct err *e)
+{
+    struct relay *r = ctx;
+    return r->o->reconnect(r->o->ctx, fd_out, e);
+}
+
+static void disconnect(void *ctx)
+{
+    struct relay *r = ctx;
+    r->o->disconnect(r->o->ctx);
+}
+
+static int greet(void *ctx, uint8_t *out, size_t size_bytes)
+{
+    struct relay *r = ctx;
+    return mrc_link_redial(r->link, out, size_bytes);
+}
+
+static void on_stream(void *ctx, int fd)
+{
+    struct relay *r = ctx;
+    int rc = mrc_link_attach(r->link, fd, fd);
+    if (rc < 0)
+        mrc_link_give_up(r->link, rc, "the new connection can't be watched");
+}
+
+static void on_wait(void *ctx UNUSED, unsigned next_s UNUSED, const char *why UNUSED)
+{
+}
+
+static void on_given_up(void *ctx, const char *why)
+{
+    struct relay *r = ctx;
+    mrc_link_give_up(r->link, -ETIMEDOUT, why);
+}
+
+static void on_lost(void *ctx, int code, const char *text)
+{
+    struct relay *r = ctx;
+    if (!r->is_away)
+        log_warn("%s: connection lost, trying again", r->host);
+    log_at(LOG_VERBOSE, "%s: %s", r->host, text);
+    r->is_away = true;
+    if (r->connection->hub > 0) /* the new one will have its own */
+        close(r->connection->hub);
+    r->connection->hub = 0;
+    if (!r->again) {
+        struct mrc_reconnect_opts ro = { .loop = r->loop,
+                                         .wait_s = r->o->wait_s,
+                                         .is_loud = log_level() >= LOG_VERBOSE,
+                                         .keep_fds = { -1, -1 },
+                                         .connect = connect_again,
+                                         .disconnect = disconnect,
+                                         .greet = greet,
+                                         .on_stream = on_stream,
+                                         .on_wait = on_wait,
+                                         .on_given_up = on_given_up,
+                                         .ctx = r };
+        int rc = mrc_reconnect_new(&ro, &r->again);
+        if (rc < 0) {
+            mrc_link_give_up(r->link, code, text);
+            return;
+        }
+    }
+    mrc_reconnect_start(r->again);
+    maybe_leave(r);
+}
+
+static void on_resumed(void *ctx)
+{
+    struct relay *r = ctx;
+    r->is_away = false;
+    mrc_reconnect_done(r->again);
+    log_at(LOG_VERBOSE, "%s: the connection is back", r->host);
+}
+
 static int open_stream(struct relay *r, const char *service, struct bytes request, int fd,
                        uint8_t weight)
 {
     struct mrc_pump_opts po = {
-        .loop = r->loop, .fd_in = fd, .fd_out = fd, .on_done = on_pump_done, .ctx = r
+        .loop = r->loop, .fd_in = fd, .fd_out = fd, .on_in_end = on_pump_end, .on_done = on_pump_done, .ctx = r
     };
     struct mrc_pump *p;
     int rc = mrc_pump_new(&po, &p);
@@ -74,7 +171,7 @@ static int open_stream(struct relay *r, const char *service, struct bytes reques
 static int relay(struct mrc_connection *c, const struct mrc_remote_opts *o,
                  struct bytes request, int meta_fd, int bulk_fd, struct err *e)
 {
-    struct relay r = { .host = o->host, .dir = o->dir };
+    struct relay r = { .o = o, .connection = c, .host = o->host, .dir = o->dir };
     int rc = loop_new(&r.loop);
     if (rc < 0)
         return err_set(e, -rc, "event loop");
@@ -83,7 +180,13 @@ static int relay(struct mrc_connection *c, const struct mrc_remote_opts *o,
                                 .fd_out = c->fd,
                                 .is_head = true,
                                 .software = "mrcfs " PACKAGE_VERSION,
-                                .silence_ms = mrc_silence_ms(),
+                                .silence_ms = mrc_silence_ms() ? mrc_silence_ms()
+                                              : o->wait_s      ? SILENCE_MS
+                                                               : 0,
+                                .hello_ms = mrc_silence_ms() ? mrc_silence_ms() : MRC_SILENCE_MAX_MS,
+                                .on_lost = o->wait_s ? on_lost : NULL,
+                                .on_resumed = on_resumed,
+                                .wait_s = o->wait_s,
                                 .on_end = on_end,
                                 .ctx = &r };
     rc = mrc_link_new(&lo, &r.link, e);
@@ -95,6 +198,7 @@ static int relay(struct mrc_connection *c, const struct mrc_remote_opts *o,
     if (rc < 0)
         return err_set(e, -rc, "channels of the files");
     rc = loop_run(r.loop);
+    mrc_reconnect_free(r.again);
     return rc < 0 || r.is_failed ? -EIO : 0;
 }
 

@@ -83,28 +83,56 @@ static int connect_local(const struct mfs_connect_opts *o, struct mfs_connection
     return 0;
 }
 
+/* A way to the host that can be gone again. */
+struct way {
+    struct mrc_transport_opts transport;
+    char what[300];
+    struct mrc_connection connection; /* in a process that makes a new one */
+};
+
 /* sshfs's ssh_command is any command that takes options, host and command as ssh does. */
+static void way_of(const struct mfs_connect_opts *o, struct way *w)
+{
+    *w = (struct way){ .transport = {
+                           .kind = o->ssh_command ? MRC_TRANSPORT_OPENSSH : MRC_TRANSPORT_AUTO,
+                           .host = o->source.host,
+                           .user = o->source.user,
+                           .port = o->port,
+                           .config_file = o->config_file,
+                           .ssh_options = o->ssh_options,
+                           .ssh_option_count = o->ssh_option_count,
+                           .ssh_program = o->ssh_command,
+                           .is_resumed = o->reconnect_s > 0,
+                           .verbosity = o->verbosity,
+                       } };
+    snprintf(w->what, sizeof w->what, "mrcfs %.280s", o->source.dir);
+}
+
+/* Nobody is asked: a mount has no terminal. */
+static int reconnect(void *ctx, int *fd_out, struct err *e)
+{
+    struct way *w = ctx;
+    w->transport.is_batch = true;
+    w->connection = (struct mrc_connection){ .fd = -1 };
+    int rc = mrc_connect_shared(&w->transport, w->what, &w->connection, e);
+    if (rc == 0)
+        *fd_out = take_fd(&w->connection.fd);
+    return rc;
+}
+
+static void disconnect(void *ctx)
+{
+    struct way *w = ctx;
+    mrc_leave(&w->connection);
+}
+
 static int connect_remote(const struct mfs_connect_opts *o, struct mfs_connection *out,
                           struct err *e)
 {
-    struct mrc_transport_opts to = {
-        .kind = MRC_TRANSPORT_AUTO,
-        .host = o->source.host,
-        .user = o->source.user,
-        .port = o->port,
-        .config_file = o->config_file,
-        .ssh_options = o->ssh_options,
-        .ssh_option_count = o->ssh_option_count,
-        .verbosity = o->verbosity,
-    };
-    if (o->ssh_command) {
-        to.kind = MRC_TRANSPORT_OPENSSH;
-        to.ssh_program = o->ssh_command;
-    }
+    struct way w;
+    way_of(o, &w);
     struct mrc_connection connection = { .fd = -1 };
-    char what[300];
-    snprintf(what, sizeof what, "mrcfs %.280s", o->source.dir);
-    int rc = mrc_connect_shared(&to, what, &connection, e);
+    int rc = mrc_connect_shared(&w.transport, w.what, &connection, e);
     if (rc < 0) {
         mrc_disconnect(&connection);
         return rc;
@@ -113,7 +141,11 @@ static int connect_remote(const struct mfs_connect_opts *o, struct mfs_connectio
     struct mrc_remote_opts ro = { .host = o->source.host,
                                   .dir = o->source.dir,
                                   .is_read_only = o->is_read_only,
-                                  .follows_links = o->follows_links };
+                                  .follows_links = o->follows_links,
+                                  .wait_s = o->reconnect_s,
+                                  .reconnect = reconnect,
+                                  .disconnect = disconnect,
+                                  .ctx = &w };
     rc = mrc_remote_serve(&connection, &ro, &remote, e);
     if (rc == 0)
         *out = (struct mfs_connection){ remote.meta_fd, remote.bulk_fd, remote.pid };

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct mfs_connect_opts {
@@ -21,6 +22,7 @@ struct mfs_connect_opts {
     size_t ssh_option_count;
     bool is_read_only;
     bool follows_links;
+    uint32_t reconnect_s; /* how long a lost connection is made anew; 0: it is not */
     int verbosity;
 };
 

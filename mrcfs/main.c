@@ -8,6 +8,7 @@
 #include "common/sys/loop.h"
 #include "common/sys/mem.h"
 #include "common/sys/opt.h"
+#include "mrc/mrc.h"
 #include "mrcfs/connect.h"
 #include "mrcfs/mount.h"
 #include "mrcfs/mountopts.h"
@@ -66,6 +67,7 @@ struct mounted {
     struct loop_fd signals;
     pid_t server;
     pid_t unmounter;
+    uint32_t reconnect_s;
     bool is_attached;
     bool is_failed;
 };
@@ -294,6 +296,7 @@ static int set_up(struct mounted *m, char *source, struct err *e)
         .ssh_options = m->mount.ssh_options,
         .ssh_option_count = m->mount.ssh_option_count,
         .follows_links = m->mount.follows_links,
+        .reconnect_s = m->reconnect_s,
         .verbosity = m->options.verbosity,
     };
     int rc = mfs_source_parse(source, &c.source, e);
@@ -368,8 +371,11 @@ static int run(struct mounted *m, char *source, int ready_fd)
     fd_close(&ready_fd);
     if (rc == 0)
         rc = loop_run(m->loop);
-    if (rc == 0 && m->client && (rc = mfs_client_finish(m->client, FINISH_WAIT_MS, &e)) < 0)
+    if (rc == 0 && m->client && (rc = mfs_client_finish(m->client, FINISH_WAIT_MS, &e)) < 0) {
         log_error("%s: %s", source, e.text);
+        if (m->reconnect_s && m->server > 0) /* it may be waiting for the connection */
+            kill(m->server, SIGTERM);
+    }
     tear_down(m);
     return rc < 0 || m->is_failed ? 1 : 0;
 }
@@ -422,9 +428,12 @@ static int read_mount_options(struct mounted *m, struct err *e)
         if (rc < 0)
             return rc;
     }
-    for (size_t i = 0; i < m->mount.warning_count; i++)
-        log_warn("-o %s has no effect yet: a lost connection ends the mount",
-                 m->mount.warnings[i]);
+    m->reconnect_s = m->mount.reconnect ? MRC_RECONNECT_S : 0;
+    int rc = m->mount.reconnect && m->mount.reconnect[0]
+                 ? mrc_reconnect_time("-o reconnect=", m->mount.reconnect, &m->reconnect_s, e)
+                 : 0;
+    if (rc < 0)
+        return rc;
     if (m->mount.is_debug)
         m->options.is_debug = true;
     if (m->options.is_debug) {

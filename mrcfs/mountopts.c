@@ -10,6 +10,7 @@
 
 enum mopt_kind {
     MOPT_TEXT,    /* const char *, needs a value */
+    MOPT_OPTIONAL, /* const char *, "" without a value */
     MOPT_NUMBER,  /* long long, decimal */
     MOPT_OCTAL,   /* long long */
     MOPT_FLAG,    /* bool, becomes true */
@@ -19,7 +20,6 @@ enum mopt_kind {
     MOPT_SET,     /* a flag of mount(2) */
     MOPT_CLEAR,   /* likewise */
     MOPT_IGNORED, /* somebody else's, or without meaning here */
-    MOPT_NOT_YET, /* harmless to leave out; told */
     MOPT_REFUSED, /* would do something else than asked */
 };
 
@@ -32,6 +32,7 @@ struct mopt {
 
 /* The field's offset or the flag, depending on the kind. */
 #define ARG_TEXT(a)    .offset = offsetof(struct mfs_mount_opts, a)
+#define ARG_OPTIONAL(a) ARG_TEXT(a)
 #define ARG_NUMBER(a)  ARG_TEXT(a)
 #define ARG_OCTAL(a)   ARG_TEXT(a)
 #define ARG_FLAG(a)    ARG_TEXT(a)
@@ -41,7 +42,6 @@ struct mopt {
 #define ARG_SET(a)     .flag = (a)
 #define ARG_CLEAR(a)   .flag = (a)
 #define ARG_IGNORED(a) .flag = 0
-#define ARG_NOT_YET(a) .flag = 0
 #define ARG_REFUSED(a) .flag = 0
 static const struct mopt table[] = {
 #define MOPT(opt_name, opt_kind, argument, help)                                               \
@@ -131,6 +131,7 @@ static int apply(struct mfs_mount_opts *o, const struct mopt *m, const char *val
         }
         *(const char **)field = value;
         return 0;
+    case MOPT_OPTIONAL: *(const char **)field = value ? value : ""; return 0;
     case MOPT_NUMBER: return parse_number(m->name, value, 10, UINT32_MAX - 1, field, e);
     case MOPT_OCTAL: return parse_number(m->name, value, 8, 0777, field, e);
     case MOPT_FLAG: *(bool *)field = true; return 0;
@@ -146,10 +147,6 @@ static int apply(struct mfs_mount_opts *o, const struct mopt *m, const char *val
     case MOPT_SET: o->flags |= m->flag; return 0;
     case MOPT_CLEAR: o->flags &= ~m->flag; return 0;
     case MOPT_IGNORED: return 0;
-    case MOPT_NOT_YET:
-        if (o->warning_count < MFS_MOUNT_WARNINGS_MAX)
-            o->warnings[o->warning_count++] = m->name;
-        return 0;
     case MOPT_REFUSED: err_set(e, 0, "-o %s: mrcfs can't do that", m->name); return -EINVAL;
     }
     return -EINVAL;

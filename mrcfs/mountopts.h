@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { MFS_SSH_OPTIONS_MAX = 64, MFS_MOUNT_WARNINGS_MAX = 8 };
+enum { MFS_SSH_OPTIONS_MAX = 64 };
 
 struct mfs_mount_opts {
     unsigned long flags; /* MS_*; nosuid and nodev unless told otherwise */
@@ -36,8 +36,7 @@ struct mfs_mount_opts {
     bool is_debug;
     const char *ssh_options[MFS_SSH_OPTIONS_MAX]; /* Name=value */
     size_t ssh_option_count;
-    const char *warnings[MFS_MOUNT_WARNINGS_MAX]; /* static texts */
-    size_t warning_count;
+    const char *reconnect; /* a time, "" the usual one; NULL: a lost connection ends the mount */
 };
 
 void mfs_mount_opts_init(struct mfs_mount_opts *o);

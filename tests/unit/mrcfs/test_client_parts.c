@@ -136,8 +136,11 @@ static void test_mount_options(void **state)
     assert_int_equal(parse(&o, "IdentityFile=/a b,ServerAliveInterval=5", &e), 0);
     assert_int_equal(o.ssh_option_count, 2);
     assert_string_equal(o.ssh_options[0], "IdentityFile=/a b");
+    assert_null(o.reconnect);
     assert_int_equal(parse(&o, "reconnect", &e), 0);
-    assert_int_equal(o.warning_count, 1);
+    assert_string_equal(o.reconnect, "");
+    assert_int_equal(parse(&o, "reconnect=8h", &e), 0);
+    assert_string_equal(o.reconnect, "8h");
     static const char *const bad[] = {
         "nonsense", "Nonsense", "umask=9", "uid=-1",  "uid=99999999999",    "uid",
         "fsname",   "idmap",    "idmap=x", "nomap=x", "transform_symlinks", "ro,password_stdin"
