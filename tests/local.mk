@@ -206,6 +206,8 @@ JOB_TESTS = \
   tests/net/mrc-broker.sh \
   tests/net/mrc-profile.sh \
   tests/net/mrc-resume.sh \
+  tests/net/mrc-cuts.sh \
+  tests/net/mrc-back.sh \
   tests/net/mrc-views.sh
 TESTS += $(JOB_TESTS)
 EXTRA_DIST += $(JOB_TESTS) tests/lib/mrc_lab.sh
@@ -265,6 +267,9 @@ bench: all
 soak: all tests/sim/migrate_sim
 	tests/sim/migrate_sim -n 100000
 	$(AM_TESTS_ENVIRONMENT) $(BASH) "$(srcdir)/tests/soak/soak.sh"
-.PHONY: soak
-EXTRA_DIST += tests/soak/soak.sh
+# About ten minutes; needs root. SOAK_JOBS, SOAK_CUTS, SOAK_SEED.
+soak-resume: all
+	$(AM_TESTS_ENVIRONMENT) $(BASH) "$(srcdir)/tests/soak/resume.sh" $${SOAK_JOBS:-50} $${SOAK_CUTS:-500} $$SOAK_SEED
+.PHONY: soak soak-resume
+EXTRA_DIST += tests/soak/soak.sh tests/soak/resume.sh tests/soak/resume.py tests/soak/work.sh
 EXTRA_DIST += tests/bench/bench tests/bench/workloads.sh
