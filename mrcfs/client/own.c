@@ -107,7 +107,26 @@ void mfs_own_cut(struct mfs_session *s, struct mfs_known *n, uint64_t size)
     }
 }
 
-bool mfs_own_read(struct mfs_session *s, const struct mfs_known *n, uint64_t offset,
+bool mfs_own_is_steady(const struct mfs_session *s, const struct mfs_known *n)
+{
+    return n && n->has_attr && !n->own_pending && !n->behind &&
+           ((n->is_held && mfs_lease_is_on(s->client) && mfs_lease_is_alive(s->client)) ||
+            mfs_own_is_alone(s, n));
+}
+
+void mfs_own_fill(struct mfs_session *s, struct mfs_known *n, uint64_t offset, struct bytes part)
+{
+    if (offset == 0)
+        begin(s, n);
+    else if (!has_content(n) || n->content->size_bytes != offset)
+        return;
+    if (!n->content)
+        return;
+    size_t was = n->content->room_bytes;
+    changed(s, n, was, mfs_content_write(n->content, offset, part));
+}
+
+bool mfs_own_read(struct mfs_session *s, struct mfs_known *n, uint64_t offset,
                   size_t size_bytes, struct bytes *out)
 {
     bool is_held = n && n->is_held && !n->own_pending && mfs_lease_is_on(s->client) &&
@@ -115,11 +134,19 @@ bool mfs_own_read(struct mfs_session *s, const struct mfs_known *n, uint64_t off
     if (!n || !has_content(n) || !(is_held || mfs_own_is_shaped(s, n)))
         return false;
     *out = mfs_content_read(n->content, offset, size_bytes);
+    list_remove(&n->with_content);
+    list_push_back(&s->contents, &n->with_content);
     s->client->stats.cache_hits++;
     return true;
 }
 
 /* ---- opening and closing ---- */
+
+static bool has_same_times(const struct mfs_attr *x, const struct mfs_attr *y)
+{
+    return x->mtime_sec == y->mtime_sec && x->mtime_nsec == y->mtime_nsec &&
+           x->ctime_sec == y->ctime_sec && x->ctime_nsec == y->ctime_nsec;
+}
 
 void mfs_own_made(struct mfs_session *s, struct mfs_known *n, struct mfs_opened *f)
 {
@@ -128,8 +155,9 @@ void mfs_own_made(struct mfs_session *s, struct mfs_known *n, struct mfs_opened 
 }
 
 void mfs_own_opened(struct mfs_session *s, struct mfs_known *n, struct mfs_opened *f,
-                    const struct mfs_attr *a, bool is_clean)
+                    const struct mfs_attr *a, bool is_clean, const struct mfs_attr *before)
 {
+    bool is_other = before && !has_same_times(before, a);
     n->is_held = is_clean && n->has_attr && a->flags & MFS_ATTR_HELD;
     /* Whatever was reported of its attributes meanwhile: who would make that untrue is waiting for the answer to a recall, which
      * has not come. */
@@ -138,7 +166,7 @@ void mfs_own_opened(struct mfs_session *s, struct mfs_known *n, struct mfs_opene
         mfs_locks_begin(n, f->fh);
     if (n->is_alone && is_clean && !a->size)
         begin(s, n);
-    else if (n->content && a->size != n->content->size_bytes)
+    else if (n->content && (is_other || a->size != n->content->size_bytes))
         mfs_own_drop(s, n);
 }
 
@@ -166,8 +194,7 @@ static bool is_as_closed(const struct mfs_call *call, const struct mfs_known *n,
                          const struct mfs_attr *a)
 {
     bool is_last = n->has_attr && n->changed_by < call->id;
-    bool is_same = n->attr.mtime_sec == a->mtime_sec && n->attr.mtime_nsec == a->mtime_nsec &&
-                   n->attr.ctime_sec == a->ctime_sec && n->attr.ctime_nsec == a->ctime_nsec;
+    bool is_same = has_same_times(&n->attr, a);
     return has_content(n) && a->size == n->content->size_bytes && (!is_last || is_same);
 }
 

@@ -23,9 +23,10 @@ enum { MFS_CONTENTS_MAX = 16 << 20 }; /* bytes of memory for contents, of one mo
 
 /* f, just made and empty, is being written by us alone: what is put in it is kept. */
 void mfs_own_made(struct mfs_session *s, struct mfs_known *n, struct mfs_opened *f);
-/* f was opened, or made, by asking; a: its attributes then; is_clean: nothing of ours has come between. */
+/* f was opened, or made, by asking; a: its attributes then; is_clean: nothing of ours has come between; before: its attributes
+ * as they were known before, NULL if they were not. */
 void mfs_own_opened(struct mfs_session *s, struct mfs_known *n, struct mfs_opened *f,
-                    const struct mfs_attr *a, bool is_clean);
+                    const struct mfs_attr *a, bool is_clean, const struct mfs_attr *before);
 /* f is being closed, which the server is being told: reads are to be answered all the same. */
 void mfs_own_closed(struct mfs_session *s, struct mfs_known *n, const struct mfs_opened *f);
 /* n is ours alone no longer. */
@@ -41,8 +42,12 @@ void mfs_own_written(struct mfs_session *s, struct mfs_known *n, uint64_t offset
                      struct bytes what);
 void mfs_own_cut(struct mfs_session *s, struct mfs_known *n, uint64_t size);
 /* What a read finds, borrowed until the next change. False: the server is to be asked. */
-MUST bool mfs_own_read(struct mfs_session *s, const struct mfs_known *n, uint64_t offset,
+MUST bool mfs_own_read(struct mfs_session *s, struct mfs_known *n, uint64_t offset,
                        size_t size_bytes, struct bytes *out);
+/* May what the server has sent of n be kept as long as that lasts? It is held, or ours alone, and nothing is on the way. */
+bool mfs_own_is_steady(const struct mfs_session *s, const struct mfs_known *n);
+/* All that is in n, which is steady and has not changed since it was asked for, in parts one after the other; the one at 0 begins. */
+void mfs_own_fill(struct mfs_session *s, struct mfs_known *n, uint64_t offset, struct bytes part);
 /* Makes n's times what n->attr says and lets that be shown. False: the server is to be asked. */
 MUST bool mfs_own_vouch(struct mfs_session *s, struct mfs_known *n);
 /* n's inode number is shown as n->attr has it, until n is forgotten; the first time counts. */

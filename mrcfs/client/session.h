@@ -40,7 +40,7 @@ struct mfs_session {
     uint32_t expiries; /* of all leases so far */
     size_t reader_count;
     struct link readers; /* struct mfs_handle: that was used last at the end */
-    struct link contents; /* own.h: nodes whose contents are known, that was changed last at the end */
+    struct link contents; /* own.h: nodes whose contents are known, that was used last at the end */
     size_t content_bytes;
     struct link dropped; /* struct mfs_handle: dropped for recalls that are not answered yet */
     struct link files; /* struct mfs_opened: the kernel may go without closing them */

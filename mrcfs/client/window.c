@@ -15,6 +15,8 @@ enum {
                               nobody who looks at its head asks for that */
     IDLE_US = 1000000,
     SAMPLES = 8, /* whose mean counts */
+    WHOLE_US = 100000, /* a file's bytes may take so long, or a round trip, for each read elsewhere */
+    WHOLES = 16, /* that are counted */
 };
 
 void mfs_rate_sent(const struct mfs_rate *r, struct mfs_rate_sample *x, uint64_t now_us)
@@ -83,7 +85,7 @@ void mfs_window_read(struct mfs_window *w, uint64_t offset, size_t size_bytes,
     *ask = (struct mfs_range){ 0, 0 };
     w->stray_next = order == MFS_READ_STRAY && is_sane ? offset + size_bytes : 0;
     if (order == MFS_READ_ANEW)
-        *w = (struct mfs_window){ 0 };
+        *w = (struct mfs_window){ .jumps = w->jumps, .wholes = w->wholes };
     if (order == MFS_READ_STRAY || !is_sane)
         return;
     w->next = offset + size_bytes;
@@ -98,6 +100,26 @@ void mfs_window_read(struct mfs_window *w, uint64_t offset, size_t size_bytes,
         *ask = (struct mfs_range){ first, end };
         w->end = end;
     }
+}
+
+bool mfs_window_wants_whole(struct mfs_window *w, const struct mfs_rate *r, uint64_t offset,
+                            uint64_t file_bytes)
+{
+    bool is_first = !w->next && !w->jumps && !w->wholes;
+    if (mfs_window_judge(w, offset) == MFS_READ_NEXT || (is_first && offset == 0))
+        return false;
+    w->jumps += w->jumps < UINT16_MAX;
+    uint64_t may = (uint64_t)w->jumps * MFS_READ_WHOLE_BYTES >> w->wholes;
+    if (!file_bytes || file_bytes > may || file_bytes > MFS_READ_WHOLE_MAX)
+        return false;
+    uint64_t us = r->least_us > WHOLE_US ? r->least_us : WHOLE_US;
+    uint64_t rate = r->bytes_per_s < 1ULL << 32 ? r->bytes_per_s : 1ULL << 32;
+    us = us < 10000000 ? us : 10000000;
+    if (rate && file_bytes * 1000000 / w->jumps > rate * us)
+        return false;
+    w->jumps = 0;
+    w->wholes += w->wholes < WHOLES;
+    return true;
 }
 
 size_t mfs_window_piece(const struct mfs_range *ask, bool is_waited_for)

@@ -17,6 +17,9 @@ enum {
     MFS_READ_WINDOW_MIN =
         1 << 20, /* bounds of how far ahead of one reader; also of all of them */
     MFS_READ_WINDOW_MAX = 8 << 20,
+    MFS_READ_WHOLE_BYTES = 512 << 10, /* of a file that is read here and there, for each such read:
+                                         a file of so many is asked for whole */
+    MFS_READ_WHOLE_MAX = 4 << 20,     /* no larger one is */
 };
 
 /* What is measured of the way to the server; zero at the beginning. */
@@ -51,6 +54,8 @@ struct mfs_window {
     uint64_t run_bytes;  /* that were read in order up to there */
     uint64_t end;        /* up to there it is asked for */
     uint64_t stray_next; /* where the last stray read ended; 0: there was none since */
+    unsigned jumps;      /* reads here and there, since it was last asked for whole */
+    unsigned wholes;     /* how often that was */
 };
 
 /* What a read is to those before it. */
@@ -61,6 +66,12 @@ enum mfs_read_order {
     MFS_READ_ANEW,  /* the reader has gone elsewhere: what was asked for ahead is of no use */
 };
 enum mfs_read_order mfs_window_judge(const struct mfs_window *w, uint64_t offset);
+
+/* A read at offset is to be asked for, of a file that has file_bytes and will be told of when it changes: notes it, before
+ * mfs_window_read. Is all of the file worth being asked for with it? Each further time it needs twice as many reads: what came
+ * before was of no use then. */
+bool mfs_window_wants_whole(struct mfs_window *w, const struct mfs_rate *r, uint64_t offset,
+                            uint64_t file_bytes);
 
 struct mfs_range {
     uint64_t first, end;

@@ -92,6 +92,58 @@ if command -v python3 > /dev/null; then
     rm "${served:?}"/n*
 fi
 
+# A file that is read here and there is had whole: what is written meanwhile is in it, and what a program here writes later is seen.
+cat > "$tmp/whole.py" << 'END'
+import os, random, sys
+random.seed(5)
+size = 400000
+model = bytearray(open(sys.argv[1], "rb").read())
+def look(f):
+    for i in range(100):
+        at = random.randrange(size)
+        assert os.pread(f, 50, at) == model[at:at + 50], at
+f = os.open("whole", os.O_RDWR)
+look(f)
+for i in range(200):
+    at = random.randrange(size - 100)
+    model[at:at + 20] = b"%020d" % i
+    assert os.pwrite(f, b"%020d" % i, at) == 20
+    look(f)
+os.pwrite(f, b"end", size + 4990)
+model += bytes(4990) + b"end"
+look(f)
+if len(sys.argv) == 2:
+    sys.exit()
+os.ftruncate(f, size)
+del model[size:]
+look(f)
+os.close(f)
+f = os.open("whole", os.O_RDONLY)
+look(f)
+with open(sys.argv[2] + "/whole", "r+b") as other:
+    for i in range(100):
+        at = random.randrange(size - 100)
+        other.seek(at)
+        other.write(b"other")
+        model[at:at + 5] = b"other"
+look(f)
+os.close(f)
+f = os.open("whole", os.O_RDONLY)
+look(f)
+assert os.pread(f, 1 << 20, 0) == model
+END
+if command -v python3 > /dev/null; then
+    seq 100000 | head -c 400000 > "$served/whole"
+    cp "$served/whole" "$tmp/model"
+    touch -d '1 hour ago' "$served/whole"
+    wait_for 10 settled
+    counted "python3 $tmp/whole.py $tmp/model"
+    at_most 14 "a file that is read here and there, and written"
+    cp "$tmp/model" "$served/whole"
+    counted "python3 $tmp/whole.py $tmp/model $served"
+    rm "$served/whole"
+fi
+
 # Read, cut, written in between, read by another descriptor, appended to: as it is on the file system itself.
 cat > "$tmp/mix" << 'END'
 exec 5<> f 6< f

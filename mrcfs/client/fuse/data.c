@@ -43,7 +43,7 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 {
     struct bytes head;
     struct mfs_session *s = mfs_fuse_session(req);
-    const struct mfs_known *of = mfs_known_find(&s->nodes, mfs_fuse_opened(fi)->node);
+    struct mfs_known *of = mfs_known_find(&s->nodes, mfs_fuse_opened(fi)->node);
     if (offset >= 0 && mfs_own_read(s, of, (uint64_t)offset, size, &head)) {
         fuse_reply_buf(req, (const char *)head.ptr, head.len);
         return;

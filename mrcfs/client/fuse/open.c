@@ -47,6 +47,13 @@ static void uncount(struct mfs_session *s, const struct mfs_opened *f)
         n->opens--;
 }
 
+/* What the server said of n last, which nothing of ours has changed since. False: nothing. */
+static bool was_known(const struct mfs_known *n, struct mfs_attr *out)
+{
+    *out = n ? n->attr : (struct mfs_attr){ 0 };
+    return n && n->has_attr && !n->is_assumed && !n->behind;
+}
+
 /* The kernel's open is answered with what the server said. */
 static void finish_open(struct mfs_call *call, const struct mfs_open_rep *m)
 {
@@ -61,10 +68,12 @@ static void finish_open(struct mfs_call *call, const struct mfs_open_rep *m)
     if (mfs_lease_or_loose(s->client) && n && mfs_coherence_is_outdated(n, &m->attr))
         mfs_coherence_distrust(s, call->node);
     bool is_clean = n && mfs_lease_is_clean(call);
+    struct mfs_attr before;
+    bool is_known = was_known(n, &before);
     if (is_clean)
         mfs_lease_learn_attr(call, n, &m->attr);
     if (n)
-        mfs_own_opened(s, n, f, &m->attr, is_clean);
+        mfs_own_opened(s, n, f, &m->attr, is_clean, is_known ? &before : NULL);
     if (n)
         mfs_coherence_uncovered(s, n);
     mfs_opened_keep_head(f, m);
@@ -203,6 +212,8 @@ static int take_created(struct mfs_call *call, struct rd *body, struct mfs_fuse_
     if (rc < 0 || !m->fh || !S_ISREG(m->entry.attr.mode))
         return -EPROTO;
     mfs_lease_changed(call);
+    struct mfs_attr before;
+    bool is_known = was_known(mfs_known_find(&s->nodes, m->entry.node), &before);
     rc = mfs_fuse_take_entry(s, call->node, &m->entry, &new->entry);
     if (rc == -ENOMEM)
         mfs_opened_release_unheard(s->client, m->fh, false);
@@ -220,7 +231,7 @@ static int take_created(struct mfs_call *call, struct rd *body, struct mfs_fuse_
     if (n && !n->parent)
         n->parent = call->node;
     if (n)
-        mfs_own_opened(s, n, f, &m->entry.attr, n->has_attr);
+        mfs_own_opened(s, n, f, &m->entry.attr, n->has_attr, is_known ? &before : NULL);
     new->fi = (struct fuse_file_info){ .fh = (uintptr_t)f };
     set_caching(s, f->node, &m->entry.attr, (int)call->flags, &new->fi);
     if (n && mfs_lease_is_on(s->client) && !n->is_held && !n->is_alone) {

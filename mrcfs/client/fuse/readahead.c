@@ -10,6 +10,7 @@
 #include "common/sys/clock.h"
 #include "common/sys/mem.h"
 #include "mrcfs/client/opened.h"
+#include "mrcfs/client/own.h"
 #include "mrcfs/client/window.h"
 
 #include <errno.h>
@@ -27,6 +28,7 @@ struct mfs_reading {
     struct mfs_session *session;
     struct mfs_opened *file;
     struct mfs_window window;
+    bool is_whole;      /* the pieces are all of the file, which is read here and there */
     struct link pieces; /* each begins where the one before it ends */
     struct link
         waiters; /* the kernel's reads, calls that are not sent: in the order that they came */
@@ -57,7 +59,8 @@ static bool is_current(const struct mfs_piece *p, const struct mfs_known *n)
         n->behind)
         return false;
     bool is_leased = n->is_held && mfs_lease_is_on(c) && mfs_lease_is_alive(c);
-    return is_leased || clock_mono_ms() - p->asked_ms < UNLEASED_KEPT_MS;
+    return is_leased || mfs_own_is_alone(p->session, n) ||
+           clock_mono_ms() - p->asked_ms < UNLEASED_KEPT_MS;
 }
 
 /* The reading has p no longer; if it is on the way, it is freed when it comes. */
@@ -199,13 +202,15 @@ static void serve_waiters(struct mfs_reading *x)
         }
         mfs_call_drop(call);
     }
-    drop_before(x, from);
+    if (!x->is_whole)
+        drop_before(x, from);
 }
 
 /* Nothing that was asked for is of use any more. */
 static void start_anew(struct mfs_reading *x)
 {
     drop_pieces(x);
+    x->is_whole = false;
     mfs_window_cut(&x->window, 0);
     serve_waiters(x);
 }
@@ -221,6 +226,32 @@ static bool wait_for_piece(struct mfs_reading *x, fuse_req_t req, fuse_ino_t ino
     list_push_back(&x->waiters, &call->link);
     mfs_fuse_waiting(call);
     return true;
+}
+
+/* All of the file is here: it is kept with what is known of the file (own.h), and reads find it there. */
+static void keep_whole(struct mfs_reading *x)
+{
+    struct mfs_known *n = mfs_known_find(&x->session->nodes, x->file->node);
+    bool is_good = mfs_own_is_steady(x->session, n);
+    uint64_t end = 0;
+    LIST_EACH(&x->pieces, it, nx)
+    {
+        struct mfs_piece *p = LIST_ENTRY(it, struct mfs_piece, link);
+        if (!p->is_here)
+            return;
+        is_good = is_good && is_current(p, n) && p->offset == end;
+        end = p->offset + p->bytes.len_bytes;
+    }
+    LIST_EACH(&x->pieces, at, after)
+    {
+        struct mfs_piece *p = LIST_ENTRY(at, struct mfs_piece, link);
+        if (!is_good || end != n->attr.size)
+            break;
+        mfs_own_fill(x->session, n, p->offset,
+                     (struct bytes){ p->bytes.ptr, (uint32_t)p->bytes.len_bytes });
+        p->used_bytes = p->bytes.len_bytes;
+    }
+    start_anew(x);
 }
 
 /* ---- asking ahead ---- */
@@ -243,6 +274,8 @@ void mfs_fuse_piece_came(struct mfs_piece *p, int rc, const struct mfs_piece_byt
     if (rc < 0 || !is_current(p, mfs_known_find(&s->nodes, x->file->node)))
         drop_from(x, p);
     serve_waiters(x);
+    if (x->is_whole)
+        keep_whole(x);
 }
 
 static int on_piece(struct mfs_call *call, int rc, struct rd *body)
@@ -405,6 +438,25 @@ static bool may_read_ahead(struct mfs_session *s, const struct mfs_opened *f)
            mfs_lease_or_loose(s->client);
 }
 
+/* A read that is to be asked for is one of those for which all of the file is asked for. */
+static bool wants_whole(struct mfs_session *s, struct mfs_reading *x, uint64_t offset)
+{
+    const struct mfs_client *c = s->client;
+    const struct mfs_known *n = mfs_known_find(&s->nodes, x->file->node);
+    return mfs_own_is_steady(s, n) &&
+           c->reading_bytes + MFS_READ_WHOLE_MAX <= MFS_READ_WINDOW_MAX &&
+           mfs_window_wants_whole(&x->window, &c->rate, offset, n->attr.size);
+}
+
+static void ask_whole(struct mfs_reading *x, const struct mfs_caller *who)
+{
+    const struct mfs_known *n = mfs_known_find(&x->session->nodes, x->file->node);
+    uint64_t steps = (n->attr.size + MFS_READ_STEP_BYTES - 1) / MFS_READ_STEP_BYTES;
+    x->is_whole = true;
+    x->window.end = steps * MFS_READ_STEP_BYTES; /* beyond the end, so that the last one shows it */
+    ask_ahead(x, (struct mfs_range){ 0, x->window.end }, who);
+}
+
 void mfs_fuse_read_on(fuse_req_t req, fuse_ino_t ino, struct mfs_opened *f, size_t size,
                       off_t offset)
 {
@@ -421,6 +473,17 @@ void mfs_fuse_read_on(fuse_req_t req, fuse_ino_t ino, struct mfs_opened *f, size
     bool was_ahead = x->window.end > x->window.next;
     enum mfs_read_order order = mfs_window_judge(&x->window, at);
     enum cover is = answer(x, req, at, size);
+    if (x->is_whole && is != ABSENT) {
+        if (is == COMING)
+            wait_for_piece(x, req, ino, size, at);
+        return;
+    }
+    if (is == ABSENT && wants_whole(s, x, at)) {
+        start_anew(x);
+        ask_now(req, ino, f, size, at);
+        ask_whole(x, &who);
+        return;
+    }
     if (is == ABSENT && order != MFS_READ_STRAY)
         start_anew(x);
     mfs_window_read(&x->window, at, size, f->size, limit_of(c, x), &ask);

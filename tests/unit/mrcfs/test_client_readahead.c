@@ -36,7 +36,7 @@ static struct mfs_head next_call(struct rd *body)
     return h;
 }
 
-static uint64_t expect_read(uint64_t offset)
+static uint64_t expect_range(uint64_t offset, uint32_t size)
 {
     struct rd body;
     struct mfs_read_req q;
@@ -44,8 +44,13 @@ static uint64_t expect_read(uint64_t offset)
     assert_int_equal(h.op, MFS_OP_read);
     assert_int_equal(mfs_read_req_get(&body, &q), 0);
     assert_int_equal(q.offset, offset);
-    assert_int_equal(q.size, STEP);
+    assert_int_equal(q.size, size);
     return h.id;
+}
+
+static uint64_t expect_read(uint64_t offset)
+{
+    return expect_range(offset, STEP);
 }
 
 static void assert_no_call(void)
@@ -60,18 +65,23 @@ static uint8_t byte_at(uint64_t offset, unsigned when)
     return (uint8_t)(offset / 1000 + when);
 }
 
-static void reply_read(uint64_t id, uint64_t offset, unsigned when)
+static void reply_range(uint64_t id, uint64_t offset, size_t size, unsigned when)
 {
-    size_t len = offset + STEP < SIZE ? (size_t)STEP : (size_t)(SIZE - offset);
-    uint8_t *bytes = malloc(STEP), *room = malloc(STEP + 100);
+    size_t len = offset + size < SIZE ? size : (size_t)(SIZE - offset);
+    uint8_t *bytes = malloc(size), *room = malloc(size + 100);
     assert_true(bytes && room);
     for (size_t i = 0; i < len; i++)
         bytes[i] = byte_at(offset + i, when);
-    struct wr w = wr_of(room, STEP + 100);
+    struct wr w = wr_of(room, size + 100);
     mfs_read_rep_put(&w, &(struct mfs_read_rep){ { bytes, (uint32_t)len } });
     cx_reply(id, 0, room, wr_len(&w));
     free(room);
     free(bytes);
+}
+
+static void reply_read(uint64_t id, uint64_t offset, unsigned when)
+{
+    reply_range(id, offset, STEP, when);
 }
 
 static void recall(void)
@@ -135,6 +145,8 @@ static int set_up(void **state)
     struct wr w = wr_of(room, sizeof room);
     (void)state;
     cx_start(&(struct cx_opts){ .lease_ms = VALID_MS });
+    int room_bytes = 200 * 1000; /* the kernel doubles it: for the longest answer here */
+    assert_int_equal(setsockopt(cx.meta, SOL_SOCKET, SO_SNDBUF, &room_bytes, sizeof room_bytes), 0);
     uint64_t unique = cx_ask(FUSE_LOOKUP, 1, "name", 5);
     uint64_t lookup = next_call(&body).id;
     uint64_t list = next_call(&body).id; /* of its directory, ahead */
@@ -279,6 +291,97 @@ static void test_failure(void **state)
     assert_stats(3 * (uint64_t)STEP, STEP); /* what did not come aside */
 }
 
+/* Two reads elsewhere, and all of a file of this size is asked for: one request of two steps, and three, beside the second read. */
+static void read_here_and_there(uint64_t ids[4])
+{
+    uint64_t unique = ask_read(3 * STEP);
+    reply_read(expect_read(3 * STEP), 3 * STEP, 0);
+    assert_read(unique, 3 * STEP, 0);
+    assert_no_call();
+    unique = ask_read(STEP);
+    uint64_t id = expect_read(STEP);
+    ids[0] = expect_range(0, 2 * STEP);
+    for (unsigned i = 1; i < 4; i++)
+        ids[i] = expect_read((i + 1) * (uint64_t)STEP);
+    assert_no_call();
+    reply_read(id, STEP, 0);
+    assert_read(unique, STEP, 0);
+}
+
+static void test_whole(void **state)
+{
+    (void)state;
+    uint64_t ids[4];
+    read_here_and_there(ids);
+    uint64_t waiting = ask_read(4 * STEP);
+    for (unsigned i = 1; i < 4; i++)
+        reply_read(ids[i], (i + 1) * (uint64_t)STEP, 0);
+    assert_read(waiting, 4 * STEP, 0);
+    assert_true(cx.client->reading_bytes > 0);
+    reply_range(ids[0], 0, 2 * STEP, 0);
+    assert_int_equal(cx.client->reading_bytes, 0);
+    /* From now on it is all here, in any order. */
+    static const unsigned order[] = { 3, 0, 4, 2, 1, 3, 0 };
+    for (size_t i = 0; i < ARRAY_LEN(order); i++)
+        assert_read(ask_read(order[i] * (uint64_t)STEP), order[i] * (uint64_t)STEP, 0);
+    assert_no_call();
+    /* Until it is recalled. It is not held any more, and so not asked for whole. */
+    recall();
+    struct mfs_head h;
+    struct rd body;
+    while (cx_next_message(&h, &body))
+        assert_true(h.op == MFS_OP_recalled || h.kind == MFS_FORGET);
+    static const unsigned back[] = { 4, 1, 3, 0 };
+    for (size_t i = 0; i < ARRAY_LEN(back); i++) {
+        uint64_t at = back[i] * (uint64_t)STEP, unique = ask_read(at);
+        reply_read(expect_read(at), at, LATER);
+        assert_read(unique, at, LATER);
+    }
+    close_file();
+}
+
+/* Recalled while it comes: nobody is given it. */
+static void test_whole_recalled(void **state)
+{
+    (void)state;
+    uint64_t ids[4];
+    struct rd body;
+    read_here_and_there(ids);
+    uint64_t waiting = ask_read(2 * STEP);
+    reply_range(ids[0], 0, 2 * STEP, 0);
+    recall();
+    uint64_t anew = expect_read(2 * STEP);
+    for (unsigned i = 1; i < 4; i++)
+        reply_read(ids[i], (i + 1) * (uint64_t)STEP, 0);
+    skip_notices();
+    cx_assert_no_answer();
+    reply_read(anew, 2 * STEP, LATER);
+    assert_read(waiting, 2 * STEP, LATER);
+    struct mfs_head h;
+    while (cx_next_message(&h, &body))
+        assert_true(h.op == MFS_OP_recalled || h.kind == MFS_FORGET);
+    uint64_t unique = ask_read(4 * STEP);
+    reply_read(expect_read(4 * STEP), 4 * STEP, LATER);
+    assert_read(unique, 4 * STEP, LATER);
+    assert_int_equal(cx.client->reading_bytes, 0);
+}
+
+/* One of the requests fails: the file is read as it is asked for. */
+static void test_whole_failed(void **state)
+{
+    (void)state;
+    uint64_t ids[4];
+    read_here_and_there(ids);
+    uint64_t waiting = ask_read(4 * STEP);
+    reply_range(ids[0], 0, 2 * STEP, 0);
+    reply_read(ids[1], 2 * STEP, 0);
+    cx_reply(ids[2], wire_error_from(-EIO), NULL, 0);
+    reply_read(expect_read(4 * STEP), 4 * STEP, 0);
+    assert_read(waiting, 4 * STEP, 0);
+    assert_int_equal(cx.client->reading_bytes, 0);
+    assert_no_call();
+}
+
 /* Closed before it has come. */
 static void test_closed(void **state)
 {
@@ -322,6 +425,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_recall, set_up, cx_end),
         cmocka_unit_test_setup_teardown(test_own_change, set_up, cx_end),
         cmocka_unit_test_setup_teardown(test_failure, set_up, cx_end),
+        cmocka_unit_test_setup_teardown(test_whole, set_up, cx_end),
+        cmocka_unit_test_setup_teardown(test_whole_recalled, set_up, cx_end),
+        cmocka_unit_test_setup_teardown(test_whole_failed, set_up, cx_end),
         cmocka_unit_test_setup_teardown(test_closed, set_up, cx_end),
         cmocka_unit_test_setup_teardown(test_lost, set_up, cx_end),
     };

@@ -127,6 +127,42 @@ static void test_stray(void **state)
     assert_int_equal(ask.first, (64 << 20) + 192 * KIB);
 }
 
+/* Small files that are read here and there are asked for whole; the more reads, the larger ones; the next time, later. */
+static void test_whole(void **state)
+{
+    (void)state;
+    struct mfs_window w = { 0 };
+    struct mfs_rate none = { 0 }, slow = { .bytes_per_s = 100000, .least_us = 80000 };
+    struct mfs_range ask;
+    /* The head is read, and what follows it. */
+    assert_false(mfs_window_wants_whole(&w, &none, 0, 300 * KIB));
+    mfs_window_read(&w, 0, 16 * KIB, 300 * KIB, 1 << 20, &ask);
+    assert_false(mfs_window_wants_whole(&w, &none, 16 * KIB, 300 * KIB));
+    mfs_window_read(&w, 16 * KIB, 16 * KIB, 300 * KIB, 1 << 20, &ask);
+    assert_false(
+        mfs_window_wants_whole(&(struct mfs_window){ 0 }, &slow, 64 * KIB, 300 * KIB));
+    assert_true(mfs_window_wants_whole(&w, &none, 128 * KIB, 300 * KIB));
+    /* Once more: two reads, then four. */
+    for (int needed = 2; needed <= 4; needed *= 2)
+        for (int i = 1; i <= needed; i++)
+            assert_true(mfs_window_wants_whole(&w, &none, 0, MFS_READ_WHOLE_BYTES) ==
+                        (i == needed));
+    /* Larger ones, up to the bound. */
+    for (uint64_t n = 1; n <= MFS_READ_WHOLE_MAX / MFS_READ_WHOLE_BYTES; n++) {
+        w = (struct mfs_window){ 0 };
+        unsigned reads = 1;
+        while (!mfs_window_wants_whole(&w, &none, 4096, n * MFS_READ_WHOLE_BYTES))
+            assert_true(++reads < 100);
+        assert_int_equal(reads, n);
+    }
+    w = (struct mfs_window){ 0 };
+    for (int i = 0; i < 1000; i++) {
+        assert_false(mfs_window_wants_whole(&w, &none, 4096, MFS_READ_WHOLE_MAX + 1));
+        assert_false(mfs_window_wants_whole(&w, &none, 4096, UINT64_MAX));
+        assert_false(mfs_window_wants_whole(&w, &none, 4096, 0));
+    }
+}
+
 /* A link of 12.5 MB/s, 80 ms: what is measured is what it holds, however much is asked for. */
 static void test_rate(void **state)
 {
@@ -193,6 +229,7 @@ int main(void)
         cmocka_unit_test(test_here_and_there), cmocka_unit_test(test_skip_and_cut),
         cmocka_unit_test(test_stray),          cmocka_unit_test(test_rate),
         cmocka_unit_test(test_echo),
+        cmocka_unit_test(test_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
