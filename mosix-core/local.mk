@@ -24,3 +24,10 @@ mosix_core_libmximage_a_SOURCES = \
   mosix-core/image/restore.c mosix-core/image/restore.h \
   mosix-core/image/restore_state.c \
   mosix-core/image/tracee.c mosix-core/image/tracee.h
+
+# The table of system calls, and their coding.
+noinst_LIBRARIES += mosix-core/libmxabi.a
+mosix_core_libmxabi_a_SOURCES = \
+  mosix-core/abi/calls.c mosix-core/abi/calls.def mosix-core/abi/calls.h \
+  mosix-core/abi/kinds.def \
+  mosix-core/abi/marshal.c mosix-core/abi/marshal.h

@@ -86,6 +86,11 @@ tests_fuzz_known_fuzz_SOURCES = tests/fuzz/known_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_known_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
 tests_fuzz_known_fuzz_LDADD = mrc/libmrc.a common/libcommon.a $(SODIUM_LIBS)
 
+FUZZ_TESTS += tests/fuzz/marshal_fuzz
+tests_fuzz_marshal_fuzz_SOURCES = tests/fuzz/marshal_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_marshal_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_marshal_fuzz_LDADD = mosix-core/libmxabi.a common/libcommon.a
+
 FUZZ_TESTS += tests/fuzz/image_fuzz
 tests_fuzz_image_fuzz_SOURCES = tests/fuzz/image_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_image_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
