@@ -231,29 +231,41 @@ static int write_all(struct mx_tracee *t, struct mx_image_writer *w, struct err 
     return rc == 0 ? mx_image_write_end(w, e) : rc;
 }
 
-int mx_capture(pid_t pid, int fd, bool is_ending, struct mx_captured *did, struct err *e)
+int mx_capture_start(struct mx_capture *c, pid_t pid, int fd, struct err *e)
 {
-    struct mx_tracee t;
     struct mx_image_writer w;
     int rc = check_movable(pid, e); /* threads are found before one of them is stopped */
     if (rc == 0)
-        rc = mx_tracee_seize(&t, pid, false, e);
+        rc = mx_tracee_seize(&c->t, pid, false, e);
     if (rc < 0)
         return rc;
-    uint64_t start_us = clock_mono_us();
+    c->start_us = clock_mono_us();
     rc = mx_image_writer_init(&w, fd, e);
     if (rc == 0)
-        rc = write_all(&t, &w, e);
-    uint64_t written_bytes = w.written_bytes;
+        rc = write_all(&c->t, &w, e);
+    c->image_bytes = w.written_bytes;
     mx_image_writer_fini(&w);
-    if (rc == 0 && is_ending && kill(pid, SIGKILL) < 0)
-        rc = err_set(e, errno, "end process %d", (int)pid);
-    int released = mx_tracee_release(&t, rc == 0 && !is_ending ? e : NULL);
-    mx_tracee_fini(&t);
-    if (rc == 0 && !is_ending)
-        rc = released;
-    if (rc == 0)
-        *did = (struct mx_captured){ .image_bytes = written_bytes,
-                                     .frozen_us = clock_mono_us() - start_us };
+    if (rc < 0 && mx_tracee_release(&c->t, NULL) < 0)
+        return rc; /* the first reason counts */
     return rc;
+}
+
+int mx_capture_finish(struct mx_capture *c, bool is_ending, struct mx_captured *did,
+                      struct err *e)
+{
+    pid_t pid = c->t.pid;
+    int rc = 0;
+    if (is_ending && kill(pid, SIGKILL) < 0)
+        rc = err_set(e, errno, "end process %d", (int)pid);
+    int released = mx_tracee_release(&c->t, is_ending ? NULL : e);
+    *did = (struct mx_captured){ .image_bytes = c->image_bytes,
+                                 .frozen_us = clock_mono_us() - c->start_us };
+    return is_ending ? rc : released;
+}
+
+int mx_capture(pid_t pid, int fd, bool is_ending, struct mx_captured *did, struct err *e)
+{
+    struct mx_capture c;
+    int rc = mx_capture_start(&c, pid, fd, e);
+    return rc < 0 ? rc : mx_capture_finish(&c, is_ending, did, e);
 }

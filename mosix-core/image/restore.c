@@ -416,48 +416,58 @@ static int put_state(struct mx_tracee *t, struct plan *p, struct err *e)
     return rc;
 }
 
-static int fill_child(struct plan *p, pid_t pid, struct err *e)
+/* All but letting it go. */
+static int fill_child(struct plan *p, struct mx_restored *r, struct err *e)
 {
-    struct mx_tracee t;
     struct mx_maps own = { 0 };
-    int rc = mx_tracee_seize(&t, pid, true, e);
+    int rc = mx_tracee_seize(&r->t, r->pid, true, e);
     if (rc < 0)
         return rc;
-    rc = mx_maps_read(&own, pid, false, e);
+    rc = mx_maps_read(&own, r->pid, false, e);
     if (rc == 0)
-        rc = exchange_memory(&t, p, &own, e);
+        rc = exchange_memory(&r->t, p, &own, e);
     if (rc == 0)
-        rc = put_state(&t, p, e);
-    if (rc == 0)
-        rc = mx_tracee_release(&t, e);
+        rc = put_state(&r->t, p, e);
     mx_maps_fini(&own);
-    if (rc < 0)
-        kill(pid, SIGKILL);
-    mx_tracee_fini(&t);
     return rc;
 }
 
-int mx_restore(int fd, struct mx_restored *did, struct err *e)
+static void end_child(struct mx_restored *r)
+{
+    kill(r->pid, SIGKILL);
+    mx_tracee_fini(&r->t);
+    while (waitpid(r->pid, NULL, __WALL) < 0 && errno == EINTR)
+        ;
+}
+
+int mx_restore_start(int fd, struct mx_restored *r, struct err *e)
 {
     struct plan p = { 0 };
-    pid_t pid = 0;
+    *r = (struct mx_restored){ .t.mem_fd = -1 };
     int rc = mx_image_reader_init(&p.reader, fd, e);
     if (rc == 0)
         rc = read_early(&p, e);
     if (rc == 0)
-        rc = start_child(&p, &pid, e);
+        rc = start_child(&p, &r->pid, e);
     if (rc == 0)
-        rc = fill_child(&p, pid, e);
-    if (rc < 0 && pid > 0) {
-        kill(pid, SIGKILL);
-        while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
-            ;
-    }
-    if (rc == 0)
-        *did = (struct mx_restored){
-            .pid = pid,
-            .has_old_pid = (uint32_t)pid == p.once[MX_SEC_process].s.process.pid,
-        };
+        rc = fill_child(&p, r, e);
+    if (rc < 0 && r->pid > 0)
+        end_child(r);
+    r->has_old_pid = rc == 0 && (uint32_t)r->pid == p.once[MX_SEC_process].s.process.pid;
     plan_fini(&p);
     return rc;
+}
+
+int mx_restore_finish(struct mx_restored *r, bool is_running, struct err *e)
+{
+    int rc = is_running ? mx_tracee_release(&r->t, e) : 0;
+    if (rc < 0 || !is_running)
+        end_child(r);
+    return rc;
+}
+
+int mx_restore(int fd, struct mx_restored *r, struct err *e)
+{
+    int rc = mx_restore_start(fd, r, e);
+    return rc < 0 ? rc : mx_restore_finish(r, true, e);
 }
