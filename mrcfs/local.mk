@@ -110,7 +110,7 @@ mrcfs_libmrcfs_client_a_SOURCES = \
 bin_PROGRAMS += mrcfs/mrcfs
 mrcfs_mrcfs_SOURCES = \
   mrcfs/connect.c mrcfs/connect.h \
-  mrcfs/main.c \
+  mrcfs/background.c mrcfs/background.h mrcfs/main.c \
   mrcfs/mount.c mrcfs/mount.h \
   mrcfs/mountopts.c mrcfs/mountopts.def mrcfs/mountopts.h \
   mrcfs/options.def \

@@ -9,6 +9,7 @@
 #include "common/sys/mem.h"
 #include "common/sys/opt.h"
 #include "mrc/mrc.h"
+#include "mrcfs/background.h"
 #include "mrcfs/connect.h"
 #include "mrcfs/mount.h"
 #include "mrcfs/mountopts.h"
@@ -58,6 +59,7 @@ static const struct opt_program program = {
 };
 
 struct mounted {
+    struct mfs_background background;
     struct options options;
     struct mfs_mount_opts mount;
     const char *source;
@@ -336,6 +338,7 @@ static void tear_down(struct mounted *m)
     int fd = m->signals.loop ? m->signals.fd : -1;
     loop_fd_del(&m->signals);
     fd_close(&fd);
+    mfs_background_end(&m->background);
     loop_free(m->loop);
     /* The server ends when its streams do; after writing what it was given. */
     if (m->server > 0)
@@ -344,31 +347,14 @@ static void tear_down(struct mounted *m)
     free(m->where);
 }
 
-/* The rest of a process that the user has no more to do with. */
-static int go_background(void)
-{
-    AUTO_FD null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null_fd < 0 || setsid() < 0 || chdir("/") < 0)
-        return -errno;
-    for (int fd = 0; fd <= 2; fd++)
-        if (dup2(null_fd, fd) < 0)
-            return -errno;
-    return 0;
-}
-
-/* ready_fd: told by one byte that it is mounted; -1 in the foreground. */
-static int run(struct mounted *m, char *source, int ready_fd)
+static int run(struct mounted *m, char *source)
 {
     struct err e = { "" };
     int rc = set_up(m, source, &e);
+    if (rc == 0 && (rc = mfs_background_ready(&m->background, m->loop, "mount")) < 0)
+        err_set(&e, -rc, "go into the background");
     if (rc < 0 && e.text[0]) /* empty: who connects has said it */
         log_error("%s", e.text);
-    if (rc == 0 && ready_fd >= 0) {
-        rc = go_background();
-        if (rc == 0)
-            rc = fd_write_full(ready_fd, "", 1);
-    }
-    fd_close(&ready_fd);
     if (rc == 0)
         rc = loop_run(m->loop);
     if (rc == 0 && m->client && (rc = mfs_client_finish(m->client, FINISH_WAIT_MS, &e)) < 0) {
@@ -380,40 +366,14 @@ static int run(struct mounted *m, char *source, int ready_fd)
     return rc < 0 || m->is_failed ? 1 : 0;
 }
 
-/* The foreground half: waits until the other is mounted or has failed and said why. */
-static int await(pid_t pid, int ready_fd)
-{
-    char byte;
-    if (fd_read(ready_fd, &byte, 1) == 1)
-        return 0;
-    int status;
-    while (waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR)
-            return 1;
-    if (WIFEXITED(status) && WEXITSTATUS(status))
-        return WEXITSTATUS(status);
-    if (WIFSIGNALED(status))
-        log_error("ended by signal %d", WTERMSIG(status));
-    return 1;
-}
-
 static int start(struct mounted *m, char *source)
 {
-    if (m->options.is_foreground || m->options.has_stats)
-        return run(m, source, -1);
-    int ready[2];
-    int rc = fd_pipe(ready);
-    pid_t pid = rc < 0 ? -1 : fork();
-    if (pid < 0) {
-        log_error("go into the background: %s", strerror(rc < 0 ? -rc : errno));
-        return 1;
-    }
-    if (pid == 0) {
-        fd_close(&ready[0]);
-        return run(m, source, ready[1]);
-    }
-    fd_close(&ready[1]);
-    return await(pid, ready[0]);
+    int status, rc = 0;
+    if (!m->options.is_foreground && !m->options.has_stats)
+        rc = mfs_background_start(&m->background, &status);
+    if (rc < 0)
+        log_error("go into the background: %s", strerror(-rc));
+    return rc < 0 ? 1 : rc ? status : run(m, source);
 }
 
 static int read_mount_options(struct mounted *m, struct err *e)

@@ -169,6 +169,7 @@ while [ $# -gt 0 ]; do
 done
 [ "$1" = far.example ] || exit 255
 shift
+echo $$ > "${0%/*}/not-ssh.pid"
 exec sh -c "$*"
 END
 chmod +x "$tmp/not-ssh"
@@ -188,6 +189,24 @@ mrcfs -u "$mnt" || fail "unmount follow_symlinks afar"
 rc=$(status mrcfs -o "ssh_command=$tmp/not-ssh" "elsewhere:$served" "$mnt" 2> "$tmp/err")
 same "exit status without a connection" 1 "$rc"
 not_mounted "$mnt" || fail "mounted without a connection"
+
+# Whoever reads what a mount says sees its end when it is mounted, wherever the files are; what is said later is in the log.
+# ends_for_reader SOURCE OPTION...
+ends_for_reader()
+{
+    got=$(HOME=$tmp/home XDG_CACHE_HOME='' mrcfs "$1" "$mnt" ${2+"-o" "$2"} 2>&1 | { timeout 20 cat; echo "end $?"; })
+    same "what the reader of $1 gets" "end 0" "$got"
+    same "content then" content "$(cat "$mnt/f")"
+}
+ends_for_reader "local:$served"
+mrcfs -u "$mnt" || fail "unmount after a reader"
+ends_for_reader "far.example:$served" "ssh_command=$tmp/not-ssh"
+kill -KILL "$(cat "$tmp/not-ssh.pid")"
+wait_for 20 not_mounted "$mnt"
+logged() { HOME=$tmp/home XDG_CACHE_HOME='' mrc logs 2> /dev/null | grep -q 'mount\[.*far.example'; }
+wait_for 10 logged
+got=$(mrcfs "local:$served/nowhere" "$mnt" 2>&1 | { timeout 20 cat; echo "end $?"; })
+case $got in "mrcfs: "*"No such file"*"end 0") ;; *) fail "words of a mount that fails: $got" ;; esac
 
 # Signals take it off; the background process ends, the server too.
 mrcfs -f "local:$served" "$mnt" &
