@@ -90,6 +90,30 @@ if command -v python3 > /dev/null; then
     counted "python3 $tmp/numbers.py"
     same "one inode number for each file" "100 1" "$(uniq -c "$tmp/out" | awk '{ print $1, $2 }')"
     rm "${served:?}"/n*
+    cat > "$tmp/lists.py" << 'END'
+import ctypes, os
+class Entry(ctypes.Structure):
+    _fields_ = [("ino", ctypes.c_uint64), ("off", ctypes.c_int64), ("len", ctypes.c_ushort), ("type", ctypes.c_ubyte),
+                ("name", ctypes.c_char * 256)]
+c = ctypes.CDLL(None)
+c.opendir.restype, c.readdir64.argtypes, c.readdir64.restype = ctypes.c_void_p, [ctypes.c_void_p], ctypes.POINTER(Entry)
+os.makedirs("a/b/d")
+os.chdir("a/b")
+os.mkdir("d/e")
+open("d/e/f", "w").close()
+said = {b".": os.stat("d/e").st_ino, b"..": os.stat("d").st_ino, b"f": os.stat("d/e/f").st_ino}
+d = c.opendir(b"d/e")
+listed = {}
+while True:
+    e = c.readdir64(d)
+    if not e:
+        break
+    listed[e.contents.name] = e.contents.ino
+print("alike" if listed == said else "listed %s, said %s" % (listed, said))
+END
+    counted "python3 $tmp/lists.py"
+    same "inode numbers of a list" alike "$(cat "$tmp/out")"
+    rm -r "$served/a"
 fi
 
 # A file that is read here and there is had whole: what is written meanwhile is in it, and what a program here writes later is seen.

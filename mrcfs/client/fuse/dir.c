@@ -142,7 +142,11 @@ static uint64_t shown_number(struct mfs_session *s, const struct mfs_opened *f,
                              const struct mfs_dirent *d)
 {
     const struct mfs_known *n = mfs_known_find(&s->nodes, f->node);
-    if (n && !(d->name.len == 1 && d->name.ptr[0] == '.')) {
+    if (n && d->name.len == 2 && !memcmp(d->name.ptr, "..", 2)) {
+        n = n->parent ? mfs_known_find(&s->nodes, n->parent) : NULL;
+        if (n && n->attr.ino != d->ino) /* where it was listed is a hint only */
+            n = NULL;
+    } else if (n && !(d->name.len == 1 && d->name.ptr[0] == '.')) {
         const struct mfs_dentry *is = mfs_dentry_find(&s->names, n, d->name);
         n = is ? is->node : NULL;
     }
