@@ -2,6 +2,7 @@ noinst_LIBRARIES += common/libcommon.a
 common_libcommon_a_SOURCES = \
   common/base/attr.h \
   common/base/base64.c common/base/base64.h \
+  common/base/elf.c common/base/elf.h \
   common/base/err.c common/base/err.h \
   common/base/list.h \
   common/base/sha1.c common/base/sha1.h \

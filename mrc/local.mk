@@ -22,6 +22,7 @@ mrc_mrc_SOURCES = \
   mrc/activity.c mrc/activity.def mrc/activity.h mrc/activitycode.c \
   mrc/cachecommand.c mrc/cachecommand.h \
   mrc/doctorcommand.c mrc/doctorcommand.h mrc/doctorhere.c \
+  mrc/firstlaunch.c mrc/firstlaunch.h \
   mrc/env.def mrc/hidden.def mrc/limits.def \
   mrc/keeper.c mrc/keeper.h \
   mrc/hostset.c mrc/hostset.h \
@@ -39,7 +40,7 @@ mrc_mrc_SOURCES = \
   mrc/spec.c mrc/spec.h \
   mrc/supply.c \
   mrc/topcommand.c mrc/topcommand.h mrc/toplist.c mrc/topscreen.c \
-  mrc/trees.c mrc/trees.h \
+  mrc/treeof.c mrc/trees.c mrc/trees.h \
   mrc/tty.c mrc/tty.h \
   mrc/verbs.c mrc/verbs.h \
   mrc/watchjob.c mrc/watchjob.h

@@ -4,10 +4,12 @@
 #include "mrc/runparts.h"
 
 #include "mrc/demand.h"
+#include "mrc/firstlaunch.h"
 #include "mrc/input.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 enum {
@@ -197,6 +199,12 @@ int run_send_spec(struct run *r)
 {
     const struct mrc_keep *keep = r->o->keep;
     mrc_profile_load(&r->profile, r->o->options, r->o->trees);
+    if (r->profile.is_on && !r->profile.given.len && r->profile.room)
+        r->profile.given = (struct bytes){
+            r->profile.room,
+            (uint32_t)mrc_first_launch(r->o->options, r->o->trees, getenv("PATH"),
+                                       getenv("LD_LIBRARY_PATH"), r->profile.room)
+        };
     int rc = mrc_spec_put(r->o->options, r->o->trees, &r->stdio, &r->profile,
                           keep->is_wanted ? keep->id : NULL, keep->mark, &r->job->queue, r->e);
     if (rc == 0)

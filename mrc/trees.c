@@ -86,24 +86,6 @@ static struct mrc_tree *find(struct mrc_trees *t, int kind, const char *path)
     return NULL;
 }
 
-/* What stays the target's in a root view. */
-static const char *const root_view_target[] = { "/dev", "/proc", "/run", "/sys", "/tmp" };
-
-/* The head tree that path would be seen in. */
-static struct mrc_tree *covering(struct mrc_trees *t, const char *path)
-{
-    struct mrc_tree *best = NULL;
-    for (size_t i = 0; i < t->count; i++)
-        if (is_inside(path, t->list[i].path) &&
-            (!best || strlen(t->list[i].path) > strlen(best->path)))
-            best = &t->list[i];
-    if (best && !strcmp(best->path, "/"))
-        for (size_t i = 0; i < ARRAY_LEN(root_view_target); i++)
-            if (is_inside(path, root_view_target[i]))
-                return NULL;
-    return best && best->kind == VIEW_HEAD ? best : NULL;
-}
-
 /* Served by us. */
 static bool is_export(int kind)
 {
@@ -173,7 +155,7 @@ static int add_head(struct mrc_trees *t, const char *path, bool is_read_only, st
     int rc = find_dir(path, &clean, e);
     if (rc < 0)
         return rc;
-    struct mrc_tree *cover = covering(t, clean);
+    struct mrc_tree *cover = (struct mrc_tree *)(uintptr_t)mrc_trees_head_of(t, clean);
     if (cover && cover->is_read_only == is_read_only) {
         if (!strcmp(cover->path, clean))
             cover->is_default = false;

@@ -36,6 +36,9 @@ struct mrc_trees {
 MUST int mrc_trees_make(const struct mrc_options *o, struct mrc_trees *t, struct err *e);
 void mrc_trees_fini(struct mrc_trees *t);
 
+/* The head's tree that the job sees path (absolute) in; NULL: it is the target's, or overlaid. */
+const struct mrc_tree *mrc_trees_head_of(const struct mrc_trees *t, const char *path);
+
 /* How the file server is to serve them. Borrows t. */
 struct mfs_serve_opts mrc_trees_serve(const struct mrc_trees *t);
 

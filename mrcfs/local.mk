@@ -73,6 +73,7 @@ mrcfs_libmrcfs_client_a_SOURCES = \
   mrcfs/client/chunks.c mrcfs/client/chunks.h \
   mrcfs/client/client.c mrcfs/client/client.h \
   mrcfs/client/coherence.c mrcfs/client/coherence.h \
+  mrcfs/client/covered.c mrcfs/client/covered.h \
   mrcfs/client/fuse/attr.c \
   mrcfs/client/fuse/data.c \
   mrcfs/client/fuse/dir.c \

@@ -156,6 +156,8 @@ struct mfs_client_opts {
     /* Directories that are wanted soon, as a search path has them; NULL: none. Borrowed for
      * mfs_client_new. */
     const char *paths_ahead;
+    /* Names in an export "/" that something else is mounted on, with colons between them; NULL: none. Outlives the client. */
+    const char *covered;
     enum mfs_idmap_kind idmap;
     /* MFS_IDMAP_FILE: lists of name-here:number-there, either may be NULL; who is in neither
      * list keeps the number (is_nomap_ignore) or is nobody. Borrowed for mfs_client_new. */

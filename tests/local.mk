@@ -18,6 +18,7 @@ UNIT_TESTS += \
   tests/unit/common/test_loop \
   tests/unit/common/test_opt \
   tests/unit/common/test_ringlog \
+  tests/unit/common/test_elf \
   tests/unit/common/test_sha1 \
   tests/unit/common/test_title \
   tests/unit/common/test_wire \
@@ -158,6 +159,9 @@ UNIT_TESTS += tests/unit/mrc/test_quote
 tests_unit_mrc_test_quote_LDADD = mrc/libmrc.a common/libcommon.a $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrc/test_agents
 tests_unit_mrc_test_agents_LDADD = mrc/libmrc.a common/libcommon.a $(SODIUM_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/mrc/test_firstlaunch
+tests_unit_mrc_test_firstlaunch_SOURCES = tests/unit/mrc/test_firstlaunch.c mrc/firstlaunch.c mrc/treeof.c
+tests_unit_mrc_test_firstlaunch_LDADD = mrcfs/libmrcfs.a common/libcommon.a $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrc/test_launchprofile
 tests_unit_mrc_test_launchprofile_LDADD = mrc/libmrc.a mrcfs/libmrcfs.a common/libcommon.a $(SODIUM_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrc/test_hostkey

@@ -141,6 +141,7 @@ static int run(struct files *f, struct err *e)
                                   .compress = f->o.compress,
                                   .cache_dir = f->o.cache_dir,
                                   .paths_ahead = f->o.paths_ahead,
+                                  .covered = f->o.covered,
                                   .behind = f->o.behind,
                                   .on_lost = on_lost,
                                   .on_detached = on_unmounted,

@@ -27,6 +27,7 @@ struct files_opts {
     enum mfs_consistency consistency;
     enum mfs_compress compress;
     char *paths_ahead; /* see struct mfs_client_opts; taken, from malloc */
+    const char *covered; /* see struct mfs_client_opts */
     const char *cache_dir; /* NULL: none; outlives the files */
     struct mfs_behind_count *behind; /* outlives the files */
     struct bytes profile; /* to be followed, may be empty; borrowed for files_start */

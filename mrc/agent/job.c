@@ -415,6 +415,7 @@ static int start_files(struct agent_job *j, const struct job_spec *spec, struct 
                              .is_single_user = geteuid() != 0,
                              .behind = j->behind,
                              .paths_ahead = paths_of(spec),
+                             .covered = spec->is_root_view ? "dev:proc:run:sys:tmp" : NULL,
                              .cache_dir =
                                  j->has_cache ? j->o.cache_dir : NULL,
                              .compress = j->compress,

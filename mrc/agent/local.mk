@@ -42,7 +42,7 @@ mrc_mrc_agent_SOURCES = \
   mrc/agent/logs.c mrc/agent/logs.h \
   mrc/agent/main.c \
   mrc/agent/nest.c mrc/agent/nest.h mrc/agent/nestjob.c \
-  mrc/hostset.c mrc/options.c mrc/launchprofile.c mrc/spec.c mrc/supply.c mrc/tty.c \
+  mrc/hostset.c mrc/options.c mrc/firstlaunch.c mrc/treeof.c mrc/launchprofile.c mrc/spec.c mrc/supply.c mrc/tty.c \
   mrc/run.c mrc/runaway.c mrc/runchannels.c mrc/runterm.c mrc/runwords.c mrc/reconnect.c mrc/statusline.c \
   mrc/activity.c mrc/activitycode.c mrc/progress.c mrc/watchjob.c mrc/nest/head.c \
   mrc/keeperword.c mrc/share.c mrc/silence.c \

@@ -6,6 +6,7 @@
 
 #include "common/base/list.h"
 #include "common/sys/loop.h"
+#include "mrcfs/client/covered.h"
 #include "mrcfs/client/ahead.h"
 #include "mrcfs/client/dentries.h"
 #include "mrcfs/client/known.h"
@@ -55,6 +56,7 @@ struct mfs_session {
     struct mfs_space space; /* of the root's file system */
     struct link warmings; /* struct mfs_warming: profiles that are followed */
     struct mfs_shed shed;
+    struct mfs_covered covered[MFS_COVERED_MAX];
 };
 
 /* FUSE's node 1 is the export's root, whatever its number; that number's own owner, should it

@@ -66,6 +66,11 @@ tests_fuzz_chunks_fuzz_SOURCES = tests/fuzz/chunks_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_chunks_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
 tests_fuzz_chunks_fuzz_LDADD = mrcfs/libmrcfs.a common/libcommon.a $(LZO_LIBS) $(SODIUM_LIBS)
 
+FUZZ_TESTS += tests/fuzz/elf_fuzz
+tests_fuzz_elf_fuzz_SOURCES = tests/fuzz/elf_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_elf_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_elf_fuzz_LDADD = common/libcommon.a
+
 FUZZ_TESTS += tests/fuzz/profile_fuzz
 tests_fuzz_profile_fuzz_SOURCES = tests/fuzz/profile_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_profile_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)

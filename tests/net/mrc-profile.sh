@@ -22,9 +22,11 @@ for i in $(seq 0 39); do
     echo "t/$((i % 5))/a$((i % 8))/b/f$i"
 done | sort -R --random-source=/bin/sh > "$tmp/order"
 ln -s f3 "$dir/t/3/a3/b/link"
+# The command's words don't tell (what they name would be asked for at its first start).
+{ cat "$tmp/order"; echo t/3/a3/b/link; } > "$dir/order"
 chown -R "$user:" "$dir" "$dir_hub" "$XDG_CACHE_HOME"
 find "$dir" -exec touch -h -d '1 hour ago' {} +
-command="for f in $(tr '\n' ' ' < "$tmp/order") t/3/a3/b/link; do test ! -e \$f.absent && cat \$f || exit 1; done"
+command="while read -r f; do test ! -e \$f.absent && cat \$f || exit 1; done < order"
 (cd "$dir" && sh -c "$command") > "$tmp/want"
 
 # counted WHAT [OPTION...]: the job in a fresh view; $trips

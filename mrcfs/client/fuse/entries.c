@@ -101,6 +101,8 @@ static int on_entry(struct mfs_call *call, int rc, struct rd *body)
     }
     if (rc == 0) {
         learn_name(call, &m.entry);
+        if (call->op == MFS_OP_lookup && call->name)
+            mfs_covered_learn(call->session, call->node, call->name, m.entry.node, &m.entry.attr);
         mfs_used(call->session, mfs_known_find(&call->session->nodes, m.entry.node), 0);
     }
     if (rc < 0)
@@ -130,8 +132,25 @@ static bool look_up_known(fuse_req_t req, fuse_ino_t parent, const char *name)
     mfs_used(s, n, 0);
     uint64_t node = n->number;
     mfs_fuse_known_entry(s, n, &p);
+    mfs_covered_learn(s, mfs_session_swap_root(s, parent), name, node, &n->attr);
     if (fuse_reply_entry(req, &p) < 0)
         mfs_fuse_forget(s, node, 1);
+    return true;
+}
+
+/* Answers one of a name that something is mounted on by what it was. */
+static bool look_up_covered(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    struct mfs_session *s = mfs_fuse_session(req);
+    const struct mfs_covered *x = mfs_covered_find(s, mfs_session_swap_root(s, parent), name);
+    struct mfs_known *n = x ? mfs_known_look_up(&s->nodes, x->node) : NULL;
+    if (!n)
+        return false;
+    struct fuse_entry_param p = { .ino = mfs_session_swap_root(s, x->node) };
+    mfs_fuse_stat(s, n, &x->attr, &p.attr);
+    s->client->stats.cache_hits++;
+    if (fuse_reply_entry(req, &p) < 0)
+        mfs_fuse_forget(s, x->node, 1);
     return true;
 }
 
@@ -154,7 +173,7 @@ static void resume_lookup(struct mfs_call *call, struct mfs_landing *how)
 
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    if (look_up_known(req, parent, name))
+    if (look_up_covered(req, parent, name) || look_up_known(req, parent, name))
         return;
     struct mfs_call *call = mfs_fuse_begin(req, parent, on_entry);
     if (!call)

@@ -296,6 +296,7 @@ int mfs_client_attach(struct mfs_client *c, size_t export_number, int fuse_fd, s
         mfs_session_free(s);
         return err_set(e, -rc, "serve FUSE for export %s", c->exports[export_number].path);
     }
+    mfs_covered_begin(s, c->opts.covered);
     if (c->profile)
         mfs_warm_begin(s, (struct bytes){ c->profile, (uint32_t)c->profile_bytes });
     mfs_paths_ahead(s, c->paths_ahead);
