@@ -31,3 +31,10 @@ mosix_core_libmxabi_a_SOURCES = \
   mosix-core/abi/calls.c mosix-core/abi/calls.def mosix-core/abi/calls.h \
   mosix-core/abi/kinds.def \
   mosix-core/abi/marshal.c mosix-core/abi/marshal.h
+
+# Calls of a body, made at home. Users need libmximage and libmxabi too.
+noinst_LIBRARIES += mosix-core/libmxaway.a
+mosix_core_libmxaway_a_SOURCES = \
+  mosix-core/deputy/inject.c mosix-core/deputy/inject.h \
+  mosix-core/guest/filter.c mosix-core/guest/filter.h \
+  mosix-core/guest/supervise.c mosix-core/guest/supervise.h

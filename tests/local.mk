@@ -113,6 +113,11 @@ tests_unit_mosix_test_image_SOURCES = tests/unit/mosix/test_image.c tests/unit/m
 tests_unit_mosix_test_image_LDADD = $(MXIMAGE_LIBS) $(CMOCKA_LIBS)
 tests_unit_mosix_test_sections_SOURCES = tests/unit/mosix/test_sections.c tests/unit/mosix/image_fixture.c
 tests_unit_mosix_test_sections_LDADD = mosix-core/libmxform.a common/libcommon.a $(CMOCKA_LIBS)
+# Under the filter a sanitizer can do nothing.
+if !SANITIZE
+UNIT_TESTS += tests/unit/mosix/test_filter
+endif
+tests_unit_mosix_test_filter_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.a common/libcommon.a $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mosix/test_marshal
 tests_unit_mosix_test_marshal_LDADD = mosix-core/libmxabi.a common/libcommon.a $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mosix/test_migrate

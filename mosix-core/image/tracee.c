@@ -29,7 +29,7 @@ enum { CS_64_BIT = 0x33 };
 /* Waits for the next stop. Returns 0 and its status; -ESRCH when the process has ended. */
 static int next_stop(const struct mx_tracee *t, int *status, struct err *e)
 {
-    int64_t end_ms = (int64_t)clock_mono_ms() + MX_STOP_MS;
+    int64_t end_ms = t->is_patient ? INT64_MAX : (int64_t)clock_mono_ms() + MX_STOP_MS;
     for (unsigned turn = 0;; turn++) {
         pid_t got = waitpid(t->pid, status, __WALL | WNOHANG);
         if (got < 0 && errno != EINTR)

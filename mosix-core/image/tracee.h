@@ -25,6 +25,7 @@ struct mx_tracee {
     pid_t pid;
     bool is_seized;
     bool has_called;     /* calls were made in it */
+    bool is_patient;     /* its calls may take as long as they like */
     bool has_stop;       /* a SIGSTOP came meanwhile: it is sent again at the end */
     int mem_fd;          /* /proc/PID/mem */
     uint64_t syscall_at; /* address of a syscall instruction */

@@ -6,7 +6,7 @@ tests_migrate_counter_static_SOURCES = tests/migrate/counter.c
 tests_migrate_counter_static_LDFLAGS = -static
 tests_migrate_counter_static_LDADD = -lm
 tests_migrate_driver_LDADD = $(MXIMAGE_LIBS)
-tests_migrate_move_LDADD = $(MXIMAGE_LIBS)
+tests_migrate_move_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.a $(MXIMAGE_LIBS)
 TESTS += tests/migrate/checkpoint.sh tests/migrate/move.sh
 endif
 EXTRA_DIST += tests/migrate/checkpoint.sh tests/migrate/move.sh

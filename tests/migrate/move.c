@@ -5,6 +5,8 @@
  * PID [no-room | dies-building | dies-ready | cut]   ends as the copy ends (128 + signal); 98:
  * the process goes on where it was Needs root: for the namespace and its /proc. */
 #include "common/sys/fd.h"
+#include "mosix-core/deputy/inject.h"
+#include "mosix-core/guest/supervise.h"
 #include "mosix-core/image/capture.h"
 #include "mosix-core/image/restore.h"
 
@@ -42,7 +44,8 @@ static int destination(int sock)
     struct err e = { "" };
     struct mx_restored r;
     char word = IS_READY;
-    int status;
+    int status, listener = -1;
+    bool is_away = has_fault("away");
     if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
         mount("proc", "/proc", "proc", 0, NULL) < 0)
         return BROKEN;
@@ -59,6 +62,10 @@ static int destination(int sock)
         fprintf(stderr, "move: %s\n", e.text);
         return BROKEN;
     }
+    if (is_away && mx_guest_confine(&r.t, &listener, &e) < 0) {
+        fprintf(stderr, "move: %s\n", e.text);
+        return BROKEN;
+    }
     fprintf(stderr, "move: copy %d%s\n", (int)r.pid, r.has_old_pid ? ", as before" : "");
     if (has_fault("dies-ready"))
         _exit(BROKEN);
@@ -70,6 +77,13 @@ static int destination(int sock)
     if (mx_restore_finish(&r, true, &e) < 0) {
         fprintf(stderr, "move: %s\n", e.text);
         return BROKEN;
+    }
+    if (is_away) {
+        int rc = mx_guest_serve(r.pid, listener, sock, &e);
+        if (rc < 0)
+            fprintf(stderr, "move: %s\n", e.text);
+        kill(r.pid, SIGKILL);
+        return rc == 0 ? 0 : BROKEN;
     }
     while (waitpid(r.pid, &status, 0) < 0)
         if (errno != EINTR)
@@ -91,6 +105,18 @@ static bool source(int sock, pid_t pid)
     bool is_ready = fd_read_full(sock, &word, 1) == 1 && word == IS_READY;
     if (has_fault("cut"))
         is_ready = shutdown(sock, SHUT_RDWR) < 0;
+    if (is_ready && has_fault("away")) {
+        word = MAY_RUN;
+        int rc = fd_write_full(sock, &word, 1);
+        if (rc == 0)
+            rc = mx_deputy_serve(&c.t, sock, &e);
+        if (rc < 0)
+            fprintf(stderr, "move: %s\n", e.text);
+        if (rc != 1)
+            kill(pid, SIGKILL); /* the body is lost, and with it the job */
+        mx_tracee_fini(&c.t);
+        return true;
+    }
     if (mx_capture_finish(&c, is_ready, &did, &e) < 0)
         fprintf(stderr, "move: %s\n", e.text);
     word = MAY_RUN;

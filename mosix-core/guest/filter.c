@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* filter.c: the seccomp program of calls.def.
+ * Must not know: what becomes of calls that are noticed. Source: seccomp(2), linux/filter.h. */
+#include "mosix-core/guest/filter.h"
+
+#include "mosix-core/abi/calls.h"
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+static const struct {
+    const char *name;
+    long number;
+} numbers[] = {
+#define CALL(id, name, ...)    { #name, SYS_##name },
+#define VARIANT(id, name, ...) { #name, SYS_##name },
+#include "mosix-core/abi/calls.def"
+#undef CALL
+#undef VARIANT
+};
+
+const char *mx_call_name(long number)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(numbers); i++)
+        if (numbers[i].number == number)
+            return numbers[i].name;
+    return NULL;
+}
+
+struct program {
+    struct sock_filter *at;
+    unsigned count;
+};
+
+static void add(struct program *p, struct sock_filter f)
+{
+    if (p->count < MX_FILTER_MAX)
+        p->at[p->count] = f;
+    p->count++;
+}
+
+#define STMT(code, k)          ((struct sock_filter)BPF_STMT(code, k))
+#define JUMP(code, k, yes, no) ((struct sock_filter)BPF_JUMP(code, k, yes, no))
+#define LOAD(field)                                                                            \
+    STMT(BPF_LD | BPF_W | BPF_ABS, (unsigned)offsetof(struct seccomp_data, field))
+
+/* Little endian: the low half of an argument comes first. */
+static void allow_when(struct program *p, long number, unsigned arg, unsigned jump,
+                       uint32_t value)
+{
+    add(p, LOAD(nr));
+    add(p, JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number, 0, 3));
+    add(p, LOAD(args[0]));
+    p->at[p->count - 1].k += 8 * arg;
+    add(p, JUMP(BPF_JMP | jump | BPF_K, value, 0, 1));
+    add(p, STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+}
+
+int mx_filter_build(struct sock_filter program[MX_FILTER_MAX])
+{
+    static const uint32_t x32_bit = 0x40000000;
+    struct program p = { program, 0 };
+    add(&p, LOAD(arch));
+    add(&p, JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0));
+    add(&p, STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS));
+    add(&p, LOAD(nr));
+    add(&p, JUMP(BPF_JMP | BPF_JGE | BPF_K, x32_bit, 0, 1));
+    add(&p, STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS));
+    const struct mx_call_line *l;
+    for (unsigned i = 0; p.count + 8 < MX_FILTER_MAX && (l = mx_call_at(i)); i++) {
+        if (l->where != MX_WHERE_HERE)
+            continue;
+        if (l->variant >= 0) {
+            allow_when(&p, numbers[i].number, (unsigned)l->variant, BPF_JEQ, l->value);
+        } else {
+            add(&p, LOAD(nr));
+            add(&p, JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)numbers[i].number, 0, 1));
+            add(&p, STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+        }
+    }
+    allow_when(&p, SYS_mmap, 3, BPF_JSET, MAP_ANONYMOUS);
+    add(&p, STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF));
+    return p.count <= MX_FILTER_MAX ? (int)p.count : -ENOSPC;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* filter.h: which system calls a body makes itself; all others are noticed, and wait for who
+ * supervises it. Must not know: what becomes of the others. */
+#ifndef MOSIX_CORE_GUEST_FILTER_H
+#define MOSIX_CORE_GUEST_FILTER_H
+
+#include "common/base/attr.h"
+
+#include <linux/filter.h>
+#include <stddef.h>
+
+enum { MX_FILTER_MAX = 512 }; /* instructions */
+
+/* Builds the program of the lines of calls.def that are HERE, and anonymous mmap; other
+ * architectures' calls kill. Returns its length; -ENOSPC over MX_FILTER_MAX. */
+MUST int mx_filter_build(struct sock_filter program[MX_FILTER_MAX]);
+
+/* The name in calls.def of this machine's call, or NULL. */
+const char *mx_call_name(long number);
+
+#endif

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* test_filter.c: what a body may do by itself, tried under the real filter. Calls that would be
+ * noticed fail with EXDEV here. */
+#include "tests/lib/unit.h"
+
+#include "mosix-core/guest/filter.h"
+
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct sock_filter program[MX_FILTER_MAX];
+static volatile long *results; /* shared with the child, which can't write elsewhere */
+
+static int confine(void)
+{
+    int len = mx_filter_build(program);
+    if (len < 0)
+        return -1;
+    program[len - 1].k = SECCOMP_RET_ERRNO | EXDEV;
+    struct sock_fprog p = { .len = (unsigned short)len, .filter = program };
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return -1;
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &p);
+}
+
+#define TRY(i, call)                                                                           \
+    do {                                                                                       \
+        errno = 0;                                                                             \
+        results[i] = (long)(call) == -1 ? -errno : 1;                                          \
+    } while (0)
+
+static long raw_int80(long number)
+{
+    long rc;
+    __asm__ volatile("int $0x80" : "=a"(rc) : "a"(number), "b"(0) : "memory");
+    return rc;
+}
+
+/* Runs fn confined; returns the signal that ended it. SIGSEGV: it came to its end, there is no
+ * other way. */
+static int confined(void (*fn)(void))
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        volatile int *nothing = NULL;
+        if (confine() < 0)
+            _exit(1);
+        fn();
+        for (;;)
+            *nothing = 1;
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status));
+    return WTERMSIG(status);
+}
+
+static void what_is_tried(void)
+{
+    struct timespec t = { 0, 1000 };
+    static const long no_timer[4];
+    TRY(0, syscall(SYS_getpid));
+    TRY(1,
+        mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? -1 : 0);
+    TRY(2, syscall(SYS_clock_nanosleep, 0, 0, &t, NULL));
+    TRY(3, syscall(SYS_setitimer, 1, no_timer, NULL));
+    TRY(4, syscall(SYS_openat, AT_FDCWD, "/", O_RDONLY));
+    TRY(5, syscall(SYS_mmap, NULL, 4096, PROT_READ, MAP_PRIVATE, 0, 0));
+    TRY(6, syscall(SYS_setitimer, 0, no_timer, NULL));
+    TRY(7, syscall(SYS_write, 1, "", 0));
+    TRY(8, syscall(SYS_kill, 1, 0));
+    TRY(9, syscall(SYS_ptrace, 0, 0, 0, 0));
+    TRY(10, syscall(SYS_socket, 1, 1, 0));
+    TRY(11, syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0));
+    TRY(12, syscall(SYS_execve, "/bin/true", NULL, NULL));
+    TRY(13, syscall(425 /* io_uring_setup */, 1, NULL));
+    TRY(14, syscall(SYS_unshare, 0));
+}
+
+TEST(a_body_computes_and_nothing_else)
+{
+    assert_int_equal(confined(what_is_tried), SIGSEGV);
+    for (int i = 0; i <= 3; i++)
+        assert_int_equal(results[i], 1);
+    for (int i = 4; i <= 14; i++)
+        if (results[i] != -EXDEV)
+            fail_msg("call %d gave %ld", i, results[i]);
+}
+
+static void try_x32(void)
+{
+    syscall(0x40000000 | SYS_getpid);
+}
+
+static void try_32_bit(void)
+{
+    raw_int80(20);
+    results[20] = 1; /* too far */
+}
+
+TEST(other_kinds_of_calls_kill)
+{
+    assert_int_equal(confined(try_x32), SIGSYS);
+    results[20] = 0;
+    int signo = confined(try_32_bit);
+    assert_true(signo == SIGSYS ||
+                signo == SIGSEGV); /* the latter where the kernel has no such calls */
+    assert_int_equal(results[20], 0);
+}
+
+TEST(names)
+{
+    assert_string_equal(mx_call_name(SYS_read), "read");
+    assert_null(mx_call_name(SYS_mount));
+}
+
+int main(void)
+{
+    results = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    const struct CMUnitTest tests[] = { cmocka_unit_test(a_body_computes_and_nothing_else),
+                                        cmocka_unit_test(other_kinds_of_calls_kill),
+                                        cmocka_unit_test(names) };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
