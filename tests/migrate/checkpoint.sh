@@ -67,13 +67,13 @@ goes_on "lines 5" "$static" 20 20
 
 echo "# programs"
 echo 'scale=900; for (i = 1; i < 5; i++) a(1) / i' >in.bc
-goes_on "used 5" bc -lq in.bc
+goes_on "used 3" bc -lq in.bc
 head -c 12000000 /dev/urandom >in
-goes_on "used 8" gzip -c in
-goes_on "used 4" awk 'BEGIN { for (i = 0; i < 3000000; i++) s += i % 7 * sqrt(i); print s }'
+goes_on "used 4" gzip -c in
+goes_on "used 3" awk 'BEGIN { for (i = 0; i < 5000000; i++) s += i % 7 * sqrt(i); print s }'
 if command -v python3 >/dev/null; then
     python=$(python3 -c 'import sys; print(sys.executable)')
-    goes_on "used 10" "$python" -c '
+    goes_on "lines 3" "$python" -c '
 import random, time
 random.seed(4); d = {}
 for i in range(20):

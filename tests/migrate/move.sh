@@ -65,9 +65,9 @@ used()
 echo "# away"
 away 2 "$counter" 20 20
 head -c 12000000 /dev/urandom >in
-away 8 gzip -c in
+away 4 gzip -c in
 echo 'scale=900; for (i = 1; i < 4; i++) a(1) / i' >in.bc
-away 5 bc -lq in.bc
+away 3 bc -lq in.bc
 
 # body: the copy, which has the stub's number in its own namespace
 body()
