@@ -80,6 +80,7 @@ mrcfs_libmrcfs_client_a_SOURCES = \
   mrcfs/client/fuse/entries.c \
   mrcfs/client/fuse/fetch.c \
   mrcfs/client/fuse/put.c \
+  mrcfs/client/join.c mrcfs/client/join.h \
   mrcfs/client/fuse/fuse.h \
   mrcfs/client/fuse/lock.c \
   mrcfs/client/fuse/open.c \

@@ -48,6 +48,18 @@ int mfs_put_check(struct bytes parts, size_t body_bytes, size_t max_bytes, size_
     return count && sent == body_bytes ? (int)count : -EPROTO;
 }
 
+struct mfs_put_piece mfs_put_piece_of(uint64_t run_end, uint64_t offset, size_t len_bytes)
+{
+    uint64_t in_chunk = offset % MFS_CHUNK_BYTES;
+    size_t room = MFS_CHUNK_BYTES - (size_t)in_chunk,
+           first = len_bytes < room ? len_bytes : room;
+    if (in_chunk)
+        return (struct mfs_put_piece){ offset == run_end ? MFS_PUT_JOIN : MFS_PUT_SEND, first };
+    if (len_bytes < MFS_CHUNK_BYTES)
+        return (struct mfs_put_piece){ MFS_PUT_BEGIN, len_bytes };
+    return (struct mfs_put_piece){ MFS_PUT_SEND, len_bytes - len_bytes % MFS_CHUNK_BYTES };
+}
+
 static uint64_t mix(uint64_t h, uint64_t word)
 {
     h = (h ^ word) * 0x9e3779b97f4a7c15u;

@@ -32,6 +32,17 @@ MUST int mfs_put_part_get(struct rd *r, struct mfs_put_part *x);
 MUST int mfs_put_check(struct bytes parts, size_t body_bytes, size_t max_bytes, size_t *total,
                        size_t *named);
 
+/* ---- small writes ---- */
+
+/* A write, or the rest of one, of len_bytes at offset, where a run of small ones ends at run_end (UINT64_MAX: there is none): how
+ * much of it goes which way. A run begins where a chunk does and ends with it, so that it can be named. */
+enum mfs_put_way { MFS_PUT_SEND, MFS_PUT_JOIN, MFS_PUT_BEGIN };
+struct mfs_put_piece {
+    enum mfs_put_way way;
+    size_t len_bytes; /* not 0 if len_bytes was not */
+};
+struct mfs_put_piece mfs_put_piece_of(uint64_t run_end, uint64_t offset, size_t len_bytes);
+
 /* ---- what was seen ---- */
 
 /* Where a chunk was seen. */

@@ -11,6 +11,7 @@
  * ends with a round that finds nothing. Other jobs may always have something in flight:
  * after a few rounds that closed little, what is left is theirs. */
 #include "mrcfs/client/client.h"
+#include "mrcfs/client/join.h"
 #include "mrcfs/client/notify.h"
 #include "mrcfs/client/session.h"
 
@@ -100,6 +101,7 @@ void mfs_barrier_start(struct mfs_barrier *b, struct mfs_client *c, void (*fn)(v
                        void *ctx)
 {
     *b = (struct mfs_barrier){ .client = c, .fn = fn, .ctx = ctx };
+    mfs_join_flush(c);
     list_push_back(&c->barriers, &b->link);
     loop_timer_set(c->loop, &b->timer, 0, round_begin, b);
 }

@@ -5,6 +5,7 @@
 #include "mrcfs/client/behind.h"
 
 #include "mrcfs/client/client.h"
+#include "mrcfs/client/join.h"
 #include "mrcfs/client/own.h"
 #include "mrcfs/client/session.h"
 
@@ -260,6 +261,7 @@ static void detach(struct mfs_call *call)
 
 int mfs_behind_begin(struct mfs_call *call, struct mfs_known *const *nodes, unsigned count)
 {
+    mfs_join_flush(call->client); /* it has the next number */
     for (unsigned i = 0; i < count && i < MFS_CHANGED_MAX; i++) {
         struct mfs_known *n = nodes[i];
         if (!n->behind) {

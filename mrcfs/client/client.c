@@ -12,6 +12,7 @@
 #include "common/sys/mem.h"
 #include "mrcfs/client/chunks.h"
 #include "mrcfs/client/hello.h"
+#include "mrcfs/client/join.h"
 #include "mrcfs/client/notify.h"
 #include "mrcfs/client/roots.h"
 
@@ -187,6 +188,12 @@ static bool is_changing(enum mfs_op op, const void *fields)
     return mfs_op_changes(op);
 }
 
+/* Who copies a file in small pieces reads another one meanwhile. */
+static bool is_reading(enum mfs_op op)
+{
+    return op == MFS_OP_read || op == MFS_OP_fetch;
+}
+
 int mfs_call_send(struct mfs_call *call, enum mfs_op op, const struct mfs_caller *who,
                   mfs_put_fn put, const void *fields, size_t var_bytes)
 {
@@ -199,6 +206,8 @@ int mfs_call_send(struct mfs_call *call, enum mfs_op op, const struct mfs_caller
     if (call->is_lock_wait && c->lock_wait_count >= MFS_LOCK_WAITS_MAX)
         return -ENOLCK;
     call->is_ordered = call->is_behind || mfs_behind_concerns(call, op, changes);
+    if (call->is_ordered || !is_reading(op))
+        mfs_join_flush(c); /* it comes first */
     bool is_bulk = call->is_ordered || (op == MFS_OP_write && var_bytes > MFS_BULK_FROM);
     struct mfs_stream *s = is_bulk ? &c->bulk : &c->meta;
     /* The longest fixed part is that of setattr; 256 covers every operation. */
@@ -330,6 +339,7 @@ void mfs_client_lose(struct mfs_client *c, const struct err *why)
     if (c->is_lost)
         return;
     c->is_lost = true;
+    mfs_join_flush(c);
     struct err kept = *why;
     loop_fd_del(&c->meta.watch);
     loop_fd_del(&c->bulk.watch);
@@ -839,11 +849,13 @@ void mfs_client_free(struct mfs_client *c)
         return;
     c->opts.on_lost = NULL;
     c->opts.on_detached = NULL;
+    mfs_join_flush(c);
     if (!c->is_lost) {
         finish_message(&c->meta);
         finish_message(&c->bulk);
     }
     mfs_client_lose(c, &(struct err){ "closed" });
+    mfs_join_free(c);
     mfs_chunks_free(c->chunks);
     free(c->seen);
     c->seen = NULL;

@@ -128,9 +128,11 @@ struct mfs_stream {
     size_t message_left; /* of the message at the front of out, when a part of it was written */
 };
 
+struct mfs_join;
 struct mfs_seen_table;
 
 struct mfs_client {
+    struct mfs_join *join; /* join.h: NULL: there was no run yet */
     struct mfs_seen_table *seen; /* fuse/put.c: chunks that came by; NULL: none */
     struct loop *loop;
     struct mfs_client_opts opts;

@@ -7,6 +7,7 @@
 #include "common/sys/fd.h"
 #include "mrcfs/client/client.h"
 #include "mrcfs/client/coherence.h"
+#include "mrcfs/client/join.h"
 #include "mrcfs/client/locks.h"
 #include "mrcfs/client/opened.h"
 #include "mrcfs/client/own.h"
@@ -253,6 +254,7 @@ void mfs_lease_learn_name(struct mfs_call *call, struct bytes name, const struct
 
 static void change(struct mfs_call *call, uint64_t node, bool is_told)
 {
+    mfs_join_flush(call->client); /* it has the next number */
     struct mfs_known *n = mfs_known_find(&call->session->nodes, node);
     if (!n || call->changed_count == MFS_CHANGED_MAX || !mfs_lease_is_on(call->client))
         return;

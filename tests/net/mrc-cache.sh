@@ -156,9 +156,34 @@ copies "a copy, of what is in the store" 1000 $mega 'dd if=big of=new bs=128k st
 # What the job made itself is not remembered.
 copies "a copy of which a megabyte is changed, and changed back" $mega $((2 * mega)) \
     'dd if=big of=new bs=1M status=none; dd if=/dev/urandom of=new bs=1M count=1 seek=7 conv=notrunc status=none; dd if=big of=new bs=1M skip=7 seek=7 count=1 conv=notrunc status=none'
-copies "in pieces that no chunk is in" $total $((total + 4 * mega)) 'dd if=big of=new bs=100k status=none'
-
+# Small pieces, and such that lie across, become chunks on their way, those that come late aside (a computer under load): 1 to 2 MB
+# usually. What moves by a byte is new.
+copies "a copy in small pieces" 1000 $((16 * mega)) 'dd if=big of=new bs=4k status=none'
+copies "in pieces that no chunk is in" 1000 $((16 * mega)) 'dd if=big of=new bs=100k status=none'
 rm "$dir/new"
+counted 'LC_ALL=C sed "1s/^/X/" big > new'
+same "a byte inserted" "$(printf X | cat - "$dir/big" | sha256sum)" "$(sha256sum < "$dir/new")"
+between "a byte inserted" $total $((total + 4 * mega)) "$(received)"
+# changes WHAT LEAST MOST COMMAND CHECKED: changes a byte of big, which is then as COMMAND, run here, makes it
+changes()
+{
+    cp "$dir/big" "$tmp/want"
+    (cd "$tmp" && sh -c "$5") || fail "$5"
+    counted "$4"
+    cmp "$tmp/want" "$dir/big" || fail "$1"
+    between "$1" "$2" "$3" "$(received)"
+    between "$1: sent to the target" 1000 $mega "$(sent)"
+}
+changes "another first byte, the file written anew by sed" 131072 $((16 * mega)) 'LC_ALL=C sed -i "1s/^./X/" big' 'LC_ALL=C sed -i "1s/^./X/" want'
+changes "a byte in the middle, in its place" 500 65536 "printf Y | dd of=big bs=1 seek=$((32 * mega)) conv=notrunc status=none" \
+    "printf Y | dd of=want bs=1 seek=$((32 * mega)) conv=notrunc status=none"
+# Here to there: one byte costs its chunk.
+for at in 0 $((32 * mega)); do
+    printf Z | dd of="$dir/big" bs=1 seek="$at" conv=notrunc status=none
+    reads "a byte changed here at $at" 131072 $((mega / 2))
+done
+
+rm -f "$dir/new"
 counted 'dd if=big of=new bs=1M status=none' --no-cache
 between "with --no-cache all is sent" $total $((total + 4 * mega)) "$(received)"
 # An edited file is written anew beside the old one and takes its place.

@@ -3,8 +3,11 @@
  * write is on the server when it returns. */
 #include "mrcfs/client/fuse/fuse.h"
 
+#include "mrcfs/chunks/put.h"
 #include "mrcfs/client/assume.h"
+#include "mrcfs/client/chunks.h"
 #include "mrcfs/client/coherence.h"
+#include "mrcfs/client/join.h"
 #include "mrcfs/client/locks.h"
 #include "mrcfs/client/opened.h"
 #include "mrcfs/client/own.h"
@@ -14,7 +17,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { COPY_BEHIND_MAX = MFS_DIRTY_MAX / 2 }; /* bytes of one copy that is answered before it is made */
+enum {
+    COPY_BEHIND_MAX = MFS_DIRTY_MAX / 2
+}; /* bytes of one copy that is answered before it is made */
 
 static int on_read(struct mfs_call *call, int rc, struct rd *body)
 {
@@ -77,6 +82,86 @@ static int on_write(struct mfs_call *call, int rc, struct rd *body)
     return 0;
 }
 
+static int send_put(struct mfs_call *call, const struct mfs_caller *who,
+                    const struct mfs_write_req *m)
+{
+    return mfs_fuse_put(call, who, m) ? 0 : mfs_send_write(call, who, m, m->body.len);
+}
+
+/* One piece of a write that is answered before it is made, on its way: sent, or in a run.
+ * Returns 0 or -errno. */
+static int write_piece(fuse_req_t req, struct mfs_session *s, struct mfs_known *n,
+                       const struct mfs_caller *who, const struct mfs_write_req *m,
+                       enum mfs_put_way way)
+{
+    if (way == MFS_PUT_JOIN)
+        return mfs_join_add(s->client, m->body);
+    mfs_join_flush(s->client);
+    struct mfs_call *call = mfs_call_new(s->client, on_write);
+    if (!call)
+        return -ENOMEM;
+    if (!mfs_behind_is_in_order(s->client)) { /* what was to be sent before it has failed */
+        mfs_call_drop(call);
+        return -EIO;
+    }
+    call->session = s;
+    call->node = n->number;
+    call->pid = (uint32_t)fuse_req_ctx(req)->pid;
+    call->size = m->body.len;
+    int rc = mfs_behind_begin(call, &n, 1);
+    if (rc == 0 && way == MFS_PUT_BEGIN) {
+        mfs_behind_sent(call, m->body.len);
+        if (mfs_join_begin(call, who, m, send_put) == 0)
+            return 0;
+        s->client->behind_bytes -= call->behind_bytes;
+        list_remove(&call->interrupted);
+        rc = -ENOMEM;
+    }
+    if (rc == 0 && (rc = send_put(call, who, m)) == 0)
+        mfs_behind_sent(call, m->body.len);
+    if (rc < 0) {
+        mfs_behind_undo(call);
+        mfs_call_drop(call);
+    }
+    return rc;
+}
+
+/* Answers a write of n, which may be answered before it is made, of a client that has seen
+ * chunks: in pieces that can be named. */
+static void write_pieces(fuse_req_t req, struct mfs_session *s, struct mfs_known *n,
+                         struct mfs_opened *f, const struct mfs_write_req *m)
+{
+    struct mfs_caller who = mfs_fuse_caller_of(req, f->node);
+    size_t done = 0;
+    int rc = 0;
+    while (done < m->body.len && rc == 0) {
+        struct mfs_write_req q = *m;
+        q.offset += done;
+        struct mfs_put_piece x =
+            mfs_put_piece_of(mfs_join_end(s->client, &who, m), q.offset, m->body.len - done);
+        q.body = (struct bytes){ m->body.ptr + done, (uint32_t)x.len_bytes };
+        mfs_coherence_count_change(s, f->node);
+        rc = write_piece(req, s, n, &who, &q, x.way);
+        if (rc < 0)
+            break;
+        mfs_assume_written(s, n, q.offset, q.offset + x.len_bytes);
+        mfs_own_written(s, n, q.offset, q.body);
+        done += x.len_bytes;
+    }
+    if (!done)
+        f->is_written = true;
+    if (done)
+        fuse_reply_write(req, done);
+    else
+        mfs_fuse_error(req, rc);
+}
+
+/* Could what is written be named? */
+static bool may_join(const struct mfs_client *c, const struct mfs_write_req *m)
+{
+    return c->seen && m->body.len && mfs_chunks_is_on(c->chunks);
+}
+
 static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size,
                      off_t offset, struct fuse_file_info *fi)
 {
@@ -85,17 +170,28 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t s
     struct mfs_known *n = mfs_known_find(&s->nodes, f->node);
     if (mfs_fuse_tell_behind(req, n))
         return;
-    struct mfs_call *call = mfs_fuse_begin(req, ino, on_write);
-    if (!call)
-        return;
     /* What is appended goes to the end, wherever the kernel believes that to be. */
     bool is_appended = fi->flags & O_APPEND && mfs_own_is_shaped(s, n) &&
                        !(n->attr.mode & (S_ISUID | S_ISGID)); /* the server takes these away */
     if (is_appended)
         offset = (off_t)mfs_behind_size(n, n->attr.size);
-    bool is_behind = !fi->writepage &&
-                     mfs_behind_may(s, n, is_appended ? fi->flags & ~O_APPEND : fi->flags) &&
-                     mfs_behind_begin(call, &n, 1) == 0;
+    bool may_be_behind =
+        !fi->writepage && mfs_behind_may(s, n, is_appended ? fi->flags & ~O_APPEND : fi->flags);
+    struct mfs_write_req m = { f->fh,
+                               (uint64_t)offset,
+                               mfs_oflags_from_host(fi->flags) |
+                                   (mfs_locks_are_held(n) ? MFS_O_LOCKED : 0),
+                               { (const uint8_t *)bytes, (uint32_t)size } };
+    if (may_be_behind && may_join(s->client, &m)) {
+        m.oflags |= MFS_O_WHOLE;
+        write_pieces(req, s, n, f, &m);
+        return;
+    }
+    struct mfs_call *call = mfs_fuse_begin(req, ino, on_write);
+    if (!call)
+        return;
+    bool is_behind = may_be_behind && mfs_behind_begin(call, &n, 1) == 0;
+    m.oflags |= is_behind ? MFS_O_WHOLE : 0;
     f->is_written = f->is_written || !is_behind;
     mfs_coherence_count_change(s, f->node);
     if (!is_behind)
@@ -103,14 +199,8 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t s
     if (fi->writepage && n)
         n->had_mapped_writes = true;
     call->size = size;
-    struct mfs_write_req m = { f->fh,
-                               (uint64_t)offset,
-                               mfs_oflags_from_host(fi->flags) | (is_behind ? MFS_O_WHOLE : 0) |
-                                   (mfs_locks_are_held(n) ? MFS_O_LOCKED : 0),
-                               { (const uint8_t *)bytes, (uint32_t)size } };
     struct mfs_caller who = mfs_fuse_caller_of(req, f->node);
-    bool is_put = is_behind && mfs_fuse_put(call, &who, &m);
-    int rc = is_put ? 0 : mfs_send_write(call, &who, &m, size);
+    int rc = mfs_send_write(call, &who, &m, size);
     if (rc < 0 && is_behind)
         mfs_behind_undo(call);
     if (rc < 0 || !is_behind) {
@@ -188,7 +278,8 @@ static int on_copy(struct mfs_call *call, int rc, struct rd *body)
     return 0;
 }
 
-/* How much there is to copy from f's file, if its size is sure to be what is known until all that is on the way is made; or -1. */
+/* How much there is to copy from f's file, if its size is sure to be what is known until all
+ * that is on the way is made; or -1. */
 static int64_t copied_size(struct mfs_session *s, const struct mfs_opened *f, uint64_t offset,
                            size_t length)
 {
@@ -199,7 +290,8 @@ static int64_t copied_size(struct mfs_session *s, const struct mfs_opened *f, ui
     return (int64_t)(length < left ? length : left);
 }
 
-/* The copy is put behind, and m->length becomes what it is answered with. False: it is to be waited for. */
+/* The copy is put behind, and m->length becomes what it is answered with. False: it is to be
+ * waited for. */
 static bool copy_behind(struct mfs_call *call, const struct mfs_opened *from,
                         const struct mfs_opened *to, struct mfs_copy_file_range_req *m)
 {
@@ -209,8 +301,7 @@ static bool copy_behind(struct mfs_call *call, const struct mfs_opened *from,
     int64_t size = copied_size(s, from, m->offset_in,
                                m->length < COPY_BEHIND_MAX ? m->length : COPY_BEHIND_MAX);
     if (size <= 0 || in == out || mfs_locks_are_held(out) ||
-        !mfs_behind_may(s, out, to->host_flags) ||
-        mfs_behind_begin(call, &out, 1) < 0)
+        !mfs_behind_may(s, out, to->host_flags) || mfs_behind_begin(call, &out, 1) < 0)
         return false;
     m->length = call->size = (size_t)size;
     struct mfs_caller who = mfs_fuse_caller_of(call->req, to->node);

@@ -11,6 +11,7 @@
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
 #include "mrcfs/client/ahead.h"
+#include "mrcfs/client/join.h"
 #include "mrcfs/client/locks.h"
 #include "mrcfs/client/opened.h"
 #include "mrcfs/client/own.h"
@@ -92,6 +93,7 @@ static ssize_t io_writev(int fd, struct iovec *iov, int count, void *ctx)
 static void forget_all(struct mfs_session *s)
 {
     struct mfs_client *c = s->client;
+    mfs_join_flush(s->client);
     mfs_behind_leave(s);
     mfs_locks_leave(s);
     mfs_dentries_fini(&s->names);

@@ -202,9 +202,9 @@ static struct bytes parts_of(uint8_t *wire, const struct mfs_put_part *x, size_t
 TEST(parts_of_a_put)
 {
     static uint8_t wire[MFS_PUT_PARTS_MAX * 2 * MFS_PUT_PART_BYTES];
-    struct mfs_put_part x[MFS_PUT_PARTS_MAX + 1] = {
-        { 100, 0, 0, name_of(0) }, { MFS_CHUNK_BYTES, 7, 5, name_of(1) }, { 1, 0, 0, name_of(0) }
-    };
+    struct mfs_put_part x[MFS_PUT_PARTS_MAX + 1] = { { 100, 0, 0, name_of(0) },
+                                                     { MFS_CHUNK_BYTES, 7, 5, name_of(1) },
+                                                     { 1, 0, 0, name_of(0) } };
     size_t total, named;
     assert_int_equal(mfs_put_check(parts_of(wire, x, 3), 101, 1 << 20, &total, &named), 3);
     assert_int_equal(total, 101 + MFS_CHUNK_BYTES);
@@ -216,7 +216,8 @@ TEST(parts_of_a_put)
     assert_memory_equal(y.name.bytes, x[1].name.bytes, sizeof y.name.bytes);
     /* Another body, more than may be, a part too many, cut, empty. */
     assert_error(mfs_put_check(parts_of(wire, x, 3), 100, 1 << 20, &total, &named), EPROTO);
-    assert_error(mfs_put_check(parts_of(wire, x, 3), 101, MFS_CHUNK_BYTES, &total, &named), EPROTO);
+    assert_error(mfs_put_check(parts_of(wire, x, 3), 101, MFS_CHUNK_BYTES, &total, &named),
+                 EPROTO);
     struct bytes all = parts_of(wire, x, 3);
     all.len--;
     assert_error(mfs_put_check(all, 101, 1 << 20, &total, &named), EPROTO);
@@ -235,13 +236,40 @@ TEST(parts_of_a_put)
     assert_error(mfs_put_check(parts_of(wire, x, 1), 0, 1 << 20, &total, &named), EPROTO);
 }
 
+static void assert_piece(uint64_t run_end, uint64_t offset, size_t len, enum mfs_put_way way,
+                         size_t want)
+{
+    struct mfs_put_piece x = mfs_put_piece_of(run_end, offset, len);
+    assert_int_equal(x.way, way);
+    assert_int_equal(x.len_bytes, want);
+}
+
+/* Runs begin and end where chunks do; what can be named by itself, or can't become a chunk, is
+ * sent. */
+TEST(small_writes_become_chunks)
+{
+    const uint64_t none = UINT64_MAX, one = MFS_CHUNK_BYTES;
+    assert_piece(none, 0, 1, MFS_PUT_BEGIN, 1);
+    assert_piece(1, 1, 4096, MFS_PUT_JOIN, 4096);
+    assert_piece(none, 1, 4096, MFS_PUT_SEND, 4096);
+    assert_piece(5, 1, 4096, MFS_PUT_SEND, 4096);
+    assert_piece(one - 1, one - 1, 4096, MFS_PUT_JOIN, 1);
+    assert_piece(none, one - 1, 4096, MFS_PUT_SEND, 1);
+    assert_piece(one, one, 4095, MFS_PUT_BEGIN, 4095);
+    assert_piece(none, 0, one - 1, MFS_PUT_BEGIN, one - 1);
+    assert_piece(none, 0, one, MFS_PUT_SEND, one);
+    assert_piece(none, 7 * one, 3 * one + 5, MFS_PUT_SEND, 3 * one);
+    assert_piece(100, 100, 3 * one, MFS_PUT_JOIN, one - 100);
+}
+
 TEST(what_was_seen_is_found)
 {
     struct mfs_seen_table *t = calloc(1, sizeof *t);
     uint8_t *some = calloc(1, MFS_CHUNK_BYTES);
     assert_non_null(t);
     assert_non_null(some);
-    /* All of the shortest is within bounds; contents that differ at the end, or in length, are others. */
+    /* All of the shortest is within bounds; contents that differ at the end, or in length, are
+     * others. */
     uint64_t sample = mfs_seen_sample(some, MFS_SEEN_FROM);
     assert_true(sample && sample != mfs_seen_sample(some, MFS_SEEN_FROM + 1));
     assert_null(mfs_seen_find(t, sample, MFS_SEEN_FROM));
@@ -255,7 +283,8 @@ TEST(what_was_seen_is_found)
     assert_int_equal(mfs_seen_find(t, sample, MFS_SEEN_FROM)->node, 8);
     /* Of more than fit, the newest stay. */
     for (uint64_t i = 1; i <= 4 * MFS_SEEN_MAX; i++)
-        mfs_seen_add(t, &(struct mfs_seen_chunk){ i * 0x9e3779b97f4a7c15u, i, 0, 5000, name_of(1) });
+        mfs_seen_add(
+            t, &(struct mfs_seen_chunk){ i * 0x9e3779b97f4a7c15u, i, 0, 5000, name_of(1) });
     unsigned found = 0;
     for (uint64_t i = 4 * MFS_SEEN_MAX; i > 3 * MFS_SEEN_MAX; i--) {
         const struct mfs_seen_chunk *x = mfs_seen_find(t, i * 0x9e3779b97f4a7c15u, 5000);
@@ -266,9 +295,10 @@ TEST(what_was_seen_is_found)
     free(t);
 }
 
-UNIT_MAIN(cmocka_unit_test(parts_of_a_put), cmocka_unit_test(what_was_seen_is_found),
-          cmocka_unit_test(records_come_back), cmocka_unit_test(nonsense_is_refused),
-          cmocka_unit_test(parts_of_ranges), cmocka_unit_test(the_set_is_what_was_put_in),
+UNIT_MAIN(cmocka_unit_test(parts_of_a_put), cmocka_unit_test(small_writes_become_chunks),
+          cmocka_unit_test(what_was_seen_is_found), cmocka_unit_test(records_come_back),
+          cmocka_unit_test(nonsense_is_refused), cmocka_unit_test(parts_of_ranges),
+          cmocka_unit_test(the_set_is_what_was_put_in),
           cmocka_unit_test(names_where_they_may_save_something),
           cmocka_unit_test(the_set_is_bounded), cmocka_unit_test(parts_become_whole),
           cmocka_unit_test(the_oldest_makes_room))
