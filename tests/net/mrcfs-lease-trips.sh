@@ -41,6 +41,16 @@ at_most()
     [ "$(count "$2")" -le "$1" ] || fail "$(count "$2") $2, not $1: $(cat "$tmp/stats")"
 }
 
+# waited COUNT: round trips were waited for, so many, or between both numbers of LEAST-MOST
+waited()
+{
+    got=$(count 'round trips waited for')
+    echo "# $got round trips"
+    if [ "$got" -lt "${1%-*}" ] || [ "$got" -gt "${1#*-}" ]; then
+        fail "$got round trips waited for, not $1: $(cat "$tmp/stats")"
+    fi
+}
+
 # One round trip is the greeting's, one the root's attributes.
 counted "ls -lR '$mnt'"
 same "files listed" 240 "$(grep -c '^-' "$tmp/out")"
@@ -48,7 +58,7 @@ same "lists asked for" 41 "$(count list)"
 for op in lookup opendir readdir; do
     same "$op requests of ls -lR" 0 "$(count $op)"
 done
-at_most 9 'round trips waited for'
+waited 6
 
 counted "grep -r needle '$mnt'"
 same "lines found" 240 "$(wc -l < "$tmp/out")"
@@ -56,12 +66,13 @@ same "opens of grep -r" 240 "$(count open)"
 for op in lookup opendir readdir read; do
     same "$op requests of grep -r" 0 "$(count $op)"
 done
-at_most 14 'round trips waited for'
+# How many depends on which of the files that are opened ahead have come when they are wanted: 7 to 10 beside builds.
+waited 7-12
 
 # Each place that find is given asks for the file system's room: it is known for a moment.
 counted "cd '$mnt' && find d* -type f -size -1k && find d* -type f && stat -f d*/*"
 same "lines of find" 240 "$(grep -c '^d./' "$tmp/out")"
-at_most 12 'round trips waited for'
+waited 6
 at_most 1 'waited for statfs'
 for op in lookup opendir readdir; do
     same "$op requests of find" 0 "$(count $op)"
@@ -76,7 +87,7 @@ counted "stat -f '$mnt' && stat -f '$mnt' && rm '$mnt/new' && stat -f '$mnt'"
 counted "for i in 1 2 3 4 5 6 7 8 9; do test ! -e '$mnt/d0/a/absent'\$i || exit 1; done"
 at_most 3 ' lookup'
 at_most 3 ' list'
-at_most 6 'round trips waited for'
+waited 5
 
 # A file that is read in order is asked for ahead: each byte once, and never so late that nothing is on the way; one that is read
 # here and there is not.
@@ -90,8 +101,8 @@ for words in 'bytes read ahead and again' 'bytes read ahead in vain' 'reads that
 done
 [ "$(count 'bytes read ahead')" -ge 33000000 ] || fail "only $(count 'bytes read ahead') bytes were read ahead"
 [ "$(count read)" -le 200 ] || fail "$(count read) requests to read 32 MiB"
-# The window is 1 MiB at least, after the beginning.
-at_most 48 'round trips waited for'
+# The window is 1 MiB at least, after the beginning; how often the reader comes to what is still on its way depends on how fast it is.
+waited 20-42
 counted "for i in 7 2 9 4 1 8 3 6; do dd if='$mnt/big' bs=4k skip=\$((i * 777)) count=1 2>/dev/null | wc -c; done"
 same "bytes read ahead of who reads here and there" 0 "$(count 'bytes read ahead')"
 rm "$served/big"
