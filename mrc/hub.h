@@ -109,7 +109,8 @@ void mrc_hub_job_end(struct mrc_hub_job *j);
 MUST int mrc_hub_who(pid_t pid, uint8_t out[MRC_HUB_KEY_BYTES]);
 
 /* hubcommand.c: mrc ps and mrc stop; they print. host: NULL = all. */
-MUST int mrc_hub_ps(bool wants_json, struct err *e);
+struct json;
+MUST int mrc_hub_ps(bool wants_json, void (*more)(struct json *entries), struct err *e);
 /* What a hub keeps. Returns 0; 1 none runs; -ETIMEDOUT and other -errno: it doesn't answer within timeout_ms. *out is 0
  * then. */
 struct mrc_hub_counts {

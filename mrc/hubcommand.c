@@ -85,11 +85,13 @@ static void add_entry(void *ctx, const struct hub_entry *n)
     json_add_text(o, "command", command);
 }
 
-int mrc_hub_ps(bool wants_json, struct err *e)
+int mrc_hub_ps(bool wants_json, void (*more)(struct json *entries), struct err *e)
 {
     if (!wants_json) {
         printf("%-20s %8s %8s %-10s %9s %s\n", "HOST", "PID", "THERE", "STATE", "AGE", "COMMAND");
         int rc = each_entry(ANSWER_MS, print_entry, NULL, e);
+        if (rc >= 0)
+            more(NULL);
         return rc < 0 ? rc : 0;
     }
     struct json *top = json_top(), *entries = json_add_list(top, "entries");
@@ -100,6 +102,7 @@ int mrc_hub_ps(bool wants_json, struct err *e)
         json_drop(top);
         return rc;
     }
+    more(entries);
     rc = json_print(top);
     return rc < 0 ? err_set(e, -rc, "print what the hub keeps") : 0;
 }

@@ -48,6 +48,7 @@ enum job_flag {
     JOB_NEST = 4096, /* the job may start others by its head (docs/nesting.md) */
     JOB_AS_LOGIN = 2048, /* environment, limits and directory are those of a login there; without
                             trees the job is in no namespace */
+    JOB_HELD = 16384, /* the head's file server may be lost and another one come (docs/detach.md) */
     JOB_PROFILE = 8192,  /* what the job asked for is to be told at its end */
     JOB_HEAD_PRIVILEGED =
         8, /* the file server acts as any user: permissions are checked by the kernel here */

@@ -7,6 +7,7 @@ mrc_libsession_a_SOURCES = \
 mrc_libsession_a_SOURCES += \
   mrc/demand.h \
   mrc/doctor.def mrc/finding.c mrc/finding.h \
+  mrc/held.c mrc/held.h \
   mrc/input.c mrc/input.h \
   mrc/job.c mrc/job.def mrc/job.h \
   mrc/link.c mrc/link.h mrc/linkparts.h mrc/port.c \
@@ -21,6 +22,7 @@ bin_PROGRAMS += mrc/mrc
 mrc_mrc_SOURCES = \
   mrc/activity.c mrc/activity.def mrc/activity.h mrc/activitycode.c \
   mrc/cachecommand.c mrc/cachecommand.h \
+  mrc/detach/attach.c mrc/detach/detach.h mrc/detach/list.c mrc/detach/provide.c mrc/detach/record.c mrc/detach/record.h mrc/detach/start.c \
   mrc/doctorcommand.c mrc/doctorcommand.h mrc/doctorhere.c \
   mrc/firstlaunch.c mrc/firstlaunch.h \
   mrc/env.def mrc/hidden.def mrc/limits.def \
@@ -35,7 +37,7 @@ mrc_mrc_SOURCES = \
   mrc/progress.c mrc/progress.h \
   mrc/question.c mrc/question.h \
   mrc/reach.c mrc/reach.h \
-  mrc/run.c mrc/run.h mrc/runaway.c mrc/runchannels.c mrc/runparts.h mrc/runterm.c mrc/runwords.c \
+  mrc/run.c mrc/run.h mrc/runaway.c mrc/runchannels.c mrc/runheld.c mrc/runparts.h mrc/runterm.c mrc/runwords.c \
   mrc/statusline.c mrc/statusline.h \
   mrc/spec.c mrc/spec.h \
   mrc/supply.c \
@@ -75,4 +77,4 @@ mrc_libmrc_a_SOURCES = \
 
 nodist_completions_DATA += completions/mrc
 completions/mrc: mrc/options.def
-	$(COMPLETION) -v words='host command' -v verbs='ps top stop cache logs doctor' $(srcdir)/mrc/options.def >$@
+	$(COMPLETION) -v words='host command' -v verbs='ps top stop cache logs doctor attach detach' $(srcdir)/mrc/options.def >$@

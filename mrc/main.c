@@ -7,6 +7,7 @@
 #include "common/sys/crypto.h"
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
+#include "mrc/detach/detach.h"
 #include "mrc/dieby.h"
 #include "mrc/hub.h"
 #include "mrc/keeper.h"
@@ -359,12 +360,16 @@ int main(int argc, char **argv)
     }
     if (rc < 0) {
         out.code = EXIT_MRC;
+    } else if (o.verb == VERB_ATTACH) {
+        rc = mrc_attach(&o, &out, &e);
     } else if (o.verb != VERB_JOB || o.no_command) {
         rc = mrc_verb(&o, &e);
         out.code = rc < 0 ? EXIT_MRC : rc;
     } else {
         rc = mrc_trees_make(&o, &trees, &e);
-        if (rc == 0)
+        if (rc == 0 && o.detach)
+            rc = mrc_detach(&o, argc, argv, &trees, &out, &e);
+        else if (rc == 0)
             rc = run_job(&o, &trees, &nester, &out, &e);
     }
     mrc_nester_end(&nester);

@@ -11,6 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of a detached job. */
+enum { DETACHED_S = MRC_RECONNECT_MAX_S };
+
 static const struct opt table[] = {
 #define OPT_STRUCT struct mrc_options
 #include "common/sys/opt_begin.h"
@@ -28,7 +31,9 @@ static const struct opt_program program = {
              "stop [--jobs] [host]\n"
              "cache [show|clear] [user@]host\n"
              "logs [[user@]host]\n"
-             "doctor [--json] [user@]host",
+             "doctor [--json] [user@]host\n"
+             "attach [--files] [host:]job\n"
+             "detach [host:]job",
     .about =
         "Runs a command on another computer as if it ran here: this computer's files at their "
         "own paths,\n"
@@ -100,6 +105,8 @@ static const struct verb {
     { "cache", VERB_CACHE, HOST_NEEDED, "[show|clear] [user@]host" },
     { "logs", VERB_LOGS, HOST_OPTIONAL, "[[user@]host]" },
     { "doctor", VERB_DOCTOR, HOST_NEEDED, "[--json] [user@]host" },
+    { "attach", VERB_ATTACH, HOST_NAME, "[--files] [host:]job|host" },
+    { "detach", VERB_DETACH, HOST_NAME, "[host:]job|host" },
 };
 
 static const struct {
@@ -112,6 +119,7 @@ static const struct {
     { VERB_TOP, "--json", offsetof(struct mrc_options, wants_json) },
     { VERB_TOP, "--once", offsetof(struct mrc_options, is_once) },
     { VERB_DOCTOR, "--json", offsetof(struct mrc_options, wants_json) },
+    { VERB_ATTACH, "--files", offsetof(struct mrc_options, files_only) },
     { VERB_CACHE, "clear", offsetof(struct mrc_options, is_clearing) },
     { VERB_CACHE, "show", offsetof(struct mrc_options, is_showing) },
 };
@@ -223,14 +231,41 @@ int mrc_options_parse(struct mrc_options *o, int argc, char **argv, struct err *
     return rc == 0 && o->verb == VERB_JOB ? settle(o, e) : rc;
 }
 
+static int settle_times(struct mrc_options *o, struct err *e)
+{
+    o->reconnect_s = o->detach ? DETACHED_S : MRC_RECONNECT_S;
+    int rc = o->reconnect_for ? mrc_reconnect_time("--reconnect-for ", o->reconnect_for, &o->reconnect_s, e) : 0;
+    if (rc == 0 && o->freeze_after)
+        rc = mrc_reconnect_time("--freeze-after ", o->freeze_after, &o->freeze_s, e);
+    return rc;
+}
+
+/* What a job without its head can't have. */
+static int check_detach(const struct mrc_options *o, struct err *e)
+{
+    static const char why[] = "%s does not go with --detach: it needs this computer";
+    if (!o->detach)
+        return o->keep_output ? err_say(e, EINVAL, "--keep-output goes with --detach") : 0;
+    const char *which = o->forward_agent ? "-A"
+                        : o->nest.len    ? "--nest"
+                        : o->background  ? "-f"
+                        : o->no_command  ? "-N"
+                        : o->hosts.len   ? "--hosts"
+                                         : NULL;
+    if (which)
+        return err_say(e, EINVAL, why, which);
+    return o->reconnect_s ? 0 : err_say(e, EINVAL, "--reconnect-for 0 does not go with --detach: the job would end at once");
+}
+
 static int parse_words(struct mrc_options *o, int argc, char **argv, struct err *e)
 {
     static char *none[] = { NULL };
     int first;
     int rc = opt_parse(&program, argc, argv, o, &first, e);
-    o->reconnect_s = MRC_RECONNECT_S;
-    if (rc == 0 && o->reconnect_for)
-        rc = mrc_reconnect_time("--reconnect-for ", o->reconnect_for, &o->reconnect_s, e);
+    if (rc == 0)
+        rc = settle_times(o, e);
+    if (rc == 0)
+        rc = check_detach(o, e);
     if (rc)
         return rc;
     o->command = none;

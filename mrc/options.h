@@ -6,6 +6,7 @@
 
 #include "common/base/err.h"
 #include "common/sys/opt.h"
+#include "mrc/held.h"
 #include "mrc/hostset.h"
 
 #include <stdint.h>
@@ -20,14 +21,14 @@ enum { CONSISTENCY_LEASE, CONSISTENCY_STRICT, CONSISTENCY_LOOSE };
 enum { COMPRESS_AUTO, COMPRESS_NO, COMPRESS_YES };
 
 /* What is to be done: a job, or one of the commands that take the place of the host. */
-enum mrc_verb { VERB_JOB, VERB_PS, VERB_STOP, VERB_CACHE, VERB_LOGS, VERB_DOCTOR, VERB_TOP };
+enum mrc_verb { VERB_JOB, VERB_PS, VERB_STOP, VERB_CACHE, VERB_LOGS, VERB_DOCTOR, VERB_TOP, VERB_ATTACH, VERB_DETACH };
 
 struct mrc_options {
-    const char *port, *login, *config_file, *jump, *via, *directory, *reconnect_for;
-    uint32_t reconnect_s; /* of reconnect_for */
+    const char *port, *login, *config_file, *jump, *via, *directory, *reconnect_for, *freeze_after;
+    uint32_t reconnect_s, freeze_s; /* of reconnect_for, freeze_after */
     struct opt_list identities, ssh_options, trees, hiding, env, hosts, nest;
-    long long parallel; /* 0 = not given */
-    bool forward_agent, no_tty, no_input, background, no_command, no_pid_ns, quiet, stats, no_hub, no_cache, no_profile, as_ssh, ignored;
+    long long parallel, keep_output; /* 0 = not given */
+    bool forward_agent, no_tty, no_input, background, no_command, no_pid_ns, quiet, stats, no_hub, no_cache, no_profile, as_ssh, detach, ignored;
     bool reads_ahead; /* standard input, whoever else may want it */
     int transport, view, consistency, compress, tty, verbose, output, ip_version;
     /* From the arguments behind the options. */
@@ -38,6 +39,7 @@ struct mrc_options {
     bool wants_json;
     bool is_once; /* of VERB_TOP */
     bool is_clearing, is_showing; /* of VERB_CACHE */
+    bool files_only; /* of VERB_ATTACH; its job is in host */
     /* Of a job that a job wanted (mrc/nest/wanted.h); NULL: this process's. */
     char **job_env;
     char *job_cwd;

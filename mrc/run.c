@@ -130,12 +130,14 @@ void run_maybe_end(struct run *r)
         run_set_timers(r);
         if (r->tty_in)
             mrc_pump_end_in(r->tty_in);
-        if (r->job)
+        if (r->job && !r->o->held)
             mrc_port_end(r->job);
     }
+    if (r->o->held)
+        run_held_end(r);
     if (r->output_pumps || r->file_pumps || r->job)
         return;
-    if (r->o->options->stats && !r->stats && !r->stats_done && !r->is_lost &&
+    if (r->o->options->stats && !r->o->held && !r->stats && !r->stats_done && !r->is_lost &&
         mrc_link_open(r->link, "stats", (struct bytes){ NULL, 0 }, RUN_WEIGHT_JOB, MRC_WINDOW_FIRST,
                       &stats_ops, r, &r->stats) == 0) {
         mrc_port_end(r->stats);
@@ -258,6 +260,9 @@ int mrc_run(const struct mrc_run_opts *o, struct mrc_outcome *out, struct err *e
     buf_init(&r.in, JOB_MSG_MAX + 8192);
     sigprocmask(SIG_BLOCK, NULL, &r.old_mask);
     mrc_stdio_plan(o->options, &r.stdio);
+    for (int i = 0; o->held && i < 3; i++)
+        r.stdio.kinds[i] = (enum job_fd)o->held->kinds[i];
+    r.stdio.has_tty = o->held ? o->held->has_tty : r.stdio.has_tty;
     int rc = start(&r);
     while (rc == 0 && !r.is_done) {
         rc = loop_turn(r.loop, -1);
@@ -280,6 +285,7 @@ int mrc_run(const struct mrc_run_opts *o, struct mrc_outcome *out, struct err *e
     loop_timer_del(&r.end_timer);
     loop_timer_del(&r.terminal_timer);
     loop_timer_del(&r.start_timer);
+    loop_timer_del(&r.taken_timer);
     fd_close(&r.sigfd);
     loop_free(r.loop);
     buf_fini(&r.in);

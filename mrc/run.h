@@ -5,6 +5,7 @@
 #define MRC_RUN_H
 
 #include "common/base/wire.h"
+#include "mrc/held.h"
 #include "mrc/keeper.h"
 #include "mrc/nest/nest.h"
 #include "mrc/options.h"
@@ -27,11 +28,21 @@ struct mrc_keep {
     bool is_lost;  /* we could not */
 };
 
+/* A detached job that is there already (docs/detach.md): its streams are its holder's. */
+struct mrc_held {
+    uint8_t id[HELD_ID_BYTES], secret[HELD_SECRET_BYTES], kinds[3];
+    bool has_tty;
+    uint64_t visit;
+    /* Afterwards: the job has ended, and all was taken; or it is not there. */
+    bool is_over, is_gone;
+};
+
 struct mrc_run_opts {
     const struct mrc_options *options;
     const struct mrc_trees *trees;
     bool is_unwatched; /* nothing is told of it (mrc/activity.h): it is no head of its own */
     const struct mrc_nester *nester; /* NULL or without a socket: the job starts no others */
+    struct mrc_held *held; /* NULL: a job of our own */
     struct mrc_keep *keep; /* keeper_fd may be set by connect */
     /* Starts the file server, *out, whose descriptors are taken: at once, unless a kept view is
      * wanted; else when that turns out not to be there. */

@@ -133,20 +133,17 @@ void run_on_resumed(void *ctx)
     mrc_statusline_clear(STDERR_FILENO, has_screen(r));
     tell_back(r);
     run_take_terminal(r);
-    /* A program that draws draws anew. */
-    struct job_msg m = { .id = JOB_MSG_winsize };
-    if (has_screen(r) && mrc_tty_size(&m.winsize) == 0 && m.winsize.rows > 1) {
-        m.winsize.rows--;
-        run_send(r, &m);
-    }
-    run_send_size(r);
+    run_redraw(r);
     run_set_timers(r);
 }
 
 void run_leave_away(struct run *r)
 {
     mrc_statusline_clear(STDERR_FILENO, has_screen(r));
-    log_warn("%s: the job is left alone: it ends when it has waited for us for %u s", r->o->options->host,
+    if (r->o->held)
+        log_warn("%s: the job is left alone, mrc attach takes it up again", r->o->options->host);
+    else
+        log_warn("%s: the job is left alone: it ends when it has waited for us for %u s", r->o->options->host,
              r->o->wait_s);
 }
 

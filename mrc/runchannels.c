@@ -13,15 +13,12 @@
 #include <unistd.h>
 
 enum {
-    WINDOW_OUTPUT = 4 * 1024 * 1024,
     WINDOW_FILES = 16 * 1024 * 1024,
-    WEIGHT_TTY = 128,
-    WEIGHT_STREAM = 16,
     WEIGHT_META = 64,
     WEIGHT_BULK = 8,
 };
 
-static void on_output_done(void *ctx, int code)
+void run_output_done(void *ctx, int code)
 {
     struct run *r = ctx;
     (void)code;
@@ -29,11 +26,11 @@ static void on_output_done(void *ctx, int code)
     run_maybe_end(r);
 }
 
-static void on_tty_done(void *ctx, int code)
+void run_tty_done(void *ctx, int code)
 {
     struct run *r = ctx;
     r->tty_in = NULL;
-    on_output_done(ctx, code);
+    run_output_done(ctx, code);
 }
 
 static void on_files_lost(void *ctx)
@@ -76,7 +73,7 @@ static void on_output(void *ctx, const uint8_t *ptr, size_t len_bytes)
     watchjob_output(&r->watch, ptr, len_bytes);
 }
 
-static int own(int fd)
+int run_own(int fd)
 {
     return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }
@@ -87,7 +84,7 @@ static int open_keys(const struct run *r)
     if (!r->stdio.has_tty || r->stdio.kinds[0] == JOB_FD_NULL)
         return -1;
     if (r->stdio.kinds[0] == JOB_FD_TTY)
-        return own(0);
+        return run_own(0);
     return open("/dev/tty", O_RDWR | O_CLOEXEC);
 }
 
@@ -130,14 +127,14 @@ static void on_input_done(void *ctx, int code)
 static int open_input(struct run *r)
 {
     if (r->o->options->reads_ahead || mrc_input_is_ours(0)) {
-        struct channel c = { "stdin",       own(0),        -1,  WEIGHT_STREAM,
-                             WINDOW_OUTPUT, on_input_done, NULL };
+        struct channel c = { "stdin",       run_own(0),        -1,  RUN_WEIGHT_STREAM,
+                             RUN_WINDOW_OUTPUT, on_input_done, NULL };
         return open_channel(r, &c, NULL);
     }
     struct mrc_supply *s;
-    int rc = mrc_supply_new(r->loop, 0, on_output_done, r, &s);
+    int rc = mrc_supply_new(r->loop, 0, run_output_done, r, &s);
     if (rc == 0)
-        rc = mrc_supply_open(s, r->link, WEIGHT_STREAM);
+        rc = mrc_supply_open(s, r->link, RUN_WEIGHT_STREAM);
     if (rc == 0)
         r->output_pumps++; /* until what was not used is given back */
     return rc;
@@ -167,8 +164,19 @@ int run_open_files(struct run *r)
     return rc < 0 ? err_set(r->e, -rc, "channels of the files") : 0;
 }
 
+/* What has no place on standard output, because that is no terminal, goes to one. */
+int run_terminal_out(struct run *r)
+{
+    bool is_stdout = r->stdio.kinds[1] == JOB_FD_TTY;
+    int out = is_stdout ? 1 : isatty(2) == 1 ? 2 : isatty(0) == 1 ? 0 : 1;
+    r->keys_fd = open_keys(r);
+    return run_own(out);
+}
+
 int run_open_channels(struct run *r)
 {
+    if (r->o->held)
+        return run_held_open(r);
     static const char *const names[] = { "stdin", "stdout", "stderr" };
     int rc = mrc_link_open(r->link, "job", (struct bytes){ NULL, 0 }, RUN_WEIGHT_JOB,
                            MRC_WINDOW_FIRST, &run_job_ops, r, &r->job);
@@ -176,19 +184,16 @@ int run_open_channels(struct run *r)
     if (rc == 0 && r->is_alone)
         rc = run_open_files(r);
     if (rc == 0 && r->stdio.has_tty) {
-        /* What has no place on standard output, because that is no terminal, goes to one. */
-        bool is_stdout = r->stdio.kinds[1] == JOB_FD_TTY;
-        int out = is_stdout ? 1 : isatty(2) == 1 ? 2 : isatty(0) == 1 ? 0 : 1;
-        r->keys_fd = open_keys(r);
-        struct channel tty = { "tty",         own(r->keys_fd), own(out),        WEIGHT_TTY,
-                               WINDOW_OUTPUT, on_tty_done,     &r->output_pumps };
+        int out = run_terminal_out(r);
+        struct channel tty = { "tty",         run_own(r->keys_fd), out,        RUN_WEIGHT_TTY,
+                               RUN_WINDOW_OUTPUT, run_tty_done,     &r->output_pumps };
         rc = open_channel(r, &tty, &r->tty_in);
     }
     for (int i = 0; rc == 0 && i < 3; i++) {
         if (r->stdio.kinds[i] != JOB_FD_STREAM)
             continue;
         struct channel c = {
-            names[i], -1, own(i), WEIGHT_STREAM, WINDOW_OUTPUT, on_output_done, &r->output_pumps
+            names[i], -1, run_own(i), RUN_WEIGHT_STREAM, RUN_WINDOW_OUTPUT, run_output_done, &r->output_pumps
         };
         rc = i == 0 ? open_input(r) : open_channel(r, &c, NULL);
     }
@@ -197,6 +202,8 @@ int run_open_channels(struct run *r)
 
 int run_send_spec(struct run *r)
 {
+    if (r->o->held)
+        return 0; /* it runs */
     const struct mrc_keep *keep = r->o->keep;
     mrc_profile_load(&r->profile, r->o->options, r->o->trees);
     if (r->profile.is_on && !r->profile.given.len && r->profile.room)
@@ -209,5 +216,7 @@ int run_send_spec(struct run *r)
                           keep->is_wanted ? keep->id : NULL, keep->mark, &r->job->queue, r->e);
     if (rc == 0)
         mrc_port_queued(r->job, buf_len(&r->job->queue));
+    if (rc == 0 && r->o->options->freeze_s)
+        run_send(r, &(struct job_msg){ .id = JOB_MSG_patience, .patience = { r->o->options->freeze_s } });
     return rc;
 }

@@ -22,6 +22,15 @@ enum {
     RUN_FILES_LOST_MS = 3000,
 };
 
+struct run;
+
+/* Of a detached job: how much of one of its streams was written here, and told. */
+struct run_taken {
+    struct run *run;
+    uint8_t role; /* enum held_role */
+    uint64_t total, told;
+};
+
 struct run {
     const struct mrc_run_opts *o;
     struct err *e;
@@ -50,6 +59,10 @@ struct run {
     uint64_t away_ms, away_total_ms, told_again; /* since when; together; bytes sent again that were told */
     struct mrc_port *stats;
     bool stats_done;
+    /* A detached job that we are attached to. */
+    struct run_taken taken[3]; /* standard output and error, terminal */
+    struct loop_timer taken_timer;
+    bool has_left, is_job_eof;
 };
 
 /* run.c */
@@ -75,10 +88,19 @@ void run_on_keeper(void *ctx, uint32_t events);
 /* The kept view is not to be had: the job gets one of its own. */
 void run_go_alone(struct run *r, const char *why);
 
+/* runheld.c: of a detached job. */
+MUST int run_held_open(struct run *r);
+/* All has come that will: says so, so that nothing is kept there. */
+void run_held_end(struct run *r);
+void run_held_left(struct run *r, const struct job_left *m);
+/* The user goes, the job stays. */
+void run_held_leave(struct run *r);
+
 /* runterm.c */
 void run_send(struct run *r, const struct job_msg *m);
 void run_send_signal(struct run *r, int number, bool is_group);
 void run_send_size(struct run *r);
+void run_redraw(struct run *r);
 /* Makes the terminal raw, but for its signals while there is no job that could be told, and reads it; in the
  * background, as soon as we are no more: the shell doesn't always tell. */
 void run_take_terminal(void *ctx);
@@ -87,6 +109,12 @@ void run_stop_self(struct run *r);
 MUST int run_watch_signals(struct run *r);
 
 /* runchannels.c */
+enum { RUN_WINDOW_OUTPUT = 4 * 1024 * 1024, RUN_WEIGHT_TTY = 128, RUN_WEIGHT_STREAM = 16 };
+int run_own(int fd); /* a descriptor of our own for it; -1: there is none */
+/* The terminal: what is typed at, in r->keys_fd, and where what is printed goes. */
+int run_terminal_out(struct run *r);
+void run_output_done(void *ctx, int code);
+void run_tty_done(void *ctx, int code);
 MUST int run_open_channels(struct run *r);
 /* Starts the file server and opens the channels between it and the job's agent. */
 MUST int run_open_files(struct run *r);

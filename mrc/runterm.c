@@ -64,6 +64,17 @@ void run_send_size(struct run *r)
         run_send(r, &m);
 }
 
+/* A program that draws draws anew when its terminal changes. */
+void run_redraw(struct run *r)
+{
+    struct job_msg m = { .id = JOB_MSG_winsize };
+    if (r->stdio.has_tty && mrc_tty_size(&m.winsize) == 0 && m.winsize.rows > 1) {
+        m.winsize.rows--;
+        run_send(r, &m);
+    }
+    run_send_size(r);
+}
+
 /* The job stopped: so do we, the shell is to notice. What we are continued by continues the
  * job. */
 void run_stop_self(struct run *r)
@@ -109,6 +120,8 @@ static void on_signal(void *ctx, uint32_t events)
             run_send_signal(r, n, si.ssi_code == SI_KERNEL);
         else if (r->has_outcome)
             r->is_done = true; /* only the last files are waited for: the user need not */
+        else if (r->o->held && n == SIGHUP)
+            run_held_leave(r); /* the terminal has gone, the job need not */
         else if (!r->has_started || r->is_away)
             give_up(r, n);
         else

@@ -86,6 +86,8 @@ static void got_message(struct run *r, const struct job_msg *m)
         r->has_started = true;
         loop_timer_del(&r->start_timer);
         run_take_terminal(r);
+        if (r->o->held)
+            run_redraw(r);
         watchjob_started(&r->watch, m->started.pid);
         if (r->o->on_started)
             r->o->on_started(r->o->ctx, m->started.pid);
@@ -102,6 +104,7 @@ static void got_message(struct run *r, const struct job_msg *m)
         if (r->has_outcome && !r->outcome.by_signal) /* else it is only a part */
             mrc_profile_save(&r->profile, m->used.profile);
         break;
+    case JOB_MSG_left: run_held_left(r, &m->left); break;
     case JOB_MSG_unjoined: {
         char text[300];
         if (bytes_to_text(m->unjoined.text, text, sizeof text) < 0)
@@ -151,15 +154,18 @@ static void on_job_closed(void *ctx, int code, struct bytes text)
 {
     struct run *r = ctx;
     r->job = NULL;
+    if (r->o->held && !r->has_outcome && code == -ESRCH)
+        r->o->held->is_gone = true;
     if (!r->has_outcome) {
         char why[160];
         if (!text.len || bytes_to_text(text, why, sizeof why) < 0)
-            snprintf(why, sizeof why, "%s", code ? strerror(-code) : "the other side ended it");
+            snprintf(why, sizeof why, "%s",
+                     r->o->held ? held_why(code) : code ? strerror(-code) : "the other side ended it");
         clean(why);
         r->has_outcome = true;
         r->outcome.code = 255;
         r->rc = err_set(r->e, 0, "%.60s: %s%s", r->o->options->host,
-                        r->has_started ? "the job was lost: " : "", why);
+                        r->has_started && !r->o->held ? "the job was lost: " : "", why);
     }
     run_maybe_end(r);
 }
@@ -167,7 +173,15 @@ static void on_job_closed(void *ctx, int code, struct bytes text)
 static void on_job_eof(void *ctx)
 {
     struct run *r = ctx;
-    if (r->job)
+    r->is_job_eof = true;
+    if (r->o->held && !r->has_outcome) {
+        r->has_outcome = true;
+        r->outcome.code = 255;
+        r->rc = err_say(r->e, ECONNRESET, "%.60s: %s", r->o->options->host, held_why(0));
+        run_finish(r);
+    } else if (r->o->held)
+        run_maybe_end(r);
+    else if (r->job)
         mrc_port_end(r->job);
 }
 

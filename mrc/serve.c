@@ -40,8 +40,9 @@ static void serve(const struct mfs_serve_opts *o, const int meta[2], const int b
         sigaction(not_ours[i], &(struct sigaction){ .sa_handler = SIG_IGN }, NULL);
     struct mfs_serve_opts so = *o;
     fd_close_all_but((const int[]){ meta[1], bulk[1], o->has_broker ? o->broker_fd : -1,
-                                    o->has_marks ? o->mark_fd : -1, log_keep_fd() },
-                     5);
+                                    o->has_marks ? o->mark_fd : -1, o->has_journal ? o->journal_fd : -1,
+                                    log_keep_fd() },
+                     6);
     log_keep_as("files");
     log_keep("starts, %zu trees", o->export_count);
     so.meta_fd = meta[1];

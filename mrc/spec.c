@@ -287,7 +287,7 @@ int mrc_spec_put(const struct mrc_options *o, const struct mrc_trees *t,
                    (o->forward_agent ? JOB_FORWARD_AGENT : 0u) | view_flags(o);
     m.spec.keep_id = id_bytes(keep_id);
     m.spec.keep_mark = keep_mark;
-    m.spec.flags |= profile->is_on ? JOB_PROFILE : 0u;
+    m.spec.flags |= (profile->is_on ? JOB_PROFILE : 0u) | (o->detach ? JOB_HELD : 0u);
     m.spec.profile = profile->given;
     size_t size = profile->given.len + buf_len(&parts.argv) + buf_len(&parts.env) + buf_len(&parts.trees) + 16384;
     return put(&m, size, out, e);

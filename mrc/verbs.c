@@ -5,6 +5,7 @@
 
 #include "common/sys/fd.h"
 #include "mrc/cachecommand.h"
+#include "mrc/detach/detach.h"
 #include "mrc/doctorcommand.h"
 #include "mrc/hub.h"
 #include "mrc/logcommand.h"
@@ -61,7 +62,7 @@ static int run_doctor(const struct mrc_options *o, struct err *e)
 
 static int run_ps(const struct mrc_options *o, struct err *e)
 {
-    return mrc_hub_ps(o->wants_json, e);
+    return mrc_hub_ps(o->wants_json, mrc_detach_list, e);
 }
 
 static int run_top(const struct mrc_options *o, struct err *e)
@@ -79,7 +80,7 @@ int mrc_verb(const struct mrc_options *o, struct err *e)
     static int (*const verbs[])(const struct mrc_options *, struct err *) = {
         [VERB_JOB] = run_nothing, [VERB_PS] = run_ps,     [VERB_STOP] = run_stop,
         [VERB_CACHE] = run_cache, [VERB_LOGS] = run_logs, [VERB_DOCTOR] = run_doctor,
-        [VERB_TOP] = run_top,
+        [VERB_TOP] = run_top,   [VERB_DETACH] = mrc_detach_job,
     };
     return verbs[o->verb](o, e);
 }

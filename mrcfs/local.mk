@@ -46,6 +46,7 @@ mrcfs_libmrcfs_a_SOURCES = \
   mrcfs/server/held.c mrcfs/server/held.h \
   mrcfs/server/hidden.c mrcfs/server/hidden.h \
   mrcfs/server/hide.c mrcfs/server/hide.h \
+  mrcfs/server/journal.c mrcfs/server/journal.h \
   mrcfs/server/leases.c mrcfs/server/leases.h \
   mrcfs/server/locks.c mrcfs/server/locks.h \
   mrcfs/server/lockwait.c mrcfs/server/lockwait.h \
@@ -69,6 +70,8 @@ mrcfs_libmrcfs_client_a_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS)
 mrcfs_libmrcfs_client_a_SOURCES = \
   mrcfs/client/ahead.c mrcfs/client/ahead.h \
   mrcfs/client/assume.c mrcfs/client/assume.h \
+  mrcfs/client/away.c mrcfs/client/away.h \
+  mrcfs/client/finish.c \
   mrcfs/client/barrier.c \
   mrcfs/client/chunks.c mrcfs/client/chunks.h \
   mrcfs/client/client.c mrcfs/client/client.h \

@@ -67,6 +67,10 @@ struct mfs_serve_opts {
      * was written. */
     bool has_marks;
     int mark_fd;
+    /* has_journal: what the client is told is noted in journal_fd (borrowed), for a server that takes this one's place; what
+     * earlier ones noted there is still so. */
+    bool has_journal;
+    int journal_fd;
     /* Called if the process could not be confined to the exports, and when it loses the
      * broker: why. May come from any thread. May be NULL. */
     void (*on_note)(void *ctx, const char *text);
@@ -178,6 +182,10 @@ struct mfs_client_opts {
     /* Called once when the server is gone or broke the protocol; every request then fails with
      * EIO (ENOTCONN after it). */
     void (*on_lost)(void *ctx, const struct err *why);
+    /* is_patient: a server that has gone is waited for, and mfs_client_resume brings another one (docs/detach.md). on_away is
+     * called when it has gone and when the next one is there; why: words. May be NULL. */
+    bool is_patient;
+    void (*on_away)(void *ctx, bool is_away, const char *why);
     /* Called once per attached export when its file system was unmounted. May be NULL. */
     void (*on_detached)(void *ctx, size_t export_number);
     /* This mark came, and all that the server told before is in effect, in the kernel too. May be
@@ -190,6 +198,11 @@ struct mfs_client_opts {
  * -errno with words. */
 MUST int mfs_client_new(const struct mfs_client_opts *o, struct mfs_client **out,
                         struct err *e);
+/* Of one that is patient: streams to a server that has taken the place of the one before, taken, also on failure. Returns 0 or
+ * -errno: then another one is waited for. */
+MUST int mfs_client_resume(struct mfs_client *c, int meta_fd, int bulk_fd);
+/* Nobody waits for a server any more: if there is none, all that waits fails. */
+void mfs_client_give_up(struct mfs_client *c);
 /* Runs the loop until the server has answered all that it was asked, closings that nobody waits
  * for too, so that the streams can be closed between two messages and nothing is lost. Returns
  * 0 (also when the connection is lost: that was told); -ETIMEDOUT when the server says nothing

@@ -206,7 +206,9 @@ JOB_TESTS = \
   tests/net/mrc-logs.sh \
   tests/net/mrc-top.sh \
   tests/net/mrc-progress.sh \
+  tests/net/mrc-detach.sh \
   tests/net/mrc-doctor.sh \
+  tests/net/mrc-freeze.sh \
   tests/net/mrc-hub.sh \
   tests/net/mrc-killed.sh \
   tests/net/mrc-start-trips.sh \

@@ -136,7 +136,7 @@ static void look_at_processes(struct doctor *d)
 {
     AUTO_FREE struct remains_proc *list = calloc(REMAINS_PROCS_MAX, sizeof *list);
     struct remains r;
-    char remedy[100], away[100] = "";
+    char remedy[100], away[160] = "";
     uint64_t end_ms = clock_mono_ms() + SETTLE_MS;
     int count;
     for (;;) {
@@ -153,6 +153,8 @@ static void look_at_processes(struct doctor *d)
     if (r.away)
         snprintf(away, sizeof away, "; %zu that wait for their head to come back, the first is %d", r.away,
                  (int)r.first_away);
+    if (r.held)
+        snprintf(away + strlen(away), sizeof away - strlen(away), "; %zu that hold detached jobs", r.held);
     snprintf(remedy, sizeof remedy, "if it doesn't end within two minutes: kill %d", (int)r.first);
     if (r.alone || r.stray)
         tell(d, FINDING_processes, FINDING_NOTE, remedy,

@@ -6,6 +6,7 @@
 #include "mrc/agent/files.h"
 
 #include "common/sys/fd.h"
+#include "common/sys/log.h"
 #include "common/sys/loop.h"
 #include "mrc/agent/keep.h"
 #include "mrcfs/mrcfs.h"
@@ -21,13 +22,14 @@
 
 enum { FINISH_WAIT_MS = 30 * 1000 }; /* of silence, at the end */
 
-enum command_kind { ATTACH, KEEP, KEEP_FINISH, FINISH };
+enum command_kind { ATTACH, KEEP, KEEP_FINISH, FINISH, RESUME, GIVE_UP };
 
 struct command {
     enum command_kind kind;
     size_t export_number;
     int fuse_fd;            /* of ATTACH */
     struct keep_opts *keep; /* of KEEP; on the heap */
+    int streams[2];         /* of RESUME */
 };
 
 struct files {
@@ -103,6 +105,19 @@ static void begin_keeping(struct files *f, struct keep_opts *o)
     free(o);
 }
 
+static void on_away(void *ctx, bool is_away, const char *why)
+{
+    (void)ctx;
+    log_keep(is_away ? "the head's files wait: %s" : "the head's files are there again%s", why);
+}
+
+static void resume(struct files *f, const struct command *c)
+{
+    int rc = mfs_client_resume(f->client, c->streams[0], c->streams[1]);
+    if (rc < 0) /* they are closed: whoever brought them sees that */
+        log_keep("the head's new file server can't be asked: %s", strerror(-rc));
+}
+
 static void on_command(void *ctx, uint32_t events)
 {
     struct files *f = ctx;
@@ -122,6 +137,8 @@ static void on_command(void *ctx, uint32_t events)
             keep_finish(f->keep);
         break;
     case FINISH: f->is_finishing = true; break;
+    case RESUME: resume(f, &c); break;
+    case GIVE_UP: mfs_client_give_up(f->client); break;
     }
     maybe_stop(f);
 }
@@ -146,6 +163,8 @@ static int run(struct files *f, struct err *e)
                                   .on_lost = on_lost,
                                   .on_detached = on_unmounted,
                                   .on_mark = on_mark,
+                                  .is_patient = f->o.is_patient,
+                                  .on_away = on_away,
                                   .ctx = f };
     rc = mfs_client_new(&co, &f->client, e);
     free(f->o.paths_ahead);
@@ -199,6 +218,10 @@ static void *thread_main(void *arg)
         while (read(f->command_in, &c, sizeof c) == sizeof c) {
             if (c.kind == ATTACH)
                 close(c.fuse_fd);
+            if (c.kind == RESUME) {
+                close(c.streams[0]);
+                close(c.streams[1]);
+            }
             if (c.kind == KEEP)
                 drop_keep(c.keep);
         }
@@ -212,11 +235,13 @@ static void *thread_main(void *arg)
     loop_free(f->loop);
     fd_close(&f->o.meta_fd);
     fd_close(&f->o.bulk_fd);
+    fd_close(&f->o.over_fd);
     return NULL;
 }
 
 int files_start(const struct files_opts *o, struct files **out, struct err *e)
 {
+    AUTO_FD over_fd = o->over_fd;
     struct files *f = calloc(1, sizeof *f);
     if (!f) {
         free(o->paths_ahead);
@@ -250,6 +275,7 @@ int files_start(const struct files_opts *o, struct files **out, struct err *e)
         free(f);
         return err_set(e, rc, "thread for files");
     }
+    over_fd = -1; /* the thread's */
     *out = f;
     return 0;
 }
@@ -262,12 +288,30 @@ static int command(struct files *f, const struct command *given)
     c.export_number = given->export_number;
     c.fuse_fd = given->fuse_fd;
     c.keep = given->keep;
+    c.streams[0] = given->streams[0];
+    c.streams[1] = given->streams[1];
     return fd_write_full(f->command_out, &c, sizeof c);
+}
+
+void files_give_up(struct files *f)
+{
+    int rc = command(f, &(struct command){ GIVE_UP, 0, -1, NULL, { -1, -1 } });
+    (void)rc; /* a pipe whose other end we hold takes it */
+}
+
+int files_resume(struct files *f, int meta_fd, int bulk_fd)
+{
+    int rc = command(f, &(struct command){ RESUME, 0, -1, NULL, { meta_fd, bulk_fd } });
+    if (rc < 0) {
+        close(meta_fd);
+        close(bulk_fd);
+    }
+    return rc;
 }
 
 int files_attach(struct files *f, size_t export_number, int fuse_fd)
 {
-    int rc = command(f, &(struct command){ ATTACH, export_number, fuse_fd, NULL });
+    int rc = command(f, &(struct command){ ATTACH, export_number, fuse_fd, NULL, { -1, -1 } });
     if (rc < 0)
         close(fuse_fd);
     return rc;
@@ -278,7 +322,7 @@ int files_keep(struct files *f, const struct keep_opts *o)
     struct keep_opts *copy = malloc(sizeof *copy);
     if (copy)
         *copy = *o;
-    int rc = copy ? command(f, &(struct command){ KEEP, 0, -1, copy }) : -ENOMEM;
+    int rc = copy ? command(f, &(struct command){ KEEP, 0, -1, copy, { -1, -1 } }) : -ENOMEM;
     if (rc < 0)
         free(copy);
     return rc;
@@ -286,13 +330,13 @@ int files_keep(struct files *f, const struct keep_opts *o)
 
 void files_keep_finish(struct files *f)
 {
-    int rc = command(f, &(struct command){ KEEP_FINISH, 0, -1, NULL });
+    int rc = command(f, &(struct command){ KEEP_FINISH, 0, -1, NULL, { -1, -1 } });
     (void)rc; /* a pipe whose other end we hold takes it */
 }
 
 void files_finish(struct files *f)
 {
-    int rc = command(f, &(struct command){ FINISH, 0, -1, NULL });
+    int rc = command(f, &(struct command){ FINISH, 0, -1, NULL, { -1, -1 } });
     (void)rc; /* a pipe whose other end we hold takes it */
 }
 

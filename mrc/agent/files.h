@@ -32,12 +32,20 @@ struct files_opts {
     struct mfs_behind_count *behind; /* outlives the files */
     struct bytes profile; /* to be followed, may be empty; borrowed for files_start */
     bool wants_used;      /* files_used will be asked */
+    bool is_patient;      /* a lost server is waited for, until files_resume brings another one */
+    int over_fd;          /* closed when the thread has ended, -1: none; taken */
 };
 
 MUST int files_start(const struct files_opts *o, struct files **out, struct err *e);
 
 /* Serves one mounted export from now on; fuse_fd is taken. */
 MUST int files_attach(struct files *f, size_t export_number, int fuse_fd);
+
+/* Streams to another server in place of the one that was lost, or is still there; taken. */
+MUST int files_resume(struct files *f, int meta_fd, int bulk_fd);
+
+/* No other server comes: it is waited for no longer. */
+void files_give_up(struct files *f);
 
 /* Lets jobs into the view from now on (keep.h); o's loop, client and mark are filled in, its
  * descriptors taken. */

@@ -113,6 +113,23 @@ static void on_supervisor_end(void *ctx)
     maybe_end_job(j);
 }
 
+/* Of a detached job's files it is the end of one server only. */
+void job_meta_end(void *ctx)
+{
+    struct agent_job *j = ctx;
+    if (!j->is_held)
+        job_files_end(j);
+}
+
+static void on_files_over(void *ctx, uint32_t events)
+{
+    struct agent_job *j = ctx;
+    (void)events;
+    loop_fd_del(&j->files_over_watch);
+    fd_close(&j->files_over_fd);
+    job_files_end(j);
+}
+
 void job_files_end(void *ctx)
 {
     struct agent_job *j = ctx;
@@ -410,7 +427,8 @@ static int start_files(struct agent_job *j, const struct job_spec *spec, struct 
 {
     uid_t uid = spec->is_root_view ? spec->uid : getuid();
     gid_t gid = spec->is_root_view ? spec->gid : getgid();
-    struct files_opts fo = { .meta_fd = take_fd(&j->files_fds[0]),
+    struct files_opts fo = { .over_fd = -1,
+                             .meta_fd = take_fd(&j->files_fds[0]),
                              .bulk_fd = take_fd(&j->files_fds[1]),
                              .is_single_user = geteuid() != 0,
                              .behind = j->behind,
@@ -424,6 +442,16 @@ static int start_files(struct agent_job *j, const struct job_spec *spec, struct 
                              .consistency = spec->flags & JOB_LOOSE   ? MFS_LOOSE
  : spec->flags & JOB_LEASE ? MFS_LEASE : MFS_STRICT };
     view_owner(&j->probe, uid, gid, &fo.own_uid, &fo.own_gid);
+    int pair[2];
+    int rc = j->is_held ? fd_pipe(pair) : 0;
+    if (rc == 0 && j->is_held) {
+        fo.is_patient = true;
+        fo.over_fd = pair[1];
+        j->files_over_fd = pair[0];
+        rc = loop_fd_add(j->o.loop, &j->files_over_watch, pair[0], EPOLLIN, on_files_over, j);
+    }
+    if (rc < 0)
+        return err_set(e, -rc, "watch the head's files");
     return files_start(&fo, &j->files, e);
 }
 
@@ -608,6 +636,7 @@ static int begin(struct agent_job *j, const struct job_spec *spec)
 {
     j->is_keeper = (spec->flags & JOB_KEEP) != 0;
     j->has_cache = !(spec->flags & JOB_NO_CACHE);
+    j->is_held = (spec->flags & JOB_HELD) != 0;
     j->compress = spec->flags & JOB_COMPRESS_NO    ? MFS_COMPRESS_NO
                   : spec->flags & JOB_COMPRESS_YES ? MFS_COMPRESS_YES
                                                    : MFS_COMPRESS_AUTO;
@@ -712,7 +741,7 @@ int agent_job_new(const struct agent_job_opts *o, struct agent_job **out)
         free(j);
         return rc;
     }
-    j->files_fds[0] = j->files_fds[1] = j->over_fd = -1;
+    j->files_fds[0] = j->files_fds[1] = j->over_fd = j->files_over_fd = -1;
     j->tty_fd = j->view_sock = j->job_sock = j->demand_sock = j->pidfd = -1;
     j->builder_done = true;
     *out = j;
@@ -735,6 +764,8 @@ void agent_job_abandon(struct agent_job *j)
         &j->job_sock); /* if the supervisor had it, its pump is gone and with it the socket */
     joining_free(j->joining);
     j->joining = NULL;
+    if (j->is_held && j->files)
+        files_give_up(j->files);
     if (!j->builder_done)
         loop_timer_set(j->o.loop, &j->timer, j->is_keeper ? 0 : ABANDON_MS, on_abandon_timeout,
                        j);
@@ -763,6 +794,8 @@ void agent_job_free(struct agent_job *j)
     loop_fd_del(&j->demand_watch);
     loop_fd_del(&j->joined_watch);
     loop_fd_del(&j->over_watch);
+    loop_fd_del(&j->files_over_watch);
+    fd_close(&j->files_over_fd);
     loop_timer_del(&j->timer);
     joining_free(j->joining);
     joined_fini(&j->joined);

@@ -87,16 +87,23 @@ static int open_tty(struct agent_job *j, struct mrc_port *port)
 
 static int open_files(struct agent_job *j, struct mrc_port *port, int number)
 {
-    if (j->files_fds[number] >= 0 || j->files ||
-        (j->has_spec && !j->joining && !j->awaits_files))
+    bool is_next = j->is_held && j->files && !j->files_ended; /* of another server */
+    if (is_next) /* one that came half */
+        fd_close(&j->files_fds[number]);
+    if (j->files_fds[number] >= 0 || (j->files && !is_next) ||
+        (j->has_spec && !j->joining && !j->awaits_files && !is_next))
         return -EBUSY;
     int pair[2];
     int rc = fd_socketpair(pair);
     if (rc < 0)
         return rc;
     j->files_fds[number] = pair[1];
-    rc = job_pump_fds(j, port, pair[0], pair[0], FILES_WINDOW, number == 0 ? job_files_end : NULL);
-    if (rc == 0)
+    rc = job_pump_fds(j, port, pair[0], pair[0], FILES_WINDOW, number == 0 ? job_meta_end : NULL);
+    if (rc == 0 && is_next && j->files_fds[0] >= 0 && j->files_fds[1] >= 0) {
+        int meta_fd = take_fd(&j->files_fds[0]);
+        return files_resume(j->files, meta_fd, take_fd(&j->files_fds[1]));
+    }
+    if (rc == 0 && !is_next)
         job_maybe_start_alone(j);
     return rc;
 }

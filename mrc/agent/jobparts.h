@@ -36,6 +36,10 @@ struct agent_job {
     int pumps;                 /* channels that are still open */
     struct mrc_pump *job_pump; /* supervisor and head; NULL before and after */
     bool supervisor_ended, files_ended;
+    /* Of a detached job (docs/detach.md): another file server may come. */
+    bool is_held;
+    int files_over_fd; /* its end is that of the files' thread */
+    struct loop_fd files_over_watch;
     enum mfs_compress compress;
     bool has_cache; /* of contents, on the target */
     /* Launch profiles: what the head said, kept to be compared with what is used. */
@@ -81,6 +85,7 @@ MUST int job_pump_words(struct agent_job *j, struct mrc_port *port, int fd_in, i
 void job_pump_done(void *ctx, int code);
 void job_demand_done(void *ctx, int code);
 void job_files_end(void *ctx);
+void job_meta_end(void *ctx); /* the stream's */
 extern const struct mrc_port_ops job_port_ops; /* of the job's own channel, until the supervisor has it */
 /* A channel to the head's file server was opened. */
 /* The channel "usage". */

@@ -36,6 +36,10 @@ mrc_mrc_agent_SOURCES = \
   mrc/agent/demandfile.c mrc/agent/demandfile.h \
   mrc/agent/export.c mrc/agent/export.h \
   mrc/agent/files.c mrc/agent/files.h \
+  mrc/agent/freeze.c mrc/agent/freeze.h \
+  mrc/agent/held.c mrc/agent/held.h \
+  mrc/agent/hold.c mrc/agent/hold.h mrc/agent/holdfiles.c mrc/agent/holdparts.h mrc/agent/holdvisit.c \
+  mrc/agent/spool.c mrc/agent/spool.h \
   mrc/agent/job.c mrc/agent/job.h mrc/agent/jobchannels.c mrc/agent/jobparts.h \
   mrc/agent/join.c mrc/agent/join.h \
   mrc/agent/keep.c mrc/agent/keep.h \
@@ -43,7 +47,7 @@ mrc_mrc_agent_SOURCES = \
   mrc/agent/main.c \
   mrc/agent/nest.c mrc/agent/nest.h mrc/agent/nestjob.c \
   mrc/hostset.c mrc/options.c mrc/firstlaunch.c mrc/treeof.c mrc/launchprofile.c mrc/spec.c mrc/supply.c mrc/tty.c \
-  mrc/run.c mrc/runaway.c mrc/runchannels.c mrc/runterm.c mrc/runwords.c mrc/reconnect.c mrc/statusline.c \
+  mrc/run.c mrc/runaway.c mrc/runchannels.c mrc/runheld.c mrc/runterm.c mrc/runwords.c mrc/reconnect.c mrc/statusline.c \
   mrc/activity.c mrc/activitycode.c mrc/progress.c mrc/watchjob.c mrc/nest/head.c \
   mrc/keeperword.c mrc/share.c mrc/silence.c \
   mrc/agent/readers.c mrc/agent/readers.h \

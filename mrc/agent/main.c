@@ -10,6 +10,7 @@
 #include "mrc/agent/comeback.h"
 #include "mrc/agent/doctor.h"
 #include "mrc/agent/export.h"
+#include "mrc/agent/held.h"
 #include "mrc/agent/job.h"
 #include "mrc/agent/logs.h"
 #include "mrc/agent/nest.h"
@@ -35,6 +36,7 @@ enum {
 
 struct agent {
     mode_t login_umask;
+    struct agent_held_opts held;
     struct loop *loop;
     struct mrc_link *link;
     struct agent_job *job;
@@ -81,6 +83,9 @@ static int on_open(void *ctx, struct mrc_port *port, struct bytes service, struc
     int rc = agent_nest_dial(a->loop, a->silence_ms, port, service, request);
     if (rc != -EOPNOTSUPP)
         return rc;
+    rc = agent_held_open(&a->held, port, service, request);
+    if (rc != -EOPNOTSUPP)
+        return rc;
     rc = agent_export_open(a->export, port, service, request);
     return rc == -EOPNOTSUPP ? agent_job_open(a->job, port, service, request) : rc;
 }
@@ -108,6 +113,7 @@ static void on_back(void *ctx)
     mrc_link_stats(a->link, &s);
     log_keep("the head is back, %llu bytes sent again", (unsigned long long)(s.bytes_again - a->told_again));
     a->told_again = s.bytes_again;
+    agent_held_away(false);
     agent_job_away(a->job, false);
 }
 
@@ -133,6 +139,17 @@ static void on_lost(void *ctx, int code UNUSED, const char *text)
     if (a->job_done && agent_job_is_view(a->job))
         loop_timer_set(a->loop, &a->wait_timer, 0, on_waited, a);
     agent_job_away(a->job, true);
+    agent_held_away(true);
+    if (agent_held_is_over())
+        loop_timer_set(a->loop, &a->wait_timer, 0, on_waited, a);
+}
+
+/* We were only between the head and holders. */
+static void on_held_over(void *ctx)
+{
+    struct agent *a = ctx;
+    if (a->is_away)
+        loop_timer_set(a->loop, &a->wait_timer, 0, on_waited, a);
 }
 
 static void on_handed_over(void *ctx)
@@ -227,6 +244,7 @@ static int run(struct agent *a, struct err *e)
         rc = loop_new(&a->loop);
     if (rc < 0)
         return err_set(e, -rc, "standard input and output");
+    a->held = (struct agent_held_opts){ a->loop, a->login_umask, on_held_over, a };
     struct agent_job_opts jo = {
         .loop = a->loop, .cache_dir = a->cache_dir, .login_umask = a->login_umask, .on_done = on_job_done, .ctx = a
     };

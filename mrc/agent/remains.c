@@ -35,6 +35,8 @@ void remains_judge(const struct remains_proc *list, size_t count, pid_t own, str
             out->away++;
             if (!out->first_away)
                 out->first_away = p->pid;
+        } else if (top == p && p->phase == REMAINS_HOLDS) {
+            out->held++;
         } else if (top == p && (!p->is_adopted || p->phase == REMAINS_RESUMED)) {
             out->live++;
         } else if (top == p) {

@@ -14,7 +14,7 @@ enum { REMAINS_PROCS_MAX = 8192 }; /* processes of one user that are looked at *
 
 /* What an agent that has lost its first stream says of itself, by its name. Whoever started it has gone then, and a
  * session that goes on looks like one that is over otherwise. */
-enum remains_phase { REMAINS_PLAIN, REMAINS_WAITS, REMAINS_RESUMED, REMAINS_PHASES };
+enum remains_phase { REMAINS_PLAIN, REMAINS_WAITS, REMAINS_RESUMED, REMAINS_HOLDS, REMAINS_PHASES };
 
 struct remains_proc {
     pid_t pid, parent;
@@ -27,6 +27,7 @@ struct remains_proc {
 struct remains {
     size_t live;  /* agents of jobs and kept connections: with somebody who started them, or resumed */
     size_t away;  /* agents that wait for their head, whose connection was lost */
+    size_t held;  /* holders of detached jobs, each with its job */
     size_t alone; /* other agents whose starter has gone: their connection has ended */
     size_t stray; /* other processes that see a head's files and descend from no agent */
     pid_t first;  /* of those alone or stray; 0 none */

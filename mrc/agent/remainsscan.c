@@ -111,6 +111,7 @@ static bool adopts(pid_t pid)
 static const char *const phase_names[REMAINS_PHASES] = {
     [REMAINS_WAITS] = "mrc-agent-waits",
     [REMAINS_RESUMED] = "mrc-agent-again",
+    [REMAINS_HOLDS] = "mrc-agent-holds",
 };
 
 void remains_say(enum remains_phase phase)

@@ -9,6 +9,7 @@
 #include "common/sys/clock.h"
 #include "common/sys/fd.h"
 #include "mrc/agent/command.h"
+#include "mrc/agent/freeze.h"
 #include "mrc/agent/readers.h"
 #include "mrc/demand.h"
 
@@ -31,6 +32,8 @@
 enum {
     LOOK_FIRST_MS = 1,
     LOOK_LAST_MS = 50,
+    HEAD_LOOK_MS = 500,
+    THAWED_MS = 500, /* that processes go on is told so late */
     BARRIER_LOOK_MS = 50,
     BARRIER_MS = 60 * 1000, /* for what is on its way to the head, while no write arrives there */
     HIDDEN_LOOKS =
@@ -49,6 +52,10 @@ struct supervisor {
                           look for */
     int look_after_ms; /* until the next look for readers of it */
     int hidden;        /* looks in a row */
+    struct freeze freeze;
+    uint32_t freeze_s;      /* 0: never; the head's being away is watched for it */
+    uint64_t thawed_until_ms;
+    uint64_t away_since_ms; /* 0: it is there */
 };
 
 static void say(struct supervisor *s, const struct job_msg *m)
@@ -103,6 +110,13 @@ static void set_winsize(struct supervisor *s, const struct job_winsize *m)
         ioctl(s->o->tty_fd, TIOCSWINSZ, &ws); /* the kernel sends SIGWINCH */
 }
 
+static void thaw(struct supervisor *s)
+{
+    if (s->freeze.is_on)
+        s->thawed_until_ms = clock_mono_ms() + THAWED_MS;
+    freeze_off(&s->freeze);
+}
+
 static void take_messages(struct supervisor *s)
 {
     uint8_t *spot;
@@ -130,6 +144,12 @@ static void take_messages(struct supervisor *s)
             pass_signal(s, &m.signal);
         else if (m.id == JOB_MSG_winsize)
             set_winsize(s, &m.winsize);
+        else if (m.id == JOB_MSG_patience)
+            s->freeze_s = m.patience.freeze_s;
+        else if (m.id == JOB_MSG_freeze && m.freeze.is_frozen && !s->is_over)
+            freeze_on(&s->freeze);
+        else if (m.id == JOB_MSG_freeze)
+            thaw(s);
         buf_consume(&s->in, used);
     }
 }
@@ -141,6 +161,8 @@ static void reap(struct supervisor *s)
     while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
         if (pid != s->job)
             continue;
+        if ((WIFSTOPPED(status) || WIFCONTINUED(status)) && (s->freeze.is_on || clock_mono_ms() < s->thawed_until_ms))
+            continue; /* it was us */
         if (WIFSTOPPED(status)) {
             say(s, &(struct job_msg){ .id = JOB_MSG_stopped,
                                       .stopped = { (uint32_t)WSTOPSIG(status) } });
@@ -253,6 +275,23 @@ static void kill_all(struct supervisor *s, int number)
         kill(-1, number);
     else
         kill_below(getpid(), number, 0);
+}
+
+/* The agent says on a page that all can read whether the head can be reached. */
+static void look_for_head(struct supervisor *s)
+{
+    uint64_t now_ms = clock_mono_ms();
+    if (!s->freeze_s || !s->o->behind)
+        return;
+    if (!atomic_load(&s->o->behind->is_away)) {
+        s->away_since_ms = 0;
+        thaw(s);
+        return;
+    }
+    if (!s->away_since_ms)
+        s->away_since_ms = now_ms;
+    if (now_ms - s->away_since_ms >= (uint64_t)s->freeze_s * 1000)
+        freeze_on(&s->freeze);
 }
 
 /* Ends what the job left running: asked first, then not. */
@@ -388,7 +427,8 @@ int supervise(const struct supervise_opts *o)
             look_for_readers(&s);
             next_look_ms = clock_mono_ms() + (uint64_t)s.look_after_ms;
         }
-        wait_turn(&s, s.input[0] ? s.look_after_ms : -1);
+        wait_turn(&s, s.input[0] ? s.look_after_ms : s.freeze_s ? HEAD_LOOK_MS : -1);
+        look_for_head(&s);
     }
     end_tree(&s);
     report_end(&s);

@@ -2,6 +2,7 @@
 /* client.c: the connection to a file server: calls out, answers in, in any order.
  * Must not know: FUSE.
  * Threads: the loop's only.
+ * Long because what is in flight belongs to calls, streams and their loss alike.
  * Invariant: a call that was sent is answered exactly once, by the server or by
  * mfs_client_lose. */
 #include "mrcfs/client/client.h"
@@ -10,6 +11,7 @@
 #include "common/sys/clock.h"
 #include "common/sys/fd.h"
 #include "common/sys/mem.h"
+#include "mrcfs/client/away.h"
 #include "mrcfs/client/chunks.h"
 #include "mrcfs/client/hello.h"
 #include "mrcfs/client/join.h"
@@ -74,7 +76,7 @@ static void call_enter(struct mfs_call *call)
     mfs_barrier_enter(call);
 }
 
-static void call_leave(struct mfs_call *call)
+void mfs_call_leave(struct mfs_call *call)
 {
     struct mfs_client *c = call->client;
     mfs_barrier_leave(call);
@@ -150,6 +152,8 @@ static struct mfs_head head_of(const struct mfs_call *call, enum mfs_op op,
 static int keep_body(struct mfs_call *call, const struct mfs_caller *who, const uint8_t *ptr,
                      size_t len_bytes)
 {
+    free(call->who); /* it may have been sent before */
+    free(call->body);
     call->who = malloc(sizeof *call->who);
     call->body = malloc(len_bytes + 1);
     if (!call->who || !call->body)
@@ -199,9 +203,10 @@ int mfs_call_send(struct mfs_call *call, enum mfs_op op, const struct mfs_caller
 {
     struct mfs_client *c = call->client;
     bool changes = is_changing(op, fields);
+    bool waits = c->is_away && op != MFS_OP_hello, may_repeat = mfs_away_may_repeat(op);
     if (c->is_lost)
         return -ENOTCONN;
-    if (c->is_refusing && changes)
+    if ((c->is_refusing && changes) || (waits && !may_repeat))
         return -EIO;
     if (call->is_lock_wait && c->lock_wait_count >= MFS_LOCK_WAITS_MAX)
         return -ENOLCK;
@@ -223,10 +228,17 @@ int mfs_call_send(struct mfs_call *call, enum mfs_op op, const struct mfs_caller
     if (w.is_full)
         return -ENOMEM;
     mfs_message_end(&w, 0);
-    if (call->is_ordered && !call->is_behind &&
+    bool keeps = (call->is_ordered && !call->is_behind) || (c->opts.is_patient && may_repeat);
+    if (keeps &&
         keep_body(call, who, spot + head_bytes, wr_len(&w) - head_bytes) < 0)
         return -ENOMEM;
-    queue_commit(s, pack_in_place(s, &w));
+    if (waits) {
+        call->op = h.op;
+        call->is_ordered = false;
+        mfs_away_park(call);
+        return 0;
+    }
+    queue_commit(s, op == MFS_OP_hello ? wr_len(&w) : pack_in_place(s, &w)); /* another server */
     sent(call, &h);
     if (op == MFS_OP_write || op == MFS_OP_put)
         c->written_bytes += var_bytes;
@@ -237,7 +249,7 @@ int mfs_call_send(struct mfs_call *call, enum mfs_op op, const struct mfs_caller
 
 /* The ordered call, which has been answered, is sent once more without order. False: it can't
  * be. */
-static bool send_again(struct mfs_call *call)
+bool mfs_call_send_again(struct mfs_call *call)
 {
     struct mfs_stream *s = &call->client->meta;
     size_t size_bytes = MFS_HEAD_BYTES + call->body_bytes;
@@ -274,7 +286,7 @@ static void send_short(struct mfs_client *c, const struct mfs_head *h, const voi
                        size_t body_bytes)
 {
     uint8_t *spot;
-    if (c->is_lost || buf_reserve(&c->meta.out, MFS_HEAD_BYTES + body_bytes, &spot) < 0)
+    if (c->is_lost || c->is_away || buf_reserve(&c->meta.out, MFS_HEAD_BYTES + body_bytes, &spot) < 0)
         return;
     struct wr w = wr_of(spot, MFS_HEAD_BYTES + body_bytes);
     mfs_message_begin(&w, h);
@@ -350,16 +362,32 @@ void mfs_client_lose(struct mfs_client *c, const struct err *why)
     for (size_t i = 0; i < MFS_CALL_BUCKETS; i++) {
         while (!list_is_empty(&c->calls[i])) {
             struct mfs_call *call = LIST_ENTRY(c->calls[i].next, struct mfs_call, link);
-            call_leave(call);
+            mfs_call_leave(call);
             int rc = call->fn(call, -EIO, NULL);
             (void)rc; /* only decoding fails */
             mfs_call_drop(call);
         }
     }
+    while (!list_is_empty(&c->parked)) {
+        struct mfs_call *call = LIST_ENTRY(c->parked.next, struct mfs_call, link);
+        list_remove(&call->link);
+        int rc = call->fn(call, -EIO, NULL);
+        (void)rc;
+        mfs_call_drop(call);
+    }
     mfs_barrier_lost(c);
     mfs_client_flush(c); /* sessions that were held must hear ENOTCONN */
     if (c->opts.on_lost)
         c->opts.on_lost(c->opts.ctx, &kept);
+}
+
+/* The streams are of no use any more. */
+static void broken(struct mfs_client *c, int rc, const struct err *why)
+{
+    if (c->opts.is_patient && !c->is_lost && rc != -EPROTO && rc != -ENOSPC && rc != -ENOMEM)
+        mfs_away_begin(c, why);
+    else
+        mfs_client_lose(c, why);
 }
 
 /* ---- messages in ---- */
@@ -371,13 +399,13 @@ static int on_reply(struct mfs_client *c, const struct mfs_head *h, struct rd *b
     if (!call)
         return err_set(e, EPROTO, "file server answered request %llu, which is not waiting",
                        (unsigned long long)h->id);
-    call_leave(call);
+    mfs_call_leave(call);
     if (call->op == MFS_OP_lookup || call->op == MFS_OP_getattr)
         mfs_rate_echo(&c->rate, clock_mono_us() - call->sent_us);
     if (!call->is_unwaited)
         mfs_client_waited(c, (enum mfs_op)call->op, call->depth);
     int rc = wire_error_to(h->error);
-    if (rc == -EAGAIN && call->is_ordered && !call->is_behind && send_again(call))
+    if (rc == -EAGAIN && call->is_ordered && !call->is_behind && mfs_call_send_again(call))
         return 0;
     if (rc == -ECANCELED && call->is_ordered && !call->is_behind)
         rc = -EIO; /* what came before it failed */
@@ -625,17 +653,19 @@ bool mfs_client_is_crowded(const struct mfs_client *c)
     size_t limit = c->is_held ? MFS_OUT_LOW_BYTES : MFS_OUT_HIGH_BYTES;
     size_t calls = c->is_held ? MFS_CALLS_MAX / 2 : MFS_CALLS_MAX;
     size_t dirty = c->is_held ? MFS_DIRTY_MAX / 2 : MFS_DIRTY_MAX;
-    return !c->is_lost && (c->behind_bytes > dirty || buf_len(&c->meta.out) > limit ||
+    return !c->is_lost && (c->is_away || c->behind_bytes > dirty || buf_len(&c->meta.out) > limit ||
                            buf_len(&c->bulk.out) > limit || c->call_count > calls);
 }
 
 void mfs_client_flush(struct mfs_client *c)
 {
-    if (!c->is_lost) {
+    if (!c->is_lost && c->meta.fd >= 0) {
         struct err e = { "" };
         send_forgets(c);
-        if (stream_write(&c->meta, &e) < 0 || stream_write(&c->bulk, &e) < 0) {
-            mfs_client_lose(c, &e);
+        int rc = stream_write(&c->meta, &e);
+        rc = rc < 0 ? rc : stream_write(&c->bulk, &e);
+        if (rc < 0) {
+            broken(c, rc, &e);
             return;
         }
     }
@@ -656,9 +686,23 @@ static void on_stream(void *ctx, uint32_t events)
     if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
         rc = stream_read(s, &e);
     if (rc < 0)
-        mfs_client_lose(c, &e);
+        broken(c, rc, &e);
     else
         mfs_client_flush(c);
+}
+
+int mfs_client_watch(struct mfs_client *c, int meta_fd, int bulk_fd)
+{
+    c->meta.fd = meta_fd;
+    c->bulk.fd = bulk_fd;
+    int rc = fd_set_nonblock(meta_fd, true);
+    if (rc == 0)
+        rc = fd_set_nonblock(bulk_fd, true);
+    if (rc == 0)
+        rc = loop_fd_add(c->loop, &c->meta.watch, meta_fd, EPOLLIN, on_stream, &c->meta);
+    if (rc == 0)
+        rc = loop_fd_add(c->loop, &c->bulk.watch, bulk_fd, EPOLLIN, on_stream, &c->bulk);
+    return rc;
 }
 
 /* ---- beginning and end ---- */
@@ -740,7 +784,7 @@ static int greet(struct mfs_client *c, struct err *e)
             *e = result.err;
         return result.rc;
     }
-    call_leave(call);
+    mfs_call_leave(call);
     mfs_call_drop(call);
     return e && e->text[0] ? rc : err_set(e, -rc, "greet the file server");
 }
@@ -763,6 +807,7 @@ int mfs_client_new(const struct mfs_client_opts *o, struct mfs_client **out, str
     c->recalled[0] = c->recalled[1] = c->mark_fd = -1;
     list_init(&c->barriers);
     list_init(&c->sessions);
+    list_init(&c->parked);
     list_init(&c->interrupted);
     list_init(&c->readings);
     list_init(&c->behind);
@@ -822,35 +867,15 @@ static void finish_message(struct mfs_stream *s)
     }
 }
 
-int mfs_client_finish(struct mfs_client *c, int wait_ms, struct err *e)
-{
-    uint64_t heard = c->stats.bytes_in, since = clock_mono_ms();
-    mfs_lease_stop(c);
-    mfs_client_flush(c);
-    while (!c->is_lost && (c->call_count || c->lock_wait_count || buf_len(&c->meta.out) ||
-                           buf_len(&c->bulk.out))) {
-        uint64_t now = clock_mono_ms();
-        if (c->stats.bytes_in != heard || (c->opts.behind && atomic_load(&c->opts.behind->is_away))) {
-            heard = c->stats.bytes_in;
-            since = now;
-        }
-        if (now - since >= (uint64_t)wait_ms)
-            return err_set(e, ETIMEDOUT, "the server did not confirm the last of the files");
-        int rc = loop_turn(c->loop, wait_ms - (int)(now - since));
-        if (rc < 0)
-            return err_set(e, -rc, "wait for the last of the files");
-    }
-    return mfs_client_take_lost(c, e);
-}
-
 void mfs_client_free(struct mfs_client *c)
 {
     if (!c)
         return;
     c->opts.on_lost = NULL;
+    c->opts.on_away = NULL;
     c->opts.on_detached = NULL;
     mfs_join_flush(c);
-    if (!c->is_lost) {
+    if (!c->is_lost && c->meta.fd >= 0) {
         finish_message(&c->meta);
         finish_message(&c->bulk);
     }
@@ -883,10 +908,4 @@ void mfs_client_free(struct mfs_client *c)
     free(c->profile);
     free(c->used);
     free(c);
-}
-
-size_t mfs_client_exports(const struct mfs_client *c, const struct mfs_export_info **out)
-{
-    *out = c->exports;
-    return c->export_count;
 }

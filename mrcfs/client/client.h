@@ -164,6 +164,8 @@ struct mfs_client {
     size_t forget_bytes;
 
     bool is_lost;
+    bool is_away;       /* away.h: no server is there; is_patient only */
+    struct link parked; /* calls that wait for one */
     bool is_held;         /* the sessions don't read: too much in flight */
     struct link sessions; /* struct mfs_session */
     struct mfs_notifier *notifier;
@@ -254,6 +256,13 @@ bool mfs_client_is_crowded(const struct mfs_client *c);
 void mfs_client_lose(struct mfs_client *c, const struct err *why);
 /* For the decoder's fuzz target: handles one message without its length. -EPROTO: malformed. */
 MUST int mfs_client_message(struct mfs_client *c, struct bytes message, struct err *e);
+
+/* Takes it out of those in flight. */
+void mfs_call_leave(struct mfs_call *call);
+/* Sends call, whose body was kept and which has left, once more, without order. False: it can't be. */
+MUST bool mfs_call_send_again(struct mfs_call *call);
+/* The streams from now on, taken. */
+MUST int mfs_client_watch(struct mfs_client *c, int meta_fd, int bulk_fd);
 
 /* barrier.c. A call entered or left those in flight. */
 void mfs_barrier_enter(struct mfs_call *call);

@@ -143,6 +143,26 @@ int mfs_hello_take(struct mfs_client *c, struct rd *body, struct err *e)
     return make_maps(c, e);
 }
 
+int mfs_hello_compare(struct mfs_client *c, struct rd *body, struct err *e)
+{
+    struct mfs_hello_rep m;
+    struct mfs_export_rec rec;
+    size_t count = 0;
+    if (mfs_hello_rep_get(body, &m) < 0)
+        return err_set(e, EPROTO, "file server's greeting is malformed");
+    bool is_same = m.version == MFS_VERSION && m.features == c->features && m.server_uid == c->server_uid &&
+                   m.server_gid == c->server_gid;
+    struct rd r = rd_of(m.exports.ptr, m.exports.len);
+    for (; is_same && rd_left(&r); count++)
+        is_same = mfs_export_rec_get(&r, &rec) == 0 && count < c->export_count &&
+                  rec.path.len == strlen(c->exports[count].path) &&
+                  !memcmp(rec.path.ptr, c->exports[count].path, rec.path.len) &&
+                  !(rec.flags & MFS_EXPORT_RO) == !c->exports[count].is_read_only;
+    if (!is_same || count != c->export_count)
+        return err_say(e, ESTALE, "the head's new file server serves other trees than the one before, or in another way");
+    return 0;
+}
+
 void mfs_hello_fini(struct mfs_client *c)
 {
     for (size_t i = 0; i < c->export_count; i++)

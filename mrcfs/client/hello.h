@@ -10,6 +10,8 @@
 MUST int mfs_hello_send(struct mfs_call *call, struct err *e);
 /* Takes what the server answered into c. Returns 0, or -EPROTO with words. */
 MUST int mfs_hello_take(struct mfs_client *c, struct rd *body, struct err *e);
+/* The greeting of another server: it must be as the first one was. Returns 0, -EPROTO, -ESTALE, with words. */
+MUST int mfs_hello_compare(struct mfs_client *c, struct rd *body, struct err *e);
 void mfs_hello_fini(struct mfs_client *c);
 
 #endif

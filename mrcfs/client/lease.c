@@ -118,7 +118,7 @@ static void renew(void *ctx)
         next_ms = (uint32_t)(l->until_ms - now);
     if (!c->is_lost)
         loop_timer_set(c->loop, &l->timer, next_ms, renew, c);
-    if (l->is_renewing || c->is_lost)
+    if (l->is_renewing || c->is_lost || c->is_away)
         return;
     struct mfs_call *call = mfs_call_new(c, on_renewed);
     struct mfs_caller who = { c->opts.own_uid, c->opts.own_gid, 0 };
@@ -150,6 +150,12 @@ void mfs_lease_start(struct mfs_client *c)
         loop_fd_add(c->loop, &c->recalled_watch, c->recalled[0], EPOLLIN, on_dropped, c) < 0)
         c->features &= ~(uint32_t)MFS_FEATURE_LEASES; /* without: asked for each time */
     else
+        renew(c);
+}
+
+void mfs_lease_again(struct mfs_client *c)
+{
+    if (mfs_lease_is_on(c))
         renew(c);
 }
 

@@ -36,6 +36,8 @@ struct mfs_lease {
 /* Begins to renew; does nothing unless the server grants leases. */
 void mfs_lease_start(struct mfs_client *c);
 void mfs_lease_stop(struct mfs_client *c);
+/* Another server is there, which has granted nothing yet. */
+void mfs_lease_again(struct mfs_client *c);
 bool mfs_lease_is_on(const struct mfs_client *c); /* the server grants, ever */
 /* Is anything believed that the server said before? */
 bool mfs_lease_or_loose(const struct mfs_client *c);

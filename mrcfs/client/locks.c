@@ -221,6 +221,33 @@ static void start_move(struct mfs_own_locks *l, struct mfs_known *n)
         end_move(l, true);
 }
 
+static void lose(struct mfs_known *n)
+{
+    struct mfs_own_locks *l = n->own_locks;
+    n->alone_fh = 0;
+    if (!l || l->is_moving)
+        return;
+    for (size_t i = 0; i < l->table.count; i++)
+        ((struct mfs_opened *)(uintptr_t)l->table.at[i].fh)->are_locks_moving = true;
+    n->names++;
+    end_move(l, true);
+}
+
+void mfs_locks_lose(struct mfs_client *c)
+{
+    LIST_EACH(&c->sessions, it, nx)
+    {
+        struct mfs_session *s = mfs_session_of(it);
+        for (size_t i = 0; !s->is_detached && i < s->nodes.bucket_count; i++)
+            for (struct link *bucket = &s->nodes.buckets[i], *at = bucket->next; at != bucket;) {
+                struct mfs_known *n = LIST_ENTRY(at, struct mfs_known, link);
+                bool had = n->own_locks && !n->own_locks->is_moving;
+                lose(n);
+                at = had ? bucket->next : at->next; /* n may be gone */
+            }
+    }
+}
+
 bool mfs_locks_recall(struct mfs_session *s, struct mfs_known *n, uint64_t serial)
 {
     struct mfs_own_locks *l = n->own_locks;

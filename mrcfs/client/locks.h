@@ -39,4 +39,7 @@ MUST bool mfs_locks_recall(struct mfs_session *s, struct mfs_known *n, uint64_t 
 void mfs_locks_leave(struct mfs_session *s);
 void mfs_locks_free(struct mfs_known *n);
 
+/* The server has gone, and with it what let us keep locks: they are lost. */
+void mfs_locks_lose(struct mfs_client *c);
+
 #endif

@@ -52,13 +52,14 @@ int mfs_do_flock(struct mfs_call *o, const struct mfs_flock_req *q,
 static int take_one(struct mfs_call *o, const struct mfs_lock_rec *l)
 {
     struct mfs_file *f;
-    if (mfs_file_get(&o->srv->files, l->fh, &f) < 0)
-        return 0; /* it was closed meanwhile */
+    int rc = mfs_file_get(&o->srv->files, l->fh, &f);
+    if (rc < 0)
+        return rc == -ESTALE ? rc : 0; /* it was closed meanwhile */
     struct mfs_lock want = { l->owner, l->type, l->start, l->end, l->pid };
     const struct mfs_filelease *x = __atomic_load_n(&f->lease, __ATOMIC_ACQUIRE);
-    int rc = !x || !x->is_write || !x->is_set ? -ESTALE
-             : l->is_flock ? mfs_lock_flock(&o->srv->locks, f, l->type, false, o->rq)
-                           : mfs_lock_set(&o->srv->locks, f, &want, false, o->rq);
+    rc = !x || !x->is_write || !x->is_set ? -ESTALE
+         : l->is_flock ? mfs_lock_flock(&o->srv->locks, f, l->type, false, o->rq)
+                       : mfs_lock_set(&o->srv->locks, f, &want, false, o->rq);
     mfs_file_put(&o->srv->files, f);
     return rc;
 }

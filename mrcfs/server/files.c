@@ -4,6 +4,7 @@
 #include "mrcfs/server/files.h"
 
 #include "common/sys/fd.h"
+#include "mrcfs/server/journal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -75,7 +76,7 @@ int mfs_file_get(struct mfs_files *t, uint64_t id, struct mfs_file **out)
         (*out)->refs++;
     }
     pthread_mutex_unlock(&t->mu);
-    return l ? 0 : -EBADF;
+    return l ? 0 : t->is_second ? -ESTALE : -EBADF;
 }
 
 void mfs_file_put(struct mfs_files *t, struct mfs_file *f)
@@ -95,6 +96,7 @@ void mfs_file_remove(struct mfs_files *t, struct mfs_file *f)
     pthread_mutex_lock(&t->mu);
     if (mfs_table_find(&t->table, f->id) == &f->link) {
         mfs_table_remove(&t->table, &f->link);
+        mfs_journal_close(t->journal, f->id);
         is_in = true;
     }
     pthread_mutex_unlock(&t->mu);

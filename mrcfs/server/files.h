@@ -43,6 +43,8 @@ struct mfs_file {
 
 struct mfs_files {
     struct mfs_nodes *nodes;
+    struct mfs_journal *journal; /* what is open is noted there; may be NULL */
+    bool is_second;              /* there was a server before: a number that is not known may be one of its */
     pthread_mutex_t mu;
     struct mfs_table table;
     uint64_t last_id;
@@ -58,7 +60,8 @@ void mfs_files_fini(struct mfs_files *t);
  * that number. */
 MUST int mfs_file_add(struct mfs_files *t, const struct mfs_file *f, struct mfs_node *n,
                       uint64_t *id);
-/* Borrows a file until mfs_file_put. Returns 0 or -EBADF. */
+/* Borrows a file until mfs_file_put. Returns 0; -EBADF; or -ESTALE if an
+ * earlier server may have given the number. */
 MUST int mfs_file_get(struct mfs_files *t, uint64_t id, struct mfs_file **out);
 void mfs_file_put(struct mfs_files *t, struct mfs_file *f);
 /* Is the node open for writing? */

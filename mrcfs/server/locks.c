@@ -7,6 +7,7 @@
 #include "common/sys/fd.h"
 #include "mrcfs/ops.h"
 #include "mrcfs/server/held.h"
+#include "mrcfs/server/journal.h"
 #include "mrcfs/server/lockwait.h"
 
 #include <errno.h>
@@ -103,6 +104,8 @@ static int copy_file(struct mfs_lock_owner *o, struct mfs_file *f, int *fd)
     pthread_mutex_lock(&t->mu);
     c->next = o->copies;
     o->copies = c;
+    if (!f->is_locked)
+        mfs_journal_close(t->files->journal, f->id); /* no other server has the lock */
     f->is_locked = true;
     pthread_mutex_unlock(&t->mu);
     *fd = own;
@@ -508,6 +511,8 @@ int mfs_lock_flock(struct mfs_locks *t, struct mfs_file *f, uint8_t type, bool i
     int how = type == MFS_LOCK_RD ? LOCK_SH : type == MFS_LOCK_WR ? LOCK_EX : LOCK_UN;
     if (type > MFS_LOCK_WR)
         return -EINVAL;
+    if (type != MFS_LOCK_UN)
+        mfs_journal_close(t->files->journal, f->id); /* no other server has the lock */
     if (flock(f->fd, how | LOCK_NB) == 0)
         return 0;
     if (errno != EWOULDBLOCK || !is_waiting)

@@ -4,6 +4,7 @@
  * Invariant: open_count is the number of nodes with fd >= 0 that are not roots, and those are
  * the members of lru; a node is freed when it has no lookup, pin, child or open file. */
 #include "mrcfs/server/nodes.h"
+#include "mrcfs/server/journal.h"
 #include "mrcfs/server/watch.h"
 
 #include "common/sys/fd.h"
@@ -435,6 +436,7 @@ static void set_place(struct mfs_nodes *t, struct mfs_node *n, const struct mfs_
 {
     if (!at->parent || n->is_root || at->parent == n)
         return;
+    const struct mfs_node *was = n->parent;
     if (n->parent != at->parent) {
         struct mfs_node *old = n->parent;
         /* A directory can't lie in itself; names that raced might say so. */
@@ -448,13 +450,17 @@ static void set_place(struct mfs_nodes *t, struct mfs_node *n, const struct mfs_
             drop_unneeded(t, old);
         }
     }
+    bool is_moved = n->parent != was;
     if (!n->name || strcmp(n->name, at->name)) {
         char *name = strdup(at->name);
         if (name) {
             free(n->name);
             n->name = name;
         }
+        is_moved = true;
     }
+    if (is_moved && n->is_noted)
+        mfs_journal_node(t->journal, n);
 }
 
 static int add_new(struct mfs_nodes *t, const struct mfs_place *at,
@@ -491,8 +497,37 @@ static int add_new(struct mfs_nodes *t, const struct mfs_place *at,
         n->parent = at->parent;
         n->parent->children++;
     }
+    if (identity->type == S_IFDIR)
+        mfs_journal_node(t->journal, n);
     *out = n;
     return 0;
+}
+
+void mfs_nodes_restore(struct mfs_nodes *t, uint64_t id, uint64_t parent, unsigned export_number, const char *name,
+                       const struct mfs_identity *what, bool is_on_root_dev)
+{
+    enum { KEPT = 1 << 30 }; /* lookups: how many it was is not known, so it stays */
+    struct mfs_identity identity = *what;
+    struct mfs_node *n = find(t, id), *above = find(t, parent), *root = above;
+    while (root && !root->is_root)
+        root = root->parent;
+    if (!id || !root || root->export_number != export_number || (n && n->is_root))
+        return;
+    identity.mount = root->identity.mount;
+    if (is_on_root_dev)
+        identity.dev = root->identity.dev;
+    struct mfs_place at = { .parent = above, .name = name, .export_number = export_number, .wanted = id };
+    if (n && is_same_file(&n->identity, &identity)) {
+        set_place(t, n, &at);
+        return;
+    }
+    struct mfs_node *other = find_file(t, &identity, export_number, 0);
+    if (other && !other->is_root)
+        unlink_file(t, other); /* the same file by a later number: the earlier one is found by its name as well */
+    if (n || (other && other->is_root) || add_new(t, &at, &identity, 0, &n) < 0)
+        return;
+    n->nlookup = KEPT;
+    n->is_noted = true;
 }
 
 int mfs_node_enter(struct mfs_nodes *t, const struct mfs_place *at, int *fd,

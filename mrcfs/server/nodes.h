@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 
 struct statx;
+struct mfs_journal;
 struct mfs_watches;
 
 enum {
@@ -75,6 +76,7 @@ struct mfs_node {
     struct mfs_identity identity;
     int fd; /* O_PATH, or -1 */
     bool is_root;
+    bool is_noted; /* in the journal */
     bool is_stale; /* replaced in by_file by a newer file with the same inode number */
     uint64_t view; /* of a directory: which followed link it was reached by; 0 = none */
     uint64_t via;  /* where a view begins: the node of the directory that holds the link */
@@ -114,6 +116,7 @@ struct mfs_nodes {
     size_t open_max;
     uint64_t last_id;
     bool has_fine_times;         /* no two changes look alike */
+    struct mfs_journal *journal; /* what is told is noted there; may be NULL */
     struct mfs_watches *watches; /* told when a directory is forgotten; may be NULL */
 };
 
@@ -163,6 +166,11 @@ void mfs_node_unhold(struct mfs_nodes *t, struct mfs_holder *h);
  * the node itself may be forgotten at once. */
 MUST int mfs_node_enter(struct mfs_nodes *t, const struct mfs_place *at, int *fd,
                         const struct statx *stx, uint64_t *id);
+/* A node that an earlier server gave this number, and which is to be found again by its parent and name: not looked at yet. What
+ * makes no sense, or has no parent, is left out; one that is there already is somewhere else. is_on_root_dev: on the file system
+ * of its export's root, whatever its number is now. id's mount is not used. Before anybody is served. */
+void mfs_nodes_restore(struct mfs_nodes *t, uint64_t id, uint64_t parent, unsigned export_number, const char *name,
+                       const struct mfs_identity *what, bool is_on_root_dev);
 void mfs_node_forget(struct mfs_nodes *t, uint64_t id, uint64_t nlookup);
 
 /* Borrows the node of this file in dir if the client knows it, with its descriptor open: what

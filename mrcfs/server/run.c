@@ -5,6 +5,7 @@
 
 #include "common/base/wire_errors.h"
 #include "common/sys/fd.h"
+#include "mrcfs/server/journal.h"
 #include "mrcfs/server/ordered.h"
 
 #include <errno.h>
@@ -567,6 +568,8 @@ int mfs_op_add_file(struct mfs_call *o, struct mfs_node *n, int *fd, int oflags,
     int rc = mfs_file_add(&o->srv->files, &f, n, fh);
     if (rc < 0)
         mfs_filelease_undo(o);
+    else
+        mfs_journal_open(o->srv->files.journal, &o->srv->nodes, n, *fh, oflags);
     o->filelease = NULL;
     return rc;
 }

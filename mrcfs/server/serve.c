@@ -134,7 +134,13 @@ int mfs_server_init(struct mfs_server *srv, const struct mfs_serve_opts *o, stru
     if (rc < 0)
         return err_set(e, -rc, "groups of this computer");
     srv->proc_fd = srv->nodes.proc_fd = open_proc(e);
-    return srv->proc_fd < 0 ? srv->proc_fd : 0;
+    if (srv->proc_fd < 0 || !o->has_journal)
+        return srv->proc_fd < 0 ? srv->proc_fd : 0;
+    rc = mfs_journal_start(&srv->journal, o->journal_fd, &srv->nodes, &srv->files);
+    if (rc < 0)
+        return err_set(e, -rc, "the journal of a detached job's files");
+    srv->nodes.journal = srv->files.journal = &srv->journal;
+    return 0;
 }
 
 void mfs_server_fini(struct mfs_server *srv)

@@ -17,6 +17,7 @@
 #include "mrcfs/server/files.h"
 #include "mrcfs/server/hidden.h"
 #include "mrcfs/server/hide.h"
+#include "mrcfs/server/journal.h"
 #include "mrcfs/server/leases.h"
 #include "mrcfs/server/locks.h"
 #include "mrcfs/server/nodes.h"
@@ -81,6 +82,7 @@ struct mfs_server {
     int proc_fd; /* /proc/self/fd: how O_PATH descriptors are opened for real */
     struct mfs_nodes nodes;
     struct mfs_files files;
+    struct mfs_journal journal;
     struct mfs_locks locks;
     struct mfs_leases leases;
     struct mfs_fileleases fileleases;
