@@ -131,7 +131,7 @@ same "the output was left alone" "$(tail -n 1 native)" "counter: right"
 echo "# a file that has changed"
 cp in.bc lines
 cat >reader.awk <<'A'
-{ n++; for (i = 0; i < 1000000; i++) s += i % 3 } END { print n, s }
+{ n++; for (i = 0; i < 50000000; i++) s += i % 3 } END { print n, s }
 A
 start awk -f reader.awk lines
 wait_for 10 used 2
