@@ -225,7 +225,7 @@ JOB_TESTS = \
   tests/net/mrc-back.sh \
   tests/net/mrc-views.sh
 TESTS += $(JOB_TESTS)
-EXTRA_DIST += $(JOB_TESTS) tests/lib/mrc_lab.sh
+EXTRA_DIST += $(JOB_TESTS) tests/lib/mrc_lab.sh tests/lib/tmux.sh
 PROGRAM_TESTS = tests/net/mrc-programs-git.sh tests/net/mrc-programs-build.sh tests/net/mrc-programs-python.sh \
   tests/net/mrc-programs-pipes.sh tests/net/mrc-programs-sqlite.sh tests/net/mrc-programs-terminal.sh \
   tests/net/mrc-bad-days.sh tests/net/mrc-bad-targets.sh tests/net/mrc-via.sh

@@ -573,7 +573,7 @@ static int use_without(struct mfs_member *m, struct mfs_use *u, bool is_waiting)
     u->token = NULL;
     while (m->is_broken && !m->is_stopping) {
         int64_t end = m->broken_ms + m->o.grace_ms;
-        bool is_early = u->mode == MFS_LEASE_EXCLUSIVE && !u->is_data && now_ms() < end;
+        bool is_early = u->mode == MFS_LEASE_EXCLUSIVE && now_ms() < end;
         bool is_held_up = is_waiting && !u->is_further && is_shut(m);
         if (is_early && !is_waiting)
             return -EAGAIN;

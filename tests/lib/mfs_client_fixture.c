@@ -7,8 +7,9 @@
 #include "common/sys/loop.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <poll.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -222,4 +223,23 @@ int cx_end(void **state)
     close(bulk);
     close(cx.kernel);
     return 0;
+}
+
+uint64_t cx_look_up(const char *name, const struct mfs_entry *e)
+{
+    uint8_t room[256];
+    struct wr w = wr_of(room, sizeof room);
+    uint64_t unique = cx_ask(FUSE_LOOKUP, 1, name, strlen(name) + 1), id = 0;
+    struct mfs_head h;
+    struct rd body;
+    while (cx_next_message(&h, &body)) {
+        if (h.op == MFS_OP_list)
+            cx_reply(h.id, wire_error_from(-EACCES), NULL, 0);
+        else
+            id = h.id;
+    }
+    assert_true(id != 0);
+    mfs_entry_put(&w, e);
+    cx_reply(id, 0, room, wr_len(&w));
+    return unique;
 }

@@ -65,5 +65,8 @@ struct mfs_head cx_message(struct rd *body);
 void cx_send(const struct mfs_head *h, const uint8_t *body, size_t len_bytes);
 /* error is the wire's number. */
 void cx_reply(uint64_t id, uint32_t error, const uint8_t *body, size_t len_bytes);
+/* The kernel asks for a name in the export, and the server says that it is e; the list of the directory, if the client wants it, it refuses.
+ * Returns the unique number of the kernel's question. */
+uint64_t cx_look_up(const char *name, const struct mfs_entry *e);
 
 #endif

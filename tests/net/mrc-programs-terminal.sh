@@ -6,27 +6,11 @@ set -u
 . "$top_srcdir/tests/lib/mrc_lab.sh"
 requires tmux vim less top gdb gcc
 lab_up 1
-export LC_ALL=C.UTF-8 LANG=C.UTF-8
-unset TMUX
-t() { tmux -L "$name" -f /dev/null "$@"; }
-at_exit 't kill-server 2>/dev/null'
-
-# on_screen REGEX / keys KEY... / begin COMMAND...: COMMAND on the head in a terminal of 100 by 30
-screen() { t capture-pane -p -t 0; }
-shows() { screen | grep -Eq -- "$1"; }
-on_screen()
-{
-    local until=$(($(date +%s) + 20))
-    until shows "$1"; do
-        [ "$(date +%s)" -lt $until ] || fail "not on the screen: '$1'; but: $(screen | grep -v '^$' | tail -15)"
-        sleep 0.1
-    done
-}
-not_on_screen() { wait_for 20 eval "! shows '$1'"; }
-keys() { t send-keys -t 0 "$@"; }
+. "$top_srcdir/tests/lib/tmux.sh"
+# begin COMMAND...: COMMAND on the head in a terminal of 100 by 30
 begin()
 {
-    t kill-server 2>/dev/null && sleep 0.2
+    new_terminal
     printf 'cd %q; exec env HOME=%q PS1="head\\$ " %s' "$dir" "$home" "$*" >"$tmp/command"
     t new-session -d -x 100 -y 30 "$lab --name $name head -u $user -- sh $tmp/command; echo \"ended with \$?.\"; sleep 1000" || fail "tmux"
     t set-option -g remain-on-exit on >/dev/null

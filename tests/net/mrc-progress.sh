@@ -8,25 +8,10 @@ set -u
 requires tmux
 lab_up 1
 "$lab" --name "$name" link head n1 --rate 8mbit --delay 20ms >/dev/null || fail "link"
-export LC_ALL=C.UTF-8 LANG=C.UTF-8
-unset TMUX SSH_AUTH_SOCK
-t() { tmux -L "$name" -f /dev/null "$@"; }
-at_exit 't kill-server 2>/dev/null'
-screen() { t capture-pane -p -t 0; }
-shows() { screen | grep -Eq -- "$1"; }
-# on_screen REGEX, while NOT must not be seen
-on_screen()
-{
-    local until=$(($(date +%s) + 30))
-    until shows "$1"; do
-        [ "$(date +%s)" -lt $until ] || fail "not on the screen: '$1'; but: $(screen | grep -v '^$' | tail -15)"
-        [ -z "${2-}" ] || ! shows "$2" || fail "on the screen: $2: $(screen | grep -v '^$' | tail -15)"
-        sleep 0.1
-    done
-}
+. "$top_srcdir/tests/lib/tmux.sh"
 begin()
 {
-    t kill-server 2>/dev/null && sleep 0.2
+    new_terminal
     printf 'cd %q; export HOME=%q MRC_HUB_IDLE=%q XDG_RUNTIME_DIR=%q; %s' "$dir" "$home" "${idle-0}" "$tmp/run" "$*" >"$tmp/command"
     t new-session -d -x "${columns-100}" -y 30 "$lab --name $name head -u $user -- sh $tmp/command; echo \"ended with \$?.\"; sleep 1000" || fail "tmux"
 }

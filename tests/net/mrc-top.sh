@@ -8,20 +8,8 @@ set -u
 requires tmux python3
 lab_up 1
 "$lab" --name "$name" link head n1 --rate 8mbit --delay 5ms >/dev/null || fail "link"
-export LC_ALL=C.UTF-8 LANG=C.UTF-8 XDG_RUNTIME_DIR=$tmp/run
-unset TMUX SSH_AUTH_SOCK
-t() { tmux -L "$name" -f /dev/null "$@"; }
-at_exit 't kill-server 2>/dev/null'
-screen() { t capture-pane -p -t 0; }
-shows() { screen | grep -Eq -- "$1"; }
-on_screen()
-{
-    local until=$(($(date +%s) + 20))
-    until shows "$1"; do
-        [ "$(date +%s)" -lt $until ] || fail "not on the screen: '$1'; but: $(screen | grep -v '^$' | tail -15)"
-        sleep 0.1
-    done
-}
+. "$top_srcdir/tests/lib/tmux.sh"
+export XDG_RUNTIME_DIR=$tmp/run
 mkdir -m 700 "$tmp/run"
 head -c 60000000 /dev/urandom >"$dir/big"
 chown -R "$user:" "$dir" "$tmp/run"

@@ -184,21 +184,8 @@ static int set_up(void **state)
 {
     (void)state;
     cx_start(&(struct cx_opts){ .lease_ms = VALID_MS });
-    uint8_t room[256];
-    struct wr w = wr_of(room, sizeof room);
-    uint64_t unique = cx_ask(FUSE_LOOKUP, 1, "name", 5), id = 0;
-    struct mfs_head h;
-    struct rd body;
-    while (cx_next_message(&h, &body)) {
-        if (h.op == MFS_OP_list)
-            cx_reply(h.id, wire_error_from(-EACCES), NULL, 0);
-        else
-            id = h.id;
-    }
-    assert_true(id != 0);
-    mfs_entry_put(&w,
-                  &(struct mfs_entry){ .node = NODE, .valid_ms = VALID_MS, .attr = attr(0) });
-    cx_reply(id, 0, room, wr_len(&w));
+    uint64_t unique = cx_look_up(
+        "name", &(struct mfs_entry){ .node = NODE, .valid_ms = VALID_MS, .attr = attr(0) });
     assert_int_equal(answer(unique), 0);
     open_file(MFS_ATTR_ALONE);
     return 0;

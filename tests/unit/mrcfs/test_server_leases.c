@@ -687,9 +687,24 @@ TEST(test_broker_dies)
     look(&c, "f");
     assert_int_equal(rep.lookup.entry.valid_ms, 0);
     assert_int_equal(rep.lookup.entry.attr.valid_ms, 0);
-    assert_ok(CALL(setattr, .node = f, .valid = MFS_SET_MODE, .attr.mode = 0600));
-    assert_ok(CALL(mkdir, ROOT, bytes_of("d"), 0700, 0));
+    uint64_t mode = wc_setattr_send(
+        &c, &(struct mfs_setattr_req){ .node = f, .valid = MFS_SET_MODE, .attr.mode = 0600 });
+    uint64_t size = wc_setattr_send(
+        &c, &(struct mfs_setattr_req){ .node = f, .valid = MFS_SET_SIZE, .attr.size = 1 });
+    uint64_t cut = wc_open_send(&c, &(struct mfs_open_req){ f, MFS_O_WRONLY | MFS_O_TRUNC });
+    uint64_t name = wc_mkdir_send(&c, &(struct mfs_mkdir_req){ ROOT, bytes_of("d"), 0700, 0 });
+    is_not_answered(&c, mode);
+    is_not_answered(&c, size);
+    is_not_answered(&c, cut);
+    is_not_answered(&c, name);
+    assert_in_range(clock_mono_ms() - begun, 0, LEASE_MS);
+    assert_int_equal(fx_stat("f").st_mode & 0777, 0644);
+    assert_int_equal(fx_stat("f").st_size, 3);
+    assert_ok(wc_setattr_wait(&c, mode, &rep.setattr));
     assert_in_range(clock_mono_ms() - begun, LEASE_MS, LEASE_MS + SOON_MS);
+    assert_ok(wc_setattr_wait(&c, size, &rep.setattr));
+    assert_ok(wc_open_wait(&c, cut, &rep.open));
+    assert_ok(wc_mkdir_wait(&c, name, &rep.mkdir));
     assert_int_equal(rep.mkdir.entry.valid_ms, 0);
 }
 
