@@ -101,8 +101,16 @@ tests_fuzz_image_fuzz_SOURCES = tests/fuzz/image_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_image_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
 tests_fuzz_image_fuzz_LDADD = mosix-core/libmxform.a common/libcommon.a
 
+# make fuzz FUZZ_SECONDS=360 FUZZ_TARGETS=tests/fuzz/ops_fuzz: hunts, so long for each; see tests/fuzz/hunt
+FUZZ_SECONDS = 0
+FUZZ_TARGETS = $(FUZZ_TESTS)
 fuzz:
-	$(MAKE) $(AM_MAKEFLAGS) $(FUZZ_TESTS)
-.PHONY: fuzz
+	$(MAKE) $(AM_MAKEFLAGS) $(FUZZ_TARGETS)
+	test $(FUZZ_SECONDS) = 0 || top_srcdir=$(top_srcdir) $(top_srcdir)/tests/fuzz/hunt $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+# Which lines they reach, of a build with CFLAGS='-g -O1 -fprofile-instr-generate -fcoverage-mapping'
+fuzz-coverage:
+	$(MAKE) $(AM_MAKEFLAGS) $(FUZZ_TARGETS)
+	top_srcdir=$(top_srcdir) $(top_srcdir)/tests/fuzz/hunt --coverage $(FUZZ_TARGETS)
+.PHONY: fuzz fuzz-coverage
 
-EXTRA_DIST += tests/fuzz/replay_main.c tests/fuzz/corpus
+EXTRA_DIST += tests/fuzz/replay_main.c tests/fuzz/corpus tests/fuzz/hunt
