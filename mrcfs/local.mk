@@ -47,7 +47,7 @@ mrcfs_libmrcfs_a_SOURCES = \
   mrcfs/server/hidden.c mrcfs/server/hidden.h \
   mrcfs/server/hide.c mrcfs/server/hide.h \
   mrcfs/server/journal.c mrcfs/server/journal.h \
-  mrcfs/server/leases.c mrcfs/server/leases.h \
+  mrcfs/server/leaseorder.c mrcfs/server/leaseorder.h mrcfs/server/leases.c mrcfs/server/leases.h \
   mrcfs/server/locks.c mrcfs/server/locks.h \
   mrcfs/server/lockwait.c mrcfs/server/lockwait.h \
   mrcfs/server/note.c mrcfs/server/note.h \

@@ -24,6 +24,7 @@ struct mfs_belief {
     unsigned recalls; /* unanswered */
     unsigned rounds;
     bool is_sole; /* the client may have put off changes: it must hear of who only looks, too */
+    uint64_t made_epoch; /* the token's, of a file that was made in order: what the client put off for it rests on nothing older */
     struct link fileleases; /* the kernel's, of open files */
     bool is_breaking;       /* somebody here waits in open, truncate */
     int64_t break_end_ms;   /* he goes on then at the latest */

@@ -5,6 +5,7 @@
 
 #include "common/sys/clock.h"
 #include "mrcfs/server/belief.h"
+#include "mrcfs/server/leaseorder.h"
 #include "mrcfs/server/server.h"
 
 #include <errno.h>
@@ -135,6 +136,7 @@ static void expire(struct mfs_server *srv)
 {
     struct mfs_leases *l = &srv->leases;
     l->generation++;
+    l->expired_epoch = l->member.last_epoch;
     l->renewed_ms = 0;
     if (l->is_granting && !l->is_gone)
         send_notice(srv, MFS_NOTICE_expired, NULL);
@@ -349,14 +351,6 @@ int mfs_do_renew(struct mfs_call *o, const struct mfs_renew_req *q UNUSED,
 
 /* ---- operations ---- */
 
-static struct mfs_op_use *find_use(struct mfs_call *o, const struct mfs_lease_key *key)
-{
-    for (unsigned i = 0; i < o->use_count; i++)
-        if (mfs_lease_is_same(&o->uses[i].use.key, key))
-            return &o->uses[i];
-    return NULL;
-}
-
 /* Waiting for others: the pool counts on one worker less meanwhile. */
 static int wait_for(struct mfs_call *o, struct mfs_use *u)
 {
@@ -373,46 +367,6 @@ static int wait_for(struct mfs_call *o, struct mfs_use *u)
     return rc;
 }
 
-/* What an ordered operation finds that the client could not know of: the file that loses a
- * name, or what is there in the place of a new one. */
-enum missing { MISSING_FAILS, MISSING_IS_DONE_WITHOUT };
-
-/* The broker has died: nothing can be had. */
-static bool is_without_broker(const struct mfs_leases *l)
-{
-    return !l->is_granting && l->was_granting;
-}
-
-/* An ordered operation holds up what its client is asked to give back, so it waits for no other
- * client: it does with what is had or free. Without, what the client took for done is done all
- * the same if only others' knowledge of a file's link count depends on it (inotify tells them),
- * and fails if the client has lost what it relied on; what it waits for is to be asked again
- * without order. */
-static int need_in_order(struct mfs_call *o, const struct mfs_op_use *wanted,
-                         enum missing missing)
-{
-    struct mfs_leases *l = &o->srv->leases;
-    struct mfs_op_use *u = find_use(o, &wanted->use.key);
-    if (u && u->use.token && u->use.mode >= wanted->use.mode) {
-        u->node = wanted->node ? wanted->node : u->node;
-        return 0;
-    }
-    if (u)
-        mfs_member_put(&l->member, &u->use);
-    else if (o->use_count == MFS_USES_MAX)
-        return -EAGAIN;
-    struct mfs_op_use now = *wanted;
-    if (u && !now.node)
-        now.node = u->node;
-    int rc = mfs_member_has(&l->member, &now.use) ? 0 : mfs_member_try(&l->member, &now.use);
-    if (rc == 0 && (u || (u = &o->uses[o->use_count++])))
-        *u = now;
-    if (rc != -EAGAIN || missing == MISSING_IS_DONE_WITHOUT ||
-        (is_without_broker(l) && o->rq->head.is_assumed))
-        return rc == -EAGAIN ? 0 : rc;
-    return o->rq->head.is_assumed ? -ESTALE : -EAGAIN;
-}
-
 static bool is_in_order(const struct mfs_call *o)
 {
     return o->rq->head.kind == MFS_ORDERED;
@@ -422,8 +376,8 @@ static int need(struct mfs_call *o, const struct mfs_op_use *wanted)
 {
     struct mfs_leases *l = &o->srv->leases;
     if (is_in_order(o))
-        return need_in_order(o, wanted, MISSING_FAILS);
-    struct mfs_op_use *u = find_use(o, &wanted->use.key);
+        return mfs_need_in_order(o, wanted, MFS_MISSING_FAILS);
+    struct mfs_op_use *u = mfs_use_find(o, &wanted->use.key);
     if (u && wanted->node)
         u->node = wanted->node;
     if (u && u->use.mode >= wanted->use.mode)
@@ -495,7 +449,7 @@ int mfs_need(struct mfs_call *o, const struct mfs_identity *what, uint8_t mode)
         return 0;
     struct mfs_op_use u = { .use = { .key = key_of(what), .mode = mode } };
     return is_in_order(o) && o->rq->head.is_assumed
-               ? need_in_order(o, &u, MISSING_IS_DONE_WITHOUT)
+               ? mfs_need_in_order(o, &u, MFS_MISSING_IS_DONE_WITHOUT)
                : need(o, &u);
 }
 
@@ -550,6 +504,25 @@ int mfs_need_file(struct mfs_call *o, struct mfs_file *f, uint8_t mode)
     return rc;
 }
 
+/* Of what this operation has made. */
+static int need_made(struct mfs_call *o, const struct mfs_identity *what)
+{
+    struct mfs_op_use made = { .use = { .key = key_of(what), .mode = MFS_LEASE_EXCLUSIVE } };
+    return is_in_order(o) && o->rq->head.is_assumed ? mfs_need_in_order(o, &made, MFS_MISSING_IS_MADE)
+                                                    : need(o, &made);
+}
+
+/* What is put off for it rests on nothing older than it is. */
+static void note_made(struct mfs_call *o, struct mfs_token *t)
+{
+    struct mfs_member *m = &o->srv->leases.member;
+    mfs_member_lock(m);
+    struct mfs_belief *b = mfs_belief_of(t);
+    if (b)
+        b->made_epoch = t->epoch;
+    mfs_member_unlock(m);
+}
+
 int mfs_need_found(struct mfs_call *o, const struct mfs_place *at,
                    const struct mfs_identity *what)
 {
@@ -560,12 +533,12 @@ int mfs_need_found(struct mfs_call *o, const struct mfs_place *at,
     /* What we made cannot be undone: who holds the token of a file that had the number before
      * keeps it, and nothing is granted. */
     unsigned count = o->use_count;
-    if (count < MFS_USES_MAX && mfs_need(o, what, MFS_LEASE_EXCLUSIVE) < 0)
+    if (count < MFS_USES_MAX && need_made(o, what) < 0)
         o->use_count = count;
     struct mfs_lease_key key = key_of(what);
-    struct mfs_op_use *u = find_use(o, &key);
+    struct mfs_op_use *u = mfs_use_find(o, &key);
     /* The client relies on it, but where it has been told to rely on nothing any more. */
-    if (at->wanted && !u && count < MFS_USES_MAX && !is_without_broker(&o->srv->leases)) {
+    if (at->wanted && !u && count < MFS_USES_MAX && !mfs_leases_are_without_broker(&o->srv->leases)) {
         u = &o->uses[count];
         *u = (struct mfs_op_use){ .use = { .key = key, .mode = MFS_LEASE_EXCLUSIVE } };
         if (wait_for(o, &u->use) == 0)
@@ -573,8 +546,10 @@ int mfs_need_found(struct mfs_call *o, const struct mfs_place *at,
         else
             o->is_deferred = o->is_parked = false;
     }
-    if (at->wanted && u && u->use.token)
+    if (at->wanted && u && u->use.token) {
         u->node = at->wanted; /* it must hear of who looks, whatever the reply grants */
+        note_made(o, u->use.token);
+    }
     return 0;
 }
 
@@ -661,7 +636,7 @@ static void add_grant(struct mfs_call *o, const struct mfs_grant *g)
 /* The token's epoch while this operation uses it, or 0. */
 static uint64_t epoch_in_use(struct mfs_call *o, const struct mfs_lease_key *key)
 {
-    struct mfs_op_use *u = find_use(o, key);
+    struct mfs_op_use *u = mfs_use_find(o, key);
     return u && u->use.token ? mfs_leases_epoch(o->srv, key) : 0;
 }
 

@@ -81,6 +81,7 @@ struct mfs_leases {
     bool is_refusing;    /* renewals don't count */
     bool is_gone;        /* the client hung up */
     uint64_t generation; /* what the client knows from an earlier one is void */
+    uint64_t expired_epoch; /* tokens of a later one were not held without a break when that ended */
     uint64_t last_serial;
     struct link recalls; /* unanswered ones, oldest first */
     uint64_t recalled;   /* sent so far: for tests and figures */
@@ -92,6 +93,14 @@ MUST int mfs_leases_start(struct mfs_server *srv, int broker_fd, int finder_fd,
 /* The client hung up: it believes nothing any more. is_dropping: waits of operations end. */
 void mfs_leases_hang_up(struct mfs_server *srv, bool is_dropping);
 void mfs_leases_stop(struct mfs_server *srv);
+
+/* How far does what the client relied on, when it had seen so many notices that all is void, still hold? */
+enum mfs_reliance {
+    MFS_RELY_NOT,
+    MFS_RELY_HELD, /* where nobody else has had the token meanwhile */
+    MFS_RELY_ALL,
+};
+enum mfs_reliance mfs_leases_reliance(struct mfs_server *srv, uint32_t expiries);
 
 /* ---- for the operations; all return at once when there is no broker ---- */
 

@@ -5,7 +5,6 @@
  * before the client says that it knows. */
 #include "mrcfs/server/ordered.h"
 
-#include "common/sys/clock.h"
 #include "mrcfs/server/server.h"
 
 #include <errno.h>
@@ -19,21 +18,6 @@ static bool is_changing(const struct mfs_request *rq)
     return mfs_open_req_get(&r, &q) < 0 || q.oflags & MFS_O_TRUNC;
 }
 
-/* Does what the client relied on, when it had seen so many notices that all is void, still hold? */
-static bool may_rely(struct mfs_server *srv, uint32_t expiries)
-{
-    struct mfs_leases *l = &srv->leases;
-    if (!l->is_on)
-        return false;
-    mfs_member_lock(&l->member);
-    uint32_t count = (uint32_t)l->generation;
-    /* What ended the leases is no reason for others to have come between. */
-    bool is_kept = l->is_gone || (int64_t)clock_mono_ms() < l->broken_until_ms;
-    bool may = expiries == count || (is_kept && expiries + 1 == count);
-    mfs_member_unlock(&l->member);
-    return may;
-}
-
 int mfs_ordered_begin(struct mfs_server *srv, const struct mfs_request *rq)
 {
     const struct mfs_head *h = &rq->head;
@@ -43,7 +27,7 @@ int mfs_ordered_begin(struct mfs_server *srv, const struct mfs_request *rq)
         srv->is_order_broken = false;
     if (srv->is_order_broken && is_changing(rq))
         return -ECANCELED;
-    return h->is_assumed && !may_rely(srv, h->expiries) ? -ESTALE : 0;
+    return h->is_assumed && mfs_leases_reliance(srv, h->expiries) == MFS_RELY_NOT ? -ESTALE : 0;
 }
 
 void mfs_ordered_end(struct mfs_server *srv, const struct mfs_head *h, int rc)

@@ -382,14 +382,39 @@ TEST(test_leases_have_run_out)
     assert_ok(ON(&other, mkdir, ROOT, bytes_of("theirs"), 0755, 0));
     assert_in_range(clock_mono_ms() - begun, 0, LEASE_MS + SOON_MS);
     expect_notice(&c, MFS_NOTICE_expired);
-    uint64_t late =
-        IN_ORDER(mkdir, HOW(.node = number(2)), number(1), bytes_of("late"), 0755, 0);
+    uint64_t late = IN_ORDER(mkdir, HOW(.node = number(2)), ROOT, bytes_of("late"), 0755, 0);
     uint64_t next =
         IN_ORDER(mkdir, HOW(.node = number(3)), number(1), bytes_of("next"), 0755, 0);
     assert_error(result(late), ESTALE);
     assert_error(result(next), ECANCELED);
-    assert_false(is_there("a/late"));
+    assert_false(is_there("late"));
     assert_false(is_there("a/next"));
+}
+
+/* Somebody else wanted something of it while it was silent: what nobody else has had since is still done, and so is what rests on that. */
+TEST(test_leases_have_run_out_elsewhere)
+{
+    assert_ok(result(IN_ORDER(mkdir, HOW(.node = number(1)), ROOT, bytes_of("a"), 0755, 0)));
+    assert_ok(result(IN_ORDER(mkdir, HOW(.node = number(2)), number(1), bytes_of("lost"), 0755, 0)));
+    assert_ok(CALL(getattr, ROOT, 0));
+    assert_ok(ON(&other, mkdir, ROOT, bytes_of("theirs"), 0755, 0));
+    expect_notice(&c, MFS_NOTICE_expired);
+    assert_ok(result(IN_ORDER(mkdir, HOW(.node = number(3)), number(1), bytes_of("late"), 0755, 0)));
+    assert_ok(result(IN_ORDER(create, HOW(.node = number(4), .fh = number(5)), number(3), bytes_of("f"), 0644,
+                              0, MFS_O_RDWR)));
+    assert_ok(result(IN_ORDER(write, HOW(0), .fh = number(5), .body = bytes_of("late"))));
+    assert_ok(result(IN_ORDER(setattr, HOW(0), .node = number(4), .valid = MFS_SET_MODE, .attr.mode = 0600)));
+    assert_int_equal(fx_stat("a/late/f").st_size, 4);
+    assert_int_equal(fx_stat("a/late/f").st_mode & 0777, 0600);
+    /* Had by somebody else meanwhile, and given back. */
+    assert_ok(ON(&other, lookup, ROOT, bytes_of("a")));
+    uint64_t theirs = rep.lookup.entry.node;
+    assert_ok(ON(&other, lookup, theirs, bytes_of("lost")));
+    assert_ok(ON(&other, mkdir, rep.lookup.entry.node, bytes_of("theirs"), 0755, 0));
+    assert_error(result(IN_ORDER(mkdir, HOW(.node = number(6)), number(2), bytes_of("x"), 0755, 0)), ESTALE);
+    assert_error(result(IN_ORDER(mkdir, HOW(.node = number(7)), number(3), bytes_of("y"), 0755, 0)), ECANCELED);
+    assert_false(is_there("a/lost/x"));
+    assert_false(is_there("a/late/y"));
 }
 
 /* Nobody wanted anything while the client was silent (the way to it was cut for a while):
@@ -653,6 +678,7 @@ int main(void)
         ORDERED_TEST(test_broken_order),
         ORDERED_TEST(test_waits_for_nobody),
         ORDERED_TEST(test_leases_have_run_out),
+        ORDERED_TEST(test_leases_have_run_out_elsewhere),
         ORDERED_TEST(test_silent_alone),
         ORDERED_TEST(test_wrong_expiries),
         ORDERED_TEST(test_broker_dies),
