@@ -218,7 +218,7 @@ static void on_link_end(void *ctx, int code UNUSED, const char *text UNUSED)
 
 /* ---- the connection was lost: the view lets nobody in any more, and goes on for its jobs ---- */
 
-static int connect_again(void *ctx, int *fd_out, struct err *e)
+static int connect_again(void *ctx, bool may_ask UNUSED, int *fd_out, struct err *e)
 {
     struct keeper *k = ctx;
     struct mrc_transport_opts to;

@@ -189,13 +189,14 @@ static int connect_job(void *ctx, struct bytes early, int *fd_out, struct err *e
     return 0;
 }
 
-/* In a process of its own: j->connection is that process's. Nobody is asked: the terminal is the job's. */
-static int reconnect_job(void *ctx, int *fd_out, struct err *e)
+/* In a process of its own: j->connection is that process's. */
+static int reconnect_job(void *ctx, bool may_ask, int *fd_out, struct err *e)
 {
     struct job *j = ctx;
     struct mrc_transport_opts to;
     mrc_reach(j->options, &to);
-    to.is_batch = to.is_resumed = true;
+    to.is_batch = !may_ask;
+    to.is_resumed = true;
     j->connection = (struct mrc_connection){ .fd = -1 };
     int rc = j->options->no_hub ? mrc_connect(&to, &j->connection, e)
                                 : mrc_connect_shared(&to, "(a job that was cut off)", &j->connection, e);

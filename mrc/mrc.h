@@ -66,7 +66,7 @@ struct mrc_remote_opts {
     /* How long a lost connection is made anew, and waited for by the agent; 0: it ends all. By the same calls as
      * those of struct mrc_reconnect_opts (mrc/reconnect.h), with ctx as it was at mrc_remote_serve. */
     uint32_t wait_s;
-    int (*reconnect)(void *ctx, int *fd_out, struct err *e);
+    int (*reconnect)(void *ctx, bool may_ask, int *fd_out, struct err *e);
     void (*disconnect)(void *ctx);
     void *ctx;
 };

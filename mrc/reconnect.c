@@ -32,7 +32,7 @@ enum {
 
 struct mrc_reconnect {
     struct mrc_reconnect_opts o;
-    bool is_away;
+    bool is_away, is_asking;
     uint64_t lost_ms, next_ms, pause_ms, until_ms; /* until_ms: of the attempt that is being made */
     pid_t pid;                                     /* of it, or who holds the stream */
     int sock;                                      /* to it; -1: none */
@@ -85,8 +85,8 @@ static void take_words(int words_fd, struct err *e)
     snprintf(e->text, sizeof e->text, "%.180s", line);
 }
 
-static _Noreturn void attempt(const struct mrc_reconnect_opts *o, int sock, struct bytes greeting,
-                              pid_t parent)
+static _Noreturn void attempt(const struct mrc_reconnect_opts *o, bool may_ask, int sock,
+                              struct bytes greeting, pid_t parent)
 {
     struct err e = { "" };
     int fd = -1, words_fd;
@@ -96,7 +96,7 @@ static _Noreturn void attempt(const struct mrc_reconnect_opts *o, int sock, stru
     fd_close_all_but((const int[]){ STDERR_FILENO, sock, o->keep_fds[0], o->keep_fds[1] }, 4);
     be_quiet(o, &words_fd);
     prctl(PR_SET_NAME, "mrc-again");
-    int rc = o->connect(o->ctx, &fd, &e);
+    int rc = o->connect(o->ctx, may_ask, &fd, &e);
     if (rc == 0)
         rc = fd_write_full(fd, greeting.ptr, greeting.len);
     prctl(PR_SET_PDEATHSIG, 0); /* from now on the end of the socket is what ends us */
@@ -142,6 +142,20 @@ static void leave(struct mrc_reconnect *r, pid_t pid)
         continue;
 }
 
+static void end_asking(struct mrc_reconnect *r)
+{
+    if (!r->is_asking)
+        return;
+    r->is_asking = false;
+    r->o.on_asked(r->o.ctx);
+}
+
+/* The words of ours and of ssh; what they mean wrongly costs an attempt. */
+static bool wants_person(const char *why)
+{
+    return strcasestr(why, "permission denied") || strcasestr(why, "be asked");
+}
+
 static void let_go(struct mrc_reconnect *r, bool is_used)
 {
     loop_fd_del(&r->watch);
@@ -154,6 +168,7 @@ static void let_go(struct mrc_reconnect *r, bool is_used)
         leave(r, r->pid);
     }
     r->pid = 0;
+    end_asking(r);
 }
 
 static void look(void *ctx);
@@ -168,6 +183,7 @@ static void on_word(void *ctx, uint32_t events UNUSED)
         return;
     if (n > 0 && fd >= 0) {
         loop_fd_del(&r->watch);
+        end_asking(r);
         r->until_ms = clock_mono_ms() + GREETING_MS;
         r->o.on_stream(r->o.ctx, fd);
         return;
@@ -177,9 +193,14 @@ static void on_word(void *ctx, uint32_t events UNUSED)
     text[n > 0 ? n : 0] = 0;
     snprintf(r->why, sizeof r->why, "%s", text);
     log_at(LOG_VERBOSE, "not yet: %s", r->why);
+    bool has_asked = r->is_asking;
     let_go(r, false);
     r->until_ms = 0;
     r->next_ms = clock_mono_ms() + r->pause_ms;
+    if (wants_person(r->why) && r->o.on_ask && r->o.on_ask(r->o.ctx)) {
+        r->is_asking = true;
+        r->next_ms = clock_mono_ms() + (has_asked ? FIRST_MS : 0);
+    }
     r->pause_ms = r->pause_ms * 2 < LAST_MS ? r->pause_ms * 2 : LAST_MS;
     look(r);
 }
@@ -194,7 +215,7 @@ static int begin(struct mrc_reconnect *r)
         return rc;
     pid_t parent = getpid(), pid = fork();
     if (pid == 0)
-        attempt(&r->o, theirs, (struct bytes){ greeting, (uint32_t)len }, parent);
+        attempt(&r->o, r->is_asking, theirs, (struct bytes){ greeting, (uint32_t)len }, parent);
     rc = pid < 0 ? -errno : 0;
     close(theirs);
     if (rc < 0) {
@@ -203,7 +224,7 @@ static int begin(struct mrc_reconnect *r)
     }
     r->pid = pid;
     r->sock = ours;
-    r->until_ms = clock_mono_ms() + ATTEMPT_MS;
+    r->until_ms = r->is_asking ? UINT64_MAX : clock_mono_ms() + ATTEMPT_MS;
     return loop_fd_add(r->o.loop, &r->watch, r->sock, EPOLLIN, on_word, r);
 }
 
@@ -240,6 +261,8 @@ static void look(void *ctx)
         r->next_ms = now_ms + LAST_MS;
     if (!r->until_ms && r->next_ms > now_ms && r->next_ms - now_ms < LOOK_MS)
         loop_timer_set(r->o.loop, &r->timer, r->next_ms - now_ms, look, r);
+    if (r->is_asking)
+        return; /* what is asked stands on the terminal */
     uint64_t left_ms = r->until_ms || r->next_ms < now_ms ? 0 : r->next_ms - now_ms;
     r->o.on_wait(r->o.ctx, (unsigned)((left_ms + 999) / 1000), r->why);
 }

@@ -18,8 +18,8 @@ struct mrc_reconnect_opts {
     uint32_t wait_s; /* after so long we give up */
     bool is_loud;    /* standard error of the attempts is ours */
     int keep_fds[2]; /* that connect needs; -1: none */
-    /* In the process of an attempt: *fd_out is a stream to an agent there. Blocks; 0 or -errno with words. */
-    int (*connect)(void *ctx, int *fd_out, struct err *e);
+    /* In the process of an attempt: *fd_out is a stream to an agent there. Blocks; 0 or -errno with words. may_ask: on the terminal. */
+    int (*connect)(void *ctx, bool may_ask, int *fd_out, struct err *e);
     /* In the same, when the stream is not wanted any more. */
     void (*disconnect)(void *ctx);
     /* Here, before each attempt: what the stream begins with. Returns the number of bytes or -errno. */
@@ -29,6 +29,9 @@ struct mrc_reconnect_opts {
     /* Every second: next_s until the next attempt, 0: one is being made; why the last one failed, or empty. */
     void (*on_wait)(void *ctx, unsigned next_s, const char *why);
     void (*on_given_up)(void *ctx, const char *why);
+    /* Here, when an attempt was refused because nobody may be asked: the next one may (true): the terminal is its, until on_asked. NULL: never. */
+    bool (*on_ask)(void *ctx);
+    void (*on_asked)(void *ctx);
     void *ctx;
 };
 

@@ -77,10 +77,10 @@ static void on_pump_end(void *ctx)
     maybe_leave(r);
 }
 
-static int connect_again(void *ctx, int *fd_out, struct err *e)
+static int connect_again(void *ctx, bool may_ask, int *fd_out, struct err *e)
 {
     struct relay *r = ctx;
-    return r->o->reconnect(r->o->ctx, fd_out, e);
+    return r->o->reconnect(r->o->ctx, may_ask, fd_out, e);
 }
 
 static void disconnect(void *ctx)
@@ -126,7 +126,7 @@ static void on_lost(void *ctx, int code, const char *text)
     if (!r->again) {
         struct mrc_reconnect_opts ro = { .loop = r->loop,
                                          .wait_s = r->o->wait_s,
-                                         .is_loud = log_level() >= LOG_VERBOSE,
+                                         .is_loud = log_level() >= LOG_DEBUG,
                                          .keep_fds = { -1, -1 },
                                          .connect = connect_again,
                                          .disconnect = disconnect,

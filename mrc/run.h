@@ -50,9 +50,9 @@ struct mrc_run_opts {
     /* Connects to the agent: *fd_out is a stream to it, magic already read and early already
      * sent, and will be closed here. Asks the user what it has to ask. */
     int (*connect)(void *ctx, struct bytes early, int *fd_out, struct err *e);
-    /* A lost connection: the same, in a process of its own and without asking or sending; NULL: it ends the job. Then
+    /* A lost connection: the same, in a process of its own and without sending, and without asking unless may_ask; NULL: it ends the job. Then
      * lets it go. */
-    int (*reconnect)(void *ctx, int *fd_out, struct err *e);
+    int (*reconnect)(void *ctx, bool may_ask, int *fd_out, struct err *e);
     void (*disconnect)(void *ctx);
     bool may_be_silent; /* the stream is part of another session, which knows when it is dead */
     uint32_t wait_s; /* how long that is tried, and waited for by the agent */

@@ -49,6 +49,7 @@ static void on_wait(void *ctx, unsigned next_s, const char *why)
     snprintf(text, sizeof text, "mrc: %.60s: connection lost, %s (Ctrl-C ends)%s%s", r->o->options->host,
              when, *why ? ": " : "", why);
     mrc_statusline_show(STDERR_FILENO, has_screen(r), text);
+    r->has_drawn = true;
 }
 
 static void on_given_up(void *ctx, const char *why)
@@ -57,10 +58,34 @@ static void on_given_up(void *ctx, const char *why)
     mrc_link_give_up(r->link, -ETIMEDOUT, why);
 }
 
-static int connect_again(void *ctx, int *fd_out, struct err *e)
+static int connect_again(void *ctx, bool may_ask, int *fd_out, struct err *e)
 {
     struct run *r = ctx;
-    return r->o->reconnect(r->o->ctx, fd_out, e);
+    return r->o->reconnect(r->o->ctx, may_ask, fd_out, e);
+}
+
+/* Keys are for the question until it is answered, and for the job again then. */
+static bool on_ask(void *ctx)
+{
+    struct run *r = ctx;
+    r->has_drawn = true;
+    mrc_statusline_clear(STDERR_FILENO, has_screen(r));
+    if (!mrc_tty_lend()) {
+        run_take_terminal(r);
+        return false;
+    }
+    r->is_asking = true;
+    if (r->tty_in)
+        mrc_pump_pause(r->tty_in, true);
+    return true;
+}
+
+static void on_asked(void *ctx)
+{
+    struct run *r = ctx;
+    mrc_tty_give_back();
+    r->is_asking = false;
+    run_take_terminal(r);
 }
 
 static void disconnect(void *ctx)
@@ -87,7 +112,7 @@ void run_on_lost(void *ctx, int code, const char *text)
     if (!r->again) {
         struct mrc_reconnect_opts ro = { .loop = r->loop,
                                          .wait_s = r->o->wait_s,
-                                         .is_loud = log_level() >= LOG_VERBOSE,
+                                         .is_loud = log_level() >= LOG_DEBUG,
                                          .keep_fds = { -1, -1 },
                                          .connect = connect_again,
                                          .disconnect = disconnect,
@@ -95,6 +120,8 @@ void run_on_lost(void *ctx, int code, const char *text)
                                          .on_stream = on_stream,
                                          .on_wait = on_wait,
                                          .on_given_up = on_given_up,
+                                         .on_ask = on_ask,
+                                         .on_asked = on_asked,
                                          .ctx = r };
         int rc = mrc_reconnect_new(&ro, &r->again);
         if (rc < 0) {
@@ -133,7 +160,12 @@ void run_on_resumed(void *ctx)
     mrc_statusline_clear(STDERR_FILENO, has_screen(r));
     tell_back(r);
     run_take_terminal(r);
-    run_redraw(r);
+    /* What we have drawn over; but a program may break off what it was doing for that. */
+    if (r->has_drawn)
+        run_redraw(r);
+    else
+        run_send_size(r);
+    r->has_drawn = false;
     run_set_timers(r);
 }
 

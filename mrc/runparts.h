@@ -55,6 +55,8 @@ struct run {
     struct mrc_nest *nest; /* NULL: the job starts no others */
     struct mrc_reconnect *again; /* NULL: the connection was never lost */
     bool is_away;                /* it is lost, and may come back */
+    bool has_drawn;              /* meanwhile, on the terminal */
+    bool is_asking;              /* and who makes it anew asks on the terminal */
     unsigned away_count;
     uint64_t away_ms, away_total_ms, told_again; /* since when; together; bytes sent again that were told */
     struct mrc_port *stats;

@@ -46,7 +46,7 @@ static bool is_in_background(const struct run *r)
 void run_take_terminal(void *ctx)
 {
     struct run *r = ctx;
-    if (r->keys_fd < 0 || isatty(r->keys_fd) != 1)
+    if (r->keys_fd < 0 || isatty(r->keys_fd) != 1 || r->is_asking)
         return;
     bool is_background = is_in_background(r);
     if (r->tty_in)

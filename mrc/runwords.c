@@ -157,7 +157,7 @@ static void on_job_closed(void *ctx, int code, struct bytes text)
     if (r->o->held && !r->has_outcome && code == -ESRCH)
         r->o->held->is_gone = true;
     if (!r->has_outcome) {
-        char why[160];
+        char why[MRC_TEXT_MAX];
         if (!text.len || bytes_to_text(text, why, sizeof why) < 0)
             snprintf(why, sizeof why, "%s",
                      r->o->held ? held_why(code) : code ? strerror(-code) : "the other side ended it");

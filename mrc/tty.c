@@ -3,11 +3,14 @@
  * Must not know: what is typed. */
 #include "mrc/tty.h"
 
+#include "common/sys/fd.h"
 #include "common/sys/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <termios.h>
+#include <unistd.h>
 
 static struct termios saved;
 static int saved_fd = -1;
@@ -41,6 +44,26 @@ void mrc_tty_restore(void)
     tcsetattr(saved_fd, TCSADRAIN, &saved);
     is_raw = false;
     log_set_raw(0);
+}
+
+static struct termios lent;
+static int lent_fd = -1;
+
+bool mrc_tty_lend(void)
+{
+    mrc_tty_restore();
+    lent_fd = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (lent_fd >= 0 && tcgetpgrp(lent_fd) == getpgrp() && tcgetattr(lent_fd, &lent) == 0)
+        return true;
+    fd_close(&lent_fd);
+    return false;
+}
+
+void mrc_tty_give_back(void)
+{
+    if (lent_fd >= 0 && tcgetpgrp(lent_fd) == getpgrp())
+        tcsetattr(lent_fd, TCSADRAIN, &lent);
+    fd_close(&lent_fd);
 }
 
 int mrc_tty_size(struct job_winsize *out)

@@ -14,6 +14,11 @@
 MUST int mrc_tty_raw(int fd, bool keeps_signals);
 void mrc_tty_restore(void);
 
+/* Our controlling terminal, in the modes that it had before us, for a process of ours that asks something there. False: there is none, or we
+ * are not in its foreground. Given back, it has those modes again, whatever was left there. */
+bool mrc_tty_lend(void);
+void mrc_tty_give_back(void);
+
 /* Size now. Returns 0 or -errno. */
 MUST int mrc_tty_size(struct job_winsize *out);
 

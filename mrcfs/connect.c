@@ -109,7 +109,7 @@ static void way_of(const struct mfs_connect_opts *o, struct way *w)
 }
 
 /* Nobody is asked: a mount has no terminal. */
-static int reconnect(void *ctx, int *fd_out, struct err *e)
+static int reconnect(void *ctx, bool may_ask UNUSED, int *fd_out, struct err *e)
 {
     struct way *w = ctx;
     w->transport.is_batch = true;

@@ -97,9 +97,9 @@ static int connect_first(void *ctx, struct bytes early, int *fd_out, struct err 
     return rc;
 }
 
-static int connect_again(void *ctx, int *fd_out, struct err *e)
+static int connect_again(void *ctx, bool may_ask, int *fd_out, struct err *e)
 {
-    return connect_to(ctx, true, fd_out, e);
+    return connect_to(ctx, !may_ask, fd_out, e);
 }
 
 static void disconnect(void *ctx)

@@ -115,7 +115,7 @@ static int connect_to(struct provider *p, bool is_batch, int *fd_out, struct err
     return rc;
 }
 
-static int connect_again(void *ctx, int *fd_out, struct err *e)
+static int connect_again(void *ctx, bool may_ask UNUSED, int *fd_out, struct err *e)
 {
     return connect_to(ctx, true, fd_out, e);
 }

@@ -166,3 +166,63 @@ node ip address add 10.77.0.101/24 dev eth0
 sed -i 's/HostName 10\.77\.0\.1$/HostName 10.77.0.101\n    HostKeyAlias n1/' "$conf"
 returns "another address of the target"
 finish "server, carriers, sleep, addresses"
+
+echo "# passwords only: asked for again on the terminal, else said"
+cat >"$tmp/ask.py" <<'P'
+import os, pty, re, select, subprocess, sys, termios, time
+cut, argv = sys.argv[1], sys.argv[2:]
+pid, fd = pty.fork()
+if pid == 0:
+    os.execvp(argv[0], argv)
+seen = b""
+def until(text, typed=b""):
+    global seen
+    end = time.time() + 20
+    while not re.search(text, seen):
+        os.write(fd, typed)
+        if time.time() > end:
+            sys.exit("no %r in %r" % (text, seen[-2000:]))
+        if not select.select([fd], [], [], 1)[0]:
+            continue
+        try:
+            seen += os.read(fd, 4096)
+        except OSError:
+            sys.exit("ended, no %r in %r" % (text, seen[-2000:]))
+    seen = seen[re.search(text, seen).end():]
+def echoes():
+    return bool(termios.tcgetattr(fd)[3] & termios.ECHO)
+before = echoes()
+until(rb"password: ")
+os.write(fd, b"lab-secret\n")
+until(rb"begun")
+subprocess.run(cut, shell=True)
+for password in b"wrong\n", b"lab-secret\n":
+    until(rb"password: ")
+    os.write(fd, password)
+# ssh forgets what was typed before it had read the password.
+until(rb"got after", b"after\n")
+subprocess.run(cut, shell=True)
+until(rb"password: ")
+os.write(fd, b"\003")
+status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+print(status, before, echoes())
+P
+cut="$lab --name $name run n1 -- sh -c 'kill -9 \$(pgrep -f \"^sshd: alice@\")'"
+node sh -c '/usr/sbin/sshd -p 2222 -o PubkeyAuthentication=no -o KbdInteractiveAuthentication=no -o PidFile=none -E /var/log/sshd2.log'
+for transport in ssh2 openssh; do
+    same "password, $transport: ended by Ctrl-C, echo before and after" "-2 True True" \
+        "$(timeout $limit python3 "$tmp/ask.py" "$cut" "$lab" --name "$name" head -u "$user" -- env HOME="$home" sh -c "cd $dir && exec mrc --no-hub --transport $transport \
+            -F $conf -o NumberOfPasswordPrompts=1 -p 2222 -t alice@n1 sh -c 'echo begun; while read -r l; do echo got \$l; done'" 2>&1 | tail -n 1)"
+done
+rm -f "$tmp/err"
+here setsid -w timeout $limit mrc --no-hub -v --reconnect-for 3s -F "$conf" alice@n1 sleep 100 2>"$tmp/err" &
+job=$!
+wait_for 20 grep -sq 'started, process' "$tmp/err"
+cp "$conf" "$tmp/conf"
+sed -i 's/^Host n1$/Host n1\n    Port 2222/' "$conf"
+cut_there
+rc=0
+wait $job || rc=$?
+same "without a terminal: status" 255 $rc
+grep -q "the job was lost: .*within 3 s: permission denied for alice" "$tmp/err" || fail "without a terminal"
+echo "mrc-back: ok"

@@ -194,19 +194,6 @@ diff -r "$tmp/plain" "$served" || fail "what was written"
 rm "${served:?}"/*
 echo "ok: what is shown and read stays so"
 
-# A program at the server opens the file: from then on each write through the open file is waited for, and none any more once it is
-# opened anew.
-echo hello > "$served/f"
-writes='for i in 0 1 2 3 4 5 6 7 8 9; do echo $i >&3 || exit; done'
-opened="exec 3<>f && echo first >&3 && head -c 1 '$served/f' > '$tmp/byte'"
-counted "$opened && $writes"
-[ "$(count 'waited for write')" -ge 10 ] || fail "writes of an open file that somebody else has opened: $(cat "$tmp/stats")"
-counted "$opened && exec 3<&- && exec 3<>f && $writes"
-same "writes that were waited for once it was opened anew" 1 "$(($(count 'waited for write') < 2))"
-same "what was written" "0 1 2 3 4 5 6 7 8 9" "$(head -n 10 "$served/f" | paste -sd ' ')"
-rm "${served:?}"/*
-echo "ok: alone again when it is opened anew"
-
 # The same as an ordinary user, whose server checks permissions itself.
 if [ "$(id -u)" = 0 ] && command -v fusermount3 > /dev/null; then
     user=$(test_user)

@@ -315,9 +315,11 @@ class Job:
                 raise Wrong("the terminal's modes are not what they were")
 
     def on_terminal(self, words, body):
+        # Without -q a line on the screen says that the connection was lost, and the program draws anew afterwards: less breaks off what it does.
+        quiet = ["-q"] if self.kind == "less" else []
         self.is_alive = self.is_alive_on_screen
         try:
-            self.begin("job", self.dir, self.mrc("-q", "-t", f"alice@{self.node.name}", *words))
+            self.begin("job", self.dir, self.mrc(*quiet, "-t", f"alice@{self.node.name}", *words))
             body()
             self.end_terminal()
         finally:
