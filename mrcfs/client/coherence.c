@@ -33,6 +33,8 @@ void mfs_coherence_learn(struct mfs_session *s, struct mfs_known *n,
     n->told_set_gid = (a->mode & S_ISGID) != 0;
     n->is_on_root_fs = a->flags & MFS_ATTR_ROOT_FS;
     n->can_move = n->can_move || a->flags & MFS_ATTR_MOVES; /* few answers say so */
+    n->is_leasable =
+        s->client->features & MFS_FEATURE_PRIVILEGED || a->uid == s->client->server_uid;
     n->is_small_file = S_ISREG(a->mode) && a->size && a->size <= SMALL_FILE;
     n->plain_until_ms =
         a->flags & MFS_ATTR_PLAIN && a->valid_ms ? clock_mono_ms() + a->valid_ms : 0;
@@ -80,7 +82,8 @@ void mfs_coherence_distrust(struct mfs_session *s, uint64_t node)
 
 void mfs_coherence_uncovered(struct mfs_session *s, const struct mfs_known *n)
 {
-    if (n->opens && !n->is_held && !n->is_alone && !s->is_detached && mfs_lease_is_on(s->client))
+    if (n->opens && n->is_leasable && !n->is_held && !n->is_alone && !s->is_detached &&
+        mfs_lease_is_on(s->client))
         mfs_coherence_distrust(s, n->number);
 }
 

@@ -25,9 +25,9 @@ bool mfs_coherence_is_outdated(const struct mfs_known *n, const struct mfs_attr 
 /* The kernel shall ask for the node's attributes, and drop pages that they don't fit, whatever
  * it was promised. */
 void mfs_coherence_distrust(struct mfs_session *s, uint64_t node);
-/* If n is open and nothing keeps the server's programs from changing it unnoticed (no lease of its kernel): the
- * kernel here asks for attributes each time from now on. What it was promised of a file that was closed, or covered, would
- * be believed too long. */
+/* If n is open and could be leased, but nothing keeps the server's programs from changing it unnoticed: the kernel
+ * here asks for attributes each time from now on. What it was promised of a file that was closed, or covered, would
+ * be believed too long. Of files that can't be leased changes are reported, as of names. */
 void mfs_coherence_uncovered(struct mfs_session *s, const struct mfs_known *n);
 /* The node's contents are about to be changed by us. */
 void mfs_coherence_count_change(struct mfs_session *s, uint64_t node);

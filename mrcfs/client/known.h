@@ -112,6 +112,7 @@ struct mfs_known {
     bool told_set_gid;       /* the bit, of a file or a directory */
     bool is_on_root_fs;      /* its file system is that of the export's root */
     bool can_move;           /* a directory with MFS_ATTR_MOVES */
+    bool is_leasable;        /* its owner, or root, serves it: else the kernel there gives no lease */
     bool is_small_file;      /* when it was last looked at: would come along with open */
     uint64_t plain_until_ms; /* it has no extended attributes, and a change of that would be
                                 reported */

@@ -234,7 +234,7 @@ static int take_created(struct mfs_call *call, struct rd *body, struct mfs_fuse_
         mfs_own_opened(s, n, f, &m->entry.attr, n->has_attr, is_known ? &before : NULL);
     new->fi = (struct fuse_file_info){ .fh = (uintptr_t)f };
     set_caching(s, f->node, &m->entry.attr, (int)call->flags, &new->fi);
-    if (n && mfs_lease_is_on(s->client) && !n->is_held && !n->is_alone) {
+    if (n && n->is_leasable && mfs_lease_is_on(s->client) && !n->is_held && !n->is_alone) {
         mfs_coherence_uncovered(s, n);
         new->entry.attr_timeout = 0;
     }

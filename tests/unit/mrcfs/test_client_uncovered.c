@@ -21,14 +21,14 @@ enum {
 };
 
 static uint64_t kernel_fh;
+static uint32_t owner; /* in the server's numbers; its own is 0 */
 
 static struct mfs_attr attr_of(uint64_t size, uint32_t flags)
 {
     return (struct mfs_attr){ .ino = 9,
                               .mode = S_IFREG | 0644,
                               .nlink = 1,
-                              .uid = 1000,
-                              .gid = 1000,
+                              .uid = owner,
                               .size = size,
                               .valid_ms = VALID_MS,
                               .flags = flags };
@@ -98,6 +98,7 @@ static bool open_file(int host_flags, uint32_t flags)
 static int set_up(void **state)
 {
     (void)state;
+    owner = 0;
     cx_start(&(struct cx_opts){ .lease_ms = VALID_MS });
     return 0;
 }
@@ -118,6 +119,16 @@ static void test_open_that_does_not(void **state)
     look_up(true);
     assert_true(look_up(false) > 0);
     assert_true(open_file(O_RDWR, 0));
+}
+
+/* Nobody gets a lease of another user's file: what changes it is reported. */
+static void test_open_of_another_users(void **state)
+{
+    (void)state;
+    owner = 7;
+    look_up(true);
+    assert_true(look_up(false) > 0);
+    assert_false(open_file(O_RDWR, 0));
 }
 
 /* Who opens it a second time is not alone any more. */
@@ -204,6 +215,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_open_that_covers, set_up, cx_end),
         cmocka_unit_test_setup_teardown(test_open_that_does_not, set_up, cx_end),
+        cmocka_unit_test_setup_teardown(test_open_of_another_users, set_up, cx_end),
         cmocka_unit_test_setup_teardown(test_alone_and_then_not, set_up, cx_end),
         cmocka_unit_test_setup_teardown(test_read_ahead, set_up, cx_end),
         cmocka_unit_test_setup_teardown(test_read_ahead_of_a_change, set_up, cx_end),
