@@ -49,13 +49,14 @@ for way in "a view of its own" "a kept view"; do
     same "files" 2 "$(ls "$profiles" | wc -l)"
     same "modes" "700 600 600" "$(stat -c %a "$profiles" "$profiles"/* | tr '\n' ' ' | sed 's/ $//')"
     here mrc stop > /dev/null
-    # The greeting and the trees' roots, or the hub's view's; all names; all files.
+    # The greeting and the trees' roots, or the hub's view's; all names; all files. One less when the roots were there before anybody
+    # asked for them.
     [ "$way" = "a kept view" ] && want=3 || want=4
     counted "with one, $way"
-    same "round trips" $want $trips
+    at_most $want
     here mrc stop > /dev/null
     counted "once more, $way"
-    same "round trips" $want $trips
+    at_most $want
     here mrc stop > /dev/null
     counted "with --no-profile, $way" --no-profile
     [ "$trips" -ge 30 ] || fail "$trips round trips with --no-profile"
