@@ -97,8 +97,8 @@ not written
 new" "$(cat "$tmp/out")" $?
 same "stale to read" "2" "$(grep -c "cat: .*Stale file handle" "$tmp/err")" $?
 grep -q "dd: .*Stale file handle" "$tmp/err" || fail "writing under a lock that was lost: $(cat "$tmp/err")"
-same "what it appended" "one two" "$(echo $(cat "$home/proj/log"))" $?
-same "what it wrote and made" "rw new l" "$(echo $(cat "$home/proj/rw" "$home/proj/made" "$home/proj/locked"))" $?
+same "what it appended" "one two" "$(paste -sd" " "$home/proj/log")"
+same "what it wrote and made" "rw new l" "$(cat "$home/proj/rw" "$home/proj/made" "$home/proj/locked" | paste -sd" ")"
 gone_there || fail "left there: $(of_agents)"
 
 echo "# only the provider is killed, in the middle of reading: all bytes are the same"
@@ -218,7 +218,7 @@ same "nothing is remembered of those" "" "$(ls -A "$state")" $?
 j=$(detached sh -c 'sleep 2; cat in')
 node sh -c 'kill -9 $(pgrep -f "^sshd: alice@notty")'
 a attach "$j" >"$tmp/out" 2>"$tmp/err" </dev/null || fail "sshd was killed: status $?: $(cat "$tmp/err")"
-same "read after sshd was killed" "1 2 3 4 5" "$(echo $(cat "$tmp/out"))" $?
+same "read after sshd was killed" "1 2 3 4 5" "$(paste -sd" " "$tmp/out")"
 
 echo "# nobody comes: it ends"
 o=(--reconnect-for 2s)
