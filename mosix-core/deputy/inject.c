@@ -8,6 +8,7 @@
 #include "mosix-core/abi/marshal.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -82,6 +83,18 @@ static int make_call(struct mx_tracee *t, const struct mx_call_frame *f, uint8_t
     return rc < 0 ? rc : move_spans(t, f, arena, arena_at, true, e);
 }
 
+/* A call that was ended early and has done nothing is made again, where the body is by then.
+ * What the kernel would go on with by its own note begins anew; and some calls say EINTR when
+ * they are only stopped. */
+static int64_t early_result(const struct mx_tracee *t, int64_t result)
+{
+    enum { RESTART_NO_HANDLER = -514, RESTART_BLOCK = -516 };
+    return t->is_cancelled && (result == RESTART_BLOCK || result == -EINTR) ? RESTART_NO_HANDLER
+                                                                            : result;
+}
+
+enum { GO_ON = 3 };
+
 static int serve_one(struct mx_tracee *t, int guest, uint8_t *arena, uint64_t arena_at,
                      uint8_t *space, struct err *e)
 {
@@ -94,6 +107,8 @@ static int serve_one(struct mx_tracee *t, int guest, uint8_t *arena, uint64_t ar
         return n < 0 ? err_set(e, (int)-n, "read a call") : 0;
     if (n != 4 || get_u32(&r, &len_bytes) < 0 || len_bytes > ROOM)
         return err_say(e, EPROTO, "a call makes no sense");
+    if (len_bytes == 0) /* of a call that has been answered */
+        return GO_ON;
     n = fd_read_full(guest, space, len_bytes);
     r = rd_of(space, len_bytes);
     if (n != (ssize_t)len_bytes || mx_call_take(&r, arena, arena_at, &f) < 0)
@@ -102,14 +117,28 @@ static int serve_one(struct mx_tracee *t, int guest, uint8_t *arena, uint64_t ar
     if (rc != 0)
         return rc;
     struct wr w = wr_of(space + 4, ROOM), head = wr_of(space, 4);
-    rc = mx_call_answer(&f, arena, result, &w);
+    rc = mx_call_answer(&f, arena, early_result(t, result), &w);
     put_u32(&head, (uint32_t)wr_len(&w));
     if (rc == 0)
         rc = fd_write_full(guest, space, 4 + wr_len(&w));
-    return rc < 0 ? err_set(e, -rc, "answer a call") : 2;
+    return rc < 0 ? err_set(e, -rc, "answer a call") : GO_ON;
 }
 
-int mx_deputy_serve(struct mx_tracee *t, int guest, struct err *e)
+/* Until there is a call. */
+static int await_call(int guest, int told, struct err *e)
+{
+    for (;;) {
+        struct pollfd p[2] = { { guest, POLLIN, 0 }, { told, POLLIN, 0 } };
+        if (poll(p, 2, -1) < 0 && errno != EINTR)
+            return err_set(e, errno, "wait for a call");
+        if (p[1].revents)
+            return MX_DEPUTY_TOLD;
+        if (p[0].revents)
+            return GO_ON;
+    }
+}
+
+int mx_deputy_serve(struct mx_tracee *t, int guest, int told, struct err *e)
 {
     uint64_t arena_at = 0;
     AUTO_FREE uint8_t *arena = malloc(MX_CALL_ARENA_BYTES);
@@ -123,8 +152,13 @@ int mx_deputy_serve(struct mx_tracee *t, int guest, struct err *e)
     if (rc < 0)
         return rc;
     t->is_patient = true;
-    do
-        rc = serve_one(t, guest, arena, arena_at, space, e);
-    while (rc == 2);
+    t->cancel_fd = guest;
+    do {
+        rc = await_call(guest, told, e);
+        if (rc == GO_ON)
+            rc = serve_one(t, guest, arena, arena_at, space, e);
+    } while (rc == GO_ON);
+    t->is_patient = false;
+    t->cancel_fd = -1;
     return rc;
 }

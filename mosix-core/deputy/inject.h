@@ -8,10 +8,13 @@
 #include "common/base/err.h"
 #include "mosix-core/image/tracee.h"
 
-/* Serves calls from guest, a stream socket, in the stopped process t until the job ends or
- * guest is lost: then the stub still stands still. Signals for the stub wait. The stub dies with us. Returns 1 when
- * the stub has ended, as the job asked; 0 when guest has closed the stream; -EPROTO for what no
- * guest of ours says; or what failed. */
-MUST int mx_deputy_serve(struct mx_tracee *t, int guest, struct err *e);
+enum { MX_DEPUTY_LOST = 0, MX_DEPUTY_ENDED = 1, MX_DEPUTY_TOLD = 2 };
+
+/* Serves calls from guest, a stream socket, in the stopped process t until the job ends, guest
+ * is lost, or told (-1: none) can be read while no call is under way: then the stub still
+ * stands still. Signals for the stub wait. The stub dies with us. Returns MX_DEPUTY_ENDED when
+ * the stub has ended, as the job asked; MX_DEPUTY_LOST when guest has closed the stream;
+ * MX_DEPUTY_TOLD; -EPROTO for what no guest of ours says; or what failed. */
+MUST int mx_deputy_serve(struct mx_tracee *t, int guest, int told, struct err *e);
 
 #endif

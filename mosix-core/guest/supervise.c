@@ -74,8 +74,10 @@ int mx_guest_confine(struct mx_tracee *t, int *listener, struct err *e)
 /* ---- serving ---- */
 
 struct guest {
-    int mem_fd, listener, home;
+    int mem_fd, listener, home, told;
     uint8_t *space; /* MX_FRAME_MAX bytes */
+    struct mx_tracee *t;
+    bool is_told; /* the body has been caught */
 };
 
 static int on_read(void *ctx, uint64_t address, void *ptr, size_t len_bytes)
@@ -112,6 +114,42 @@ static int receive_frame(const struct guest *g, struct rd *r)
     return n == (ssize_t)len_bytes ? 0 : n < 0 ? (int)n : -EPIPE;
 }
 
+/* Until the answer comes. A call that is told to end early is still answered. */
+static int await_answer(struct guest *g)
+{
+    bool has_cancelled = false;
+    for (;;) {
+        struct pollfd p[2] = { { g->home, POLLIN, 0 },
+                               { has_cancelled ? -1 : g->told, POLLIN, 0 } };
+        if (poll(p, 2, -1) < 0 && errno != EINTR)
+            return -errno;
+        if (p[0].revents)
+            return 0;
+        if (p[1].revents) {
+            int rc = send_frame(g, 0);
+            if (rc < 0)
+                return rc;
+            has_cancelled = true;
+        }
+    }
+}
+
+static bool is_told(const struct guest *g)
+{
+    struct pollfd p = { g->told, POLLIN, 0 };
+    return poll(&p, 1, 0) > 0;
+}
+
+/* From here on the body stops before it goes on. So it must be before a call that was ended
+ * early is answered: only a process that is to stop takes the kernel's -ERESTART… for what they
+ * are. */
+static int catch_body(struct guest *g)
+{
+    int rc = g->is_told ? 0 : mx_tracee_catch(g->t, g->t->pid, true, NULL);
+    g->is_told |= rc == 0;
+    return rc;
+}
+
 /* One call at home. *result is what the body gets. Returns 1 when it was the last. */
 static int forward(struct guest *g, const struct seccomp_notif *n, int64_t *result)
 {
@@ -135,6 +173,8 @@ static int forward(struct guest *g, const struct seccomp_notif *n, int64_t *resu
     if (rc == 0 && n->data.nr == SYS_exit_group)
         return 1;
     if (rc == 0)
+        rc = await_answer(g);
+    if (rc == 0)
         rc = receive_frame(g, &r);
     return rc < 0 ? rc : mx_call_give(&wait, &r, &m, result);
 }
@@ -149,6 +189,8 @@ static int serve_one(struct guest *g)
     if (ioctl(g->listener, SECCOMP_IOCTL_NOTIF_RECV, &n) < 0)
         return errno == EINTR ? 0 : -errno;
     int rc = forward(g, &n, &result);
+    if (rc == 0 && (is_told(g) || (result <= -512 && result >= -516)))
+        rc = catch_body(g);
     if (rc != 0)
         return rc;
     answer = (struct seccomp_notif_resp){ .id = n.id };
@@ -162,27 +204,33 @@ static int serve_one(struct guest *g)
     return 0;
 }
 
-int mx_guest_serve(pid_t pid, int listener, int home, struct err *e)
+int mx_guest_serve(struct mx_tracee *t, int listener, int home, int told, struct err *e)
 {
     char path[40];
-    snprintf(path, sizeof path, "/proc/%d/mem", (int)pid);
+    snprintf(path, sizeof path, "/proc/%d/mem", (int)t->pid);
     AUTO_FD mem_fd = open(path, O_RDWR | O_CLOEXEC);
     AUTO_FREE uint8_t *space = malloc(MX_FRAME_MAX);
-    struct guest g = { mem_fd, listener, home, space };
+    struct guest g = { mem_fd, listener, home, told, space, t, false };
     if (mem_fd < 0 || !space)
         return err_set(e, mem_fd < 0 ? errno : ENOMEM, "open %s", path);
     for (;;) {
-        struct pollfd p[2] = { { listener, POLLIN, 0 }, { home, POLLIN, 0 } };
-        if (poll(p, 2, -1) < 0 && errno != EINTR)
-            return err_set(e, errno, "wait for process %d", (int)pid);
+        struct pollfd p[3] = { { listener, POLLIN, 0 },
+                               { home, POLLIN, 0 },
+                               { told, POLLIN, 0 } };
+        if (!g.is_told && poll(p, 3, -1) < 0 && errno != EINTR)
+            return err_set(e, errno, "wait for process %d", (int)t->pid);
         if (p[0].revents & POLLHUP)
             return 1;
+        if (p[2].revents && catch_body(&g) < 0)
+            return 1;
+        if (g.is_told)
+            return MX_GUEST_TOLD;
         if (p[1].revents) /* between calls it says nothing: it is gone */
-            return err_say(e, EPIPE, "the home of process %d is gone", (int)pid);
+            return err_say(e, EPIPE, "the home of process %d is gone", (int)t->pid);
         int rc = p[0].revents & POLLIN ? serve_one(&g) : 0;
         if (rc == -ENOENT)
             continue;
         if (rc != 0)
-            return rc < 0 ? err_set(e, -rc, "serve process %d", (int)pid) : 0;
+            return rc < 0 ? err_set(e, -rc, "serve process %d", (int)t->pid) : 0;
     }
 }

@@ -10,6 +10,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef __x86_64__
@@ -26,8 +28,21 @@
 
 enum { CS_64_BIT = 0x33 };
 
+/* A stop has no descriptor to wait on. */
+static void wait_a_bit(struct mx_tracee *t, unsigned us)
+{
+    bool may_cancel = t->is_patient && !t->is_cancelled;
+    struct pollfd p = { may_cancel ? t->cancel_fd : -1, POLLIN, 0 };
+    struct timespec span = { 0, us * 1000L };
+    if (ppoll(&p, 1, &span, NULL) <= 0)
+        return;
+    t->is_cancelled = true;
+    if (ptrace(PTRACE_INTERRUPT, t->pid, 0, 0) < 0)
+        return; /* it has ended: who waits for it sees that */
+}
+
 /* Waits for the next stop. Returns 0 and its status; -ESRCH when the process has ended. */
-static int next_stop(const struct mx_tracee *t, int *status, struct err *e)
+static int next_stop(struct mx_tracee *t, int *status, struct err *e)
 {
     int64_t end_ms = t->is_patient ? INT64_MAX : (int64_t)clock_mono_ms() + MX_STOP_MS;
     for (unsigned turn = 0;; turn++) {
@@ -39,7 +54,7 @@ static int next_stop(const struct mx_tracee *t, int *status, struct err *e)
         if ((int64_t)clock_mono_ms() >= end_ms)
             return err_say(e, ETIMEDOUT, "process %d does not stand still", (int)t->pid);
         if (turn > 20)
-            usleep(turn < 100 ? 50 : 1000); /* a stop has no descriptor to wait on */
+            wait_a_bit(t, turn < 100 ? 50 : 1000);
     }
     return WIFSTOPPED(*status) ? 0 : err_say(e, ESRCH, "process %d has ended", (int)t->pid);
 }
@@ -74,10 +89,23 @@ static int set_mask(const struct mx_tracee *t, uint64_t mask, struct err *e)
     return 0;
 }
 
-static int interrupt(struct mx_tracee *t, struct err *e)
+int mx_tracee_catch(struct mx_tracee *t, pid_t pid, bool is_child, struct err *e)
 {
-    if (ptrace(PTRACE_INTERRUPT, t->pid, 0, 0) < 0)
-        return err_set(e, errno, "stop process %d", (int)t->pid);
+    long options = PTRACE_O_TRACESYSGOOD | (is_child ? PTRACE_O_EXITKILL : 0);
+    *t = (struct mx_tracee){ .pid = pid, .mem_fd = -1, .cancel_fd = -1 };
+    if (ptrace(PTRACE_SEIZE, pid, 0, options) < 0)
+        return err_set(e, errno, "trace process %d", (int)pid);
+    t->is_seized = true;
+    if (ptrace(PTRACE_INTERRUPT, pid, 0, 0) == 0)
+        return 0;
+    int rc = err_set(e, errno, "stop process %d", (int)pid);
+    mx_tracee_fini(t);
+    return rc;
+}
+
+static int look(struct mx_tracee *t, struct err *e)
+{
+    char path[40];
     int rc = to_own_stop(t, e);
     if (rc < 0)
         return rc;
@@ -86,26 +114,25 @@ static int interrupt(struct mx_tracee *t, struct err *e)
     rc = get_regs(t, &t->regs, e);
     if (rc == 0 && t->regs.cs != CS_64_BIT)
         return err_say(e, ENOTSUP, "process %d is not a 64-bit program", (int)t->pid);
+    if (rc < 0)
+        return rc;
+    snprintf(path, sizeof path, "/proc/%d/mem", (int)t->pid);
+    t->mem_fd = open(path, O_RDWR | O_CLOEXEC);
+    return t->mem_fd < 0 ? err_set(e, errno, "open %s", path) : 0;
+}
+
+int mx_tracee_await(struct mx_tracee *t, struct err *e)
+{
+    int rc = look(t, e);
+    if (rc < 0)
+        mx_tracee_fini(t);
     return rc;
 }
 
 int mx_tracee_seize(struct mx_tracee *t, pid_t pid, bool is_child, struct err *e)
 {
-    char path[40];
-    long options = PTRACE_O_TRACESYSGOOD | (is_child ? PTRACE_O_EXITKILL : 0);
-    *t = (struct mx_tracee){ .pid = pid, .mem_fd = -1 };
-    snprintf(path, sizeof path, "/proc/%d/mem", (int)pid);
-    if (ptrace(PTRACE_SEIZE, pid, 0, options) < 0)
-        return err_set(e, errno, "trace process %d", (int)pid);
-    t->is_seized = true;
-    int rc = interrupt(t, e);
-    if (rc == 0) {
-        t->mem_fd = open(path, O_RDWR | O_CLOEXEC);
-        rc = t->mem_fd < 0 ? err_set(e, errno, "open %s", path) : 0;
-    }
-    if (rc < 0)
-        mx_tracee_fini(t);
-    return rc;
+    int rc = mx_tracee_catch(t, pid, is_child, e);
+    return rc < 0 ? rc : mx_tracee_await(t, e);
 }
 
 void mx_tracee_fini(struct mx_tracee *t)
@@ -174,6 +201,7 @@ int mx_tracee_call(struct mx_tracee *t, const struct mx_call *c, int64_t *result
     if (!t->has_called && set_mask(t, ~UINT64_C(0), e) < 0)
         return -ESRCH;
     t->has_called = true;
+    t->is_cancelled = false;
     regs.rip = t->syscall_at;
     regs.orig_rax = UINT64_MAX;
     regs.rax = (uint64_t)c->number;

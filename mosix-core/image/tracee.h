@@ -26,6 +26,8 @@ struct mx_tracee {
     bool is_seized;
     bool has_called;     /* calls were made in it */
     bool is_patient;     /* its calls may take as long as they like */
+    int cancel_fd;       /* a patient call is interrupted when this can be read; -1: never */
+    bool is_cancelled;   /* that has happened to the last call */
     bool has_stop;       /* a SIGSTOP came meanwhile: it is sent again at the end */
     int mem_fd;          /* /proc/PID/mem */
     uint64_t syscall_at; /* address of a syscall instruction */
@@ -38,6 +40,11 @@ struct mx_tracee {
  * is_child: kill it if we die. Returns 0; -ESRCH, -EPERM; -ETIMEDOUT when it didn't stop;
  * -ENOTSUP when it is not of this architecture. After a failure it runs as before. */
 MUST int mx_tracee_seize(struct mx_tracee *t, pid_t pid, bool is_child, struct err *e);
+
+/* The same in two halves: from catch on it will stop before it goes on in its own code, and a
+ * call that it waits in may be interrupted; await waits for that. */
+MUST int mx_tracee_catch(struct mx_tracee *t, pid_t pid, bool is_child, struct err *e);
+MUST int mx_tracee_await(struct mx_tracee *t, struct err *e);
 
 /* After calls: registers and mask as t->regs and t->blocked say; it stands still. */
 MUST int mx_tracee_rest(struct mx_tracee *t, struct err *e);

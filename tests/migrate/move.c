@@ -79,7 +79,7 @@ static int destination(int sock)
         return BROKEN;
     }
     if (is_away) {
-        int rc = mx_guest_serve(r.pid, listener, sock, &e);
+        int rc = mx_guest_serve(&r.t, listener, sock, -1, &e);
         if (rc < 0)
             fprintf(stderr, "move: %s\n", e.text);
         kill(r.pid, SIGKILL);
@@ -109,7 +109,7 @@ static bool source(int sock, pid_t pid)
         word = MAY_RUN;
         int rc = fd_write_full(sock, &word, 1);
         if (rc == 0)
-            rc = mx_deputy_serve(&c.t, sock, &e);
+            rc = mx_deputy_serve(&c.t, sock, -1, &e);
         if (rc < 0)
             fprintf(stderr, "move: %s\n", e.text);
         if (rc != 1)
