@@ -4,6 +4,7 @@
 noinst_LIBRARIES += mosix-core/libmxplan.a
 mosix_core_libmxplan_a_SOURCES = \
   mosix-core/plan/holder.c mosix-core/plan/holder.h \
+  mosix-core/plan/messages.c mosix-core/plan/messages.def mosix-core/plan/messages.h \
   mosix-core/plan/migrate.c mosix-core/plan/migrate.h
 
 # The pure half of images: sections and their order.

@@ -123,6 +123,8 @@ tests_unit_mosix_test_filter_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.
 UNIT_TESTS += tests/unit/mosix/test_marshal
 tests_unit_mosix_test_marshal_LDADD = mosix-core/libmxabi.a common/libcommon.a $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mosix/test_migrate
+UNIT_TESTS += tests/unit/mosix/test_messages
+tests_unit_mosix_test_messages_LDADD = mosix-core/libmxplan.a common/libcommon.a $(CMOCKA_LIBS)
 tests_unit_mosix_test_migrate_LDADD = mosix-core/libmxplan.a $(CMOCKA_LIBS)
 
 # Serves directories on descriptors 3 and 4.

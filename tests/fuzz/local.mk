@@ -96,6 +96,11 @@ tests_fuzz_marshal_fuzz_SOURCES = tests/fuzz/marshal_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_marshal_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
 tests_fuzz_marshal_fuzz_LDADD = mosix-core/libmxabi.a common/libcommon.a
 
+FUZZ_TESTS += tests/fuzz/plan_fuzz
+tests_fuzz_plan_fuzz_SOURCES = tests/fuzz/plan_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_plan_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_plan_fuzz_LDADD = mosix-core/libmxplan.a common/libcommon.a
+
 FUZZ_TESTS += tests/fuzz/image_fuzz
 tests_fuzz_image_fuzz_SOURCES = tests/fuzz/image_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_image_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
