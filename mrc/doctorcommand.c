@@ -6,6 +6,7 @@
 #include "common/sys/clock.h"
 #include "common/sys/fd.h"
 #include "common/sys/json.h"
+#include "mrc/detach/detach.h"
 #include "mrc/mrc.h"
 #include "mrc/question.h"
 #include "mrc/share.h"
@@ -48,6 +49,7 @@ void mrc_doctor_tell(struct doctor_list *l, enum finding_check check, enum findi
 
 struct examination {
     struct doctor_list *list;
+    const char *host; /* as detached jobs know it */
     uint8_t request;
     int pings;
     uint64_t asked_us, best_us;
@@ -92,6 +94,38 @@ static bool on_answer(void *ctx, struct mrc_question *next)
     return true;
 }
 
+static const char forget_text[] = "if the host is gone for ever, or was started anew: mrc detach --forget ";
+
+/* The agent has named the jobs that are held there. */
+static void judge_held(struct finding *f, const char *host)
+{
+    struct detach_count c;
+    size_t there = 0;
+    for (const char *at = f->detail; *at; at += strcspn(at, " "), at += strspn(at, " "))
+        there++;
+    mrc_detach_compare(host, f->detail, &c);
+    if (c.gone && !strstr(f->detail, "...")) { /* it can't name any number of them */
+        f->state = FINDING_NOTE;
+        snprintf(f->detail, sizeof f->detail, "%zu are held there; %zu that this computer knows are not, %s is the first",
+                 there, c.gone, c.first);
+        snprintf(f->remedy, sizeof f->remedy, "%s%s", forget_text, c.first);
+        return;
+    }
+    snprintf(f->detail, sizeof f->detail, "%zu are held there, this computer knows of %zu", there, c.known);
+}
+
+/* It was not asked. */
+static void tell_known(struct doctor_list *l, const char *host)
+{
+    struct detach_count c;
+    char remedy[sizeof l->items[0].remedy];
+    mrc_detach_compare(host, "", &c);
+    snprintf(remedy, sizeof remedy, "%s%s", forget_text, c.first);
+    if (c.known)
+        mrc_doctor_tell(l, FINDING_held, FINDING_NOTE, remedy, "%zu are known here that were started there, %s is the first",
+                        c.known, c.first);
+}
+
 static void tell_answers(struct examination *x)
 {
     struct doctor_list *l = x->list;
@@ -104,21 +138,24 @@ static void tell_answers(struct examination *x)
     else
         mrc_doctor_tell(l, FINDING_clock, FINDING_OK, NULL, "%lld ms from ours", skew);
     struct rd r = rd_of(x->answer, x->len);
-    while (rd_left(&r) && l->count < DOCTOR_FINDINGS_MAX)
-        if (finding_get(&r, &l->items[l->count]) == 0)
-            l->count++;
-        else
+    while (rd_left(&r) && l->count < DOCTOR_FINDINGS_MAX) {
+        struct finding *f = &l->items[l->count];
+        if (finding_get(&r, f) < 0)
             break;
+        if (f->check == FINDING_held && f->state == FINDING_OK)
+            judge_held(f, x->host);
+        l->count++;
+    }
     if (rd_left(&r))
         mrc_doctor_tell(l, FINDING_agent, FINDING_FAILED, "is that an mrc-agent of this version?",
                         "its answer makes no sense");
 }
 
-static void examine(int fd, const char *host, struct doctor_list *l)
+static void examine(int fd, const char *host, const char *full, struct doctor_list *l)
 {
     static struct examination x;
     struct err e = { "" };
-    x = (struct examination){ .list = l, .pings = PINGS, .best_us = UINT64_MAX };
+    x = (struct examination){ .list = l, .host = full, .pings = PINGS, .best_us = UINT64_MAX };
     ask(&x);
     struct mrc_question q = { .host = host,
                               .service = "doctor",
@@ -274,10 +311,11 @@ int mrc_doctor(const struct mrc_transport_opts *given, bool wants_json, struct e
     if (rc < 0) {
         mrc_doctor_tell(&l, FINDING_connection, FINDING_FAILED, "mrc -v shows all that ssh says", "%s",
                         why.text[0] ? why.text : "it failed; standard error says why");
+        tell_known(&l, host);
     } else {
         tell_connection(&l, &t, &c, clock_mono_ms() - began_ms);
         look_at_channels(&l, c.control);
-        examine(take_fd(&c.fd), t.host, &l);
+        examine(take_fd(&c.fd), t.host, host, &l);
     }
     mrc_disconnect(&c);
     mrc_doctor_here(&l);

@@ -12,12 +12,14 @@ enum {
     HELD_ID_BYTES = 8,
     HELD_SECRET_BYTES = 32,
     HELD_NAME_BYTES = 2 * HELD_ID_BYTES + 1,
+    HELD_SHORT_BYTES = 8, /* of a number, in lists */
     HELD_HEAD_BYTES = 4 + 1 + HELD_ID_BYTES + HELD_SECRET_BYTES + 8,
     HELD_START_MAX = 128,
     HELD_KEEP_MAX_MIB = 4096,
     HELD_KEEP_MIB = 64, /* of output, unless the user says another number */
 };
 
+#define HELD_SOCKET "mrc-held-" /* before the job's number: the abstract socket of its holder */
 #define HELD_START_SERVICE "hold"
 #define HELD_STREAM_SERVICE "held"
 

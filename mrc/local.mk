@@ -22,7 +22,7 @@ bin_PROGRAMS += mrc/mrc
 mrc_mrc_SOURCES = \
   mrc/activity.c mrc/activity.def mrc/activity.h mrc/activitycode.c \
   mrc/cachecommand.c mrc/cachecommand.h \
-  mrc/detach/attach.c mrc/detach/detach.h mrc/detach/list.c mrc/detach/provide.c mrc/detach/record.c mrc/detach/record.h mrc/detach/start.c \
+  mrc/detach/attach.c mrc/detach/detach.h mrc/detach/forget.c mrc/detach/list.c mrc/detach/provide.c mrc/detach/record.c mrc/detach/record.h mrc/detach/start.c \
   mrc/doctorcommand.c mrc/doctorcommand.h mrc/doctorhere.c \
   mrc/firstlaunch.c mrc/firstlaunch.h \
   mrc/env.def mrc/hidden.def mrc/limits.def \

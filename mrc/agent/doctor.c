@@ -166,6 +166,17 @@ static void look_at_processes(struct doctor *d)
              away);
 }
 
+/* Which of them it misses, the head says. */
+static void look_at_held(struct doctor *d)
+{
+    char names[300];
+    int count = remains_held(names, sizeof names);
+    if (count < 0)
+        tell(d, FINDING_held, FINDING_UNKNOWN, NULL, "/proc/net/unix can't be read: %s", strerror(-count));
+    else
+        tell(d, FINDING_held, FINDING_OK, NULL, "%s", names);
+}
+
 static void look_at_files(struct doctor *d)
 {
     char first[300], remedy[340];
@@ -217,6 +228,7 @@ int agent_doctor_open(const char *cache_dir, struct mrc_port *port, struct bytes
         look_at_view(&d);
         look_at_processes(&d);
         look_at_files(&d);
+        look_at_held(&d);
     } else {
         return -EPROTO;
     }

@@ -30,7 +30,7 @@ static socklen_t address_of(const uint8_t id[HELD_ID_BYTES], struct sockaddr_un 
     char name[HELD_NAME_BYTES];
     held_name(id, name);
     *out = (struct sockaddr_un){ .sun_family = AF_UNIX };
-    size_t len = 1 + (size_t)snprintf(out->sun_path + 1, sizeof out->sun_path - 1, "mrc-held-%s", name);
+    size_t len = 1 + (size_t)snprintf(out->sun_path + 1, sizeof out->sun_path - 1, HELD_SOCKET "%s", name);
     return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
 }
 

@@ -43,6 +43,10 @@ void remains_say(enum remains_phase phase);
 /* Reads /proc for this user's processes. Returns their number, at most max, or -errno. */
 MUST int remains_scan(struct remains_proc *list, size_t max);
 
+/* The beginnings of the numbers of detached jobs that are held here, with spaces between, for text; "..." at the end: there are more.
+ * Returns how many or -errno. */
+MUST int remains_held(char *text, size_t size_bytes);
+
 /* Mounts of a head's files outside of the views' own namespaces: their number and the first one's place. Returns 0
  * or -errno. */
 MUST int remains_mounts(size_t *count_out, char *first, size_t size_bytes);

@@ -5,6 +5,7 @@
 #include "mrc/agent/remains.h"
 
 #include "common/sys/fd.h"
+#include "mrc/held.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -19,6 +20,8 @@
 #include <unistd.h>
 
 static const char type_of_ours[] = " - fuse.mrcfs ";
+
+enum { LISTENS = 1 << 16 }; /* among the flags of /proc/net/unix */
 
 static int open_of(pid_t pid, const char *name, int flags)
 {
@@ -155,6 +158,38 @@ int remains_scan(struct remains_proc *list, size_t max)
     }
     closedir(d);
     return (int)count;
+}
+
+/* The kernel's list of unix sockets shows abstract ones with an '@'. */
+int remains_held(char *text, size_t size_bytes)
+{
+    static const char mark[] = " @" HELD_SOCKET;
+    AUTO_FD fd = open("/proc/net/unix", O_RDONLY | O_CLOEXEC);
+    FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+    char *line = NULL;
+    size_t room = 0, used = 0;
+    int count = 0;
+    *text = 0;
+    if (!f)
+        return -errno;
+    (void)take_fd(&fd);
+    while (getline(&line, &room, f) > 0) {
+        unsigned flags = 0;
+        const char *name = strstr(line, mark);
+        if (!name || sscanf(line, "%*s %*s %*s %x", &flags) != 1 || !(flags & LISTENS))
+            continue; /* those that are connected to it have its name, too */
+        count++;
+        name += sizeof mark - 1;
+        if (strspn(name, "0123456789abcdef") != HELD_NAME_BYTES - 1)
+            continue;
+        if (used + HELD_SHORT_BYTES + 6 < size_bytes)
+            used += (size_t)snprintf(text + used, size_bytes - used, "%s%.*s", used ? " " : "", HELD_SHORT_BYTES, name);
+        else if (used && text[used - 1] != '.')
+            used += (size_t)snprintf(text + used, size_bytes - used, " ...");
+    }
+    free(line);
+    fclose(f);
+    return count;
 }
 
 int remains_mounts(size_t *count_out, char *first, size_t size_bytes)

@@ -201,6 +201,8 @@ int mrc_detach_job(const struct mrc_options *given, struct err *e)
     static struct mrc_trees trees;
     struct detach_record r;
     uint8_t head[HELD_HEAD_BYTES];
+    if (given->is_forgetting)
+        return mrc_detach_forget(given->host, e);
     int rc = record_find(given->host, &r, e);
     if (rc < 0)
         return rc;

@@ -18,10 +18,21 @@ MUST int mrc_attach(const struct mrc_options *o, struct mrc_outcome *out, struct
 struct json;
 void mrc_detach_list(struct json *entries);
 
-/* mrc detach: sends away who is attached. */
+/* mrc detach: sends away who is attached; or forgets the job: what is known of it here, and who serves its files. */
 MUST int mrc_detach_job(const struct mrc_options *o, struct err *e);
 
+/* For mrc doctor: what is known here of detached jobs on this host, with the user or without. */
+struct detach_count {
+    size_t known, gone; /* gone: not in the list */
+    char first[HELD_NAME_BYTES]; /* of those gone */
+};
+/* names: the beginnings of the numbers of those that are there, with spaces between. */
+void mrc_detach_compare(const char *host, const char *names, struct detach_count *out);
+
 /* ---- between its files ---- */
+
+/* What mrc detach --forget does. what: as for record_find. Returns 0 or -errno with words. */
+MUST int mrc_detach_forget(const char *what, struct err *e);
 
 /* Serves the job's files until it is over, in this process. spec: the job is started first; {NULL, 0}: it is there. on_started:
  * it runs, or (spec NULL) the holder has the streams. Returns 0, -errno with words, *out as above. */

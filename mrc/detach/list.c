@@ -34,11 +34,13 @@ static void list_one(void *ctx, const struct detach_record *r)
     unsigned long long now_s = (unsigned long long)clock_wall_ms() / 1000;
     unsigned long long s = now_s > r->started_s ? now_s - r->started_s : 0;
     bool is_served = !r->has_files || record_is_served(r);
+    pid_t pid = record_server(r, NULL);
     if (ctx) {
         struct json *o = json_add_object(ctx, NULL);
         json_add_text(o, "state", "detached");
         json_add_text(o, "host", r->host);
         json_add_text(o, "job", r->name);
+        json_add_number(o, "pid", pid);
         json_add_bool(o, "is_served", is_served);
         json_add_number(o, "age_ms", (long long)s * 1000);
         json_add_text(o, "command", command);
@@ -46,7 +48,10 @@ static void list_one(void *ctx, const struct detach_record *r)
     }
     snprintf(name, sizeof name, "%s:%s", r->host, r->name);
     snprintf(age, sizeof age, "%llu:%02llu:%02llu", s / 3600, s / 60 % 60, s % 60);
-    printf("%-20s %8s %8s %-10s %9s %s%s\n", name, "-", "-", "detached", age, *command ? command : "(login shell)",
+    char server[16] = "-";
+    if (pid)
+        snprintf(server, sizeof server, "%d", (int)pid);
+    printf("%-20s %8s %8s %-10s %9s %s%s\n", name, server, "-", "detached", age, *command ? command : "(login shell)",
            is_served ? "" : " (its files wait: mrc attach)");
 }
 

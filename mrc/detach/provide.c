@@ -359,6 +359,8 @@ int mrc_provide(const struct provide_opts *o, struct mrc_outcome *out, struct er
     struct provider p = { .o = o, .e = e, .out = out, .connection = { .fd = -1 } };
     p.server = (struct mrc_server){ .meta_fd = -1, .bulk_fd = -1 };
     buf_init(&p.in, JOB_MSG_MAX + 8192);
+    if (record_say_server(o->record) < 0)
+        log_keep("job %s: mrc ps can't tell who serves its files", o->record->name);
     int rc = begin(&p);
     while (rc == 0 && !p.is_link_over && !(p.is_over && mrc_link_is_flushed(p.link)))
         rc = loop_turn(p.loop, -1);

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { VERSION = 1, RECORD_MAX = 4 << 20, ARGS_MAX = 65536 };
@@ -243,17 +244,23 @@ struct search {
     size_t count;
 };
 
-static bool is_host(const struct search *s, const char *host)
+static bool is_host(const char *of_record, const char *host, size_t host_len)
 {
-    const char *at = strrchr(host, '@');
-    return !s->host_len || (strlen(host) == s->host_len && !memcmp(host, s->host, s->host_len)) ||
-           (at && strlen(at + 1) == s->host_len && !memcmp(at + 1, s->host, s->host_len));
+    const char *at = strrchr(of_record, '@');
+    return (strlen(of_record) == host_len && !memcmp(of_record, host, host_len)) ||
+           (at && strlen(at + 1) == host_len && !memcmp(at + 1, host, host_len));
+}
+
+bool record_is_host(const struct detach_record *r, const char *host)
+{
+    const char *at = strchr(r->host, '@') ? NULL : strrchr(host, '@');
+    return is_host(r->host, host, strlen(host)) || (at && !strcmp(r->host, at + 1));
 }
 
 static void look(void *ctx, const struct detach_record *r)
 {
     struct search *s = ctx;
-    if (!is_host(s, r->host) || strncmp(r->name, s->job, strlen(s->job)) != 0)
+    if ((s->host_len && !is_host(r->host, s->host, s->host_len)) || strncmp(r->name, s->job, strlen(s->job)) != 0)
         return;
     memcpy(s->count++ ? s->other : s->name, r->name, sizeof s->name);
 }
@@ -304,6 +311,30 @@ int record_lock(const struct detach_record *r)
     if (flock(r->fd, LOCK_EX | LOCK_NB) == 0)
         return 0;
     return errno == EWOULDBLOCK ? -EBUSY : -errno;
+}
+
+/* Beside the lock of record_lock, one that the kernel knows the owner of. */
+int record_say_server(const struct detach_record *r)
+{
+    struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    return fcntl(r->fd, F_SETLK, &l) < 0 ? -errno : 0;
+}
+
+static pid_t owner_of(const struct detach_record *r)
+{
+    struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    return fcntl(r->fd, F_GETLK, &l) == 0 && l.l_type != F_UNLCK && l.l_pid > 1 ? l.l_pid : 0;
+}
+
+pid_t record_server(const struct detach_record *r, int *pidfd_out)
+{
+    pid_t pid = owner_of(r);
+    AUTO_FD fd = pid ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+    if (!pid || fd < 0 || owner_of(r) != pid) /* another process may have its number by now */
+        return 0;
+    if (pidfd_out)
+        *pidfd_out = take_fd(&fd);
+    return pid;
 }
 
 int record_restore(const struct detach_record *r, struct mrc_options *o, struct mrc_trees *t, struct err *e)

@@ -38,8 +38,14 @@ MUST int record_each(void (*fn)(void *ctx, const struct detach_record *r), void 
 
 /* Does somebody serve its files? */
 bool record_is_served(const struct detach_record *r);
-/* Serves them from now on: 0, or -EBUSY somebody does, or -errno. */
+/* Serves them from now on: 0, or -EBUSY somebody does, or -errno. What is forked then holds the lock, too. */
 MUST int record_lock(const struct detach_record *r);
+/* The process of who calls it is the one that serves them, until it ends. Returns 0 or -errno. */
+MUST int record_say_server(const struct detach_record *r);
+/* Which process that is, as a descriptor for it too (pidfd_out may be NULL): its number; 0 nobody, or nobody who can be seen. */
+pid_t record_server(const struct detach_record *r, int *pidfd_out);
+/* Is it of a job on this host, by its name as users give it, with or without a user before it? */
+bool record_is_host(const struct detach_record *r, const char *host);
 
 /* From its options and directory, which becomes ours: o as the mrc that started it had it, and the trees, which must be the same.
  * o stays valid as long as r. Returns 0 or -errno with words. */

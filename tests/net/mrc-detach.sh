@@ -120,12 +120,19 @@ o=(--keep-output 1)
 j=$(detached sh -c 'seq 1 2000000; echo end >&2')
 sleep 1
 a attach "$j" 2>/dev/null </dev/null | head -c 300000 >/dev/null
-(here mrc attach "$j" </dev/null >"$tmp/part" 2>/dev/null) &
-wait_for 10 test -s "$tmp/part"
+# The reader takes some of it, and what is in the pipe once the writer is dead: so that is never at the end.
+(here mrc attach "$j" </dev/null 2>/dev/null | python3 -c 'import os, sys, time
+got = sys.stdin.buffer.read(2000000)
+open(sys.argv[1] + ".some", "w").close()
+while not os.path.exists(sys.argv[1] + ".killed"): time.sleep(0.02)
+open(sys.argv[1], "wb").write(got + sys.stdin.buffer.read())' "$tmp/part") &
+reader=$!
+wait_for 20 test -e "$tmp/part.some"
 attached=$(of_head 'mrc attach')
 # shellcheck disable=SC2086 # pids
 kill -9 $attached 2>/dev/null
-wait
+touch "$tmp/part.killed"
+wait $reader
 a attach "$j" >"$tmp/rest" 2>"$tmp/err" </dev/null || fail "status $?: $(cat "$tmp/err")"
 same "the end" "end" "$(cat "$tmp/err")" $?
 python3 - "$tmp/part" "$tmp/rest" <<'PY' || fail "bytes are missing"
@@ -225,11 +232,32 @@ o=(--reconnect-for 2s)
 j=$(detached sleep 100)
 kill_head
 gone_there || fail "left there: $(of_agents)"
-bad "it waited for too long" 255 'not there any more' a attach "$j"
-r doctor --json alice@n1 >"$tmp/doctor" || true
-python3 - "$tmp/doctor" <<'PY' || fail "doctor: $(cat "$tmp/doctor")"
+doctor_says()
+{
+    r doctor --json alice@n1 >"$tmp/doctor" || true
+    python3 - "$tmp/doctor" "$@" <<'PY' || fail "doctor: $(cat "$tmp/doctor")"
 import json, sys
-for f in json.load(open(sys.argv[1]))["checks"]:
-    if f["id"] in ("processes", "mounts", "files"): assert f["state"] == "ok", f
+checks = {f["id"]: f for f in json.load(open(sys.argv[1]))["checks"]}
+for id in ("processes", "mounts", "files"): assert checks[id]["state"] == "ok", checks[id]
+held = checks["held"]
+assert held["state"] == sys.argv[2], held
+for word in sys.argv[3:]: assert word in held["detail"] + held["remedy"], (word, held)
 PY
+}
+doctor_says note "0 are held there" "$j is the first" "--forget $j"
+bad "it waited for too long" 255 'not there any more' a attach "$j"
+doctor_says ok "0 are held there, this computer knows of 0"
+
+echo "# a target that is gone for ever is forgotten, and who serves the files ends"
+j=$(detached sleep 100)
+doctor_says ok "1 are held there, this computer knows of 1"
+server=$(a ps | awk -v j="$j" 'index($0, j) { print $2 }')
+[ -e "/proc/$server" ] && grep -q mrc-files "/proc/$server/comm" || fail "ps names process $server: $(a ps)"
+"$lab" --name "$name" link head n1 --cut inf
+a detach --forget "$j" 2>"$tmp/err" || fail "forget: $(cat "$tmp/err")"
+grep -q "$j is forgotten here" "$tmp/err" || fail "words: $(cat "$tmp/err")"
+same "nothing is remembered" "" "$(ls -A "$state")" $?
+! grep -qs '^State:.[^ZX]' "/proc/$server/status" || fail "process $server serves it still"
+"$lab" --name "$name" link head n1 --clear
+gone_there || fail "left there: $(of_agents)"
 bad_end

@@ -56,7 +56,7 @@ same "the last line" "mrc works on alice@n1" "$(tail -1 "$tmp/list")"
 
 doctor 0 doctor --json alice@n1
 same "a state in the JSON" ok "$(asked view state)"
-same "JSON" "1 alice@n1 True 22" "$(python3 -c 'import json, sys
+same "JSON" "1 alice@n1 True 23" "$(python3 -c 'import json, sys
 t = json.load(open(sys.argv[1])); print(t["version"], t["host"], t["works"], len({c["id"] for c in t["checks"]}))' "$tmp/list")"
 
 # A job that runs is nothing left, and one that was killed leaves nothing.

@@ -45,6 +45,7 @@ ran = wrong = 0
 for c in commands:
     if c["reason"]:
         continue
+    print("# " + c["command"], flush=True)
     shell.stdin.write(c["command"] + " </dev/null\n" if "|" not in c["command"] and "<" not in c["command"] else c["command"] + "\n")
     shell.stdin.write("echo \"--end-- $?\"\n")
     shell.stdin.flush()
@@ -71,6 +72,6 @@ shell.stdin.close()
 shell.wait()
 left_out = sum(1 for c in commands if c["reason"])
 print("%d commands run, %d not, %d wrong" % (ran, left_out, wrong))
-sys.exit(wrong != 0 or ran < 38)
+sys.exit(wrong != 0 or ran < 45)
 E2
 here env PATH="$tmp/bin:$PATH" mrc stop >/dev/null 2>&1
