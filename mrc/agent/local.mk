@@ -36,6 +36,7 @@ mrc_mrc_agent_SOURCES = \
   mrc/agent/demandfile.c mrc/agent/demandfile.h \
   mrc/agent/export.c mrc/agent/export.h \
   mrc/agent/files.c mrc/agent/files.h \
+  mrc/agent/below.c mrc/agent/below.h \
   mrc/agent/freeze.c mrc/agent/freeze.h \
   mrc/agent/held.c mrc/agent/held.h \
   mrc/agent/hold.c mrc/agent/hold.h mrc/agent/holdfiles.c mrc/agent/holdparts.h mrc/agent/holdvisit.c \

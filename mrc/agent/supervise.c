@@ -8,6 +8,8 @@
 #include "common/sys/buf.h"
 #include "common/sys/clock.h"
 #include "common/sys/fd.h"
+#include "common/sys/mem.h"
+#include "mrc/agent/below.h"
 #include "mrc/agent/command.h"
 #include "mrc/agent/freeze.h"
 #include "mrc/agent/readers.h"
@@ -234,38 +236,26 @@ static bool wait_turn(struct supervisor *s, int timeout_ms)
     return true;
 }
 
-/* Without a pid namespace: every process below us gets the signal; we are their subreaper.
+/* Without a pid namespace: every process below us gets the signal, children before parents; we are their subreaper.
  * Returns how many. */
-static int kill_below(pid_t parent, int number, int depth)
+static int kill_below(int number)
 {
-    char path[64], list[65536];
-    snprintf(path, sizeof path, "/proc/%d/task/%d/children", parent, parent);
-    AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0;
-    ssize_t n = fd_read_full(fd, list, sizeof list - 1);
-    if (n <= 0)
-        return 0;
-    list[n] = 0;
-    int count = 0;
-    char *save = NULL;
-    for (char *word = strtok_r(list, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
-        pid_t pid = (pid_t)strtol(word, NULL, 10);
-        if (pid <= 1)
+    AUTO_FREE struct below_proc *list = NULL;
+    int count = below_list(getpid(), &list), met = 0;
+    for (int i = count - 1; i >= 0; i--) {
+        if (list[i].pid <= 1)
             continue;
-        if (depth < 64)
-            count += kill_below(pid, number, depth + 1);
         if (number)
-            kill(pid, number);
-        count++;
+            kill(list[i].pid, number);
+        met++;
     }
-    return count;
+    return met;
 }
 
 static bool anybody_left(struct supervisor *s)
 {
     if (!s->o->view->has_pid_ns)
-        return kill_below(getpid(), 0, 0) > 0;
+        return kill_below(0) > 0;
     return kill(-1, 0) == 0;
 }
 
@@ -274,7 +264,7 @@ static void kill_all(struct supervisor *s, int number)
     if (s->o->view->has_pid_ns)
         kill(-1, number);
     else
-        kill_below(getpid(), number, 0);
+        kill_below(number);
 }
 
 /* The agent says on a page that all can read whether the head can be reached. */
