@@ -549,8 +549,23 @@ int mfs_open_real(struct mfs_call *o, const struct mfs_node *n, int flags)
 {
     if (n->identity.type != S_IFREG && n->identity.type != S_IFDIR)
         return n->identity.type == S_IFLNK ? -ELOOP : -ENXIO;
-    int fd = openat(o->srv->proc_fd, mfs_fd_name(n->fd).text, flags | O_CLOEXEC | O_NOCTTY);
-    return fd < 0 ? -errno : fd;
+    struct mfs_fd_name name = mfs_fd_name(n->fd);
+    flags |= O_CLOEXEC | O_NOCTTY;
+    /* To a file, whose reads and writes never heed it, this says: break leases, but don't wait. */
+    int fd = openat(o->srv->proc_fd, name.text, flags | O_NONBLOCK);
+    if (fd >= 0 || errno != EWOULDBLOCK)
+        return fd < 0 ? -errno : fd;
+    /* The own client may have to write before it can answer: not after this, and by a worker that there must be. */
+    if (o->rq->head.kind == MFS_ORDERED)
+        return -EAGAIN;
+    if (!mfs_pool_wait_begin(&o->srv->pool)) {
+        o->is_deferred = o->is_parked = true;
+        return -EXFULL;
+    }
+    fd = openat(o->srv->proc_fd, name.text, flags);
+    int rc = fd < 0 ? -errno : fd;
+    mfs_pool_wait_end(&o->srv->pool);
+    return rc;
 }
 
 int mfs_op_add_file(struct mfs_call *o, struct mfs_node *n, int *fd, int oflags, uint64_t *fh)

@@ -7,6 +7,7 @@
 #include "common/base/wire_errors.h"
 #include "mrcfs/chunks/put.h"
 #include "mrcfs/chunkstore.h"
+#include "mrcfs/server/pool.h"
 #include "common/sys/clock.h"
 
 #include <errno.h>
@@ -443,6 +444,38 @@ TEST(test_silent_alone)
     expect_notice(&c, MFS_NOTICE_recall);
 }
 
+/* An open that breaks the lease by which the client is alone with a file must not hold up what the client has to write
+ * before it can answer. */
+TEST(test_open_waits_for_nobody)
+{
+    assert_ok(CALL(create, ROOT, bytes_of("f"), 0644, 0, MFS_O_RDWR));
+    uint64_t f = rep.create.entry.node, fh = rep.create.fh;
+    assert_int_equal(rep.create.entry.attr.flags & MFS_ATTR_ALONE, MFS_ATTR_ALONE);
+    uint64_t again = IN_ORDER(open, HOW(.is_waited = true), f, MFS_O_RDWR);
+    uint64_t cut = IN_ORDER(setattr, HOW(.is_waited = true), .node = f, .valid = MFS_SET_SIZE);
+    uint64_t written = IN_ORDER(write, HOW(0), .fh = fh, .body = bytes_of("abc"));
+    assert_error(result(again), EAGAIN);
+    assert_error(result(cut), EAGAIN);
+    assert_ok(result(written));
+    struct rd body;
+    struct mfs_recall_notice n;
+    do
+        assert_ok(wc_notice(&c, SOON_MS, &body));
+    while (c.last.head.notice != MFS_NOTICE_recall);
+    assert_ok(mfs_recall_notice_get(&body, &n));
+    assert_int_equal(n.node, f);
+    /* As many as there could be workers. */
+    enum { OPENS = MFS_WORKERS_MAX + 1 };
+    uint64_t ids[OPENS];
+    for (int i = 0; i < OPENS; i++)
+        ids[i] = wc_open_send(&c, &(struct mfs_open_req){ f, MFS_O_RDWR });
+    assert_ok(result(IN_ORDER(write, HOW(0), .fh = fh, .offset = 3, .body = bytes_of("def"))));
+    assert_ok(CALL(recalled, n.serial));
+    for (int i = 0; i < OPENS; i++)
+        assert_ok(wc_open_wait(&c, ids[i], &rep.open));
+    assert_int_equal(fx_stat("f").st_size, 6);
+}
+
 /* A wrong count of what it was told has run out: from the past, and from the future. */
 TEST(test_wrong_expiries)
 {
@@ -677,6 +710,7 @@ int main(void)
         ORDERED_TEST(test_unknown_operation),
         ORDERED_TEST(test_broken_order),
         ORDERED_TEST(test_waits_for_nobody),
+        ORDERED_TEST(test_open_waits_for_nobody),
         ORDERED_TEST(test_leases_have_run_out),
         ORDERED_TEST(test_leases_have_run_out_elsewhere),
         ORDERED_TEST(test_silent_alone),
