@@ -31,11 +31,15 @@ noinst_LIBRARIES += mosix-core/libmxabi.a
 mosix_core_libmxabi_a_SOURCES = \
   mosix-core/abi/calls.c mosix-core/abi/calls.def mosix-core/abi/calls.h \
   mosix-core/abi/kinds.def \
-  mosix-core/abi/marshal.c mosix-core/abi/marshal.h
+  mosix-core/abi/marshal.c mosix-core/abi/marshal.h \
+  mosix-core/abi/talk.c mosix-core/abi/talk.def mosix-core/abi/talk.h
 
 # Calls of a body, made at home. Users need libmximage and libmxabi too.
 noinst_LIBRARIES += mosix-core/libmxaway.a
 mosix_core_libmxaway_a_SOURCES = \
   mosix-core/deputy/inject.c mosix-core/deputy/inject.h \
+  mosix-core/deputy/link.c mosix-core/deputy/link.h \
+  mosix-core/deputy/stub.c mosix-core/deputy/stub.h \
+  mosix-core/guest/body.c mosix-core/guest/body.h \
   mosix-core/guest/filter.c mosix-core/guest/filter.h \
   mosix-core/guest/supervise.c mosix-core/guest/supervise.h

@@ -119,7 +119,9 @@ tests_unit_mosix_test_sections_LDADD = mosix-core/libmxform.a common/libcommon.a
 if !SANITIZE
 UNIT_TESTS += tests/unit/mosix/test_filter
 endif
-tests_unit_mosix_test_filter_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.a common/libcommon.a $(CMOCKA_LIBS)
+tests_unit_mosix_test_filter_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.a $(MXIMAGE_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/mosix/test_talk
+tests_unit_mosix_test_talk_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.a common/libcommon.a $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mosix/test_marshal
 tests_unit_mosix_test_marshal_LDADD = mosix-core/libmxabi.a common/libcommon.a $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mosix/test_migrate

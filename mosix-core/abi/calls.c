@@ -30,10 +30,12 @@ const struct mx_kind_line *mx_kind_line(enum mx_kind kind)
 #define IN_FIXED(b)       { MX_KIND_IN_FIXED, 0, b }
 #define OUT_FIXED(b)      { MX_KIND_OUT_FIXED, 0, b }
 #define BOTH_FIXED(b)     { MX_KIND_BOTH_FIXED, 0, b }
+#define IN_ARRAY(n, b)    { MX_KIND_IN_ARRAY, n, b }
 #define BOTH_ARRAY(n, b)  { MX_KIND_BOTH_ARRAY, n, b }
 #define OUT_ARRAY(n, b)   { MX_KIND_OUT_ARRAY, n, b }
 #define BOTH_BITS(n)      { MX_KIND_BOTH_BITS, n, 0 }
 #define ROOM(n)           { MX_KIND_ROOM, n, 0 }
+#define NESTED(b)         { MX_KIND_NESTED, 0, b }
 #define LENGTH            { MX_KIND_LENGTH, 0, 4 }
 
 /* How many arguments a line has: the length of its list. */

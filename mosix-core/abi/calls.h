@@ -26,6 +26,7 @@ enum mx_form {
     MX_FORM_ARRAY,   /* to as many times bytes as argument n says */
     MX_FORM_BITS,    /* to as many bits as argument n says, in words of 64 */
     MX_FORM_ROOM,    /* to as many bytes as the 32 bits say to which argument n points */
+    MX_FORM_NESTED,  /* to a pointer to bytes, and their length (u64) */
 };
 
 enum mx_direction { MX_DIR_NONE = 0, MX_DIR_IN = 1, MX_DIR_OUT = 2, MX_DIR_BOTH = 3 };
@@ -44,7 +45,12 @@ struct mx_kind_line {
 };
 const struct mx_kind_line *mx_kind_line(enum mx_kind kind);
 
-enum mx_where { MX_WHERE_HOME, MX_WHERE_HERE };
+enum mx_where {
+    MX_WHERE_HOME, /* the deputy makes it */
+    MX_WHERE_HERE, /* the kernel that the body runs on, unseen */
+    MX_WHERE_BOTH, /* the deputy, and when it succeeds there, this kernel too */
+    MX_WHERE_SEEN, /* where the body is, as its supervisor does it */
+};
 
 struct mx_call_arg {
     uint8_t kind; /* enum mx_kind */
@@ -61,6 +67,12 @@ struct mx_call_line {
     uint8_t arg_count;
     struct mx_call_arg args[MX_CALL_ARGS];
 };
+
+/* Is the call sent home? */
+static inline bool mx_call_travels(const struct mx_call_line *line)
+{
+    return line->where == MX_WHERE_HOME || line->where == MX_WHERE_BOTH;
+}
 
 /* Lines in the order of calls.def; NULL behind the last. */
 const struct mx_call_line *mx_call_at(unsigned index);

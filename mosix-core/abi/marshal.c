@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { PAGE = 4096 };
+enum { PAGE = 4096, NESTED_HEAD = 16 };
 
 static const struct mx_kind_line *kind_of(const struct mx_call_line *line, unsigned i)
 {
@@ -30,6 +30,7 @@ static int extent(const struct mx_call_line *line, const uint64_t *args, unsigne
     case MX_FORM_ARRAY: len = n * a->bytes; break;
     case MX_FORM_BITS: len = (n + 63) / 64 * 8; break;
     case MX_FORM_ROOM: len = room; break;
+    case MX_FORM_NESTED: len = a->bytes; break;
     }
     if (len > MX_CALL_BYTES_MAX)
         return -E2BIG;
@@ -92,6 +93,33 @@ static int put_text(struct wr *w, const struct mx_call_memory *m, uint64_t addre
     return 0;
 }
 
+/* What a NESTED pointer leads to; without a pointer inside it is like none at all. */
+static int put_nested(struct wr *w, const struct mx_call_memory *m, uint64_t address,
+                      uint32_t len_bytes)
+{
+    uint8_t raw[16];
+    uint64_t inner, inner_bytes;
+    if (m->read(m->ctx, address, raw, sizeof raw) < 0)
+        return -EFAULT;
+    struct rd r = rd_of(raw, sizeof raw);
+    if (get_u64(&r, &inner) < 0 || get_u64(&r, &inner_bytes) < 0)
+        return -EFAULT;
+    if (!inner) {
+        put_u64(w, MX_POINTER_NULL);
+        return 0;
+    }
+    return inner_bytes != len_bytes ? -EFAULT : put_memory(w, m, inner, len_bytes);
+}
+
+static int put_in(struct wr *w, const struct mx_call_memory *m, enum mx_form form,
+                  uint64_t address, uint32_t len_bytes)
+{
+    if (form == MX_FORM_TEXT)
+        return put_text(w, m, address);
+    return form == MX_FORM_NESTED ? put_nested(w, m, address, len_bytes)
+                                  : put_memory(w, m, address, len_bytes);
+}
+
 /* What a LENGTH says; 0 when it can't be read. */
 static uint32_t read_room(const struct mx_call_line *line, const uint64_t *args, unsigned i,
                           const struct mx_call_memory *m)
@@ -120,8 +148,7 @@ static int ask_pointer(const struct mx_call_line *line, const uint64_t *args, un
         return 0;
     }
     if (k->direction & MX_DIR_IN)
-        rc = k->form == MX_FORM_TEXT ? put_text(w, m, args[i])
-                                     : put_memory(w, m, args[i], len_bytes);
+        rc = put_in(w, m, k->form, args[i], len_bytes);
     else
         put_u64(w, MX_POINTER_THERE);
     if (rc < 0)
@@ -185,7 +212,7 @@ static uint32_t taken_room(const struct mx_call_frame *f, unsigned i, const stru
 
 /* Its place in the arena, and what was sent with it. */
 static int take_span(struct mx_call_frame *f, unsigned i, const struct bytes *ins,
-                     uint8_t *arena, uint32_t *used)
+                     uint8_t *arena, uint64_t base, uint32_t *used)
 {
     const struct mx_kind_line *k = kind_of(f->line, i);
     bool is_text = k->form == MX_FORM_TEXT;
@@ -200,8 +227,18 @@ static int take_span(struct mx_call_frame *f, unsigned i, const struct bytes *in
         return -EPROTO;
     }
     *used = (*used + 7) / 8 * 8;
-    if (len_bytes + 1 > MX_CALL_ARENA_BYTES - *used)
+    if (len_bytes + 1 + NESTED_HEAD > MX_CALL_ARENA_BYTES - *used)
         return -EPROTO;
+    if (k->form == MX_FORM_NESTED) {
+        struct wr head = wr_of(arena + *used, NESTED_HEAD);
+        put_u64(&head, base + *used + NESTED_HEAD);
+        put_u64(&head, len_bytes);
+        memcpy(arena + *used + NESTED_HEAD, ins[i].ptr, len_bytes);
+        f->spans[i].at = *used;
+        f->spans[i].len_bytes = NESTED_HEAD + len_bytes;
+        *used += NESTED_HEAD + len_bytes;
+        return 0;
+    }
     f->spans[i].at = *used;
     f->spans[i].len_bytes = len_bytes;
     if (k->direction & MX_DIR_IN && len_bytes)
@@ -223,7 +260,7 @@ int mx_call_take(struct rd *r, uint8_t *arena, uint64_t base, struct mx_call_fra
     if (rc < 0)
         return rc;
     *f = (struct mx_call_frame){ .line = mx_call_by_id(id) };
-    if (!f->line || f->line->where != MX_WHERE_HOME)
+    if (!f->line || !mx_call_travels(f->line))
         return -EPROTO;
     rc = take_values(r, f, ins);
     if (rc == 0 && f->line->variant >= 0 &&
@@ -231,7 +268,7 @@ int mx_call_take(struct rd *r, uint8_t *arena, uint64_t base, struct mx_call_fra
         return -EPROTO;
     for (unsigned i = 0; rc == 0 && i < f->line->arg_count; i++)
         if (f->spans[i].is_there)
-            rc = take_span(f, i, ins, arena, &used);
+            rc = take_span(f, i, ins, arena, base, &used);
     for (unsigned i = 0; rc == 0 && i < f->line->arg_count; i++)
         if (f->spans[i].is_there)
             f->args[i] = base + f->spans[i].at;
@@ -257,12 +294,22 @@ static uint32_t written(const struct mx_call_frame *f, const uint8_t *arena, uns
     return (uint32_t)(said < len ? said : len);
 }
 
+/* An interrupted call has told how much time was left. */
+static bool has_outs(const struct mx_call_line *line, unsigned i, int64_t result)
+{
+    const struct mx_kind_line *k = kind_of(line, i);
+    if (!(k->direction & MX_DIR_OUT))
+        return false;
+    return result >= 0 || (mx_call_is_interrupted(result) && k->form == MX_FORM_FIXED &&
+                           k->direction == MX_DIR_BOTH);
+}
+
 int mx_call_answer(const struct mx_call_frame *f, const uint8_t *arena, int64_t result,
                    struct wr *w)
 {
     put_i64(w, result);
-    for (unsigned i = 0; result >= 0 && i < f->line->arg_count; i++)
-        if (f->spans[i].is_there && kind_of(f->line, i)->direction & MX_DIR_OUT)
+    for (unsigned i = 0; i < f->line->arg_count; i++)
+        if (f->spans[i].is_there && has_outs(f->line, i, result))
             put_bytes(w,
                       (struct bytes){ arena + f->spans[i].at, written(f, arena, i, result) });
     return w->is_full ? -ENOSPC : 0;
@@ -276,8 +323,8 @@ int mx_call_give(const struct mx_call_wait *wait, struct rd *r, const struct mx_
     struct bytes outs[MX_CALL_ARGS] = { { NULL, 0 } };
     int64_t got;
     int rc = get_i64(r, &got);
-    for (unsigned i = 0; rc == 0 && got >= 0 && i < MX_CALL_ARGS; i++) {
-        if (!wait->outs[i].address)
+    for (unsigned i = 0; rc == 0 && i < wait->line->arg_count; i++) {
+        if (!wait->outs[i].address || !has_outs(wait->line, i, got))
             continue;
         rc = get_bytes(r, &outs[i]);
         if (rc == 0 && outs[i].len > wait->outs[i].room_bytes)

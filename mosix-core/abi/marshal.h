@@ -4,7 +4,8 @@
  * arguments are), sockets, processes. Asked: u16 id; for each argument u64: its value, or of a
  * pointer enum mx_pointer; behind that of a pointer that is there and travels: its bytes (u32
  * length first). Answered: i64 result; if it is no error, the bytes of each pointer that came
- * out. Either side may be hostile to the other: lengths are compared with what was asked for.
+ * out (of an interrupted one only those that went in too). Either side may be hostile to the
+ * other: lengths are compared with what was asked for.
  */
 #ifndef MOSIX_CORE_ABI_MARSHAL_H
 #define MOSIX_CORE_ABI_MARSHAL_H
@@ -38,7 +39,21 @@ struct mx_call_wait {
     } outs[MX_CALL_ARGS];
 };
 
-/* Encodes a call whose line is where HOME. Returns 0; -E2BIG when it carries more than
+/* Results of calls that a signal took out of them. The kernel's own, which no program sees
+ * (linux/errno.h has them for the kernel only), are answers too: the kernel under the body
+ * makes of them what the body's handlers ask for. */
+enum {
+    MX_RESTART = -512,          /* again if the handler says SA_RESTART, else EINTR */
+    MX_RESTART_ALWAYS = -513,   /* the handler, then the call again */
+    MX_RESTART_UNCAUGHT = -514, /* EINTR if there is a handler */
+    MX_RESTART_BLOCK = -516,    /* the same, with what is left of its time */
+};
+static inline bool mx_call_is_interrupted(int64_t result)
+{
+    return result == -4 /* EINTR */ || (result <= MX_RESTART && result >= MX_RESTART_BLOCK);
+}
+
+/* Encodes a call whose line is where HOME or BOTH. Returns 0; -E2BIG when it carries more than
  * MX_CALL_BYTES_MAX; -ENOSPC when w is too small. Pointers that are wrong are no failure: the
  * kernel at home says what becomes of the call. */
 MUST int mx_call_ask(const struct mx_call_line *line, const uint64_t args[MX_CALL_ARGS],

@@ -1,164 +1,345 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* inject.c: calls of a body, made in its stub by ptrace.
- * Must not know: how calls get here. */
+/* inject.c: frames from a guest become calls of stubs, and what happens to stubs becomes
+ * frames. Must not know: how frames get here, how a stub makes a call. */
 #include "mosix-core/deputy/inject.h"
 
 #include "common/sys/fd.h"
 #include "common/sys/mem.h"
-#include "mosix-core/abi/marshal.h"
+#include "mosix-core/deputy/link.h"
+#include "mosix-core/deputy/stub.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/ptrace.h>
-#include <sys/syscall.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
-enum { ROOM = MX_CALL_BYTES_MAX + 4096 };
+enum { IDLE_MS = 1 }; /* after a call the next is expected for so long */
 
-/* The stub's numbers of the calls, by id. */
-static const struct {
-    uint16_t id;
-    long number;
-} numbers[] = {
-#define CALL(id, name, ...)    { id, SYS_##name },
-#define VARIANT(id, name, ...) { id, SYS_##name },
-#include "mosix-core/abi/calls.def"
-#undef CALL
-#undef VARIANT
+struct deputy {
+    struct mx_link link;
+    struct mx_stub *stubs[MX_STUBS_MAX];
+    unsigned count;
+    int told;
+    int children_fd; /* readable when something has happened to one */
+    bool has_execed; /* the first of them */
+    bool is_ending;  /* nobody listens */
 };
 
-static long number_of(const struct mx_call_line *line)
+static struct mx_stub *find(struct deputy *d, uint32_t who)
 {
-    for (unsigned i = 0; i < ARRAY_LEN(numbers); i++)
-        if (numbers[i].id == line->id)
-            return numbers[i].number;
-    return -1;
+    for (unsigned i = 0; i < d->count; i++)
+        if (d->stubs[i]->who == who)
+            return d->stubs[i];
+    return NULL;
 }
 
-static int get_arena(struct mx_tracee *t, uint64_t *arena_at, struct err *e)
+/* ---- to the guest ---- */
+
+static int send_answer(struct deputy *d, const struct mx_stub *s, int64_t result)
 {
-    int64_t at;
-    struct mx_call c = { SYS_mmap,
-                         { 0, MX_CALL_ARENA_BYTES, PROT_READ | PROT_WRITE,
-                           MAP_PRIVATE | MAP_ANONYMOUS, UINT64_MAX, 0 } };
-    int rc = mx_tracee_call(t, &c, &at, e);
-    if (rc == 0 && at < 0 && at > -4096)
-        rc = err_set(e, (int)-at, "get memory in process %d", (int)t->pid);
-    if (rc == 0)
-        *arena_at = (uint64_t)at;
+    struct wr *w = mx_link_begin(&d->link, MX_TALK_ANSWER, s->who);
+    int rc = 0;
+    if (s->is_forking || result == MX_RESTART_ALWAYS)
+        put_i64(w, result);
+    else
+        rc = mx_call_answer(&s->call, s->arena, result, w);
+    return rc < 0 ? rc : mx_link_send(&d->link);
+}
+
+static int send_paused(struct deputy *d, const struct mx_stub *s)
+{
+    mx_link_begin(&d->link, MX_TALK_PAUSED, s->who);
+    return mx_link_send(&d->link);
+}
+
+static int add_child(struct deputy *d, const struct mx_stub *parent, pid_t pid)
+{
+    struct mx_stub *s = d->count < MX_STUBS_MAX ? calloc(1, sizeof *s) : NULL;
+    if (!s)
+        return d->count < MX_STUBS_MAX ? -ENOMEM : -ENOSPC;
+    d->stubs[d->count++] = s;
+    return mx_stub_init_child(s, parent, pid);
+}
+
+static int on_stub(void *ctx, struct mx_stub *s, const struct mx_stub_out *out)
+{
+    struct deputy *d = ctx;
+    struct wr *w;
+    int rc;
+    if (d->is_ending)
+        return 0;
+    switch (out->what) {
+    case MX_STUB_ANSWER:
+        rc = send_answer(d, s, out->result);
+        return rc == 0 && s->is_paused ? send_paused(d, s) : rc;
+    case MX_STUB_SIGNAL:
+        w = mx_link_begin(&d->link, MX_TALK_SIGNAL, s->who);
+        put_raw(w, &out->info, sizeof out->info);
+        return mx_link_send(&d->link);
+    case MX_STUB_STOP: mx_link_begin(&d->link, MX_TALK_STOP, s->who); break;
+    case MX_STUB_CONT: mx_link_begin(&d->link, MX_TALK_CONT, s->who); break;
+    case MX_STUB_CHILD: return add_child(d, s, (pid_t)out->result);
+    case MX_STUB_EXEC:
+    case MX_STUB_ENDED:
+        d->has_execed |= s->who == 0 && out->what == MX_STUB_EXEC;
+        w = mx_link_begin(&d->link, MX_TALK_END, s->who);
+        put_u8(w, out->what == MX_STUB_EXEC ? MX_END_EXEC : MX_END_GONE);
+        break;
+    }
+    return mx_link_send(&d->link);
+}
+
+/* ---- from the guest ---- */
+
+/* Returns -EPROTO for what no guest of ours says. */
+static int on_call(struct deputy *d, struct mx_stub *s, struct mx_talk_frame *f, struct err *e)
+{
+    uint32_t seen;
+    if (s->has_call || get_u32(&f->body, &seen) < 0)
+        return -EPROTO;
+    s->is_forking = f->kind == MX_TALK_FORK;
+    if (!s->is_forking && mx_call_take(&f->body, s->arena, s->arena_at, &s->call) < 0)
+        return -EPROTO;
+    /* A signal is on its way: natively it would have come before the call. */
+    if (seen != s->sent) {
+        s->is_forking = false;
+        return send_answer(d, s, MX_RESTART_ALWAYS);
+    }
+    if (s->is_forking && d->count == MX_STUBS_MAX) {
+        int rc = send_answer(d, s, -EAGAIN);
+        s->is_forking = false;
+        return rc;
+    }
+    return mx_stub_call(s, on_stub, d, e);
+}
+
+/* PAUSED comes after the answer of what is under way. */
+static int on_pause(struct deputy *d, struct mx_stub *s, struct err *e)
+{
+    s->is_paused = true;
+    if (s->has_call)
+        return mx_stub_cancel(s, e);
+    int rc = mx_stub_rest(s, on_stub, d, e);
+    return rc < 0 || s->state == MX_STUB_GONE ? rc : send_paused(d, s);
+}
+
+static int on_frame(struct deputy *d, struct mx_talk_frame *f, struct err *e)
+{
+    struct mx_stub *s = find(d, f->who);
+    uint64_t mask;
+    uint32_t signo;
+    if (!s || s->state == MX_STUB_GONE)
+        return 0; /* it has ended meanwhile */
+    switch (f->kind) {
+    case MX_TALK_CALL:
+    case MX_TALK_FORK: return on_call(d, s, f, e);
+    case MX_TALK_MASK:
+        if (get_u64(&f->body, &mask) < 0)
+            return -EPROTO;
+        return mx_stub_mask(s, mask, on_stub, d, e);
+    case MX_TALK_PAUSE: return on_pause(d, s, e);
+    case MX_TALK_RESUME:
+        s->is_paused = false;
+        s->sent = 0;
+        return 0;
+    case MX_TALK_DIED:
+        if (get_u32(&f->body, &signo) < 0)
+            return -EPROTO;
+        return mx_stub_die(s, (int)signo, on_stub, d, e);
+    case MX_TALK_ANSWER:
+    case MX_TALK_SIGNAL:
+    case MX_TALK_STOP:
+    case MX_TALK_CONT:
+    case MX_TALK_PAUSED:
+    case MX_TALK_END: break;
+    }
+    return -EPROTO;
+}
+
+/* ---- serving ---- */
+
+/* It was killed in the middle of something, and has been waited for or will be. */
+static bool has_died(const struct mx_stub *s)
+{
+    siginfo_t info = { 0 };
+    if (waitid(P_PID, (id_t)s->t.pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0)
+        return errno == ECHILD;
+    return info.si_pid != 0;
+}
+
+/* A failure of a stub that has died is none. */
+static int forgive(struct deputy *d, struct mx_stub *s, int rc)
+{
+    struct mx_stub_out out = { .what = MX_STUB_ENDED };
+    if (rc >= 0 || !s || s->state == MX_STUB_GONE || !has_died(s))
+        return rc;
+    while (waitpid(s->t.pid, NULL, __WALL) < 0 && errno == EINTR)
+        ;
+    s->state = MX_STUB_GONE;
+    return on_stub(d, s, &out);
+}
+
+static void drop_gone(struct deputy *d)
+{
+    for (unsigned i = 0; i < d->count;) {
+        if (d->stubs[i]->state != MX_STUB_GONE) {
+            i++;
+            continue;
+        }
+        mx_stub_fini(d->stubs[i]);
+        free(d->stubs[i]);
+        d->stubs[i] = d->stubs[--d->count];
+    }
+}
+
+static int check_stubs(struct deputy *d, struct err *e)
+{
+    struct signalfd_siginfo some[16];
+    int rc = 0;
+    if (read(d->children_fd, some, sizeof some) < 0 && errno != EAGAIN)
+        return err_set(e, errno, "watch processes");
+    for (unsigned i = 0; rc == 0 && i < d->count; i++)
+        rc = forgive(d, d->stubs[i], mx_stub_check(d->stubs[i], on_stub, d, e));
+    drop_gone(d);
     return rc;
 }
 
-/* The spans go into the stub before the call, and what it wrote comes back. */
-static int move_spans(struct mx_tracee *t, const struct mx_call_frame *f, uint8_t *arena,
-                      uint64_t arena_at, bool is_back, struct err *e)
+static int idle_stubs(struct deputy *d, struct err *e)
 {
     int rc = 0;
-    for (unsigned i = 0; rc == 0 && i < f->line->arg_count; i++) {
-        const struct mx_kind_line *k = mx_kind_line((enum mx_kind)f->line->args[i].kind);
-        uint32_t at = f->spans[i].at, len = f->spans[i].len_bytes;
-        if (!f->spans[i].is_there)
-            continue;
-        if (is_back && k->direction & MX_DIR_OUT && len)
-            rc = mx_tracee_read(t, arena_at + at, arena + at, len, e);
-        else if (!is_back && k->direction & MX_DIR_IN)
-            rc = mx_tracee_write(t, arena_at + at, arena + at,
-                                 k->form == MX_FORM_TEXT ? len + 1 : len, e);
-    }
+    for (unsigned i = 0; rc == 0 && i < d->count; i++)
+        rc = forgive(d, d->stubs[i], mx_stub_idle(d->stubs[i], e));
     return rc;
 }
 
-static int make_call(struct mx_tracee *t, const struct mx_call_frame *f, uint8_t *arena,
-                     uint64_t arena_at, int64_t *result, struct err *e)
+/* Nothing is under way. */
+static bool is_quiet(const struct deputy *d)
 {
-    struct mx_call c = { .number = number_of(f->line) };
-    memcpy(c.args, f->args, sizeof c.args);
-    int rc = move_spans(t, f, arena, arena_at, false, e);
-    if (rc == 0)
-        rc = mx_tracee_call(t, &c, result, e);
-    if (rc == -ESRCH && c.number == SYS_exit_group)
-        return 1;
-    return rc < 0 ? rc : move_spans(t, f, arena, arena_at, true, e);
+    return d->count == 1 && !d->stubs[0]->has_call && d->stubs[0]->who == 0;
 }
 
-/* A call that was ended early and has done nothing is made again, where the body is by then.
- * What the kernel would go on with by its own note begins anew; and some calls say EINTR when
- * they are only stopped. */
-static int64_t early_result(const struct mx_tracee *t, int64_t result)
+static bool has_resting(const struct deputy *d)
 {
-    enum { RESTART_NO_HANDLER = -514, RESTART_BLOCK = -516 };
-    return t->is_cancelled && (result == RESTART_BLOCK || result == -EINTR) ? RESTART_NO_HANDLER
-                                                                            : result;
+    for (unsigned i = 0; i < d->count; i++)
+        if (d->stubs[i]->state == MX_STUB_RESTING && !d->stubs[i]->is_halted &&
+            !d->stubs[i]->is_paused)
+            return true;
+    return false;
 }
 
-enum { GO_ON = 3 };
-
-static int serve_one(struct mx_tracee *t, int guest, uint8_t *arena, uint64_t arena_at,
-                     uint8_t *space, struct err *e)
+static int take_frames(struct deputy *d, struct err *e)
 {
-    struct mx_call_frame f;
-    int64_t result;
-    uint32_t len_bytes;
-    ssize_t n = fd_read_full(guest, space, 4);
-    struct rd r = rd_of(space, 4);
-    if (n <= 0)
-        return n < 0 ? err_set(e, (int)-n, "read a call") : 0;
-    if (n != 4 || get_u32(&r, &len_bytes) < 0 || len_bytes > ROOM)
-        return err_say(e, EPROTO, "a call makes no sense");
-    if (len_bytes == 0) /* of a call that has been answered */
-        return GO_ON;
-    n = fd_read_full(guest, space, len_bytes);
-    r = rd_of(space, len_bytes);
-    if (n != (ssize_t)len_bytes || mx_call_take(&r, arena, arena_at, &f) < 0)
-        return err_say(e, EPROTO, "a call makes no sense");
-    int rc = make_call(t, &f, arena, arena_at, &result, e);
-    if (rc != 0)
-        return rc;
-    struct wr w = wr_of(space + 4, ROOM), head = wr_of(space, 4);
-    rc = mx_call_answer(&f, arena, early_result(t, result), &w);
-    put_u32(&head, (uint32_t)wr_len(&w));
-    if (rc == 0)
-        rc = fd_write_full(guest, space, 4 + wr_len(&w));
-    return rc < 0 ? err_set(e, -rc, "answer a call") : GO_ON;
-}
-
-/* Until there is a call. */
-static int await_call(int guest, int told, struct err *e)
-{
-    for (;;) {
-        struct pollfd p[2] = { { guest, POLLIN, 0 }, { told, POLLIN, 0 } };
-        if (poll(p, 2, -1) < 0 && errno != EINTR)
-            return err_set(e, errno, "wait for a call");
-        if (p[1].revents)
-            return MX_DEPUTY_TOLD;
-        if (p[0].revents)
-            return GO_ON;
+    struct mx_talk_frame f;
+    int filled = mx_link_fill(&d->link), rc = 0, more = 0;
+    while (rc == 0 && (more = mx_link_next(&d->link, &f)) > 0) {
+        struct mx_stub *s = find(d, f.who);
+        rc = forgive(d, s, on_frame(d, &f, e));
     }
+    drop_gone(d);
+    if (rc == 0 && more < 0)
+        rc = more;
+    if (rc == -EPROTO)
+        return err_say(e, EPROTO, "a call makes no sense");
+    return rc < 0 ? rc : filled;
+}
+
+enum { OVER = 1, TOLD = 2 };
+
+/* Returns OVER when no stub is left, TOLD, 0 to go on; -EPIPE when the guest is gone. */
+static int turn(struct deputy *d, struct err *e)
+{
+    struct pollfd p[3] = { { d->link.fd, mx_link_wants(&d->link), 0 },
+                           { d->children_fd, POLLIN, 0 },
+                           { is_quiet(d) ? d->told : -1, POLLIN, 0 } };
+    int n = poll(p, 3, has_resting(d) ? IDLE_MS : -1), rc = 0;
+    if (n < 0 && errno != EINTR)
+        return err_set(e, errno, "wait for calls");
+    if (n == 0)
+        return idle_stubs(d, e);
+    if (p[0].revents & POLLOUT)
+        rc = mx_link_flush(&d->link);
+    if (rc == 0 && p[1].revents)
+        rc = check_stubs(d, e);
+    if (rc == 0 && d->count == 0)
+        return OVER;
+    if (rc == 0 && p[2].revents)
+        return TOLD;
+    if (rc == 0 && p[0].revents & (POLLIN | POLLHUP | POLLERR))
+        rc = take_frames(d, e);
+    return rc == 0 && d->count == 0 ? OVER : rc;
+}
+
+/* After the guest is lost, or we were told to: children are killed, the first stands still as
+ * it was found. */
+static int end_serving(struct deputy *d, struct mx_tracee *t, struct err *e)
+{
+    int rc = 0;
+    d->is_ending = true;
+    for (unsigned i = 0; i < d->count; i++) {
+        struct mx_stub *s = d->stubs[i];
+        if (s->who == 0 && s->state != MX_STUB_GONE) {
+            rc = mx_stub_rest(s, on_stub, d, e);
+            if (rc == 0 && s->state == MX_STUB_RESTING)
+                rc = mx_stub_leave(s, e);
+            *t = s->t;
+            t->has_stop |= s->is_halted;
+            s->t.mem_fd = -1;
+        } else if (s->state != MX_STUB_GONE && kill(s->t.pid, SIGKILL) == 0) {
+            while (waitpid(s->t.pid, NULL, __WALL) < 0 && errno == EINTR)
+                ;
+        }
+        mx_stub_fini(s);
+        free(s);
+    }
+    d->count = 0;
+    return rc;
+}
+
+static int start(struct deputy *d, struct mx_tracee *t, struct err *e)
+{
+    sigset_t child;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    d->children_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (d->children_fd < 0)
+        return err_set(e, errno, "watch process %d", (int)t->pid);
+    struct mx_stub *s = calloc(1, sizeof *s);
+    if (!s)
+        return err_set(e, ENOMEM, "serve calls");
+    d->stubs[d->count++] = s;
+    int rc = mx_stub_init(s, t, e);
+    t->mem_fd = -1;
+    return rc;
 }
 
 int mx_deputy_serve(struct mx_tracee *t, int guest, int told, struct err *e)
 {
-    uint64_t arena_at = 0;
-    AUTO_FREE uint8_t *arena = malloc(MX_CALL_ARENA_BYTES);
-    AUTO_FREE uint8_t *space = malloc(4 + ROOM);
-    if (!arena || !space)
-        return err_set(e, ENOMEM, "serve calls");
-    /* From here on it has nothing of its own to go on with. */
-    if (ptrace(PTRACE_SETOPTIONS, t->pid, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL) < 0)
-        return err_set(e, errno, "hold process %d", (int)t->pid);
-    int rc = get_arena(t, &arena_at, e);
+    struct deputy d = { .told = told, .children_fd = -1 };
+    sigset_t child, before;
+    int rc = mx_link_init(&d.link, guest);
     if (rc < 0)
-        return rc;
-    t->is_patient = true;
-    t->cancel_fd = guest;
-    do {
-        rc = await_call(guest, told, e);
-        if (rc == GO_ON)
-            rc = serve_one(t, guest, arena, arena_at, space, e);
-    } while (rc == GO_ON);
-    t->is_patient = false;
-    t->cancel_fd = -1;
-    return rc;
+        return err_set(e, -rc, "serve calls");
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &child, &before);
+    rc = start(&d, t, e);
+    while (rc == 0)
+        rc = turn(&d, e);
+    if (rc == OVER)
+        rc = d.has_execed ? MX_DEPUTY_EXEC : MX_DEPUTY_ENDED;
+    else if (rc == TOLD)
+        rc = MX_DEPUTY_TOLD;
+    else if (rc == -EPIPE || rc == -ECONNRESET)
+        rc = MX_DEPUTY_LOST;
+    int ended = end_serving(&d, t, rc < 0 ? NULL : e);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    fd_close(&d.children_fd);
+    mx_link_fini(&d.link);
+    if (rc < 0 && e && !e->text[0])
+        return err_set(e, -rc, "serve calls");
+    return rc < 0 ? rc : ended < 0 ? ended : rc;
 }

@@ -9,9 +9,15 @@
 #include <linux/filter.h>
 #include <stddef.h>
 
-enum { MX_FILTER_MAX = 512 }; /* instructions */
+enum {
+    MX_FILTER_MAX = 512, /* instructions */
+    /* In the sixth argument of calls that have none: the supervisor makes it in the body by
+     * ptrace. A body that says so itself can send a signal to its own kind, or wait. */
+    MX_FILTER_OURS = 0x4d784f75,
+};
 
-/* Builds the program of the lines of calls.def that are HERE, and anonymous mmap; other
+/* Builds the program of the lines of calls.def that are HERE, anonymous mmap, and
+ * rt_tgsigqueueinfo and rt_sigsuspend with MX_FILTER_OURS; other
  * architectures' calls kill. Returns its length; -ENOSPC over MX_FILTER_MAX. */
 MUST int mx_filter_build(struct sock_filter program[MX_FILTER_MAX]);
 

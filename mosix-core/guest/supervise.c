@@ -1,24 +1,31 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* supervise.c: seccomp notices of a body become calls at home.
- * Must not know: who is at the other end of the stream. Source: seccomp_unotify(2). */
+/* supervise.c: seccomp notices of a body become calls at home, and what home says of it is done
+ * to it. Must not know: who is at the other end of the stream, how something is done to a body.
+ * Source: seccomp_unotify(2). */
 #include "mosix-core/guest/supervise.h"
 
 #include "common/sys/fd.h"
 #include "common/sys/mem.h"
 #include "mosix-core/abi/marshal.h"
+#include "mosix-core/deputy/link.h"
+#include "mosix-core/guest/body.h"
 #include "mosix-core/guest/filter.h"
+#include "mosix-core/image/form/sections.h"
+#include "mosix-core/image/parts.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
@@ -39,6 +46,25 @@ static int take_listener(pid_t pid, int number, int *listener, struct err *e)
     return fd_set_cloexec(fd, true);
 }
 
+/* What still waits at home comes from there: signals, and the timer of real time. */
+static int leave_to_home(struct mx_tracee *t, struct err *e)
+{
+    static const struct {
+        uint64_t all;
+        struct timespec now;
+        struct itimerval none;
+    } args = { .all = ~UINT64_C(0) };
+    int64_t got = 1;
+    int rc = mx_tracee_write(t, t->scratch, &args, sizeof args, e);
+    struct mx_call take = { SYS_rt_sigtimedwait,
+                            { t->scratch, 0, t->scratch + offsetof(typeof(args), now), 8 } };
+    struct mx_call timer = { SYS_setitimer,
+                             { ITIMER_REAL, t->scratch + offsetof(typeof(args), none), 0 } };
+    for (unsigned i = 0; rc == 0 && got > 0 && i < 2 * MX_PENDING_MAX; i++)
+        rc = mx_tracee_call(t, &take, &got, e);
+    return rc < 0 ? rc : mx_tracee_must(t, &timer, "setitimer", e);
+}
+
 int mx_guest_confine(struct mx_tracee *t, int *listener, struct err *e)
 {
     struct sock_filter program[MX_FILTER_MAX];
@@ -57,6 +83,8 @@ int mx_guest_confine(struct mx_tracee *t, int *listener, struct err *e)
                                SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
                            t->scratch } };
     if (rc == 0)
+        rc = leave_to_home(t, e);
+    if (rc == 0)
         rc = mx_tracee_write(t, t->scratch, &head, sizeof head, e);
     if (rc == 0)
         rc = mx_tracee_write(t, t->scratch + 64, program, len_bytes, e);
@@ -74,163 +102,365 @@ int mx_guest_confine(struct mx_tracee *t, int *listener, struct err *e)
 /* ---- serving ---- */
 
 struct guest {
-    int mem_fd, listener, home, told;
-    uint8_t *space; /* MX_FRAME_MAX bytes */
-    struct mx_tracee *t;
-    bool is_told; /* the body has been caught */
+    struct mx_link link;
+    int listener, children_fd;
+    struct mx_body *bodies[MX_BODIES_MAX];
+    unsigned count;
+    int result; /* of the first body */
+    int told;
+    struct mx_tracee *t; /* the first body */
+    bool is_pausing, is_caught, is_paused;
 };
 
-static int on_read(void *ctx, uint64_t address, void *ptr, size_t len_bytes)
+static struct mx_body *find_pid(struct guest *g, pid_t pid)
 {
-    const struct guest *g = ctx;
-    return pread(g->mem_fd, ptr, len_bytes, (off_t)address) == (ssize_t)len_bytes ? 0 : -EFAULT;
+    for (unsigned i = 0; i < g->count; i++)
+        if (g->bodies[i]->pid == pid)
+            return g->bodies[i];
+    return NULL;
 }
 
-static int on_write(void *ctx, uint64_t address, const void *ptr, size_t len_bytes)
+static struct mx_body *find_who(struct guest *g, uint32_t who)
 {
-    const struct guest *g = ctx;
-    return pwrite(g->mem_fd, ptr, len_bytes, (off_t)address) == (ssize_t)len_bytes ? 0
-                                                                                   : -EFAULT;
+    for (unsigned i = 0; i < g->count; i++)
+        if (g->bodies[i]->who == who)
+            return g->bodies[i];
+    return NULL;
 }
 
-static int send_frame(const struct guest *g, size_t len_bytes)
+static int add_body(struct guest *g, pid_t pid, uint32_t who, struct err *e)
 {
-    struct wr w = wr_of(g->space, 4);
-    put_u32(&w, (uint32_t)len_bytes);
-    return fd_write_full(g->home, g->space, 4 + len_bytes);
+    struct mx_body *b = g->count < MX_BODIES_MAX ? malloc(sizeof *b) : NULL;
+    if (!b)
+        return err_set(e, g->count < MX_BODIES_MAX ? ENOMEM : ENOSPC, "serve process %d",
+                       (int)pid);
+    b->mem_fd = -1;
+    g->bodies[g->count++] = b;
+    return mx_body_init(b, pid, who, e);
 }
 
-static int receive_frame(const struct guest *g, struct rd *r)
-{
-    uint32_t len_bytes;
-    ssize_t n = fd_read_full(g->home, g->space, 4);
-    *r = rd_of(g->space, 4);
-    if (n != 4 || get_u32(r, &len_bytes) < 0)
-        return n < 0 ? (int)n : -EPIPE;
-    if (len_bytes > MX_FRAME_MAX)
-        return -EPROTO;
-    n = fd_read_full(g->home, g->space, len_bytes);
-    *r = rd_of(g->space, len_bytes);
-    return n == (ssize_t)len_bytes ? 0 : n < 0 ? (int)n : -EPIPE;
-}
+/* ---- calls ---- */
 
-/* Until the answer comes. A call that is told to end early is still answered. */
-static int await_answer(struct guest *g)
+/* What the mask will be at home. */
+static uint64_t changed_mask(struct mx_body *b, const struct seccomp_data *d)
 {
-    bool has_cancelled = false;
-    for (;;) {
-        struct pollfd p[2] = { { g->home, POLLIN, 0 },
-                               { has_cancelled ? -1 : g->told, POLLIN, 0 } };
-        if (poll(p, 2, -1) < 0 && errno != EINTR)
-            return -errno;
-        if (p[0].revents)
-            return 0;
-        if (p[1].revents) {
-            int rc = send_frame(g, 0);
-            if (rc < 0)
-                return rc;
-            has_cancelled = true;
-        }
+    uint64_t set;
+    if (d->nr != SYS_rt_sigprocmask || !d->args[1] ||
+        pread(b->mem_fd, &set, sizeof set, (off_t)d->args[1]) != (ssize_t)sizeof set)
+        return b->home_mask;
+    switch ((int)d->args[0]) {
+    case SIG_BLOCK: return b->home_mask | set;
+    case SIG_UNBLOCK: return b->home_mask & ~set;
+    default: return set;
     }
 }
 
-static bool is_told(const struct guest *g)
+static int forward(struct guest *g, struct mx_body *b, const struct mx_call_line *line,
+                   struct err *e)
 {
-    struct pollfd p = { g->told, POLLIN, 0 };
-    return poll(&p, 1, 0) > 0;
+    struct mx_call_memory m = mx_body_memory(b);
+    uint64_t args[MX_CALL_ARGS];
+    memcpy(args, b->notice.data.args, sizeof args);
+    struct wr *w = mx_link_begin(&g->link, MX_TALK_CALL, b->who);
+    put_u32(w, b->seen);
+    int rc = mx_call_ask(line, args, &m, w, &b->wait);
+    if (rc < 0)
+        return mx_body_end_call(b, g->listener, MX_BODY_RESULT, rc == -E2BIG ? -EINVAL : -EIO,
+                                e);
+    b->next_mask = changed_mask(b, &b->notice.data);
+    return mx_link_send(&g->link);
 }
 
-/* From here on the body stops before it goes on. So it must be before a call that was ended
- * early is answered: only a process that is to stop takes the kernel's -ERESTART… for what they
- * are. */
-static int catch_body(struct guest *g)
+/* A handler's end brings back the mask that was before it; home had better know. */
+static int see_return(struct guest *g, struct mx_body *b, struct err *e)
 {
-    int rc = g->is_told ? 0 : mx_tracee_catch(g->t, g->t->pid, true, NULL);
-    g->is_told |= rc == 0;
+    uint64_t mask;
+    int rc = 0;
+    if (mx_body_return_mask(b, &mask) == 0 && mask != b->home_mask) {
+        put_u64(mx_link_begin(&g->link, MX_TALK_MASK, b->who), mask);
+        b->home_mask = mask;
+        rc = mx_link_send(&g->link);
+    }
+    return rc < 0 ? rc : mx_body_end_call(b, g->listener, MX_BODY_CONTINUE, 0, e);
+}
+
+static int on_notice(struct guest *g, struct err *e)
+{
+    struct seccomp_notif n;
+    memset(&n, 0, sizeof n);
+    if (ioctl(g->listener, SECCOMP_IOCTL_NOTIF_RECV, &n) < 0)
+        return errno == EINTR || errno == ENOENT ? 0 : err_set(e, errno, "take a call");
+    struct mx_body *b = find_pid(g, (pid_t)n.pid);
+    if (!b || b->is_ended)
+        return 0; /* it is being killed */
+    b->notice = n;
+    b->is_calling = true;
+    if (n.data.nr == SYS_rt_sigreturn)
+        return see_return(g, b, e);
+    uint64_t args[MX_CALL_ARGS];
+    memcpy(args, n.data.args, sizeof args);
+    const char *name = mx_call_name(n.data.nr);
+    const struct mx_call_line *line = name ? mx_call_pick(name, args) : NULL;
+    if (!line || !mx_call_travels(line))
+        return mx_body_end_call(b, g->listener, MX_BODY_RESULT, -ENOSYS, e);
+    return forward(g, b, line, e);
+}
+
+/* ---- what home says ---- */
+
+static int no_write(void *ctx UNUSED, uint64_t address UNUSED, const void *ptr UNUSED,
+                    size_t len_bytes UNUSED)
+{
+    return 0;
+}
+
+/* In a handler more is blocked than home knows: what came for that waits here. */
+static void add_pending(struct mx_body *b)
+{
+    uint64_t at = b->notice.data.args[0], set, here = 0, more = 0;
+    if (mx_status_number(b->pid, "SigPnd", 16, &here, NULL) < 0 ||
+        mx_status_number(b->pid, "ShdPnd", 16, &more, NULL) < 0 || (here | more) == 0)
+        return;
+    if (pread(b->mem_fd, &set, sizeof set, (off_t)at) == (ssize_t)sizeof set) {
+        set |= here | more;
+        if (pwrite(b->mem_fd, &set, sizeof set, (off_t)at) != (ssize_t)sizeof set)
+            return;
+    }
+}
+
+static int on_answer(struct guest *g, struct mx_body *b, struct mx_talk_frame *f, struct err *e)
+{
+    struct mx_call_memory m = mx_body_memory(b);
+    int64_t result;
+    if (!b->is_calling)
+        return -EPROTO;
+    /* What this kernel is to do too, it does with arguments that are as they were. */
+    if (b->wait.line->where == MX_WHERE_BOTH)
+        m.write = no_write;
+    int rc = mx_call_give(&b->wait, &f->body, &m, &result);
+    if (rc < 0)
+        return rc;
+    bool is_done = result >= 0 || result < -4095;
+    if (is_done)
+        b->home_mask = b->next_mask;
+    if (is_done && b->notice.data.nr == SYS_rt_sigpending)
+        add_pending(b);
+    enum mx_body_end how =
+        is_done && b->wait.line->where == MX_WHERE_BOTH ? MX_BODY_CONTINUE : MX_BODY_RESULT;
+    if (!g->is_pausing || b->signal_count)
+        return mx_body_end_call(b, g->listener, how, result, e);
+    rc = mx_body_catch_call(b, g->listener, how, result, g->t, e);
+    g->is_caught = rc == 0;
     return rc;
 }
 
-/* One call at home. *result is what the body gets. Returns 1 when it was the last. */
-static int forward(struct guest *g, const struct seccomp_notif *n, int64_t *result)
+static int on_signal(struct mx_body *b, struct mx_talk_frame *f, struct err *e)
 {
-    struct mx_call_memory m = { g, on_read, on_write };
-    struct mx_call_wait wait;
-    struct rd r;
-    uint64_t args[MX_CALL_ARGS];
-    memcpy(args, n->data.args, sizeof args);
-    const char *name = mx_call_name(n->data.nr);
-    const struct mx_call_line *line = name ? mx_call_pick(name, args) : NULL;
-    *result = -ENOSYS;
-    if (!line || line->where != MX_WHERE_HOME)
-        return 0;
-    struct wr w = wr_of(g->space + 4, MX_FRAME_MAX - 4);
-    int rc = mx_call_ask(line, args, &m, &w, &wait);
-    if (rc < 0) {
-        *result = rc == -E2BIG ? -EINVAL : -EIO;
-        return 0;
-    }
-    rc = send_frame(g, wr_len(&w));
-    if (rc == 0 && n->data.nr == SYS_exit_group)
-        return 1;
-    if (rc == 0)
-        rc = await_answer(g);
-    if (rc == 0)
-        rc = receive_frame(g, &r);
-    return rc < 0 ? rc : mx_call_give(&wait, &r, &m, result);
+    if (rd_left(&f->body) != MX_TALK_SIGINFO_BYTES || b->signal_count == MX_BODY_SIGNALS_MAX)
+        return -EPROTO;
+    siginfo_t *info = &b->signals[b->signal_count++];
+    memcpy(info, f->body.at, sizeof *info);
+    if (info->si_signo < 1 || info->si_signo > 64)
+        return -EPROTO;
+    b->seen++;
+    return b->is_calling ? 0 : mx_body_signal(b, e);
 }
 
-/* Returns 0, 1 when the job has ended, -ENOENT when the body has gone. */
-static int serve_one(struct guest *g)
+static int send_signal(const struct mx_body *b, int signo, struct err *e)
 {
-    struct seccomp_notif n;
-    struct seccomp_notif_resp answer;
-    int64_t result;
-    memset(&n, 0, sizeof n);
-    if (ioctl(g->listener, SECCOMP_IOCTL_NOTIF_RECV, &n) < 0)
-        return errno == EINTR ? 0 : -errno;
-    int rc = forward(g, &n, &result);
-    if (rc == 0 && (is_told(g) || (result <= -512 && result >= -516)))
-        rc = catch_body(g);
-    if (rc != 0)
-        return rc;
-    answer = (struct seccomp_notif_resp){ .id = n.id };
-    if (result < 0 && result > -4096)
-        answer.error = (int32_t)result;
-    else
-        answer.val = result;
-    /* ENOENT: a signal took it out of its call, and it will make it again, or not. */
-    if (ioctl(g->listener, SECCOMP_IOCTL_NOTIF_SEND, &answer) < 0 && errno != ENOENT)
-        return -errno;
+    if (kill(b->pid, signo) < 0 && errno != ESRCH)
+        return err_set(e, errno, "signal process %d", (int)b->pid);
     return 0;
+}
+
+static int on_end(struct guest *g, struct mx_body *b, struct mx_talk_frame *f, struct err *e)
+{
+    uint8_t how;
+    if (get_u8(&f->body, &how) < 0)
+        return -EPROTO;
+    if (b->who == 0)
+        g->result = how == MX_END_EXEC ? MX_GUEST_EXEC
+                    : b->is_dead       ? MX_GUEST_KILLED
+                                       : MX_GUEST_ENDED;
+    b->is_ended = true;
+    return send_signal(b, SIGKILL, e);
+}
+
+static int on_frame(struct guest *g, struct mx_body *b, struct mx_talk_frame *f, struct err *e)
+{
+    if (!b || (b->is_dead && f->kind != MX_TALK_END))
+        return 0;
+    switch (f->kind) {
+    case MX_TALK_ANSWER: return on_answer(g, b, f, e);
+    case MX_TALK_SIGNAL: return on_signal(b, f, e);
+    case MX_TALK_STOP: return send_signal(b, SIGSTOP, e);
+    case MX_TALK_CONT: return send_signal(b, SIGCONT, e);
+    case MX_TALK_END: return on_end(g, b, f, e);
+    case MX_TALK_PAUSED: g->is_paused = g->is_pausing; return 0;
+    case MX_TALK_PAUSE:
+    case MX_TALK_RESUME:
+    case MX_TALK_CALL:
+    case MX_TALK_FORK:
+    case MX_TALK_MASK:
+    case MX_TALK_DIED: break;
+    }
+    return -EPROTO;
+}
+
+/* Bodies that are gone here and at home. The first is left to be waited for by the caller. */
+static void drop_ended(struct guest *g)
+{
+    for (unsigned i = 0; i < g->count;) {
+        struct mx_body *b = g->bodies[i];
+        if (!b->is_ended || !b->is_dead) {
+            i++;
+            continue;
+        }
+        if (b->who != 0 && waitpid(b->pid, NULL, __WALL | WNOHANG) < 0)
+            b->is_dead = true; /* somebody else's child */
+        mx_body_fini(b);
+        free(b);
+        g->bodies[i] = g->bodies[--g->count];
+    }
+}
+
+/* Which have died; of those that home doesn't know of it is told. */
+static int check_bodies(struct guest *g, struct err *e)
+{
+    struct signalfd_siginfo some[16];
+    int rc = 0;
+    if (read(g->children_fd, some, sizeof some) < 0 && errno != EAGAIN)
+        return err_set(e, errno, "watch processes");
+    for (unsigned i = 0; rc == 0 && i < g->count; i++) {
+        struct mx_body *b = g->bodies[i];
+        siginfo_t info = { 0 };
+        if (b->is_dead)
+            continue;
+        if (waitid(P_PID, (id_t)b->pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 ||
+            info.si_pid == 0)
+            continue;
+        if (info.si_code != CLD_KILLED && info.si_code != CLD_DUMPED &&
+            info.si_code != CLD_EXITED)
+            continue; /* caught */
+        b->is_dead = true;
+        if (b->is_ended)
+            continue;
+        put_u32(mx_link_begin(&g->link, MX_TALK_DIED, b->who),
+                info.si_code == CLD_EXITED ? SIGKILL : (uint32_t)info.si_status);
+        rc = mx_link_send(&g->link);
+    }
+    drop_ended(g);
+    return rc;
+}
+
+/* Home has nothing more to say; it may go. */
+static bool is_over(const struct guest *g)
+{
+    for (unsigned i = 0; i < g->count; i++)
+        if (!g->bodies[i]->is_ended)
+            return false;
+    return true;
+}
+
+static int take_frames(struct guest *g, struct err *e)
+{
+    struct mx_talk_frame f;
+    int filled = mx_link_fill(&g->link), rc = 0, more = 0;
+    while (rc == 0 && (more = mx_link_next(&g->link, &f)) > 0) {
+        rc = on_frame(g, find_who(g, f.who), &f, e);
+        if (rc == -ESRCH) /* killed meanwhile: that is found otherwise */
+            rc = 0;
+    }
+    drop_ended(g);
+    if (rc < 0 || more < 0)
+        return rc < 0 ? rc : more;
+    return is_over(g) ? 0 : filled;
+}
+
+/* Nothing is to be under way: what home has sent until it has paused is dealt with, and new
+ * calls are not taken. */
+static int begin_pause(struct guest *g)
+{
+    g->is_pausing = true;
+    mx_link_begin(&g->link, MX_TALK_PAUSE, g->bodies[0]->who);
+    return mx_link_send(&g->link);
+}
+
+static int turn(struct guest *g, struct err *e)
+{
+    bool may_pause = !g->is_pausing && g->count == 1 && !g->bodies[0]->is_ended;
+    struct pollfd p[4] = { { g->is_pausing ? -1 : g->listener, POLLIN, 0 },
+                           { is_over(g) ? -1 : g->link.fd, mx_link_wants(&g->link), 0 },
+                           { g->children_fd, POLLIN, 0 },
+                           { may_pause ? g->told : -1, POLLIN, 0 } };
+    int rc = 0;
+    if (poll(p, 4, -1) < 0 && errno != EINTR)
+        return err_set(e, errno, "wait for calls");
+    if (p[0].revents & POLLIN)
+        rc = on_notice(g, e);
+    if (rc == 0 && p[3].revents)
+        rc = begin_pause(g);
+    if (rc == 0 && p[1].revents & POLLOUT)
+        rc = mx_link_flush(&g->link);
+    if (rc == 0 && p[2].revents)
+        rc = check_bodies(g, e);
+    if (rc == -ESRCH)
+        rc = 0;
+    if (rc == 0 && g->count && p[1].revents & (POLLIN | POLLHUP | POLLERR))
+        rc = take_frames(g, e);
+    return rc;
+}
+
+static int start(struct guest *g, pid_t pid, int home, struct err *e)
+{
+    sigset_t child;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    int rc = mx_link_init(&g->link, home);
+    if (rc < 0)
+        return err_set(e, -rc, "serve process %d", (int)pid);
+    g->children_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (g->children_fd < 0)
+        return err_set(e, errno, "watch process %d", (int)pid);
+    rc = add_body(g, pid, 0, e);
+    mx_link_begin(&g->link, MX_TALK_RESUME, 0);
+    return rc < 0 ? rc : mx_link_send(&g->link);
+}
+
+/* It stands as good as still, and home has nothing more to say. */
+static int catch_first(struct guest *g, struct err *e)
+{
+    int rc = g->is_caught ? 0 : mx_tracee_catch(g->t, g->bodies[0]->pid, true, e);
+    return rc < 0 ? rc : MX_GUEST_TOLD;
 }
 
 int mx_guest_serve(struct mx_tracee *t, int listener, int home, int told, struct err *e)
 {
-    char path[40];
-    snprintf(path, sizeof path, "/proc/%d/mem", (int)t->pid);
-    AUTO_FD mem_fd = open(path, O_RDWR | O_CLOEXEC);
-    AUTO_FREE uint8_t *space = malloc(MX_FRAME_MAX);
-    struct guest g = { mem_fd, listener, home, told, space, t, false };
-    if (mem_fd < 0 || !space)
-        return err_set(e, mem_fd < 0 ? errno : ENOMEM, "open %s", path);
-    for (;;) {
-        struct pollfd p[3] = { { listener, POLLIN, 0 },
-                               { home, POLLIN, 0 },
-                               { told, POLLIN, 0 } };
-        if (!g.is_told && poll(p, 3, -1) < 0 && errno != EINTR)
-            return err_set(e, errno, "wait for process %d", (int)t->pid);
-        if (p[0].revents & POLLHUP)
-            return 1;
-        if (p[2].revents && catch_body(&g) < 0)
-            return 1;
-        if (g.is_told)
-            return MX_GUEST_TOLD;
-        if (p[1].revents) /* between calls it says nothing: it is gone */
-            return err_say(e, EPIPE, "the home of process %d is gone", (int)t->pid);
-        int rc = p[0].revents & POLLIN ? serve_one(&g) : 0;
-        if (rc == -ENOENT)
-            continue;
-        if (rc != 0)
-            return rc < 0 ? err_set(e, -rc, "serve process %d", (int)t->pid) : 0;
+    struct guest g = { .listener = listener, .children_fd = -1, .told = told, .t = t };
+    pid_t pid = t->pid;
+    sigset_t child, before;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &child, &before);
+    int rc = start(&g, pid, home, e);
+    if (rc == 0)
+        rc = check_bodies(&g, e); /* it may have died before SIGCHLD was blocked */
+    while (rc == 0 && g.count && !g.is_paused)
+        rc = turn(&g, e);
+    if (rc == 0 && g.is_paused)
+        rc = catch_first(&g, e);
+    for (unsigned i = 0; i < g.count; i++) {
+        if (g.bodies[i]->who != 0)
+            kill(g.bodies[i]->pid, SIGKILL);
+        mx_body_fini(g.bodies[i]);
+        free(g.bodies[i]);
     }
+    fd_close(&g.children_fd);
+    mx_link_fini(&g.link);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    if (rc == -EPIPE || rc == -ECONNRESET)
+        return err_say(e, EPIPE, "the home of process %d is gone", (int)pid);
+    if (rc < 0 && e && !e->text[0])
+        return err_set(e, -rc, "serve process %d", (int)pid);
+    return rc != 0 ? rc : g.result;
 }

@@ -1,29 +1,34 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* supervise.h: a body's calls are sent home, and their answers given to it.
- * Must not know: who is at the other end of the stream.
- * On the stream: u32 length and a call as mx_call_ask makes it; back u32 length and its answer.
- * One at a time. Length 0 after a call: it is to end early; its answer comes all the same, the
- * kernel's -ERESTART… if nothing has been done; after an answer it means nothing. */
+/* supervise.h: a body's calls are sent home, and what home says is done to it.
+ * Must not know: who is at the other end of the stream. Frames: mosix-core/abi/talk.h.
+ * While it serves, SIGCHLD is blocked in the calling thread and waited for. */
 #ifndef MOSIX_CORE_GUEST_SUPERVISE_H
 #define MOSIX_CORE_GUEST_SUPERVISE_H
 
 #include "common/base/err.h"
 #include "mosix-core/image/tracee.h"
 
-enum { MX_FRAME_MAX = (1 << 20) + 4096 }; /* bytes of a call or of an answer */
+enum { MX_BODIES_MAX = 256 }; /* processes of one job that are here */
 
-/* Puts the filter into a body that stands still; from its next call on it is noticed.
- * *listener: where. Returns 0 or -errno; the body is not to run after a failure. */
+/* Puts the filter into a body that stands still; from its next call on it is noticed. Signals
+ * that wait and the timer of real time are taken from it: they are at home too, and come from
+ * there. *listener: where. Returns 0 or -errno; the body is not to run after a failure. */
 MUST int mx_guest_confine(struct mx_tracee *t, int *listener, struct err *e);
 
-enum { MX_GUEST_TOLD = 2 };
+enum {
+    MX_GUEST_ENDED = 0,
+    MX_GUEST_KILLED = 1, /* here, and then at home */
+    MX_GUEST_TOLD = 2,
+    MX_GUEST_EXEC = 3, /* the job has executed another program at home */
+};
 
-/* Serves the body t->pid, which runs untraced, until it has ended. home: a stream socket. told:
- * a descriptor, or -1; when it can be read the call that the body waits in is made to end at
- * home, early if it can, and the body is caught: then MX_GUEST_TOLD is returned, and
- * mx_tracee_await has it stand still, between its calls. A call that is not known ends with
- * ENOSYS. Returns 0 when the job has ended at home, or 1 when the body was killed here; -errno
- * when home is lost: the body is to be ended then. */
+/* Serves the body t->pid, a child of ours that runs untraced, and the children that it makes,
+ * until all have ended. home: a stream socket. told: a descriptor, or -1; when it can be read,
+ * and the body has no children here, the call that the body waits in is made to end at home,
+ * early if it can, and the body is caught: then MX_GUEST_TOLD is returned, nothing is on its
+ * way, and mx_tracee_await has it stand still, between its calls. A call that is not known ends
+ * with ENOSYS. Returns MX_GUEST_...; -errno when home is lost: the body is to be ended then.
+ * When it has ended it is the caller's to wait for. */
 MUST int mx_guest_serve(struct mx_tracee *t, int listener, int home, int told, struct err *e);
 
 #endif

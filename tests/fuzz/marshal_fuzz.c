@@ -72,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *ptr, size_t len_bytes)
         return 0;
     take(r, result);
     const struct mx_call_line *line = mx_call_at(which);
-    if (line && line->where == MX_WHERE_HOME)
+    if (line && mx_call_travels(line))
         give(line, r);
     return 0;
 }

@@ -1,12 +1,14 @@
 # Real processes that are captured and restored. A sanitizer's shadow memory is more than an image holds.
 if !SANITIZE
-check_PROGRAMS += tests/migrate/counter tests/migrate/counter_static tests/migrate/driver tests/migrate/move
+check_PROGRAMS += tests/migrate/counter tests/migrate/counter_static tests/migrate/driver tests/migrate/move tests/migrate/away tests/migrate/probe
 tests_migrate_counter_LDADD = -lm
 tests_migrate_counter_static_SOURCES = tests/migrate/counter.c
 tests_migrate_counter_static_LDFLAGS = -static
 tests_migrate_counter_static_LDADD = -lm
 tests_migrate_driver_LDADD = $(MXIMAGE_LIBS)
+tests_migrate_probe_SOURCES = tests/migrate/probe.c tests/migrate/probe.h tests/migrate/probe_signals.c
+tests_migrate_away_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.a $(MXIMAGE_LIBS)
 tests_migrate_move_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.a $(MXIMAGE_LIBS)
-TESTS += tests/migrate/checkpoint.sh tests/migrate/move.sh
+TESTS += tests/migrate/checkpoint.sh tests/migrate/move.sh tests/migrate/away.sh
 endif
-EXTRA_DIST += tests/migrate/checkpoint.sh tests/migrate/move.sh
+EXTRA_DIST += tests/migrate/checkpoint.sh tests/migrate/move.sh tests/migrate/away.sh

@@ -96,8 +96,8 @@ TEST(the_table_makes_sense)
             bool is_pointer = k->form != MX_FORM_VALUE;
             assert_true(is_pointer == (k->direction != MX_DIR_NONE));
             assert_true(l->args[i].n < l->arg_count);
-            assert_false(l->where == MX_WHERE_HERE && is_pointer);
-            assert_false(l->where == MX_WHERE_HOME && l->args[i].kind == MX_KIND_ADDR);
+            assert_false(!mx_call_travels(l) && is_pointer);
+            assert_false(mx_call_travels(l) && l->args[i].kind == MX_KIND_ADDR);
             enum mx_form of_length = mx_kind_line(l->args[l->args[i].n].kind)->form;
             if (k->form == MX_FORM_COUNTED || k->form == MX_FORM_ARRAY ||
                 k->form == MX_FORM_BITS)

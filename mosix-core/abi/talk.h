@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* talk.h: what a body's supervisor and the deputy say to each other: frames of u32 length, u8
+ * kind, u32 who, and what talk.def says of the kind. Must not know: sockets, processes. who: 0
+ * for the process that moved, else the number at home of a child that it made while away. Order
+ * is kept in each direction, and that is what makes signals exact: a SIGNAL comes before the
+ * answer of the call that it took out; a CALL says how many signals its sender had seen, and is
+ * not made when the home has sent more: the handler runs first, as it would at home. */
+#ifndef MOSIX_CORE_ABI_TALK_H
+#define MOSIX_CORE_ABI_TALK_H
+
+#include "common/base/wire.h"
+
+enum {
+    MX_TALK_HEAD_BYTES = 9,
+    MX_FRAME_MAX = (1 << 20) + (32 << 10), /* bytes of a frame, without its length */
+    MX_TALK_SIGINFO_BYTES = 128,
+};
+
+enum mx_talk {
+#define TALK(id, name, comment) MX_TALK_##name = id,
+#include "mosix-core/abi/talk.def"
+#undef TALK
+};
+
+/* Of END. */
+enum mx_talk_end { MX_END_GONE = 0, MX_END_EXEC = 1 };
+
+struct mx_talk_frame {
+    enum mx_talk kind;
+    uint32_t who;
+    struct rd body; /* a view of the input */
+};
+
+/* Begins a frame in an empty w, whose length mx_talk_close puts in front. */
+void mx_talk_begin(struct wr *w, enum mx_talk kind, uint32_t who);
+/* Returns -ENOSPC when it didn't fit, or is over MX_FRAME_MAX. */
+MUST int mx_talk_close(struct wr *w);
+
+/* The next frame of in. Returns how many bytes it has, 0 when it is not yet whole, -EPROTO. */
+MUST int64_t mx_talk_next(struct bytes in, struct mx_talk_frame *f);
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* stub.h: a job's own process while its body is away, and the calls that it makes for the body.
+ * Must not know: how calls get here, or answers back: what happens is told to its owner.
+ * The stub is traced. Between calls it rests, and after a moment idles in a pause of its own,
+ * so that signals come out at once. It has the job's mask and the job's dispositions, so its
+ * kernel decides about a signal as it would if the job were here: what is ignored, stops or
+ * ends the job does it to the stub, and only what has a handler is handed out. Calls that
+ * nothing was to disturb go on by themselves. */
+#ifndef MOSIX_CORE_DEPUTY_STUB_H
+#define MOSIX_CORE_DEPUTY_STUB_H
+
+#include "common/base/err.h"
+#include "mosix-core/abi/marshal.h"
+#include "mosix-core/image/tracee.h"
+
+#include <signal.h>
+
+enum mx_stub_state {
+    MX_STUB_STARTING, /* a child that has not yet stopped for us */
+    MX_STUB_RESTING,  /* stands still, and can be given a call */
+    MX_STUB_IDLE,     /* waits for signals */
+    MX_STUB_CALLING,
+    MX_STUB_GONE,
+};
+
+struct mx_stub {
+    struct mx_tracee t; /* regs: as at the start, for calls; blocked: the job's mask */
+    uint32_t who;
+    enum mx_stub_state state;
+    bool is_halted; /* the job is stopped (SIGSTOP and its like) */
+    bool is_rest_wanted;
+    bool is_cancelled; /* its call is to end early */
+    bool is_paused;    /* signals wait in it */
+    bool has_call;     /* call is to be made, or is being made */
+    bool is_forking;   /* it is a fork */
+    struct mx_call_frame call;
+    uint64_t arena_at, gadget_at; /* in the stub */
+    uint8_t *arena;               /* MX_CALL_ARENA_BYTES */
+    uint64_t caught, once; /* signals with handlers; those whose handler runs only once */
+    uint32_t sent;         /* signals handed out */
+};
+
+/* What a stub has to tell. */
+enum mx_stub_event {
+    MX_STUB_ANSWER, /* its call has the result; call and arena are as the call left them */
+    MX_STUB_SIGNAL, /* info */
+    MX_STUB_STOP,
+    MX_STUB_CONT,
+    MX_STUB_CHILD, /* result: its number */
+    MX_STUB_EXEC,  /* it is an ordinary process now, and no longer ours */
+    MX_STUB_ENDED, /* was waited for */
+};
+struct mx_stub_out {
+    enum mx_stub_event what;
+    int64_t result;
+    siginfo_t info;
+};
+/* Returns 0 or -errno, which ends the serving. */
+typedef int mx_stub_tell(void *ctx, struct mx_stub *s, const struct mx_stub_out *out);
+
+/* A process that stands still becomes a stub, and dies with us from then on. t is copied. */
+MUST int mx_stub_init(struct mx_stub *s, const struct mx_tracee *t, struct err *e);
+/* A child of parent's, which has made it by a fork. */
+MUST int mx_stub_init_child(struct mx_stub *s, const struct mx_stub *parent, pid_t pid);
+void mx_stub_fini(struct mx_stub *s);
+
+/* Deals with what has happened to it, without waiting. Returns 0 or -errno. */
+MUST int mx_stub_check(struct mx_stub *s, mx_stub_tell *tell, void *ctx, struct err *e);
+
+/* s->call is to be made (a fork when s->is_forking), as soon as it may. */
+MUST int mx_stub_call(struct mx_stub *s, mx_stub_tell *tell, void *ctx, struct err *e);
+
+/* Its call, if it makes one, ends early: what has done nothing yet with a result that
+ * mx_call_is_interrupted. */
+MUST int mx_stub_cancel(struct mx_stub *s, struct err *e);
+
+/* What is ours in a resting process is taken away again. */
+MUST int mx_stub_leave(struct mx_stub *s, struct err *e);
+
+/* The job's mask has become this. */
+MUST int mx_stub_mask(struct mx_stub *s, uint64_t blocked, mx_stub_tell *tell, void *ctx,
+                      struct err *e);
+
+/* It dies of signal signo, which killed its body. */
+MUST int mx_stub_die(struct mx_stub *s, int signo, mx_stub_tell *tell, void *ctx,
+                     struct err *e);
+
+/* A resting stub waits for signals from now on. */
+MUST int mx_stub_idle(struct mx_stub *s, struct err *e);
+/* It stands still. */
+MUST int mx_stub_rest(struct mx_stub *s, mx_stub_tell *tell, void *ctx, struct err *e);
+
+#endif

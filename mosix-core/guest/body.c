@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* body.c: answers and signals for a body. Must not know: home.
+ * Source: seccomp_unotify(2), ptrace(2), rt_tgsigqueueinfo(2). */
+#include "mosix-core/guest/body.h"
+
+#include "mosix-core/guest/filter.h"
+#include "mosix-core/image/maps.h"
+#include "mosix-core/image/parts.h"
+#include "mosix-core/image/tracee.h"
+
+#include "common/sys/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- memory ---- */
+
+static int on_read(void *ctx, uint64_t address, void *ptr, size_t len_bytes)
+{
+    const struct mx_body *b = ctx;
+    return pread(b->mem_fd, ptr, len_bytes, (off_t)address) == (ssize_t)len_bytes ? 0 : -EFAULT;
+}
+
+static int on_write(void *ctx, uint64_t address, const void *ptr, size_t len_bytes)
+{
+    const struct mx_body *b = ctx;
+    return pwrite(b->mem_fd, ptr, len_bytes, (off_t)address) == (ssize_t)len_bytes ? 0
+                                                                                   : -EFAULT;
+}
+
+struct mx_call_memory mx_body_memory(struct mx_body *b)
+{
+    return (struct mx_call_memory){ b, on_read, on_write };
+}
+
+static int find_call(struct mx_body *b, struct err *e)
+{
+    struct mx_maps m = { 0 };
+    struct mx_tracee t = { .pid = b->pid, .mem_fd = b->mem_fd };
+    int rc = mx_maps_read(&m, b->pid, false, e);
+    const struct mx_sec_mapping *v = rc == 0 ? mx_maps_kind(&m, MX_MAP_VDSO) : NULL;
+    if (rc == 0)
+        rc = v ? mx_tracee_find_syscall(&t, v->start, v->end, e)
+               : err_say(e, ENOTSUP, "process %d has no vdso", (int)b->pid);
+    b->syscall_at = t.syscall_at;
+    mx_maps_fini(&m);
+    return rc;
+}
+
+int mx_body_init(struct mx_body *b, pid_t pid, uint32_t who, struct err *e)
+{
+    char path[40];
+    *b = (struct mx_body){ .pid = pid, .who = who };
+    snprintf(path, sizeof path, "/proc/%d/mem", (int)pid);
+    b->mem_fd = open(path, O_RDWR | O_CLOEXEC);
+    if (b->mem_fd < 0)
+        return err_set(e, errno, "open %s", path);
+    int rc = mx_status_number(pid, "SigBlk", 16, &b->home_mask, e);
+    return rc == 0 ? find_call(b, e) : rc;
+}
+
+void mx_body_fini(struct mx_body *b)
+{
+    fd_close(&b->mem_fd);
+}
+
+int mx_body_return_mask(const struct mx_body *b, uint64_t *mask)
+{
+    enum { MASK_IN_CONTEXT = 296 }; /* uc_sigmask of x86-64 */
+    char path[40], text[256] = "";
+    unsigned long long at = 0;
+    snprintf(path, sizeof path, "/proc/%d/syscall", (int)b->pid);
+    AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : fd_read(fd, text, sizeof text - 1);
+    if (n <= 0 || sscanf(text, "%*d %*x %*x %*x %*x %*x %*x %llx", &at) != 1)
+        return -ESRCH;
+    return pread(b->mem_fd, mask, sizeof *mask, (off_t)(at + MASK_IN_CONTEXT)) == sizeof *mask
+               ? 0
+               : -EFAULT;
+}
+
+/* ---- answers ---- */
+
+static int respond(struct mx_body *b, int listener, enum mx_body_end how, int64_t result)
+{
+    struct seccomp_notif_resp r = { .id = b->notice.id };
+    b->is_calling = false;
+    if (how == MX_BODY_CONTINUE)
+        r.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+    else if (result < 0 && result > -4096)
+        r.error = (int32_t)result;
+    else
+        r.val = result;
+    if (ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &r) < 0)
+        return errno == ENOENT ? -ESRCH : -errno; /* it was killed */
+    return 0;
+}
+
+/* ---- signals ---- */
+
+/* Bytes for an argument of a call, at the top of its stack, which stands still; what was there
+ * is put back. */
+struct loan {
+    uint64_t at;
+    size_t len_bytes;
+    uint8_t before[sizeof(siginfo_t)];
+};
+
+static int lend(struct mx_tracee *t, struct loan *l, const void *ptr, size_t len_bytes,
+                struct err *e)
+{
+    l->at = t->regs.rsp & ~UINT64_C(15);
+    l->len_bytes = len_bytes;
+    int rc = mx_tracee_read(t, l->at, l->before, len_bytes, e);
+    return rc < 0 ? rc : mx_tracee_write(t, l->at, ptr, len_bytes, e);
+}
+
+static int take_back(struct mx_tracee *t, const struct loan *l, struct err *e)
+{
+    return mx_tracee_write(t, l->at, l->before, l->len_bytes, e);
+}
+
+/* Only a process itself may queue a signal with any siginfo. */
+static int queue_one(struct mx_tracee *t, int64_t own_pid, const siginfo_t *info, struct err *e)
+{
+    struct loan l;
+    int rc = lend(t, &l, info, sizeof *info, e);
+    if (rc < 0)
+        return rc;
+    struct mx_call c = { SYS_rt_tgsigqueueinfo,
+                         { (uint64_t)own_pid, (uint64_t)own_pid, (uint64_t)info->si_signo, l.at,
+                           0, MX_FILTER_OURS } };
+    rc = mx_tracee_must(t, &c, "rt_tgsigqueueinfo", e);
+    int back = take_back(t, &l, rc == 0 ? e : NULL);
+    return rc < 0 ? rc : back;
+}
+
+static int queue_all(struct mx_body *b, struct mx_tracee *t, struct err *e)
+{
+    struct mx_call ask = { SYS_getpid, { 0 } };
+    int64_t own_pid;
+    int rc = mx_tracee_call(t, &ask, &own_pid, e);
+    for (unsigned i = 0; rc == 0 && i < b->signal_count; i++) {
+        /* It goes on because of it, not because of us. */
+        if (b->signals[i].si_signo == SIGCONT)
+            t->has_stop = false;
+        rc = queue_one(t, own_pid, &b->signals[i], e);
+    }
+    b->signal_count = 0;
+    return rc;
+}
+
+/* A call that was interrupted before anybody took note of it was not begun: it is made whatever
+ * the handlers say. */
+static bool is_noticed(const struct user_regs_struct *r)
+{
+    const uint64_t args[MX_CALL_ARGS] = { r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9 };
+    const char *name = mx_call_name((long)r->orig_rax);
+    const struct mx_call_line *line = name ? mx_call_pick(name, args) : NULL;
+    if ((long)r->orig_rax == SYS_mmap && r->r10 & MAP_ANONYMOUS)
+        return false;
+    return !line || line->where != MX_WHERE_HERE;
+}
+
+static int settle(struct mx_body *b, struct mx_tracee *t, struct err *e)
+{
+    int rc = mx_tracee_await(t, e);
+    t->syscall_at = b->syscall_at;
+    return rc;
+}
+
+int mx_body_signal(struct mx_body *b, struct err *e)
+{
+    struct mx_tracee t;
+    int rc = mx_tracee_catch(&t, b->pid, false, e);
+    if (rc == 0)
+        rc = settle(b, &t, e);
+    if (rc < 0)
+        return rc;
+    if ((int64_t)t.regs.orig_rax >= 0 && (int64_t)t.regs.rax == MX_RESTART &&
+        is_noticed(&t.regs))
+        t.regs.rax = (uint64_t)(int64_t)MX_RESTART_ALWAYS;
+    rc = queue_all(b, &t, e);
+    int released = mx_tracee_release(&t, rc == 0 ? e : NULL);
+    return rc < 0 ? rc : released;
+}
+
+/* ---- waits that have a mask of their own ---- */
+
+/* Where the mask of a call is that has one: which argument, and whether behind a second
+ * pointer. */
+static bool find_mask(const struct mx_body *b, uint64_t *mask)
+{
+    const struct seccomp_data *d = &b->notice.data;
+    uint64_t at = 0;
+    switch (d->nr) {
+    case SYS_rt_sigsuspend: at = d->args[0]; break;
+    case SYS_ppoll: at = d->args[3]; break;
+    case SYS_epoll_pwait: at = d->args[4]; break;
+    case SYS_pselect6:
+        if (!d->args[5] ||
+            pread(b->mem_fd, &at, sizeof at, (off_t)d->args[5]) != (ssize_t)sizeof at)
+            return false;
+        break;
+    default: return false;
+    }
+    return at && pread(b->mem_fd, mask, sizeof *mask, (off_t)at) == (ssize_t)sizeof *mask;
+}
+
+static int next_status(const struct mx_tracee *t, int *status, struct err *e)
+{
+    pid_t got;
+    do
+        got = waitpid(t->pid, status, __WALL);
+    while (got < 0 && errno == EINTR);
+    if (got < 0 || !WIFSTOPPED(*status))
+        return err_say(e, ESRCH, "process %d has ended", (int)t->pid);
+    return 0;
+}
+
+static int go_on(const struct mx_tracee *t, int how, struct err *e)
+{
+    if (ptrace(how, t->pid, 0, 0) < 0)
+        return err_set(e, errno, "go on with process %d", (int)t->pid);
+    return 0;
+}
+
+/* To the entry of rt_sigsuspend, with every signal blocked; only there does it get the mask
+ * that the program believes it has. */
+static int enter_suspend(struct mx_tracee *t, uint64_t mask_at, struct err *e)
+{
+    struct user_regs_struct r = t->regs;
+    int status, rc;
+    r.rip = t->syscall_at;
+    r.orig_rax = UINT64_MAX;
+    r.rax = SYS_rt_sigsuspend;
+    r.rdi = mask_at;
+    r.rsi = sizeof(uint64_t);
+    r.r9 = MX_FILTER_OURS;
+    if (ptrace(PTRACE_SETREGS, t->pid, 0, &r) < 0)
+        return err_set(e, errno, "set registers of process %d", (int)t->pid);
+    do {
+        rc = go_on(t, PTRACE_SYSCALL, e);
+        if (rc == 0)
+            rc = next_status(t, &status, e);
+    } while (rc == 0 && WSTOPSIG(status) != (SIGTRAP | 0x80));
+    if (rc == 0 && ptrace(PTRACE_SETSIGMASK, t->pid, sizeof t->blocked, &t->blocked) < 0)
+        return err_set(e, errno, "set the signal mask of process %d", (int)t->pid);
+    return rc < 0 ? rc : go_on(t, PTRACE_CONT, e);
+}
+
+/* The signals that wait are taken with the mask of the call, and the handler's frame has the
+ * program's, as if this kernel had made the call and it had been interrupted. */
+static int suspend(struct mx_tracee *t, uint64_t mask, struct err *e)
+{
+    struct loan l;
+    int status = 0, signo;
+    int rc = lend(t, &l, &mask, sizeof mask, e);
+    if (rc == 0)
+        rc = enter_suspend(t, l.at, e);
+    do {
+        rc = rc < 0 ? rc : next_status(t, &status, e);
+        signo = WSTOPSIG(status);
+        if (rc == 0 && status >> 16)
+            rc = go_on(t, PTRACE_CONT, e);
+    } while (rc == 0 && status >> 16);
+    if (rc == 0)
+        rc = take_back(t, &l, e);
+    t->regs.rax = (uint64_t)(int64_t)-EINTR;
+    if (rc == 0 && (ptrace(PTRACE_SETREGS, t->pid, 0, &t->regs) < 0 ||
+                    ptrace(PTRACE_DETACH, t->pid, 0, signo) < 0))
+        rc = err_set(e, errno, "let go of process %d", (int)t->pid);
+    t->is_seized = rc < 0;
+    mx_tracee_fini(t);
+    return rc;
+}
+
+int mx_body_end_call(struct mx_body *b, int listener, enum mx_body_end how, int64_t result,
+                     struct err *e)
+{
+    struct mx_tracee t;
+    uint64_t mask;
+    if (b->signal_count == 0) {
+        if (how == MX_BODY_RESULT && mx_call_is_interrupted(result))
+            result = -EINTR; /* there is nothing that could have interrupted it */
+        return respond(b, listener, how, result);
+    }
+    bool is_masked = how == MX_BODY_RESULT && result != MX_RESTART_ALWAYS &&
+                     mx_call_is_interrupted(result) && find_mask(b, &mask);
+    int rc = mx_tracee_catch(&t, b->pid, false, e);
+    if (rc < 0)
+        return rc;
+    int sent = respond(b, listener, how, result);
+    rc = settle(b, &t, e);
+    if (rc < 0 || sent < 0)
+        return rc < 0 ? rc : sent;
+    rc = queue_all(b, &t, e);
+    if (rc == 0 && is_masked)
+        return suspend(&t, mask, e);
+    int released = mx_tracee_release(&t, rc == 0 ? e : NULL);
+    return rc < 0 ? rc : released;
+}
+
+int mx_body_catch_call(struct mx_body *b, int listener, enum mx_body_end how, int64_t result,
+                       struct mx_tracee *t, struct err *e)
+{
+    /* In this order: only a process that is to stop takes the kernel's -ERESTART... for what
+     * they are. */
+    int rc = mx_tracee_catch(t, b->pid, true, e);
+    return rc < 0 ? rc : respond(b, listener, how, result);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* body.h: a body under a filter: the call that it waits in, and signals that are put into it.
+ * Must not know: home.
+ * It is traced only while something is done to it that its kernel does for itself only: signals
+ * with a siginfo of another's, masks of a wait, children with a given number. */
+#ifndef MOSIX_CORE_GUEST_BODY_H
+#define MOSIX_CORE_GUEST_BODY_H
+
+#include "common/base/err.h"
+#include "mosix-core/abi/marshal.h"
+#include "mosix-core/image/tracee.h"
+
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <sys/types.h>
+
+enum { MX_BODY_SIGNALS_MAX = 256 }; /* that come while one call is under way */
+
+struct mx_body {
+    pid_t pid;
+    uint32_t who;
+    int mem_fd;
+    uint64_t syscall_at; /* an instruction of its vdso */
+    bool is_ended, is_dead;
+
+    bool is_calling; /* waits in a call that was noticed */
+    struct seccomp_notif notice;
+    struct mx_call_wait wait;
+    uint64_t home_mask; /* what home believes of its mask */
+    uint64_t next_mask; /* and will, when the call has succeeded */
+
+    uint32_t seen; /* signals that have come */
+    unsigned signal_count;
+    siginfo_t signals[MX_BODY_SIGNALS_MAX]; /* to be put into it with the answer */
+};
+
+/* Opens what is needed of a process. Returns 0 or -errno. */
+MUST int mx_body_init(struct mx_body *b, pid_t pid, uint32_t who, struct err *e);
+void mx_body_fini(struct mx_body *b);
+
+/* Access to its memory, for mx_call_ask and mx_call_give; ctx: the body. */
+struct mx_call_memory mx_body_memory(struct mx_body *b);
+
+/* Ends the call that it waits in with a result, or lets its kernel make it; what is in signals
+ * is put into it with that. A result that mx_call_is_interrupted is what the kernel makes of
+ * it. Returns 0; -ESRCH when the body has gone. */
+enum mx_body_end { MX_BODY_RESULT, MX_BODY_CONTINUE };
+MUST int mx_body_end_call(struct mx_body *b, int listener, enum mx_body_end how, int64_t result,
+                          struct err *e);
+
+/* The same, and it is caught: it will stop before it goes on, which mx_tracee_await waits for.
+ * No signals. */
+MUST int mx_body_catch_call(struct mx_body *b, int listener, enum mx_body_end how,
+                            int64_t result, struct mx_tracee *t, struct err *e);
+
+/* Puts what is in signals into it while it computes. Returns 0; -ESRCH. */
+MUST int mx_body_signal(struct mx_body *b, struct err *e);
+
+/* The mask that the handler brings back out of which rt_sigreturn is about to lead. */
+MUST int mx_body_return_mask(const struct mx_body *b, uint64_t *mask);
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* away.c: a process goes away into another PID namespace, from where its calls come home: by
+ * itself what movers do, without faults. away PID [MS]   stays until the job has ended or
+ * executed another program. Ends with 0; 99 when something is broken. "away: runs" on stderr:
+ * from now on it does. Needs root: for the namespace and its /proc. */
+#include "common/sys/fd.h"
+#include "mosix-core/deputy/inject.h"
+#include "mosix-core/guest/supervise.h"
+#include "mosix-core/image/capture.h"
+#include "mosix-core/image/restore.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { BROKEN = 99 };
+
+static int broken(const struct err *e)
+{
+    fprintf(stderr, "away: %s\n", e->text);
+    return BROKEN;
+}
+
+/* First process of the namespace. */
+static int host(int sock, long pause_ms)
+{
+    struct err e = { "" };
+    struct mx_restored r;
+    char word = 'r';
+    int listener = -1, rc;
+    if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("proc", "/proc", "proc", 0, NULL) < 0)
+        return BROKEN;
+    if (mx_restore_start(sock, &r, &e) < 0 || mx_guest_confine(&r.t, &listener, &e) < 0)
+        return broken(&e);
+    if (fd_write_full(sock, &word, 1) < 0 || fd_read_full(sock, &word, 1) != 1 ||
+        mx_restore_finish(&r, true, &e) < 0)
+        return broken(&e);
+    fprintf(stderr, "away: runs\n");
+    struct itimerspec every = { { 0, 0 }, { pause_ms / 1000, pause_ms % 1000 * 1000000L } };
+    AUTO_FD told = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    do {
+        if (timerfd_settime(told, 0, &every, NULL) < 0)
+            return BROKEN;
+        rc = mx_guest_serve(&r.t, listener, sock, told, &e);
+        if (rc != MX_GUEST_TOLD)
+            break;
+        fprintf(stderr, "away: paused\n");
+        rc = mx_tracee_await(&r.t, &e);
+        if (rc == 0)
+            rc = mx_tracee_release(&r.t, &e);
+    } while (rc == 0);
+    return rc < 0 ? broken(&e) : 0;
+}
+
+static int home(int sock, pid_t pid)
+{
+    struct err e = { "" };
+    struct mx_capture c;
+    char word;
+    if (mx_capture_start(&c, pid, sock, &e) < 0)
+        return broken(&e);
+    if (fd_read_full(sock, &word, 1) != 1 || fd_write_full(sock, &word, 1) < 0)
+        return BROKEN;
+    int rc = mx_deputy_serve(&c.t, sock, -1, &e);
+    if (rc <= 0)
+        kill(pid, SIGKILL); /* the body is lost, and with it the job */
+    mx_tracee_fini(&c.t);
+    return rc < 0 ? broken(&e) : rc == 0 ? BROKEN : 0;
+}
+
+int main(int argc, char **argv)
+{
+    int pair[2], status = 0;
+    if (argc < 2 || fd_socketpair(pair) < 0 || unshare(CLONE_NEWPID) < 0)
+        return BROKEN;
+    signal(SIGPIPE, SIG_IGN);
+    pid_t child = fork();
+    if (child == 0) {
+        signal(SIGPIPE, SIG_DFL);
+        close(pair[0]);
+        _exit(host(pair[1], argc > 2 ? strtol(argv[2], NULL, 10) : 0));
+    }
+    close(pair[1]);
+    int rc = child < 0 ? BROKEN : home(pair[0], (pid_t)strtol(argv[1], NULL, 10));
+    close(pair[0]);
+    while (child > 0 && waitpid(child, &status, 0) < 0)
+        if (errno != EINTR)
+            return BROKEN;
+    return rc ? rc : WIFEXITED(status) ? WEXITSTATUS(status) : BROKEN;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* probe.c: runs probes after a line from stdin has said so: probe [NAME...]; without names all
+ * of them. */
+#include "tests/migrate/probe.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+extern const struct probe __start_probes[], __stop_probes[];
+
+void probe_say(const char *what, long result)
+{
+    if (result < 0)
+        printf("  %s: %s\n", what, strerrorname_np(errno));
+    else
+        printf("  %s: %ld\n", what, result);
+}
+
+void probe_say_bytes(const char *what, const void *ptr, unsigned long len_bytes)
+{
+    const unsigned char *p = ptr;
+    unsigned long sum = 5381;
+    for (unsigned long i = 0; i < len_bytes; i++)
+        sum = sum * 33 + p[i];
+    printf("  %s: %lu bytes %lx\n", what, len_bytes, sum);
+}
+
+static int is_wanted(const char *name, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], name) == 0)
+            return 1;
+    return argc == 1;
+}
+
+int main(int argc, char **argv)
+{
+    char line[16];
+    int out = dup(1);
+    close(out);
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (read(0, line, sizeof line) <= 0)
+        return 1;
+    for (const struct probe *p = __start_probes; p < __stop_probes; p++)
+        if (is_wanted(p->name, argc, argv)) {
+            printf("%s\n", p->name);
+            p->run();
+        }
+    printf("end\n");
+    return 7;
+}
