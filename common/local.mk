@@ -5,6 +5,7 @@ common_libcommon_a_SOURCES = \
   common/base/elf.c common/base/elf.h \
   common/base/err.c common/base/err.h \
   common/base/list.h \
+  common/base/rng.h \
   common/base/sha1.c common/base/sha1.h \
   common/base/wire.c common/base/wire.h \
   common/base/wire_errors.c common/base/wire_errors.def common/base/wire_errors.h \

@@ -129,6 +129,10 @@ UNIT_TESTS += tests/unit/mosix/test_messages
 tests_unit_mosix_test_messages_LDADD = mosix-core/libmxplan.a common/libcommon.a $(CMOCKA_LIBS)
 tests_unit_mosix_test_migrate_LDADD = mosix-core/libmxplan.a $(CMOCKA_LIBS)
 
+UNIT_TESTS += tests/unit/gossip/test_messages tests/unit/gossip/test_parts
+tests_unit_gossip_test_messages_LDADD = gossip/libgspcore.a common/libcommon.a $(CMOCKA_LIBS)
+tests_unit_gossip_test_parts_LDADD = gossip/libgspcore.a common/libcommon.a $(CMOCKA_LIBS)
+
 # Serves directories on descriptors 3 and 4.
 check_PROGRAMS += tests/lib/mfs_serve
 tests_lib_mfs_serve_SOURCES = tests/lib/mfs_serve_main.c
@@ -254,7 +258,12 @@ check_PROGRAMS += $(FUZZ_TESTS)
 TESTS += $(FUZZ_TESTS)
 
 # Simulations: pure cores in simulated time; an argument replays one seed.
-SIM_TESTS = tests/sim/session_sim tests/sim/resume_sim tests/sim/lease_sim tests/sim/migrate_sim
+SIM_TESTS = tests/sim/session_sim tests/sim/resume_sim tests/sim/lease_sim tests/sim/migrate_sim tests/sim/cluster_sim tests/sim/cluster_figures
+CLUSTER_SOURCES = tests/sim/cluster.c tests/sim/cluster.h tests/sim/world.c tests/sim/world.h
+tests_sim_cluster_sim_SOURCES = tests/sim/cluster_sim.c $(CLUSTER_SOURCES)
+tests_sim_cluster_sim_LDADD = gossip/libgspcore.a common/libcommon.a
+tests_sim_cluster_figures_SOURCES = tests/sim/cluster_figures.c $(CLUSTER_SOURCES)
+tests_sim_cluster_figures_LDADD = gossip/libgspcore.a common/libcommon.a -lm
 tests_sim_migrate_sim_LDADD = mosix-core/libmxplan.a
 tests_sim_session_sim_SOURCES = tests/sim/session_sim.c tests/sim/ends.c tests/sim/ends.h
 tests_sim_session_sim_LDADD = mrc/libsession.a common/libcommon.a
@@ -283,12 +292,16 @@ bench: all
 .PHONY: bench
 
 # Ten minutes, or SOAK_SECONDS; needs root.
-soak: all tests/sim/migrate_sim
+soak: all tests/sim/migrate_sim soak-cluster
 	tests/sim/migrate_sim -n 100000
 	$(AM_TESTS_ENVIRONMENT) $(BASH) "$(srcdir)/tests/soak/soak.sh"
+# Half an hour: faults of clusters, and figures of large ones against their bounds.
+soak-cluster: tests/sim/cluster_sim tests/sim/cluster_figures
+	tests/sim/cluster_sim -n $${SOAK_SEEDS:-2000} 1000
+	tests/sim/cluster_figures -a
 # About ten minutes; needs root. SOAK_JOBS, SOAK_CUTS, SOAK_SEED.
 soak-resume: all
 	$(AM_TESTS_ENVIRONMENT) $(BASH) "$(srcdir)/tests/soak/resume.sh" $${SOAK_JOBS:-50} $${SOAK_CUTS:-500} $$SOAK_SEED
-.PHONY: soak soak-resume
+.PHONY: soak soak-cluster soak-resume
 EXTRA_DIST += tests/soak/soak.sh tests/soak/resume.sh tests/soak/resume.py tests/soak/work.sh
 EXTRA_DIST += tests/bench/bench tests/bench/workloads.sh

@@ -106,6 +106,13 @@ tests_fuzz_image_fuzz_SOURCES = tests/fuzz/image_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_image_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
 tests_fuzz_image_fuzz_LDADD = mosix-core/libmxform.a common/libcommon.a
 
+FUZZ_TESTS += tests/fuzz/gossip_fuzz
+# A run steps a node for as long as its datagrams last.
+tests_fuzz_gossip_fuzz_CPPFLAGS = $(AM_CPPFLAGS) -DREPLAY_PREFIXES=500 -DREPLAY_CHANGES=1000
+tests_fuzz_gossip_fuzz_SOURCES = tests/fuzz/gossip_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_gossip_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_gossip_fuzz_LDADD = gossip/libgspcore.a common/libcommon.a
+
 # make fuzz FUZZ_SECONDS=360 FUZZ_TARGETS=tests/fuzz/ops_fuzz: hunts, so long for each; see tests/fuzz/hunt
 FUZZ_SECONDS = 0
 FUZZ_TARGETS = $(FUZZ_TESTS)

@@ -1,0 +1,14 @@
+# Gossip between the nodes of a cluster (docs/gossip.md). Nothing of it is installed yet: the core is run by tests and simulations only.
+noinst_LIBRARIES += gossip/libgspcore.a
+gossip_libgspcore_a_SOURCES = \
+  gossip/core/board.c gossip/core/board.h \
+  gossip/core/gsp.c gossip/core/gsp.h \
+  gossip/core/members.c \
+  gossip/core/messages.c gossip/core/messages.def gossip/core/messages.h \
+  gossip/core/parts.h \
+  gossip/core/peer.c gossip/core/peer.h \
+  gossip/core/probe.c \
+  gossip/core/send.c \
+  gossip/core/spread.c gossip/core/spread.h \
+  gossip/core/suspect.c gossip/core/suspect.h \
+  gossip/core/sync.c
