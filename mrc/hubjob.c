@@ -10,6 +10,7 @@
 #include "common/sys/mem.h"
 #include "mrc/agents.h"
 #include "mrc/openssh.h"
+#include "mrc/reconnect.h"
 #include "mrc/share.h"
 #include "mrc/sshconf.h"
 
@@ -90,7 +91,8 @@ static int introduce(struct mrc_hub_job *j, struct err *e)
                                       { j->key, sizeof j->key },
                                       bytes_of(j->host),
                                       bytes_of(j->command),
-                                      { j->view, j->wants_view ? sizeof j->view : 0 } } };
+                                      { j->view, j->wants_view ? sizeof j->view : 0 },
+                                      mrc_reconnect_age_ms() } };
     rc = mrc_hub_send(j->fd, &m, -1);
     return rc < 0 ? err_set(e, -rc, "ask the hub") : 0;
 }

@@ -51,6 +51,7 @@ struct cable {
     struct loop_fd watch;
     struct loop_timer idle;
     uint64_t idle_ms, spare_ms, since_ms;
+    bool is_doubtful; /* somebody has lost a stream of it: nobody else is given one, and a new connection takes its place */
     struct spare *spares;
     struct cable *next;
 };
@@ -513,8 +514,10 @@ static int got_job(struct client *j, const struct hub_job *m)
         memcpy(j->key, m->key.ptr, sizeof j->key);
         c = find_cable(j->hub, j->key);
     }
-    if (!c) {
-        tell_none(j, "no connection to this target is kept");
+    if (c && m->age_ms && clock_mono_ms() - c->since_ms >= m->age_ms)
+        c->is_doubtful = true;
+    if (!c || c->is_doubtful) {
+        tell_none(j, c ? "the connection to this target may be lost" : "no connection to this target is kept");
         return 0;
     }
     j->is_waiting = true;
@@ -584,8 +587,13 @@ static int got_offer(struct client *j, const struct hub_offer *m, int *fd)
         return -EPROTO;
     struct hub *h = j->hub;
     struct mrc_hub_msg answer = { .id = MRC_HUB_kept };
-    bool is_new = !h->is_stopping && h->cable_count < HUB_CABLES_MAX &&
-                  !find_cable(h, m->key.ptr);
+    struct cable *old = find_cable(h, m->key.ptr);
+    if (old && old->is_doubtful) {
+        log_keep("%s: another connection takes the place of one that was in doubt", old->host);
+        cable_end(old);
+        old = NULL;
+    }
+    bool is_new = !h->is_stopping && h->cable_count < HUB_CABLES_MAX && !old;
     struct cable *c = is_new ? cable_new(j, m, take_fd(fd)) : NULL;
     answer.kept.is_kept = c != NULL;
     if (c)

@@ -6,6 +6,7 @@
 #include "common/sys/clock.h"
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
+#include "mrc/mrc.h"
 #include "mrc/share.h"
 
 #include <errno.h>
@@ -24,6 +25,7 @@ enum {
     LAST_MS = 30 * 1000,
     ATTEMPT_MS = 60 * 1000,
     LOOK_MS = 1000,
+    SILENCE_MS = 30 * 1000, /* after so long a connection is taken for lost */
     GREETING_MS = 30 * 1000, /* for the session's agent to answer on a new stream */
     GREETING_BYTES = 1024,
     WHY_BYTES = 200,
@@ -34,6 +36,7 @@ struct mrc_reconnect {
     struct mrc_reconnect_opts o;
     bool is_away, is_asking;
     uint64_t lost_ms, next_ms, pause_ms, until_ms; /* until_ms: of the attempt that is being made */
+    uint64_t old_ms; /* connections that were made before this are no better than the lost one */
     pid_t pid;                                     /* of it, or who holds the stream */
     int sock;                                      /* to it; -1: none */
     pid_t leaving[LEAVING_COUNT];                  /* earlier ones, to be waited for */
@@ -43,6 +46,13 @@ struct mrc_reconnect {
 };
 
 /* ---- the process of an attempt ---- */
+
+static uint64_t old_ms; /* 0: this is no such process */
+
+uint64_t mrc_reconnect_age_ms(void)
+{
+    return old_ms ? clock_mono_ms() - old_ms + 1 : 0;
+}
 
 /* *words_fd: where what is said on standard error can be read; -1: it is said aloud. */
 static void be_quiet(const struct mrc_reconnect_opts *o, int *words_fd)
@@ -215,6 +225,8 @@ static int begin(struct mrc_reconnect *r)
         return rc;
     pid_t parent = getpid(), pid = fork();
     if (pid == 0)
+        old_ms = r->old_ms;
+    if (pid == 0)
         attempt(&r->o, r->is_asking, theirs, (struct bytes){ greeting, (uint32_t)len }, parent);
     rc = pid < 0 ? -errno : 0;
     close(theirs);
@@ -273,11 +285,14 @@ void mrc_reconnect_start(struct mrc_reconnect *r)
     bool is_first = !r->is_away;
     let_go(r, true);
     if (is_first) {
+        uint64_t silence_ms = mrc_silence_ms() ? (uint64_t)mrc_silence_ms() : SILENCE_MS;
         r->lost_ms = now_ms;
+        r->old_ms = now_ms > silence_ms ? now_ms - silence_ms : 1; /* it may have been dead for as long */
         r->pause_ms = FIRST_MS;
         r->why[0] = 0;
         r->next_ms = now_ms;
     } else { /* a new stream that died before the session went on */
+        r->old_ms = now_ms;
         r->next_ms = now_ms + r->pause_ms;
         r->pause_ms = r->pause_ms * 2 < LAST_MS ? r->pause_ms * 2 : LAST_MS;
     }

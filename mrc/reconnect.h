@@ -35,6 +35,10 @@ struct mrc_reconnect_opts {
     void *ctx;
 };
 
+/* In the process of an attempt: how long ago the lost stream's connection was there already; else 0. A connection that was made
+ * since is another one. */
+uint64_t mrc_reconnect_age_ms(void);
+
 MUST int mrc_reconnect_new(const struct mrc_reconnect_opts *o, struct mrc_reconnect **out);
 /* The stream was lost: begins. A stream of ours that was used before is let go. */
 void mrc_reconnect_start(struct mrc_reconnect *r);

@@ -286,6 +286,7 @@ int mrc_run(const struct mrc_run_opts *o, struct mrc_outcome *out, struct err *e
     loop_timer_del(&r.terminal_timer);
     loop_timer_del(&r.start_timer);
     loop_timer_del(&r.taken_timer);
+    loop_timer_del(&r.view_timer);
     fd_close(&r.sigfd);
     loop_free(r.loop);
     buf_fini(&r.in);

@@ -14,6 +14,11 @@
 #include <string.h>
 #include <unistd.h>
 
+enum {
+    VIEW_LOOK_MS = 2000,
+    VIEW_LOOKS = 2, /* without the keeper, in a row: the target may say it first */
+};
+
 static bool has_screen(const struct run *r)
 {
     return r->stdio.has_tty;
@@ -88,6 +93,41 @@ static void on_asked(void *ctx)
     run_take_terminal(r);
 }
 
+/* ---- the keeper of its view, which comes back by itself, unless it was killed: then only its agent's time would end the job ---- */
+
+static bool sees_keeper(const struct run *r)
+{
+    char name[sizeof r->watch.file.now.view];
+    struct activity view;
+    size_t others;
+    watchjob_view_name(r->o->keep->id, name, sizeof name);
+    return activity_of_view(name, &view, &others) == 0;
+}
+
+static void on_view_timer(void *ctx)
+{
+    struct run *r = ctx;
+    r->keeper_misses = sees_keeper(r) ? 0 : r->keeper_misses + 1;
+    if (r->has_outcome || r->is_over)
+        return;
+    loop_timer_set(r->loop, &r->view_timer, VIEW_LOOK_MS, on_view_timer, r);
+    if (r->keeper_misses < VIEW_LOOKS || r->is_away)
+        return;
+    r->has_outcome = true;
+    r->outcome = (struct mrc_outcome){ .by_signal = false, .code = 255 };
+    r->rc = err_say(r->e, ECONNRESET,
+                    "%.60s: the keeper of the view was killed while the connection was lost, and the job ends with it: what it "
+                    "wrote last may not be here",
+                    r->o->options->host);
+    run_finish(r);
+}
+
+/* Its activity tells that it is there; where there is none, nothing is concluded. */
+static void note_keeper(struct run *r)
+{
+    r->has_keeper = r->o->keep->is_wanted && !r->is_alone && sees_keeper(r);
+}
+
 static void disconnect(void *ctx)
 {
     struct run *r = ctx;
@@ -104,6 +144,8 @@ void run_on_lost(void *ctx, int code, const char *text)
     bool is_first = !r->is_away;
     r->is_away = true;
     if (is_first) {
+        if (!r->away_count)
+            note_keeper(r);
         r->away_count++;
         r->away_ms = clock_mono_ms();
     }
@@ -166,6 +208,8 @@ void run_on_resumed(void *ctx)
     else
         run_send_size(r);
     r->has_drawn = false;
+    if (r->has_keeper)
+        loop_timer_set(r->loop, &r->view_timer, VIEW_LOOK_MS, on_view_timer, r);
     run_set_timers(r);
 }
 

@@ -59,6 +59,9 @@ struct run {
     bool is_asking;              /* and who makes it anew asks on the terminal */
     unsigned away_count;
     uint64_t away_ms, away_total_ms, told_again; /* since when; together; bytes sent again that were told */
+    struct loop_timer view_timer; /* since the first return: is there a keeper of its view? */
+    bool has_keeper;              /* there was one when the connection was lost */
+    unsigned keeper_misses;       /* looks in a row without it */
     struct mrc_port *stats;
     bool stats_done;
     /* A detached job that we are attached to. */

@@ -345,7 +345,10 @@ static int run_ssh_g(const struct mrc_transport_opts *o, char **text, struct err
 {
     static const char *const extra[] = { "-G", "-T", NULL }; /* -T: no word about terminals */
     const char *argv[MRC_SSHCONF_ARGV_MAX + 1];
-    int rc = mrc_sshconf_argv(o, extra, argv, MRC_SSHCONF_ARGV_MAX);
+    /* Whether somebody can be asked is no part of what the connection is, which the hub knows by this configuration. */
+    struct mrc_transport_opts asked = *o;
+    asked.is_batch = false;
+    int rc = mrc_sshconf_argv(&asked, extra, argv, MRC_SSHCONF_ARGV_MAX);
     if (rc < 0)
         return err_say(e, -rc, "too many ssh options");
     int out[2], words[2];

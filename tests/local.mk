@@ -231,6 +231,7 @@ JOB_TESTS = \
   tests/net/mrc-resume.sh \
   tests/net/mrc-cuts.sh \
   tests/net/mrc-back.sh \
+  tests/net/mrc-back-hub.sh \
   tests/net/mrc-views.sh
 TESTS += $(JOB_TESTS)
 EXTRA_DIST += $(JOB_TESTS) tests/lib/mrc_lab.sh tests/lib/tmux.sh

@@ -38,7 +38,9 @@ enum {
 
 static void maybe_done(struct agent_job *j)
 {
-    if (j->pumps || j->port || !j->builder_done)
+    /* A view that is over is no more use to a head that comes back: its keeper is told so by our absence. */
+    bool is_unattended = j->is_keeper && atomic_load(&j->behind->is_away);
+    if (!j->builder_done || ((j->pumps || j->port) && !is_unattended))
         return;
     void (*done)(void *) = j->o.on_done;
     j->o.on_done = NULL;
@@ -777,6 +779,7 @@ void agent_job_away(struct agent_job *j, bool is_away)
     atomic_store(&j->behind->is_away, is_away);
     if (is_away && j->is_keeper && j->over_fd >= 0 && !j->is_failed)
         files_keep_finish(j->files); /* it goes on for the jobs that are in it */
+    maybe_done(j);
 }
 
 bool agent_job_is_view(const struct agent_job *j)
