@@ -1,4 +1,4 @@
-# The engine of process migration (docs/migration.md). Nothing of it is installed yet: what is here is run by tests only.
+# The engine of process migration (docs/migration.md), and its programs.
 
 # The pure core of a move: the home's side and a place's.
 noinst_LIBRARIES += mosix-core/libmxplan.a
@@ -32,8 +32,6 @@ mosix_core_libmxabi_a_SOURCES = \
   mosix-core/abi/calls.c mosix-core/abi/calls.def mosix-core/abi/calls.h \
   mosix-core/abi/kinds.def \
   mosix-core/abi/marshal.c mosix-core/abi/marshal.h \
-  mosix-core/abi/message.c mosix-core/abi/message.h \
-  mosix-core/abi/texts.c mosix-core/abi/texts.h \
   mosix-core/abi/talk.c mosix-core/abi/talk.def mosix-core/abi/talk.h
 
 # Calls of a body, made at home. Users need libmximage and libmxabi too.
@@ -43,7 +41,56 @@ mosix_core_libmxaway_a_SOURCES = \
   mosix-core/deputy/link.c mosix-core/deputy/link.h \
   mosix-core/deputy/stub.c mosix-core/deputy/stub.h \
   mosix-core/guest/body.c mosix-core/guest/body.h \
-  mosix-core/guest/family.c mosix-core/guest/family.h \
   mosix-core/guest/filter.c mosix-core/guest/filter.h \
-  mosix-core/guest/supervise.c mosix-core/guest/supervise.h \
-  mosix-core/guest/transfer.c mosix-core/guest/transfer.h
+  mosix-core/guest/supervise.c mosix-core/guest/supervise.h
+
+# What a body can see of its host.
+noinst_LIBRARIES += mosix-core/libmxsandbox.a
+mosix_core_libmxsandbox_a_SOURCES = mosix-core/sandbox/sandbox.c mosix-core/sandbox/sandbox.h
+
+# Connections between nodes, and who drives a move. Users need all of the above.
+noinst_LIBRARIES += mosix-core/libmxmove.a
+mosix_core_libmxmove_a_SOURCES = \
+  mosix-core/move/conn.c mosix-core/move/conn.h \
+  mosix-core/move/guest.c mosix-core/move/guest.h \
+  mosix-core/move/hands.c mosix-core/move/hands.h \
+  mosix-core/move/hands_home.c \
+  mosix-core/move/hands_host.c \
+  mosix-core/move/hello.c mosix-core/move/hello.h \
+  mosix-core/move/keeper.c mosix-core/move/keeper.h \
+  mosix-core/move/note.c mosix-core/move/note.h \
+  mosix-core/net/carry.c \
+  mosix-core/net/nodes.c mosix-core/net/nodes.h \
+  mosix-core/net/wire.c mosix-core/net/wire.h
+
+# Meeting the daemon.
+noinst_LIBRARIES += mosix-core/libmxmeet.a
+mosix_core_libmxmeet_a_SOURCES = \
+  mosix-core/cmd/client.c mosix-core/cmd/client.h \
+  mosix-core/mosixd/place.c mosix-core/mosixd/place.h
+
+MXALL_LIBS = mosix-core/libmxmove.a mosix-core/libmxmeet.a mosix-core/libmxaway.a mosix-core/libmxabi.a mosix-core/libmximage.a \
+  mosix-core/libmxform.a mosix-core/libmxplan.a mosix-core/libmxsandbox.a common/libcommon.a $(SODIUM_LIBS)
+
+sbin_PROGRAMS += mosix-core/mosixd/mosixd
+mosix_core_mosixd_mosixd_SOURCES = \
+  mosix-core/mosixd/control.c \
+  mosix-core/mosixd/front.c \
+  mosix-core/mosixd/main.c \
+  mosix-core/mosixd/mark.c mosix-core/mosixd/mark.h \
+  mosix-core/mosixd/mosixd.h mosix-core/mosixd/options.def
+mosix_core_mosixd_mosixd_LDADD = $(MXALL_LIBS)
+
+bin_PROGRAMS += mosix-core/cmd/migrate mosix-core/cmd/mosps mosix-core/cmd/mosrun
+mosix_core_cmd_migrate_LDADD = mosix-core/libmxmeet.a common/libcommon.a
+mosix_core_cmd_mosps_SOURCES = mosix-core/cmd/mosps.c mosix-core/cmd/mosps.def
+mosix_core_cmd_mosps_LDADD = mosix-core/libmxmeet.a common/libcommon.a
+mosix_core_cmd_mosrun_LDADD = mosix-core/libmxmeet.a common/libcommon.a
+
+dist_man_MANS += mosix-core/cmd/migrate.1 mosix-core/cmd/mosps.1 mosix-core/cmd/mosrun.1 mosix-core/cmd/native.1 mosix-core/mosixd/mosixd.8
+
+nodist_completions_DATA += completions/mosixd completions/mosps
+completions/mosixd: mosix-core/mosixd/options.def
+	$(COMPLETION) $(srcdir)/mosix-core/mosixd/options.def >$@
+completions/mosps: mosix-core/cmd/mosps.def
+	$(COMPLETION) $(srcdir)/mosix-core/cmd/mosps.def >$@

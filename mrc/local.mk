@@ -51,8 +51,9 @@ dist_man_MANS += mrc/mrc.1
 # The same program, for what starts ssh by a name alone.
 install-exec-hook:
 	$(LN_S) -f mrc$(EXEEXT) $(DESTDIR)$(bindir)/mrc-ssh$(EXEEXT)
+	$(LN_S) -f mosrun$(EXEEXT) $(DESTDIR)$(bindir)/native$(EXEEXT)
 uninstall-hook:
-	rm -f $(DESTDIR)$(bindir)/mrc-ssh$(EXEEXT)
+	rm -f $(DESTDIR)$(bindir)/mrc-ssh$(EXEEXT) $(DESTDIR)$(bindir)/native$(EXEEXT)
 noinst_LIBRARIES += mrc/libmrc.a
 mrc_libmrc_a_CPPFLAGS = $(AM_CPPFLAGS) $(SSH2_CFLAGS)
 mrc_libmrc_a_SOURCES = \

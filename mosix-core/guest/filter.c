@@ -60,6 +60,19 @@ static void allow_when(struct program *p, long number, unsigned arg, unsigned ju
     add(p, STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
 }
 
+/* A pointer that is NULL: only asks. */
+static void allow_null(struct program *p, long number, unsigned arg)
+{
+    add(p, LOAD(nr));
+    add(p, JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number, 0, 5));
+    for (unsigned half = 0; half < 2; half++) {
+        add(p, LOAD(args[0]));
+        p->at[p->count - 1].k += 8 * arg + 4 * half;
+        add(p, JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, half ? 1 : 3));
+    }
+    add(p, STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+}
+
 int mx_filter_build(struct sock_filter program[MX_FILTER_MAX])
 {
     static const uint32_t x32_bit = 0x40000000;
@@ -85,6 +98,7 @@ int mx_filter_build(struct sock_filter program[MX_FILTER_MAX])
     allow_when(&p, SYS_rt_tgsigqueueinfo, 5, BPF_JEQ, MX_FILTER_OURS);
     allow_when(&p, SYS_rt_sigsuspend, 5, BPF_JEQ, MX_FILTER_OURS);
     allow_when(&p, SYS_mmap, 3, BPF_JSET, MAP_ANONYMOUS);
+    allow_null(&p, SYS_rt_sigaction, 1); /* both sides know the same, and who captures it asks */
     add(&p, STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF));
     return p.count <= MX_FILTER_MAX ? (int)p.count : -ENOSPC;
 }

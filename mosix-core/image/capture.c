@@ -61,7 +61,7 @@ static bool has_posix_timers(pid_t pid)
 }
 
 /* What would be lost without a word. */
-static int check_movable(pid_t pid, struct err *e)
+static int check_movable(pid_t pid, bool is_body, struct err *e)
 {
     uint64_t filters = 0;
     unsigned threads = count_names(pid, "task");
@@ -71,7 +71,7 @@ static int check_movable(pid_t pid, struct err *e)
     if (has_posix_timers(pid))
         return err_say(e, ENOTSUP, "process %d has POSIX timers", (int)pid);
     int rc = mx_status_number(pid, "Seccomp", 10, &filters, e);
-    if (rc == 0 && filters != 0)
+    if (rc == 0 && filters != 0 && !is_body)
         return err_say(e, ENOTSUP, "process %d has a seccomp filter", (int)pid);
     return rc;
 }
@@ -133,9 +133,10 @@ int mx_vdso_sum(const struct mx_tracee *t, const struct mx_maps *m,
     return rc;
 }
 
-static int write_process(const struct mx_tracee *t, const struct mx_maps *m,
+static int write_process(const struct mx_capture *c, const struct mx_maps *m,
                          struct mx_image_writer *w, struct err *e)
 {
+    const struct mx_tracee *t = &c->t;
     uint8_t sum[MX_SECTION_SUM_BYTES];
     char path[40], comm[17] = "";
     struct utsname name;
@@ -154,7 +155,7 @@ static int write_process(const struct mx_tracee *t, const struct mx_maps *m,
     struct mx_sec s = { .number = MX_SEC_process,
                         .process = { .pid = (uint32_t)t->pid,
                                      .page_bytes = 4096,
-                                     .mono_ns = clock_mono_us() * 1000,
+                                     .mono_ns = clock_mono_us() * 1000 + (uint64_t)c->ahead_ns,
                                      .release = bytes_of(name.release),
                                      .vdso = { sum, sizeof sum },
                                      .comm = bytes_of(comm) } };
@@ -189,9 +190,10 @@ static int write_registers(struct mx_tracee *t, const struct user_regs_struct *r
 
 /* What is small, and what it must tell itself: from here to the end of the calls nobody may
  * kill us. */
-static int write_small(struct mx_tracee *t, const struct mx_maps *m, struct mx_image_writer *w,
+static int write_small(struct mx_capture *c, const struct mx_maps *m, struct mx_image_writer *w,
                        struct err *e)
 {
+    struct mx_tracee *t = &c->t;
     struct user_regs_struct elsewhere;
     const struct mx_sec_mapping *v = mx_maps_kind(m, MX_MAP_VDSO);
     int rc = v ? mx_tracee_find_syscall(t, v->start, v->end, e)
@@ -199,15 +201,15 @@ static int write_small(struct mx_tracee *t, const struct mx_maps *m, struct mx_i
     if (rc == 0)
         rc = fix_registers(t, &elsewhere, e);
     if (rc == 0)
-        rc = write_process(t, m, w, e);
+        rc = write_process(c, m, w, e);
     if (rc == 0)
         rc = write_registers(t, &elsewhere, w, e);
-    if (rc == 0)
+    if (rc == 0 && c->what_for == MX_CAPTURE_WHOLE)
         rc = mx_capture_descriptors(t, w, e);
     if (rc < 0)
         return rc;
     mx_image_hold(w);
-    rc = mx_capture_state(t, w, e);
+    rc = mx_capture_state(c, w, e);
     int gone = mx_tracee_unscratch(t, rc == 0 ? e : NULL);
     int rested = mx_tracee_rest(t, rc == 0 && gone == 0 ? e : NULL);
     rc = rc < 0 ? rc : gone < 0 ? gone : rested;
@@ -215,36 +217,58 @@ static int write_small(struct mx_tracee *t, const struct mx_maps *m, struct mx_i
 }
 
 /* Everything, from a process that stands still. */
-static int write_all(struct mx_tracee *t, struct mx_image_writer *w, struct err *e)
+static int write_all(struct mx_capture *c, struct mx_image_writer *w, struct err *e)
 {
     struct mx_maps m = { 0 };
-    int rc = check_movable(t->pid, e);
+    int rc = check_movable(c->t.pid, c->what_for == MX_CAPTURE_BODY, e);
     if (rc == 0)
-        rc = mx_maps_read(&m, t->pid, true, e);
+        rc = mx_maps_read(&m, c->t.pid, true, e);
     if (rc == 0)
-        rc = write_small(t, &m, w, e);
+        rc = write_small(c, &m, w, e);
     if (rc == 0)
         rc = write_mappings(&m, w, e);
     if (rc == 0)
-        rc = mx_capture_memory(t, &m, w, e);
+        rc = mx_capture_memory(&c->t, &m, w, e);
     mx_maps_fini(&m);
     return rc == 0 ? mx_image_write_end(w, e) : rc;
 }
 
-int mx_capture_start(struct mx_capture *c, pid_t pid, int fd, struct err *e)
+int mx_capture_look(pid_t pid, enum mx_capture_for what_for, struct err *e)
+{
+    struct mx_maps m = { 0 };
+    int rc = check_movable(pid, what_for == MX_CAPTURE_BODY, e);
+    if (rc == 0)
+        rc = mx_maps_read(&m, pid, true, e);
+    mx_maps_fini(&m);
+    return rc;
+}
+
+int mx_capture_stop(struct mx_capture *c, pid_t pid, struct err *e)
+{
+    /* Threads are found before one of them is stopped. */
+    int rc = check_movable(pid, c->what_for == MX_CAPTURE_BODY, e);
+    c->start_us = clock_mono_us();
+    return rc < 0 ? rc : mx_tracee_seize(&c->t, pid, false, e);
+}
+
+int mx_capture_write(struct mx_capture *c, int fd, struct err *e)
 {
     struct mx_image_writer w;
-    int rc = check_movable(pid, e); /* threads are found before one of them is stopped */
+    int rc = mx_image_writer_init(&w, fd, e);
     if (rc == 0)
-        rc = mx_tracee_seize(&c->t, pid, false, e);
-    if (rc < 0)
-        return rc;
-    c->start_us = clock_mono_us();
-    rc = mx_image_writer_init(&w, fd, e);
-    if (rc == 0)
-        rc = write_all(&c->t, &w, e);
+        rc = write_all(c, &w, e);
     c->image_bytes = w.written_bytes;
     mx_image_writer_fini(&w);
+    return rc;
+}
+
+int mx_capture_start(struct mx_capture *c, pid_t pid, int fd, struct err *e)
+{
+    *c = (struct mx_capture){ .what_for = MX_CAPTURE_WHOLE };
+    int rc = mx_capture_stop(c, pid, e);
+    if (rc < 0)
+        return rc;
+    rc = mx_capture_write(c, fd, e);
     if (rc < 0 && mx_tracee_release(&c->t, NULL) < 0)
         return rc; /* the first reason counts */
     return rc;

@@ -18,11 +18,33 @@ struct mx_captured {
     uint64_t frozen_us; /* how long it stood still */
 };
 
-/* A process that stands still, with its image written. */
+/* What is taken besides memory, registers and signals. */
+enum mx_capture_for {
+    MX_CAPTURE_WHOLE, /* a file: descriptors too */
+    MX_CAPTURE_MOVE,  /* a process at home that leaves: what its stub keeps is not in the image
+                       */
+    MX_CAPTURE_BODY,  /* a body that goes on elsewhere: it has a filter, and no descriptors */
+};
+
+/* A process that stands still. */
 struct mx_capture {
     struct mx_tracee t;
+    enum mx_capture_for what_for;
+    int64_t ahead_ns; /* of its monotonic clock, against ours */
     uint64_t start_us, image_bytes;
 };
+
+/* Could process pid be captured? It is not stopped; some reasons are found only later. Returns
+ * 0, or -ENOTSUP with words as mx_capture_start; -ESRCH, -EPERM. */
+MUST int mx_capture_look(pid_t pid, enum mx_capture_for what_for, struct err *e);
+
+/* Stops it. c: zeroed but for what_for and ahead_ns. Returns 0, or what mx_tracee_seize does.
+ */
+MUST int mx_capture_stop(struct mx_capture *c, pid_t pid, struct err *e);
+
+/* Writes its image; it still stands still, also after a failure. A caller may have stopped c->t
+ * himself. */
+MUST int mx_capture_write(struct mx_capture *c, int fd, struct err *e);
 
 /* Stops process pid and writes its image to fd. After a failure it goes on. Returns 0; -ENOTSUP
  * with words when it has what can't be in an image (threads, sockets, pipes other than 0 to 2,

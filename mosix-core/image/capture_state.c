@@ -98,10 +98,12 @@ static uint64_t in_us(struct timeval v)
     return (uint64_t)v.tv_sec * 1000000 + (uint64_t)v.tv_usec;
 }
 
-static int write_timers(struct mx_tracee *t, struct mx_image_writer *w, struct err *e)
+/* Real time goes on at home: a process that moves leaves that timer there. */
+static int write_timers(struct mx_capture *capture, struct mx_image_writer *w, struct err *e)
 {
-    struct itimerval v[3];
-    for (unsigned i = 0; i < 3; i++) {
+    struct mx_tracee *t = &capture->t;
+    struct itimerval v[3] = { 0 };
+    for (unsigned i = capture->what_for == MX_CAPTURE_WHOLE ? 0 : 1; i < 3; i++) {
         struct mx_call c = { SYS_getitimer, { i, t->scratch } };
         int rc = ask(t, &c, "getitimer", &v[i], sizeof v[i], e);
         if (rc < 0)
@@ -212,9 +214,11 @@ static int write_setting(struct mx_tracee *t, struct mx_image_writer *w, struct 
         return err_set(e, errno, "read %s", path);
     cwd[n] = 0;
     int rc = mx_status_number(t->pid, "Umask", 8, &mask, e);
-    for (unsigned i = 0; rc == 0 && i < MX_LIMITS; i++)
+    for (unsigned i = 0; rc == 0 && i < MX_LIMITS; i++) {
+        struct mx_call c = { SYS_prlimit64, { 0, i, 0, t->scratch } };
         if (prlimit(t->pid, (__rlimit_resource_t)i, NULL, &limits[i]) < 0)
-            rc = err_set(e, errno, "ask for the limits of process %d", (int)t->pid);
+            rc = ask(t, &c, "prlimit", &limits[i], sizeof limits[i], e); /* it may itself */
+    }
     if (rc < 0)
         return rc;
     struct mx_sec s = { .number = MX_SEC_setting,
@@ -224,13 +228,14 @@ static int write_setting(struct mx_tracee *t, struct mx_image_writer *w, struct 
     return mx_image_write(w, &s, e);
 }
 
-int mx_capture_state(struct mx_tracee *t, struct mx_image_writer *w, struct err *e)
+int mx_capture_state(struct mx_capture *c, struct mx_image_writer *w, struct err *e)
 {
+    struct mx_tracee *t = &c->t;
     int rc = mx_tracee_scratch(t, 0, e);
     if (rc == 0)
         rc = write_signals(t, w, e);
     if (rc == 0)
-        rc = write_timers(t, w, e);
+        rc = write_timers(c, w, e);
     if (rc == 0)
         rc = write_thread(t, w, e);
     if (rc == 0)

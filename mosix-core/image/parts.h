@@ -4,6 +4,7 @@
 #ifndef MOSIX_CORE_IMAGE_PARTS_H
 #define MOSIX_CORE_IMAGE_PARTS_H
 
+#include "mosix-core/image/capture.h"
 #include "mosix-core/image/image.h"
 #include "mosix-core/image/maps.h"
 #include "mosix-core/image/tracee.h"
@@ -28,7 +29,7 @@ void mx_regs_interrupted(struct user_regs_struct *regs, bool has_signal, bool is
 /* Capturing: each writes its sections. */
 MUST int mx_capture_memory(const struct mx_tracee *t, const struct mx_maps *m,
                            struct mx_image_writer *w, struct err *e);
-MUST int mx_capture_state(struct mx_tracee *t, struct mx_image_writer *w, struct err *e);
+MUST int mx_capture_state(struct mx_capture *c, struct mx_image_writer *w, struct err *e);
 MUST int mx_capture_descriptors(const struct mx_tracee *t, struct mx_image_writer *w,
                                 struct err *e);
 
@@ -43,7 +44,8 @@ MUST int mx_vdso_sum(const struct mx_tracee *t, const struct mx_maps *m,
 
 /* Restoring: opens what a descriptor section names, in the process that is to have it. */
 MUST int mx_restore_descriptor(const struct mx_sec_descriptor *d, struct err *e);
-/* Puts what the section says into the stopped process. */
+/* Puts what the section says into the stopped process. Timers: of real time only if one is
+ * left. */
 MUST int mx_restore_state(struct mx_tracee *t, const struct mx_sec *s, struct err *e);
 
 #endif

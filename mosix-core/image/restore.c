@@ -42,6 +42,7 @@ struct plan {
     uint32_t descriptor_count;
     struct mx_sec first_pages; /* the section that ended the reading */
     bool is_at_end;
+    struct mx_restore_how how;
 };
 
 /* ---- reading what comes before the pages ---- */
@@ -130,6 +131,25 @@ static int set_limits(struct bytes limits, struct err *e)
     return 0;
 }
 
+/* Of a body: as much as this host allows. */
+static int lower_limits(struct bytes limits, struct err *e)
+{
+    static const int here[] = { RLIMIT_STACK, RLIMIT_DATA, RLIMIT_AS, RLIMIT_MEMLOCK,
+                                RLIMIT_SIGPENDING };
+    for (unsigned i = 0; i < ARRAY_LEN(here); i++) {
+        struct rlimit want, have;
+        memcpy(&want, limits.ptr + (size_t)here[i] * sizeof want, sizeof want);
+        if (getrlimit((__rlimit_resource_t)here[i], &have) < 0)
+            return err_set(e, errno, "read limit %d", here[i]);
+        if (have.rlim_max != RLIM_INFINITY && want.rlim_cur > have.rlim_max)
+            want.rlim_cur = have.rlim_max;
+        have.rlim_cur = want.rlim_cur;
+        if (setrlimit((__rlimit_resource_t)here[i], &have) < 0)
+            return err_set(e, errno, "set limit %d", here[i]);
+    }
+    return 0;
+}
+
 /* What was open here is ours and ends; what is opened takes the old numbers. */
 static int open_descriptors(const struct plan *p, int words, struct err *e)
 {
@@ -153,6 +173,13 @@ static int prepare(const struct plan *p, int words, struct err *e)
 {
     const struct mx_sec_setting *s = &p->once[MX_SEC_setting].s.setting;
     char cwd[4096];
+    if (p->how.is_body) {
+        fd_close_all_but(&words, 1);
+        for (int i = 0; i < 3; i++)
+            close(i);
+        int limited = lower_limits(s->limits, e);
+        return limited < 0 ? limited : p->how.inside(p->how.ctx, e);
+    }
     int rc = bytes_to_text(s->cwd, cwd, sizeof cwd);
     if (rc < 0 || chdir(cwd) < 0)
         return err_set(e, rc < 0 ? -rc : errno, "go to the directory %s", cwd);
@@ -308,6 +335,8 @@ static int put_pages(struct mx_tracee *t, const struct plan *p, const struct mx_
         mx_mapping_find(p->maps.list, p->maps.count, s->start, s->start + s->body.len);
     if (!m || m->kind != MX_MAP_MEMORY)
         return err_say(e, EPROTO, "the image has pages outside of its mappings");
+    if (p->how.some)
+        p->how.some(p->how.ctx);
     return mx_tracee_write(t, s->start, s->body.ptr, s->body.len, e);
 }
 
@@ -417,13 +446,10 @@ static int put_state(struct mx_tracee *t, struct plan *p, struct err *e)
 }
 
 /* All but letting it go. */
-static int fill_child(struct plan *p, struct mx_restored *r, struct err *e)
+static int fill_process(struct plan *p, struct mx_restored *r, struct err *e)
 {
     struct mx_maps own = { 0 };
-    int rc = mx_tracee_seize(&r->t, r->pid, true, e);
-    if (rc < 0)
-        return rc;
-    rc = mx_maps_read(&own, r->pid, false, e);
+    int rc = mx_maps_read(&own, r->pid, false, e);
     if (rc == 0)
         rc = exchange_memory(&r->t, p, &own, e);
     if (rc == 0)
@@ -440,22 +466,43 @@ static void end_child(struct mx_restored *r)
         ;
 }
 
-int mx_restore_start(int fd, struct mx_restored *r, struct err *e)
+static int make_child(struct plan *p, struct mx_restored *r, struct err *e)
 {
-    struct plan p = { 0 };
-    *r = (struct mx_restored){ .t.mem_fd = -1 };
+    int rc = 0;
+    if (p->how.before)
+        rc = p->how.before(p->how.ctx, &p->once[MX_SEC_process].s.process, e);
+    if (rc == 0)
+        rc = start_child(p, &r->pid, e);
+    return rc == 0 ? mx_tracee_seize(&r->t, r->pid, true, e) : rc;
+}
+
+int mx_restore_as(int fd, const struct mx_restore_how *how, struct mx_restored *r,
+                  struct err *e)
+{
+    struct plan p = { .how = *how };
+    *r = (struct mx_restored){ .t.mem_fd = -1, .t.cancel_fd = -1 };
+    if (how->stub)
+        r->t = *how->stub;
     int rc = mx_image_reader_init(&p.reader, fd, e);
     if (rc == 0)
         rc = read_early(&p, e);
+    if (rc == 0 && how->stub)
+        r->pid = r->t.pid;
+    else if (rc == 0)
+        rc = make_child(&p, r, e);
     if (rc == 0)
-        rc = start_child(&p, &r->pid, e);
-    if (rc == 0)
-        rc = fill_child(&p, r, e);
-    if (rc < 0 && r->pid > 0)
+        rc = fill_process(&p, r, e);
+    if (rc < 0 && r->pid > 0 && !how->stub)
         end_child(r);
     r->has_old_pid = rc == 0 && (uint32_t)r->pid == p.once[MX_SEC_process].s.process.pid;
     plan_fini(&p);
     return rc;
+}
+
+int mx_restore_start(int fd, struct mx_restored *r, struct err *e)
+{
+    const struct mx_restore_how how = { 0 };
+    return mx_restore_as(fd, &how, r, e);
 }
 
 int mx_restore_finish(struct mx_restored *r, bool is_running, struct err *e)

@@ -7,6 +7,7 @@
 #define MOSIX_CORE_IMAGE_RESTORE_H
 
 #include "common/base/err.h"
+#include "mosix-core/image/form/sections.h"
 #include "mosix-core/image/tracee.h"
 
 #include <stdbool.h>
@@ -17,6 +18,28 @@ struct mx_restored {
     bool has_old_pid; /* it has the number that it had */
     struct mx_tracee t;
 };
+
+/* How a body is made, or a stub filled again. */
+struct mx_restore_how {
+    /* NULL: a fresh child. Else this process, which stands still: its memory, registers,
+     * signals and timers of processor time become the image's; all else it has already. Its old
+     * memory is lost as soon as the image begins to be read. */
+    struct mx_tracee *stub;
+    /* A body: descriptors, directory and mask of the image are its home's business. before:
+     * called when the image has begun, before the child is made; inside: in the child, before
+     * anything else. Each returns 0 or -errno with words. */
+    bool is_body;
+    int (*before)(void *ctx, const struct mx_sec_process *p, struct err *e);
+    int (*inside)(void *ctx, struct err *e);
+    void (*some)(void *ctx); /* some more of the image has come; or NULL */
+    void *ctx;
+};
+
+/* As mx_restore_start. With a stub r->t is a copy of it, which is to be used from then on, also
+ * after a failure: it stands still then, with memory that makes no sense, and can still make
+ * calls. */
+MUST int mx_restore_as(int fd, const struct mx_restore_how *how, struct mx_restored *r,
+                       struct err *e);
 
 /* Reads an image from fd, to its end and not a byte further, and makes of it a child of ours,
  * which stands still and dies with us. Descriptors 0 to 2 that were no files are ours. Returns

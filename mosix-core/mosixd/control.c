@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* control.c: what programs of this node ask: to be marked as jobs, to migrate a process, to
+ * list jobs. Must not know: how a job moves. Who may: marking, oneself; migrating, who may send
+ * the process a signal; listing, everybody. */
+#include "mosix-core/mosixd/mosixd.h"
+
+#include "common/sys/fd.h"
+#include "common/sys/log.h"
+#include "common/sys/mem.h"
+#include "common/sys/title.h"
+#include "mosix-core/image/capture.h"
+#include "mosix-core/mosixd/mark.h"
+#include "mosix-core/move/keeper.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { REQUEST_MS = 2000, TRIES = 5 };
+
+struct request {
+    const struct mx_daemon *d;
+    struct ucred who;
+    char *answer;
+    size_t len_bytes;
+};
+
+static void say(struct request *r, const char *fmt, ...) PRINTF(2, 3);
+static void say(struct request *r, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    size_t room = MX_LISTING_MAX - r->len_bytes;
+    int n = vsnprintf(r->answer + r->len_bytes, room, fmt, args);
+    va_end(args);
+    if (n > 0)
+        r->len_bytes += (size_t)n < room ? (size_t)n : room - 1;
+}
+
+/* ---- marks ---- */
+
+static int do_mark(struct request *r, const char *rest, struct err *e)
+{
+    unsigned id;
+    char more;
+    if (sscanf(rest, "%u%c", &id, &more) != 1 || id > MX_JOB_ID_MAX)
+        return err_say(e, EINVAL, "a job's number is 0 to %d", MX_JOB_ID_MAX);
+    int rc = mx_mark_set(r->d->run, r->who.pid, r->who.uid, id, e);
+    say(r, rc == 0 ? "ok\n" : "variable\n");
+    if (rc < 0)
+        log_at(LOG_VERBOSE, "a job is marked by a variable: %s", e->text);
+    return 0;
+}
+
+static int do_unmark(struct request *r, const char *rest UNUSED, struct err *e)
+{
+    unsigned id;
+    if (mx_mark_has(r->d->run, r->who.pid, &id) && mx_mark_clear(r->who.pid, e) < 0)
+        log_at(LOG_VERBOSE, "%s",
+               e->text); /* it was marked by the variable, which it has dropped */
+    say(r, "ok\n");
+    return 0;
+}
+
+/* ---- migrating ---- */
+
+static int ids_of(pid_t pid, unsigned *uid, unsigned *saved)
+{
+    char path[40], line[256];
+    int rc = -ESRCH;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *f = fopen(path, "re");
+    while (f && rc < 0 && fgets(line, sizeof line, f))
+        if (sscanf(line, "Uid: %u %*u %u", uid, saved) == 2)
+            rc = 0;
+    if (f)
+        fclose(f);
+    return rc;
+}
+
+static int check_rights(struct request *r, pid_t pid, struct err *e)
+{
+    unsigned uid, saved, id;
+    if (ids_of(pid, &uid, &saved) < 0)
+        return err_say(e, ESRCH, "there is no process %d", (int)pid);
+    if (r->who.uid != 0 && r->who.uid != uid && r->who.uid != saved)
+        return err_say(e, EPERM, "process %d is somebody else's", (int)pid);
+    if (!mx_mark_has(r->d->run, pid, &id))
+        return err_say(e, EINVAL, "process %d was not started by mosrun", (int)pid);
+    return 0;
+}
+
+static _Noreturn void keep(struct request *r, pid_t pid, int process, int listener, int lock,
+                           const char *path, const char *lock_path)
+{
+    struct err e = { "" };
+    char title[64];
+    int kept[3] = { process, listener, lock };
+    snprintf(title, sizeof title, "mosixd: job %d", (int)pid);
+    if (setsid() < 0)
+        log_at(LOG_VERBOSE, "the keeper of job %d stays in its session", (int)pid);
+    fd_close_all_but(kept, 3);
+    title_set(title);
+    struct mx_keeper_how how = { .pid = pid,
+                                 .process = process,
+                                 .listener = listener,
+                                 .nodes = &r->d->nodes,
+                                 .self = r->d->self,
+                                 .key = r->d->key };
+    int rc = mx_keeper_run(&how, &e);
+    if (rc < 0)
+        log_error("%s", e.text);
+    unlink(path);
+    unlink(lock_path);
+    _exit(rc < 0);
+}
+
+/* Becomes the one keeper of the job, in a process of its own that outlives this one, or finds
+ * that there is one. */
+static int need_keeper(struct request *r, pid_t pid, struct err *e)
+{
+    char path[128], lock_path[128];
+    snprintf(path, sizeof path, "%s/j/%d", r->d->run, (int)pid);
+    snprintf(lock_path, sizeof lock_path, "%s/j/%d.lock", r->d->run, (int)pid);
+    AUTO_FD process = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (process < 0)
+        return err_set(e, errno, "find process %d", (int)pid);
+    int rc = check_rights(r, pid, e);
+    if (rc < 0)
+        return rc;
+    AUTO_FD lock = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (lock < 0)
+        return err_set(e, errno, "open %s", lock_path);
+    if (flock(lock, LOCK_EX | LOCK_NB) < 0)
+        return 0; /* somebody keeps it */
+    AUTO_FD listener = -1;
+    rc = mx_listen(path, SOCK_STREAM, 0600, &listener, e);
+    if (rc < 0)
+        return rc;
+    pid_t child = fork();
+    if (child == 0) {
+        pid_t keeper = fork(); /* nobody waits for it but the first process of all */
+        if (keeper == 0)
+            keep(r, pid, process, listener, lock, path, lock_path);
+        _exit(keeper < 0);
+    }
+    if (child < 0)
+        return err_set(e, errno, "start a keeper");
+    while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+        ;
+    return 0;
+}
+
+static int do_migrate(struct request *r, const char *rest, struct err *e)
+{
+    char where[MX_NODE_NAME_MAX + 1], more[2], path[128], line[128], answer[MX_REQUEST_MAX];
+    int pid;
+    if (sscanf(rest, "%d %63s %1s", &pid, where, more) != 2 || pid <= 0)
+        return err_say(e, EINVAL, "should be a process and where to");
+    if (strcmp(where, "home") != 0 && mx_nodes_find(&r->d->nodes, where) < 0)
+        return err_say(e, ENOENT, "no node is called %s", where);
+    snprintf(path, sizeof path, "%s/j/%d", r->d->run, pid);
+    snprintf(line, sizeof line, "migrate %s\n", where);
+    for (unsigned i = 0;; i++) {
+        AUTO_FD sock = -1;
+        int rc = need_keeper(r, pid, e);
+        if (rc < 0)
+            return rc;
+        rc = mx_connect(path, SOCK_STREAM, &sock, e);
+        if (rc == 0)
+            rc = mx_ask(sock, line, answer, sizeof answer, e);
+        if (rc > 0) {
+            say(r, "%s", answer);
+            return 0;
+        }
+        if (i == TRIES) /* each time the keeper was just ending */
+            return rc < 0 ? rc : err_say(e, EAGAIN, "process %d can't be asked", pid);
+        usleep(20000); /* until it has: its lock has no descriptor to wait on */
+    }
+}
+
+/* ---- listing ---- */
+
+static void list_one(struct request *r, pid_t pid, unsigned id)
+{
+    char path[128], comm[32] = "?", status[MX_REQUEST_MAX] = "";
+    struct err e = { "" };
+    unsigned uid = 0, saved;
+    AUTO_FD sock = -1;
+    snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
+    FILE *f = fopen(path, "re");
+    if (f && fgets(comm, sizeof comm, f))
+        comm[strcspn(comm, "\n")] = 0;
+    if (f)
+        fclose(f);
+    if (ids_of(pid, &uid, &saved) < 0)
+        return;
+    snprintf(path, sizeof path, "%s/j/%d", r->d->run, (int)pid);
+    if (access(path, F_OK) == 0 && mx_connect(path, SOCK_STREAM, &sock, &e) == 0 &&
+        mx_ask(sock, "status\n", status, sizeof status, &e) > 0)
+        status[strcspn(status, "\n")] = 0;
+    say(r, "%d\t%u\t%u\t%s\t%s\n", (int)pid, uid, id, comm,
+        status[0] ? status : "home\tsettled\t0\t-");
+}
+
+static int do_list(struct request *r, const char *rest UNUSED, struct err *e)
+{
+    unsigned id;
+    DIR *d = opendir("/proc");
+    if (!d)
+        return err_set(e, errno, "read /proc");
+    for (struct dirent *x; (x = readdir(d));) {
+        int pid = isdigit((unsigned char)x->d_name[0]) ? (int)strtol(x->d_name, NULL, 10) : 0;
+        if (pid > 0 && mx_mark_has(r->d->run, pid, &id))
+            list_one(r, pid, id);
+    }
+    closedir(d);
+    say(r, "ok\n");
+    return 0;
+}
+
+/* ---- */
+
+static const struct {
+    const char *word;
+    int (*fn)(struct request *r, const char *rest, struct err *e);
+} requests[] = {
+    { "mark", do_mark },
+    { "unmark", do_unmark },
+    { "migrate", do_migrate },
+    { "list", do_list },
+};
+
+static int obey(struct request *r, char *line, struct err *e)
+{
+    size_t len = strcspn(line, " ");
+    for (unsigned i = 0; i < ARRAY_LEN(requests); i++)
+        if (strlen(requests[i].word) == len && strncmp(line, requests[i].word, len) == 0)
+            return requests[i].fn(r, line[len] ? line + len + 1 : "", e);
+    return err_say(e, EINVAL, "no such request");
+}
+
+void mx_control(const struct mx_daemon *d, int fd)
+{
+    char line[MX_REQUEST_MAX];
+    struct err e = { "" };
+    struct request r = { .d = d, .answer = malloc(MX_LISTING_MAX) };
+    socklen_t len = sizeof r.who;
+    struct pollfd p = { fd, POLLIN, 0 };
+    ssize_t n = poll(&p, 1, REQUEST_MS) > 0 ? fd_read(fd, line, sizeof line - 1) : 0;
+    if (n <= 0 || !r.answer || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &r.who, &len) < 0)
+        return;
+    line[n] = 0;
+    line[strcspn(line, "\n")] = 0;
+    int rc = obey(&r, line, &e);
+    if (rc < 0)
+        say(&r, "error %s\n", e.text);
+    if (fd_write_full(fd, r.answer, r.len_bytes) < 0)
+        log_at(LOG_VERBOSE, "who has asked is gone");
+    free(r.answer);
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* front.c: who connects from another node: has it the key, and what does it want? Streams of a
+ * guest go to the process that has the guest; this one then only carries bytes. Must not know:
+ * what is said on streams. */
+#include "mosix-core/mosixd/mosixd.h"
+
+#include "common/sys/clock.h"
+#include "common/sys/fd.h"
+#include "common/sys/log.h"
+#include "common/sys/title.h"
+#include "mosix-core/move/guest.h"
+#include "mosix-core/move/note.h"
+#include "mosix-core/net/wire.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void name_guest(const struct mx_daemon *d, const struct mx_hello *h, char path[128])
+{
+    char hex[2 * MX_TOKEN_BYTES + 1];
+    for (unsigned i = 0; i < MX_TOKEN_BYTES; i++)
+        snprintf(hex + 2 * i, 3, "%02x", h->token[i]);
+    snprintf(path, 128, "%s/g/%.16s", d->run, hex);
+}
+
+/* Its own process, which ends when this one does: its stream ends then. */
+static int start_guest(const struct mx_daemon *d, const struct mx_hello *h, int *plain,
+                       struct err *e)
+{
+    char path[128], title[128];
+    int listener, pair[2];
+    name_guest(d, h, path);
+    int rc = mx_listen(path, SOCK_SEQPACKET, 0600, &listener, e);
+    if (rc < 0)
+        return rc;
+    rc = fd_socketpair(pair);
+    pid_t pid = rc == 0 ? fork() : -1;
+    if (pid == 0) {
+        int kept[2] = { pair[1], listener };
+        fd_close_all_but(kept, 2);
+        snprintf(title, sizeof title, "mosixd: guest %s %u of %s", h->program, h->pid, h->home);
+        title_set(title);
+        rc = mx_guest_run(pair[1], listener);
+        unlink(path);
+        _exit(rc < 0);
+    }
+    close(listener);
+    if (rc < 0 || pid < 0) {
+        unlink(path);
+        return err_set(e, rc < 0 ? -rc : errno, "start a guest");
+    }
+    close(pair[1]);
+    *plain = pair[0];
+    return 0;
+}
+
+static int join_guest(const struct mx_daemon *d, const struct mx_hello *h, int *plain,
+                      struct err *e)
+{
+    char path[128];
+    int pair[2];
+    AUTO_FD sock = -1;
+    name_guest(d, h, path);
+    int rc = mx_connect(path, SOCK_SEQPACKET, &sock, e);
+    if (rc < 0)
+        return err_say(e, ESRCH, "there is no such guest");
+    rc = fd_socketpair(pair);
+    if (rc < 0)
+        return err_set(e, -rc, "make a pair of sockets");
+    struct mx_note n = { .what = MX_GUEST_STREAM,
+                         .number = (int32_t)h->stream,
+                         .rc = (int32_t)h->move,
+                         .big = h->mono_ns - (int64_t)clock_mono_us() * 1000 };
+    rc = mx_note_send(sock, &n, pair[1]);
+    close(pair[1]);
+    *plain = pair[0];
+    return rc < 0 ? err_set(e, -rc, "reach a guest") : 0;
+}
+
+void mx_front(const struct mx_daemon *d, int fd)
+{
+    uint8_t text[MX_HELLO_MAX];
+    size_t len = sizeof text;
+    char path[128];
+    struct mx_wire wire;
+    struct mx_hello h;
+    struct err e = { "" };
+    int plain = -1, rc = mx_wire_accept(&wire, fd, d->key, text, &len, &e);
+    if (rc < 0) {
+        log_error("refused a connection: %s", e.text);
+        return;
+    }
+    struct rd r = rd_of(text, len);
+    rc = mx_hello_get(&r, &h);
+    if (rc < 0)
+        rc =
+            err_say(&e, -rc,
+                    "this node has another version of mosixd, which does not understand yours");
+    else if (h.stream == MX_STREAM_ORDERS)
+        rc = start_guest(d, &h, &plain, &e);
+    else
+        rc = join_guest(d, &h, &plain, &e);
+    int failed = mx_wire_answer(&wire, rc, e.text);
+    if (rc == 0 && failed == 0)
+        failed = mx_wire_carry(&wire, plain);
+    if (rc == 0 && h.stream == MX_STREAM_ORDERS) {
+        name_guest(d, &h, path);
+        unlink(path);
+        log_at(LOG_VERBOSE, "guest %s %u of %s is gone%s", h.program, h.pid, h.home,
+               failed < 0 ? ": the connection was lost" : "");
+    }
+}

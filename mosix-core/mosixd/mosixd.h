@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* mosixd.h: what the daemon's children know: its directory, the map, the key.
+ * Must not know: how a job moves. The daemon itself only listens and forks: all that is long,
+ * or may go wrong, is done in a child. */
+#ifndef MOSIX_CORE_MOSIXD_MOSIXD_H
+#define MOSIX_CORE_MOSIXD_MOSIXD_H
+
+#include "mosix-core/mosixd/place.h"
+#include "mosix-core/net/nodes.h"
+
+enum {
+    MX_CHILDREN_MAX = 512,    /* of the daemon: connections from other nodes, and requests */
+    MX_LISTING_MAX = 1 << 20, /* bytes of a list of jobs */
+};
+
+struct mx_daemon {
+    char run[MX_RUN_MAX];
+    struct mx_nodes nodes;
+    int self; /* which of them this is */
+    uint8_t key[CRYPTO_KEY_BYTES];
+};
+
+/* A connection from another node; takes fd. In a child. */
+void mx_front(const struct mx_daemon *d, int fd);
+
+/* A request of a program's on this node; takes fd. In a child. */
+void mx_control(const struct mx_daemon *d, int fd);
+
+#endif

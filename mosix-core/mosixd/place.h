@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* place.h: the directory in which the daemon and its programs meet.
+ * Must not know: what they say. */
+#ifndef MOSIX_CORE_MOSIXD_PLACE_H
+#define MOSIX_CORE_MOSIXD_PLACE_H
+
+#include "common/base/err.h"
+
+#include <stddef.h>
+
+enum {
+    MX_RUN_MAX = 80
+}; /* bytes of the directory's name: sockets below it have short names, too */
+
+/* path NULL: $MOSIX_RUN, else /run/mosix for root and /tmp/mosix-UID for others. Returns 0, or
+ * -ENAMETOOLONG. */
+MUST int mx_run_dir(const char *path, char out[MX_RUN_MAX], struct err *e);
+
+/* A listening socket of type at path, with this mode; an older one there is replaced. */
+MUST int mx_listen(const char *path, int type, unsigned mode, int *fd_out, struct err *e);
+MUST int mx_connect(const char *path, int type, int *fd_out, struct err *e);
+
+/* Sends a line and takes the answer, to its end, at most size - 1 bytes, within 10 s. Returns
+ * its length. */
+MUST int mx_ask(int sock, const char *line, char *answer, size_t size, struct err *e);
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* hands.h: the process that holds one copy of a job: it traces it, writes and reads images, and
+ * passes calls. It does one thing at a time and may be long about it, so who decides what is
+ * next is another process and only exchanges notes with it. Must not know: other places, who
+ * decides. When it dies the copy that it holds dies with it, unless that is a job at home that
+ * it has not yet taken anything from. */
+#ifndef MOSIX_CORE_MOVE_HANDS_H
+#define MOSIX_CORE_MOVE_HANDS_H
+
+#include "common/base/err.h"
+#include "mosix-core/move/note.h"
+
+#include <sys/types.h>
+
+/* Notes to the hands. Each but RUN, SERVE and END is answered by the same what, with its
+ * result. */
+enum mx_hands_ask {
+    MX_HANDS_LOOK = 1, /* home: could it move? */
+    MX_HANDS_STOP,     /* it stands still */
+    MX_HANDS_SEND,     /* fd: its image goes there */
+    MX_HANDS_RUN,      /* it runs; host, at first: fd, where its calls go */
+    MX_HANDS_SERVE, /* home: the process is a stub now, and makes the calls that come from fd */
+    MX_HANDS_RESTORE, /* fd: an image comes from there; big: how far the home's clock is ahead
+                       */
+    MX_HANDS_END,     /* home: the process is ended by signal number */
+    /* Notes from the hands. */
+    MX_HANDS_SOME,  /* more of an image has come */
+    MX_HANDS_ENDED, /* the job has ended by itself; home: number 1: it is another program now,
+                       which runs here */
+    MX_HANDS_DIED,  /* the copy is no more; number: by which signal */
+    MX_HANDS_LOST,  /* calls: the other end is gone */
+};
+
+struct mx_hands {
+    pid_t pid; /* our child; 0: none */
+    int sock;  /* -1: none */
+};
+
+/* Starts them for process pid here, or for a body that is still to come. Returns 0 or -errno
+ * with words. They end when we do. */
+MUST int mx_hands_at_home(struct mx_hands *h, pid_t pid, struct err *e);
+MUST int mx_hands_on_host(struct mx_hands *h, struct err *e);
+
+/* Kills and reaps them; accepts none. */
+void mx_hands_end(struct mx_hands *h);
+
+/* fd: -1 or passed along, and then closed here. */
+MUST int mx_hands_tell(const struct mx_hands *h, enum mx_hands_ask what, int fd, int32_t number,
+                       int64_t big);
+
+/* Of the two kinds: to fork the process that main runs in, with one end of a pair of notes. */
+MUST int mx_hands_start(struct mx_hands *h, const char *title,
+                        void (*main)(int sock, int32_t number), int32_t number, struct err *e);
+/* The answer to a note. */
+MUST int mx_hands_say(int sock, uint32_t what, int rc, int32_t number, const struct err *e);
+
+#endif

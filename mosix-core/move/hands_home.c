@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* hands_home.c: a job's own process: captured where it is, kept as a stub while the job is
+ * away, and filled again when it comes home. Must not know: where the copies are. */
+#include "common/sys/fd.h"
+#include "mosix-core/deputy/inject.h"
+#include "mosix-core/image/capture.h"
+#include "mosix-core/image/restore.h"
+#include "mosix-core/move/hands.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+struct home {
+    int sock;
+    pid_t pid;
+    struct mx_capture c;
+    bool is_held; /* traced, and stands still */
+    bool is_stub; /* the job is away */
+    int calls;    /* of the copy that is served; -1: none */
+};
+
+/* ---- becoming a stub ---- */
+
+/* Timers of processor time go on where the copy is. */
+static int stop_timers(struct home *h, struct err *e)
+{
+    struct mx_tracee *t = &h->c.t;
+    struct itimerval none;
+    memset(&none, 0, sizeof none);
+    int rc = mx_tracee_write(t, t->scratch, &none, sizeof none, e);
+    for (uint64_t which = ITIMER_VIRTUAL; rc == 0 && which <= ITIMER_PROF; which++) {
+        struct mx_call c = { SYS_setitimer, { which, t->scratch, 0 } };
+        rc = mx_tracee_must(t, &c, "setitimer", e);
+    }
+    return rc;
+}
+
+static int become_stub(struct home *h, struct err *e)
+{
+    int rc = mx_tracee_scratch(&h->c.t, 0, e);
+    if (rc == 0)
+        rc = stop_timers(h, e);
+    if (rc == 0)
+        rc = mx_tracee_unscratch(&h->c.t, e);
+    h->is_stub = rc == 0;
+    return rc;
+}
+
+/* ---- what is asked ---- */
+
+static int do_look(struct home *h, int fd UNUSED, int32_t number UNUSED, struct err *e)
+{
+    return mx_capture_look(h->pid, MX_CAPTURE_MOVE, e);
+}
+
+static int do_stop(struct home *h, int fd UNUSED, int32_t number UNUSED, struct err *e)
+{
+    if (h->is_held)
+        return 0;
+    h->c = (struct mx_capture){ .what_for = MX_CAPTURE_MOVE };
+    int rc = mx_capture_stop(&h->c, h->pid, e);
+    h->is_held = rc == 0;
+    return rc;
+}
+
+static int do_send(struct home *h, int fd, int32_t number UNUSED, struct err *e)
+{
+    int rc = h->is_held ? mx_capture_write(&h->c, fd, e) : err_say(e, EINVAL, "it runs");
+    /* Another may run from now on: this one must not, if nobody holds it. */
+    if (rc == 0 &&
+        ptrace(PTRACE_SETOPTIONS, h->pid, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL) < 0)
+        rc = err_set(e, errno, "hold process %d", (int)h->pid);
+    return rc;
+}
+
+static int do_run(struct home *h, int fd UNUSED, int32_t number UNUSED, struct err *e)
+{
+    int rc = h->is_held ? mx_tracee_release(&h->c.t, e) : 0;
+    h->is_held = h->is_stub = false;
+    fd_close(&h->calls);
+    return rc;
+}
+
+static int do_restore(struct home *h, int fd, int32_t number UNUSED, struct err *e)
+{
+    struct mx_restore_how how = { .stub = &h->c.t };
+    struct mx_restored r;
+    if (!h->is_stub)
+        return err_say(e, EINVAL, "there is no stub");
+    int rc = mx_restore_as(fd, &how, &r, e);
+    h->c.t = r.t;
+    return rc;
+}
+
+/* By its own signal if it can be, so that its parent sees it; without a dump of memory that is
+ * not the job's. */
+static int do_end(struct home *h, int fd UNUSED, int32_t number, struct err *e)
+{
+    const struct rlimit none = { 0, 0 };
+    struct mx_tracee *t = &h->c.t;
+    bool is_fit = h->is_held && number > 0 && number != SIGKILL && number != SIGSTOP &&
+                  prlimit(h->pid, RLIMIT_CORE, &none, NULL) == 0;
+    int rc = is_fit ? mx_tracee_scratch(t, 0, e) : 0;
+    if (is_fit && rc == 0) {
+        const uint64_t by_default[4] = { 0, 0, 0, 0 };
+        struct mx_call c = { SYS_rt_sigaction, { (uint64_t)number, t->scratch, 0, 8 } };
+        rc = mx_tracee_write(t, t->scratch, by_default, sizeof by_default, e);
+        if (rc == 0)
+            rc = mx_tracee_must(t, &c, "rt_sigaction", e);
+        t->blocked = ~(UINT64_C(1) << (number - 1));
+        if (rc == 0 && kill(h->pid, number) == 0)
+            rc = mx_tracee_release(t, e);
+        h->is_held = false;
+    }
+    if (!is_fit || rc < 0)
+        kill(h->pid, SIGKILL);
+    return 0;
+}
+
+static int do_serve(struct home *h, int fd, int32_t number UNUSED, struct err *e)
+{
+    int rc = h->is_stub ? 0 : h->is_held ? become_stub(h, e) : err_say(e, EINVAL, "it runs");
+    if (rc < 0 || fd < 0)
+        return rc;
+    fd_close(&h->calls);
+    h->calls = dup(fd);
+    return h->calls < 0 ? err_set(e, errno, "keep a stream") : 0;
+}
+
+/* Until something is asked, or there is nothing left to serve. Returns false at the end. */
+static bool serve(struct home *h)
+{
+    struct err e = { "" };
+    int rc = mx_deputy_serve(&h->c.t, h->calls, h->sock, &e);
+    if (rc == MX_DEPUTY_TOLD)
+        return true;
+    if (rc == MX_DEPUTY_ENDED || rc == MX_DEPUTY_EXEC) {
+        h->is_held = h->is_stub = false;
+        fd_close(&h->calls);
+        return mx_hands_say(h->sock, MX_HANDS_ENDED, 0, rc == MX_DEPUTY_EXEC, &e) == 0;
+    }
+    fd_close(&h->calls);
+    return mx_hands_say(h->sock, MX_HANDS_LOST, rc, 0, &e) == 0;
+}
+
+typedef int (*do_fn)(struct home *h, int fd, int32_t number, struct err *e);
+static const struct {
+    do_fn fn;
+    bool is_answered;
+} dos[] = {
+    [MX_HANDS_LOOK] = { do_look, true },       [MX_HANDS_STOP] = { do_stop, true },
+    [MX_HANDS_SEND] = { do_send, true },       [MX_HANDS_RUN] = { do_run, false },
+    [MX_HANDS_RESTORE] = { do_restore, true }, [MX_HANDS_SERVE] = { do_serve, false },
+    [MX_HANDS_END] = { do_end, false },
+};
+
+static void work(int sock, int32_t number)
+{
+    struct home h = { .sock = sock, .pid = number, .calls = -1 };
+    bool is_serving = false;
+    for (;;) {
+        struct mx_note n;
+        struct err e = { "" };
+        int fd;
+        if (is_serving && h.calls >= 0 && !serve(&h))
+            return;
+        if (mx_note_receive(sock, &n, &fd, true) <= 0)
+            return;
+        if (n.what >= ARRAY_LEN(dos) || !dos[n.what].fn)
+            continue;
+        int rc = dos[n.what].fn(&h, fd, n.number, &e);
+        fd_close(&fd);
+        is_serving = n.what == MX_HANDS_SERVE && rc == 0;
+        /* What is not answered and fails has lost the copy. */
+        uint32_t what = dos[n.what].is_answered ? n.what : MX_HANDS_DIED;
+        if ((dos[n.what].is_answered || rc < 0) && mx_hands_say(sock, what, rc, 0, &e) < 0)
+            return;
+    }
+}
+
+int mx_hands_at_home(struct mx_hands *h, pid_t pid, struct err *e)
+{
+    char title[64];
+    snprintf(title, sizeof title, "mosixd: hands of job %d", (int)pid);
+    return mx_hands_start(h, title, work, pid, e);
+}

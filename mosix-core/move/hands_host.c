@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* hands_host.c: a body: made of an image in a sandbox, supervised, and captured when it goes on
+ * elsewhere. Must not know: whose it is. Privilege: none but in its own namespaces. */
+#include "common/sys/clock.h"
+#include "common/sys/fd.h"
+#include "common/sys/title.h"
+#include "mosix-core/guest/supervise.h"
+#include "mosix-core/image/capture.h"
+#include "mosix-core/image/restore.h"
+#include "mosix-core/move/hands.h"
+#include "mosix-core/sandbox/sandbox.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { SOME_EVERY_MS = 250 };
+
+struct host {
+    int sock, listener, calls;
+    struct mx_tracee t;
+    bool is_there, is_running;
+    int64_t least_ahead_ns; /* of the clock of bodies, against ours: what the home's shows */
+    int64_t ahead_ns;
+    uint64_t said_ms;
+};
+
+/* ---- the parts of restoring ---- */
+
+/* Time never goes back: a clock that was read may have been a little ahead of what we know of
+ * the home's. */
+static int before(void *ctx, const struct mx_sec_process *p, struct err *e)
+{
+    struct host *h = ctx;
+    int64_t since_ns = (int64_t)(p->mono_ns - clock_mono_us() * 1000);
+    h->ahead_ns = since_ns > h->least_ahead_ns ? since_ns : h->least_ahead_ns;
+    return mx_sandbox_shift_clock(h->ahead_ns, e);
+}
+
+static int inside(void *ctx UNUSED, struct err *e)
+{
+    return mx_sandbox_body(e);
+}
+
+static void some(void *ctx)
+{
+    struct host *h = ctx;
+    struct err none = { "" };
+    uint64_t now_ms = clock_mono_ms();
+    if (now_ms - h->said_ms < SOME_EVERY_MS)
+        return;
+    h->said_ms = now_ms;
+    if (mx_hands_say(h->sock, MX_HANDS_SOME, 0, 0, &none) < 0)
+        _exit(1);
+}
+
+/* ---- what is asked ---- */
+
+static int do_restore(struct host *h, const struct mx_note *n, int fd, struct err *e)
+{
+    struct mx_restore_how how = {
+        .is_body = true, .before = before, .inside = inside, .some = some, .ctx = h
+    };
+    struct mx_restored r;
+    h->least_ahead_ns = n->big;
+    if (h->is_there)
+        return err_say(e, EBUSY, "there is a body already");
+    int rc = mx_restore_as(fd, &how, &r, e);
+    if (rc == 0)
+        rc = mx_guest_confine(&r.t, &h->listener, e);
+    if (rc < 0)
+        return rc;
+    h->t = r.t;
+    h->is_there = true;
+    return 0;
+}
+
+/* It stands still already: hearing of this has stopped it. */
+static int do_stop(struct host *h UNUSED, const struct mx_note *n UNUSED, int fd UNUSED,
+                   struct err *e UNUSED)
+{
+    return 0;
+}
+
+static int do_send(struct host *h, const struct mx_note *n UNUSED, int fd, struct err *e)
+{
+    struct mx_capture *c = calloc(1, sizeof *c);
+    if (!c)
+        return err_set(e, ENOMEM, "capture a body");
+    c->t = h->t;
+    c->what_for = MX_CAPTURE_BODY;
+    c->ahead_ns = h->ahead_ns;
+    int rc = mx_capture_write(c, fd, e);
+    h->t = c->t;
+    free(c);
+    return rc;
+}
+
+static int do_run(struct host *h, const struct mx_note *n UNUSED, int fd, struct err *e)
+{
+    pid_t pid = h->t.pid;
+    if (fd >= 0) {
+        fd_close(&h->calls);
+        h->calls = dup(fd);
+    }
+    if (!h->is_there || h->calls < 0)
+        return err_say(e, EINVAL, "there is no body, or nowhere for its calls");
+    int rc = mx_tracee_release(&h->t, e);
+    h->t.pid = pid;
+    h->is_running = rc == 0;
+    return rc;
+}
+
+/* By which signal it died, as far as that is known. */
+static int signal_of(pid_t pid)
+{
+    int status;
+    pid_t got = waitpid(pid, &status, __WALL | WNOHANG);
+    return got == pid && WIFSIGNALED(status) ? WTERMSIG(status) : SIGKILL;
+}
+
+/* Until something is asked: then it stands still. Returns false when there is nothing left. */
+static bool supervise(struct host *h)
+{
+    struct err e = { "" };
+    int rc = mx_guest_serve(&h->t, h->listener, h->calls, h->sock, &e);
+    h->is_running = false;
+    if (rc == MX_GUEST_TOLD && mx_tracee_await(&h->t, &e) == 0)
+        return true;
+    uint32_t what = rc == 0 ? MX_HANDS_ENDED : rc > 0 ? MX_HANDS_DIED : MX_HANDS_LOST;
+    int number = what == MX_HANDS_DIED ? signal_of(h->t.pid) : 0;
+    if (mx_hands_say(h->sock, what, rc < 0 ? rc : 0, number, &e) < 0)
+        return false;
+    pause(); /* until we are killed, and the body with us */
+    return false;
+}
+
+typedef int (*do_fn)(struct host *h, const struct mx_note *n, int fd, struct err *e);
+static const struct {
+    do_fn fn;
+    bool is_answered;
+} dos[] = {
+    [MX_HANDS_STOP] = { do_stop, true },
+    [MX_HANDS_SEND] = { do_send, true },
+    [MX_HANDS_RUN] = { do_run, false },
+    [MX_HANDS_RESTORE] = { do_restore, true },
+};
+
+static void work(int sock)
+{
+    struct host h = { .sock = sock, .listener = -1, .calls = -1 };
+    for (;;) {
+        struct mx_note n;
+        struct err e = { "" };
+        int fd;
+        if (h.is_running && !supervise(&h))
+            return;
+        if (mx_note_receive(sock, &n, &fd, true) <= 0)
+            return;
+        if (n.what >= ARRAY_LEN(dos) || !dos[n.what].fn)
+            continue;
+        int rc = dos[n.what].fn(&h, &n, fd, &e);
+        fd_close(&fd);
+        uint32_t what = dos[n.what].is_answered ? n.what : MX_HANDS_DIED;
+        if ((dos[n.what].is_answered || rc < 0) && mx_hands_say(sock, what, rc, 0, &e) < 0)
+            return;
+    }
+}
+
+/* ---- processes ---- */
+
+/* The first of the namespaces: when it ends, so does all that is in them. */
+static void first(int sock)
+{
+    struct err e = { "" };
+    title_set("mosixd: a guest's supervisor");
+    int rc = mx_sandbox_first(&e);
+    if (rc < 0 && mx_hands_say(sock, MX_HANDS_RESTORE, rc, 0, &e) < 0)
+        return;
+    if (rc == 0)
+        work(sock);
+}
+
+static void enter(int sock, int32_t number UNUSED)
+{
+    struct err e = { "" };
+    int status, rc = mx_sandbox_enter(&e);
+    /* Giving up root has undone it. */
+    if (rc == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        rc = err_set(&e, errno, "arrange to end");
+    if (rc == 0 && getppid() == 1)
+        return;
+    pid_t pid = rc == 0 ? fork() : -1;
+    if (pid == 0) {
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0)
+            first(sock);
+        _exit(0);
+    }
+    if (pid < 0) {
+        if (rc == 0)
+            rc = err_set(&e, errno, "start a process");
+        if (mx_hands_say(sock, MX_HANDS_RESTORE, rc, 0, &e) < 0)
+            return;
+        return;
+    }
+    close(sock);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+}
+
+int mx_hands_on_host(struct mx_hands *h, struct err *e)
+{
+    return mx_hands_start(h, "mosixd: a guest's namespaces", enter, 0, e);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* keeper.h: the home's side of one job that moves or is away: who has the copy that runs,
+ * connections to hosts, and the stub. Must not know: who may ask for what. */
+#ifndef MOSIX_CORE_MOVE_KEEPER_H
+#define MOSIX_CORE_MOVE_KEEPER_H
+
+#include "common/base/err.h"
+#include "mosix-core/net/nodes.h"
+
+#include <sys/types.h>
+
+enum {
+    MX_KEEPER_LINGER_MS =
+        3000,             /* after the job has come home connections are kept for a next move */
+    MX_REQUEST_MAX = 512, /* bytes of a request and of an answer */
+};
+
+struct mx_keeper_how {
+    pid_t pid;    /* the job's process */
+    int process;  /* its pidfd */
+    int listener; /* stream socket: requests, one a connection: "migrate WHERE" or "status";
+                     answered by one line, "ok…" or words */
+    const struct mx_nodes *nodes;
+    int self; /* which node this is */
+    const uint8_t *key;
+};
+
+/* Until the job is at home again and nobody asks any more, or has ended. Returns 0 or -errno
+ * with words. */
+MUST int mx_keeper_run(const struct mx_keeper_how *how, struct err *e);
+
+#endif

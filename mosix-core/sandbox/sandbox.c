@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* sandbox.c: namespaces, an empty root, and no rights.
+ * Must not know: images, calls. Source: user_namespaces(7), pivot_root(2), time_namespaces(7).
+ */
+#include "mosix-core/sandbox/sandbox.h"
+
+#include "common/sys/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x80
+#endif
+
+static int write_text(const char *path, const char *text, struct err *e)
+{
+    AUTO_FD fd = open(path, O_WRONLY | O_CLOEXEC);
+    int rc = fd < 0 ? -errno : fd_write_full(fd, text, strlen(text));
+    return rc < 0 ? err_set(e, -rc, "write %s", path) : 0;
+}
+
+static int drop_root(struct err *e)
+{
+    if (geteuid() != 0)
+        return 0;
+    if (setgroups(0, NULL) < 0 || setresgid(MX_GUEST_UID, MX_GUEST_UID, MX_GUEST_UID) < 0 ||
+        setresuid(MX_GUEST_UID, MX_GUEST_UID, MX_GUEST_UID) < 0)
+        return err_set(e, errno, "give up root");
+    /* Else the maps of the new user namespace would be root's to write. */
+    if (prctl(PR_SET_DUMPABLE, 1) < 0)
+        return err_set(e, errno, "give up root");
+    return 0;
+}
+
+int mx_sandbox_enter(struct err *e)
+{
+    char map[64];
+    int rc = drop_root(e);
+    if (rc < 0)
+        return rc;
+    unsigned uid = geteuid(), gid = getegid();
+    if (unshare(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
+                CLONE_NEWNS | CLONE_NEWCGROUP) < 0)
+        return err_set(e, errno, "make namespaces");
+    rc = write_text("/proc/self/setgroups", "deny", e);
+    snprintf(map, sizeof map, "%u %u 1", uid, uid);
+    if (rc == 0)
+        rc = write_text("/proc/self/uid_map", map, e);
+    snprintf(map, sizeof map, "%u %u 1", gid, gid);
+    return rc == 0 ? write_text("/proc/self/gid_map", map, e) : rc;
+}
+
+int mx_sandbox_first(struct err *e)
+{
+    static const char *const place = "/tmp"; /* any directory: nobody else sees what is on it */
+    static const unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+    if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("none", place, "tmpfs", flags, "size=64k,mode=755") < 0 || chdir(place) < 0)
+        return err_set(e, errno, "make an empty root");
+    if (mkdir("proc", 0755) < 0 || mkdir("empty", 0555) < 0 || mkdir("old", 0755) < 0 ||
+        mount("proc", "proc", "proc", flags, NULL) < 0)
+        return err_set(e, errno, "mount /proc of the new namespace");
+    if (syscall(SYS_pivot_root, ".", "old") < 0 || chdir("/") < 0 ||
+        umount2("/old", MNT_DETACH) < 0 || rmdir("/old") < 0)
+        return err_set(e, errno, "leave the host's files");
+    if (mount("none", "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | flags, NULL) < 0)
+        return err_set(e, errno, "close the empty root");
+    return 0;
+}
+
+/* The kernel wants the distance from the first namespace of all, of which ours may be some way
+ * off already. */
+static int64_t own_offset_ns(void)
+{
+    char name[32];
+    long long sec, nsec, found = 0;
+    FILE *f = fopen("/proc/self/timens_offsets", "re");
+    while (f && fscanf(f, "%31s %lld %lld", name, &sec, &nsec) == 3)
+        if (strcmp(name, "monotonic") == 0)
+            found = sec * 1000000000 + nsec;
+    if (f)
+        fclose(f);
+    return found;
+}
+
+int mx_sandbox_shift_clock(int64_t ahead_ns, struct err *e)
+{
+    char text[64];
+    int64_t from_first = own_offset_ns() + ahead_ns, second = 1000000000;
+    int64_t sec = from_first / second, nsec = from_first % second;
+    if (nsec < 0) {
+        nsec += second;
+        sec--;
+    }
+    if (unshare(CLONE_NEWTIME) < 0)
+        return err_set(e, errno, "make a time namespace");
+    snprintf(text, sizeof text, "monotonic %lld %lld\n", (long long)sec, (long long)nsec);
+    return write_text("/proc/self/timens_offsets", text, e);
+}
+
+int mx_sandbox_body(struct err *e)
+{
+    struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    struct __user_cap_data_struct none[2] = { { 0 } };
+    if (chroot("/empty") < 0 || chdir("/") < 0)
+        return err_set(e, errno, "go to an empty root");
+    for (int cap = 0; prctl(PR_CAPBSET_DROP, cap) == 0; cap++)
+        ;
+    if (syscall(SYS_capset, &head, none) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return err_set(e, errno, "give up all rights");
+    return 0;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* sandbox.h: what a body can see of the host: nothing.
+ * Must not know: images, calls.
+ * Privilege: of root it drops all but an identity that owns nothing; an ordinary user's daemon
+ * needs user namespaces. */
+#ifndef MOSIX_CORE_SANDBOX_SANDBOX_H
+#define MOSIX_CORE_SANDBOX_SANDBOX_H
+
+#include "common/base/err.h"
+
+#include <stdint.h>
+
+enum { MX_GUEST_UID = 65534 }; /* of bodies, when the daemon is root: owns no files */
+
+/* For a process that was just forked and has no threads: user, PID, network, IPC, UTS, mount
+ * and cgroup namespaces of its own, with its next child as their first process, which calls
+ * mx_sandbox_first. Returns 0 or -errno with words. */
+MUST int mx_sandbox_enter(struct err *e);
+
+/* Empties the view of files but for /proc of the new PID namespace, which only this process can
+ * use, and a directory without anything for its children. */
+MUST int mx_sandbox_first(struct err *e);
+
+/* Processes that are started from now on have a monotonic clock that is ahead_ns ahead of ours.
+ */
+MUST int mx_sandbox_shift_clock(int64_t ahead_ns, struct err *e);
+
+/* In a child: an empty root, no capabilities, no new privileges. */
+MUST int mx_sandbox_body(struct err *e);
+
+#endif

@@ -1,0 +1,71 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck disable=SC2034,SC2154 # for the test, and of functions.sh
+# cluster.sh: three nodes with file trees of their own and a mosixd on each: the head of a lab, which is home, n1 and n2; after
+# functions.sh in a test in bash:
+#     cluster_up
+# Afterwards $MOSIX_RUN is where programs meet the home's daemon, $log its log, and:
+#     on_node NODE COMMAND...   as root on n1 or n2
+#     daemon NODE               starts the daemon of head, n1 or n2; its number is in ${daemon[NODE]}
+#     place PID                 where it is; "gone" when the home knows no such job
+#     inside PID PATTERN        processes of ours of that job whose title matches, anywhere
+declare -A daemon
+
+cluster_up()
+{
+    requires root
+    lab=$top_srcdir/examples/lab/lab
+    name=m$$
+    at_exit '"$lab" --name $name down'
+    "$lab" --name $name up 2 --for $$ >/dev/null || fail "lab up"
+    mkdir "$tmp/etc" || exit 99
+    printf 'head 10.77.0.254\nn1 10.77.0.1\nn2 10.77.0.2 7722\n' >"$tmp/etc/nodes"
+    od -An -tx1 -N32 /dev/urandom | tr -d ' \n' >"$tmp/etc/key"
+    chmod 600 "$tmp/etc/key"
+    export MOSIX_RUN=$tmp/mosix.$$
+    log=$tmp/log.head
+    PATH=$top_builddir/mosix-core/cmd:$PATH
+    at_exit 'rmdir "$(cgroup_root)/mosix.$$"/u* "$(cgroup_root)/mosix.$$" 2>/dev/null'
+    local n
+    for n in n1 n2; do
+        tar -C "$tmp/etc" -c . | on_node $n sh -c 'mkdir -p /etc/mosix && tar -C /etc/mosix -x --no-same-owner' || fail "files on $n"
+        on_node $n sh -c 'cat >/usr/local/sbin/mosixd && chmod +x /usr/local/sbin/mosixd' <"$top_builddir/mosix-core/mosixd/mosixd" || fail "mosixd on $n"
+    done
+    for n in head n1 n2; do daemon $n; done
+}
+
+cgroup_root() { awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts; }
+
+on_node() { local n=$1; shift; "$lab" --name $name run "$n" -- "$@"; }
+
+daemon()
+{
+    if [ "$1" = head ]; then
+        "$lab" --name $name head -- "$top_builddir/mosix-core/mosixd/mosixd" -v -c "$tmp/etc" -r "$MOSIX_RUN" -n head >>"$log" 2>&1 </dev/null &
+    else
+        "$lab" --name $name run "$1" -- /usr/local/sbin/mosixd -v >>"$tmp/log.$1" 2>&1 </dev/null &
+    fi
+    daemon[$1]=$!
+    disown $!
+    at_exit "kill -9 $! 2>/dev/null"
+    wait_for 10 grep -q "listens" "$tmp/log.$1"
+}
+
+place() { local where; where=$(mosps -a | awk -v pid="$1" '$1 == pid { print $2 }'); echo "${where:-gone}"; }
+is_at() { [ "$(place "$1")" = "$2" ]; }
+
+# Titles say which job a process is for; its children are for the same.
+inside()
+{
+    ps -eo pid=,ppid=,args= | awk -v job="$1" -v want="$2" '
+        { parent[$1] = $2; args[$1] = $0; sub(/^ *[0-9]+ +[0-9]+ /, "", args[$1]) }
+        END {
+            for (p in args)
+                for (q = p; q in args; q = parent[q])
+                    if (args[q] ~ "^mosixd: (job " job "$|hands of job " job "$|guest .* " job " of )") {
+                        if (args[p] ~ want) print p
+                        break
+                    }
+        }'
+}
+none_inside() { [ -z "$(inside "$1" .)" ]; }

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* test_net.c: the map, the key, and connections between two processes: with the same key, with
+ * another, with somebody who makes no sense, whose bytes are changed, and that are cut. */
+#include "common/base/wire.h"
+#include "common/sys/fd.h"
+#include "mosix-core/move/hello.h"
+#include "mosix-core/net/wire.h"
+#include "tests/lib/unit.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char path[] = "/tmp/mosix-test.XXXXXX";
+
+static void write_file(const char *text, mode_t mode)
+{
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+    assert_int_equal(chmod(path, mode), 0);
+}
+
+TEST(map)
+{
+    static struct mx_nodes n;
+    struct err e = { "" };
+    write_file("# a cluster\nn1 10.0.0.1\n\nn2 10.0.0.2 99 # a port\nsix fe80::1\n", 0644);
+    assert_ok(mx_nodes_read(&n, path, &e));
+    assert_int_equal(n.count, 3);
+    assert_int_equal(n.list[0].port, MX_PORT);
+    assert_int_equal(n.list[1].port, 99);
+    assert_int_equal(mx_nodes_find(&n, "n2"), 1);
+    assert_int_equal(mx_nodes_find(&n, "2"), 1);
+    assert_int_equal(mx_nodes_find(&n, "10.0.0.2"), 1);
+    assert_int_equal(mx_nodes_find(&n, "4"), -ENOENT);
+    assert_int_equal(mx_nodes_find(&n, "0"), -ENOENT);
+    assert_int_equal(mx_nodes_find(&n, ""), -ENOENT);
+    static const char *const wrong[] = { "n1\n",
+                                         "n1 host\n",
+                                         "home 10.0.0.1\n",
+                                         "7 10.0.0.1\n",
+                                         "n1 10.0.0.1 0\n",
+                                         "n1 10.0.0.1 70000\n",
+                                         "n1 10.0.0.1 7 x\n",
+                                         "a 1.1.1.1\na 1.1.1.2\n",
+                                         "" };
+    for (unsigned i = 0; i < ARRAY_LEN(wrong); i++) {
+        write_file(wrong[i], 0644);
+        assert_error(mx_nodes_read(&n, path, &e), EINVAL);
+    }
+}
+
+TEST(key)
+{
+    uint8_t key[CRYPTO_KEY_BYTES];
+    struct err e = { "" };
+    const char *good = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n";
+    write_file(good, 0600);
+    assert_ok(mx_key_read(key, path, &e));
+    assert_int_equal(key[31], 0xff);
+    write_file(good, 0644);
+    assert_error(mx_key_read(key, path, &e), EPERM);
+    write_file("0011\n", 0600);
+    assert_error(mx_key_read(key, path, &e), EINVAL);
+    write_file("g0112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n", 0600);
+    assert_error(mx_key_read(key, path, &e), EINVAL);
+}
+
+TEST(hello)
+{
+    struct mx_hello h = { .stream = MX_STREAM_IMAGE,
+                          .move = 3,
+                          .pid = 7,
+                          .mono_ns = 5,
+                          .home = "n1",
+                          .program = "a\nb" };
+    struct mx_hello back;
+    uint8_t bytes[MX_HELLO_MAX];
+    memset(h.token, 9, sizeof h.token);
+    struct wr w = wr_of(bytes, sizeof bytes);
+    mx_hello_put(&w, &h);
+    struct rd r = rd_of(bytes, wr_len(&w));
+    assert_ok(mx_hello_get(&r, &back));
+    assert_string_equal(back.program, "a?b");
+    assert_int_equal(back.move, 3);
+    for (size_t cut = 0; cut < wr_len(&w); cut++) {
+        r = rd_of(bytes, cut);
+        assert_error(mx_hello_get(&r, &back), EPROTO);
+    }
+    bytes[0]++;
+    r = rd_of(bytes, wr_len(&w));
+    assert_error(mx_hello_get(&r, &back), ENOTSUP);
+}
+
+/* ---- connections ---- */
+
+static const uint8_t one[CRYPTO_KEY_BYTES] = { 1 }, other[CRYPTO_KEY_BYTES] = { 2 };
+
+static int listen_here(struct mx_node *n)
+{
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof a) == 0 &&
+                listen(fd, 4) == 0 && getsockname(fd, (struct sockaddr *)&a, &len) == 0);
+    *n = (struct mx_node){ .name = "here", .address = "127.0.0.1", .port = ntohs(a.sin_port) };
+    return fd;
+}
+
+/* A child that accepts one connection with key, answers rc, and sends back what it is sent;
+ * status 0 when all was well. */
+static pid_t echo(int listener, const uint8_t key[CRYPTO_KEY_BYTES], int answer)
+{
+    pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    struct mx_wire w;
+    struct err e = { "" };
+    uint8_t hello[MX_HELLO_MAX];
+    size_t len = sizeof hello;
+    int pair[2], fd = accept(listener, NULL, NULL);
+    int rc = mx_wire_accept(&w, fd, key, hello, &len, &e);
+    if (rc < 0 || len != 5 || memcmp(hello, "hello", 5) != 0)
+        _exit(10);
+    if (mx_wire_answer(&w, answer, "no room") < 0 || answer < 0 || fd_socketpair(pair) < 0)
+        _exit(11);
+    if (fork() == 0) {
+        static char space[50000];
+        ssize_t n;
+        close(pair[0]);
+        while ((n = read(pair[1], space, sizeof space)) > 0)
+            if (fd_write_full(pair[1], space, (size_t)n) < 0)
+                _exit(1);
+        shutdown(pair[1], SHUT_WR);
+        _exit(0);
+    }
+    close(pair[1]);
+    rc = mx_wire_carry(&w, pair[0]);
+    _exit(rc == 0 ? 0 : rc == -EPIPE ? 12 : 13);
+}
+
+static int end_of(pid_t pid)
+{
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST(same_key)
+{
+    struct mx_node n;
+    struct mx_wire w;
+    struct err e = { "" };
+    int pair[2], listener = listen_here(&n);
+    static uint8_t sent[300000], back[300000];
+    pid_t pid = echo(listener, one, 0);
+    assert_ok(mx_wire_connect(&w, &n, one, "hello", 5, &e));
+    assert_ok(fd_socketpair(pair));
+    pid_t carrier = fork();
+    if (carrier == 0) {
+        close(pair[1]);
+        _exit(mx_wire_carry(&w, pair[0]) != 0);
+    }
+    close(w.fd);
+    close(pair[0]);
+    for (size_t i = 0; i < sizeof sent; i++)
+        sent[i] = (uint8_t)(i * 7 / 3);
+    pid_t writer = fork();
+    if (writer == 0) {
+        int rc = fd_write_full(pair[1], sent, sizeof sent);
+        _exit(rc < 0 || shutdown(pair[1], SHUT_WR) < 0);
+    }
+    assert_int_equal(fd_read_full(pair[1], back, sizeof back), sizeof back);
+    assert_memory_equal(sent, back, sizeof sent);
+    assert_int_equal(read(pair[1], back, 1), 0);
+    assert_int_equal(end_of(writer), 0);
+    assert_int_equal(end_of(carrier), 0);
+    assert_int_equal(end_of(pid), 0);
+    close(pair[1]);
+    close(listener);
+}
+
+TEST(another_key)
+{
+    struct mx_node n;
+    struct mx_wire w;
+    struct err e = { "" };
+    int listener = listen_here(&n);
+    pid_t pid = echo(listener, other, 0);
+    assert_error(mx_wire_connect(&w, &n, one, "hello", 5, &e), EACCES);
+    assert_non_null(strstr(e.text, "has not the same key"));
+    assert_int_equal(end_of(pid), 10);
+    close(listener);
+}
+
+TEST(refused)
+{
+    struct mx_node n;
+    struct mx_wire w;
+    struct err e = { "" };
+    int listener = listen_here(&n);
+    pid_t pid = echo(listener, one, -ENOSPC);
+    assert_error(mx_wire_connect(&w, &n, one, "hello", 5, &e), ENOSPC);
+    assert_non_null(strstr(e.text, "no room"));
+    assert_int_equal(end_of(pid), 11);
+    close(listener);
+}
+
+static int dial(const struct mx_node *n)
+{
+    struct sockaddr_in a = { .sin_family = AF_INET,
+                             .sin_port = htons(n->port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof a) == 0);
+    return fd;
+}
+
+/* Nothing, a little, and much of anything; a public part that is no point of the curve's. */
+TEST(strangers)
+{
+    struct mx_node n;
+    int listener = listen_here(&n);
+    static uint8_t noise[4000];
+    for (size_t i = 0; i < sizeof noise; i++)
+        noise[i] = (uint8_t)(i * 31 + 7);
+    for (unsigned how = 0; how < 4; how++) {
+        pid_t pid = echo(listener, one, 0);
+        int fd = dial(&n);
+        if (how == 3) {
+            memset(noise, 0, sizeof noise);
+            memcpy(noise, MX_WIRE_MAGIC, MX_WIRE_MAGIC_BYTES);
+        }
+        size_t len = how == 0 ? 0 : how == 1 ? 10 : sizeof noise;
+        assert_ok(fd_write_full(fd, noise, len));
+        shutdown(fd, SHUT_WR);
+        assert_int_equal(end_of(pid), 10);
+        close(fd);
+    }
+    close(listener);
+}
+
+/* Between the two sits somebody who changes byte number at of what the first says, or cuts
+ * there. */
+static pid_t meddler(int listener, const struct mx_node *to, size_t at, bool is_cut)
+{
+    pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    int in = accept(listener, NULL, NULL), out = dial(to);
+    if (fork() == 0) {
+        uint8_t byte;
+        for (size_t i = 0; read(in, &byte, 1) == 1; i++) {
+            if (i == at && is_cut)
+                break;
+            byte ^= i == at;
+            if (write(out, &byte, 1) != 1)
+                break;
+        }
+        shutdown(out, SHUT_WR);
+        _exit(0);
+    }
+    uint8_t byte;
+    while (read(out, &byte, 1) == 1)
+        if (write(in, &byte, 1) != 1)
+            break;
+    shutdown(in, SHUT_RDWR);
+    _exit(0);
+}
+
+TEST(changed_and_cut)
+{
+    /* magic, public part, header, length, hello, and the first piece behind it */
+    static const size_t places[] = { 3, 20, 45, 64, 70, 90, 94, 110 };
+    for (unsigned i = 0; i < 2 * ARRAY_LEN(places); i++) {
+        struct mx_node behind, before;
+        struct mx_wire w;
+        struct err e = { "" };
+        int pair[2], far = listen_here(&behind), near = listen_here(&before);
+        pid_t pid = echo(far, one, 0);
+        pid_t third = meddler(near, &behind, places[i / 2], i % 2);
+        int rc = mx_wire_connect(&w, &before, one, "hello", 5, &e);
+        if (rc == 0) {
+            assert_ok(fd_socketpair(pair));
+            assert_ok(fd_write_full(pair[1], "0123456789012345678901234567890123456789", 40));
+            shutdown(pair[1], SHUT_WR);
+            assert_true(mx_wire_carry(&w, pair[0]) != 0);
+            close(pair[1]);
+        }
+        int ended = end_of(pid);
+        assert_true(ended == 10 || ended == 12 || ended == 13);
+        assert_true(kill(third, SIGKILL) == 0);
+        assert_true(end_of(third) <= 0);
+        close(far);
+        close(near);
+    }
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    signal(SIGPIPE, SIG_IGN);
+    int fd = mkstemp(path);
+    return fd < 0 ? -1 : close(fd);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    return unlink(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(map),         cmocka_unit_test(key),
+        cmocka_unit_test(hello),       cmocka_unit_test(same_key),
+        cmocka_unit_test(another_key), cmocka_unit_test(refused),
+        cmocka_unit_test(strangers),   cmocka_unit_test(changed_and_cut),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
