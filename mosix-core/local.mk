@@ -32,6 +32,8 @@ mosix_core_libmxabi_a_SOURCES = \
   mosix-core/abi/calls.c mosix-core/abi/calls.def mosix-core/abi/calls.h \
   mosix-core/abi/kinds.def \
   mosix-core/abi/marshal.c mosix-core/abi/marshal.h \
+  mosix-core/abi/message.c mosix-core/abi/message.h \
+  mosix-core/abi/texts.c mosix-core/abi/texts.h \
   mosix-core/abi/talk.c mosix-core/abi/talk.def mosix-core/abi/talk.h
 
 # Calls of a body, made at home. Users need libmximage and libmxabi too.
@@ -41,8 +43,10 @@ mosix_core_libmxaway_a_SOURCES = \
   mosix-core/deputy/link.c mosix-core/deputy/link.h \
   mosix-core/deputy/stub.c mosix-core/deputy/stub.h \
   mosix-core/guest/body.c mosix-core/guest/body.h \
+  mosix-core/guest/family.c mosix-core/guest/family.h \
   mosix-core/guest/filter.c mosix-core/guest/filter.h \
-  mosix-core/guest/supervise.c mosix-core/guest/supervise.h
+  mosix-core/guest/supervise.c mosix-core/guest/supervise.h \
+  mosix-core/guest/transfer.c mosix-core/guest/transfer.h
 
 # What a body can see of its host.
 noinst_LIBRARIES += mosix-core/libmxsandbox.a

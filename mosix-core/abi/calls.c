@@ -36,6 +36,9 @@ const struct mx_kind_line *mx_kind_line(enum mx_kind kind)
 #define BOTH_BITS(n)      { MX_KIND_BOTH_BITS, n, 0 }
 #define ROOM(n)           { MX_KIND_ROOM, n, 0 }
 #define NESTED(b)         { MX_KIND_NESTED, 0, b }
+#define MESSAGE_IN        { MX_KIND_MESSAGE_IN, 0, 0 }
+#define MESSAGE_OUT       { MX_KIND_MESSAGE_OUT, 0, 0 }
+#define TEXTS             { MX_KIND_TEXTS, 0, 0 }
 #define LENGTH            { MX_KIND_LENGTH, 0, 4 }
 
 /* How many arguments a line has: the length of its list. */

@@ -26,6 +26,8 @@ enum mx_form {
     MX_FORM_ARRAY,   /* to as many times bytes as argument n says */
     MX_FORM_BITS,    /* to as many bits as argument n says, in words of 64 */
     MX_FORM_ROOM,    /* to as many bytes as the 32 bits say to which argument n points */
+    MX_FORM_TEXTS,   /* to pointers to texts, the last NULL */
+    MX_FORM_MESSAGE, /* to a struct msghdr */
     MX_FORM_NESTED,  /* to a pointer to bytes, and their length (u64) */
 };
 

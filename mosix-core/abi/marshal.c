@@ -13,6 +13,12 @@ static const struct mx_kind_line *kind_of(const struct mx_call_line *line, unsig
     return mx_kind_line((enum mx_kind)line->args[i].kind);
 }
 
+/* Has it pointers in itself? */
+static bool is_structure(const struct mx_kind_line *k)
+{
+    return k->form == MX_FORM_MESSAGE || k->form == MX_FORM_TEXTS;
+}
+
 /* How long what argument i points to is; room: for ROOM, what its length says. Returns -E2BIG
  * over MX_CALL_BYTES_MAX. */
 static int extent(const struct mx_call_line *line, const uint64_t *args, unsigned i,
@@ -24,6 +30,8 @@ static int extent(const struct mx_call_line *line, const uint64_t *args, unsigne
         n = MX_CALL_BYTES_MAX + UINT64_C(1);
     switch (kind_of(line, i)->form) {
     case MX_FORM_VALUE:
+    case MX_FORM_MESSAGE:
+    case MX_FORM_TEXTS:
     case MX_FORM_TEXT: break;
     case MX_FORM_COUNTED: len = n; break;
     case MX_FORM_FIXED: len = a->bytes; break;
@@ -135,6 +143,27 @@ static uint32_t read_room(const struct mx_call_line *line, const uint64_t *args,
     return get_u32(&r, &room) < 0 ? 0 : room;
 }
 
+/* Behind its length, which is known afterwards. */
+static int put_structure(struct wr *w, const struct mx_call_memory *m,
+                         const struct mx_kind_line *k, uint64_t address,
+                         struct mx_call_wait *wait)
+{
+    struct wr probe = *w;
+    put_u64(&probe, MX_POINTER_THERE);
+    struct wr length = probe;
+    put_u32(&probe, 0);
+    uint8_t *start = probe.at;
+    int rc =
+        k->form == MX_FORM_TEXTS
+            ? mx_texts_put(&probe, m, address)
+            : mx_message_put(&probe, m, address, k->direction == MX_DIR_BOTH, &wait->message);
+    if (rc < 0)
+        return rc;
+    put_u32(&length, (uint32_t)(probe.at - start));
+    *w = probe;
+    return 0;
+}
+
 static int ask_pointer(const struct mx_call_line *line, const uint64_t *args, unsigned i,
                        const struct mx_call_memory *m, struct wr *w, struct mx_call_wait *wait)
 {
@@ -147,10 +176,14 @@ static int ask_pointer(const struct mx_call_line *line, const uint64_t *args, un
         put_u64(w, MX_POINTER_NULL);
         return 0;
     }
-    if (k->direction & MX_DIR_IN)
+    if (is_structure(k))
+        rc = put_structure(w, m, k, args[i], wait);
+    else if (k->direction & MX_DIR_IN)
         rc = put_in(w, m, k->form, args[i], len_bytes);
     else
         put_u64(w, MX_POINTER_THERE);
+    if (rc < 0 && rc != -EFAULT)
+        return rc;
     if (rc < 0)
         put_u64(w, MX_POINTER_BAD);
     if (rc == 0 && k->direction & MX_DIR_OUT) {
@@ -223,12 +256,23 @@ static int take_span(struct mx_call_frame *f, unsigned i, const struct bytes *in
         if (ins[i].len > MX_CALL_PATH_MAX || (ins[i].len && memchr(ins[i].ptr, 0, ins[i].len)))
             return -EPROTO;
         len_bytes = ins[i].len;
-    } else if (k->direction & MX_DIR_IN && ins[i].len != len_bytes) {
+    } else if (!is_structure(k) && k->direction & MX_DIR_IN && ins[i].len != len_bytes) {
         return -EPROTO;
     }
     *used = (*used + 7) / 8 * 8;
     if (len_bytes + 1 + NESTED_HEAD > MX_CALL_ARENA_BYTES - *used)
         return -EPROTO;
+    if (is_structure(k)) {
+        uint32_t room = MX_CALL_ARENA_BYTES - *used - 1;
+        int64_t len = k->form == MX_FORM_TEXTS
+                          ? mx_texts_take(ins[i], arena + *used, room, base + *used)
+                          : mx_message_take(ins[i], k->direction == MX_DIR_BOTH, arena + *used,
+                                            room, base + *used);
+        f->spans[i].at = *used;
+        f->spans[i].len_bytes = len < 0 ? 0 : (uint32_t)len;
+        *used += f->spans[i].len_bytes;
+        return len < 0 ? (int)len : 0;
+    }
     if (k->form == MX_FORM_NESTED) {
         struct wr head = wr_of(arena + *used, NESTED_HEAD);
         put_u64(&head, base + *used + NESTED_HEAD);
@@ -259,7 +303,7 @@ int mx_call_take(struct rd *r, uint8_t *arena, uint64_t base, struct mx_call_fra
     int rc = get_u16(r, &id);
     if (rc < 0)
         return rc;
-    *f = (struct mx_call_frame){ .line = mx_call_by_id(id) };
+    *f = (struct mx_call_frame){ .line = mx_call_by_id(id), .base = base };
     if (!f->line || !mx_call_travels(f->line))
         return -EPROTO;
     rc = take_values(r, f, ins);
@@ -294,24 +338,40 @@ static uint32_t written(const struct mx_call_frame *f, const uint8_t *arena, uns
     return (uint32_t)(said < len ? said : len);
 }
 
-/* An interrupted call has told how much time was left. */
+/* An interrupted call has told how much time was left, unless it was not even begun. */
 static bool has_outs(const struct mx_call_line *line, unsigned i, int64_t result)
 {
     const struct mx_kind_line *k = kind_of(line, i);
     if (!(k->direction & MX_DIR_OUT))
         return false;
-    return result >= 0 || (mx_call_is_interrupted(result) && k->form == MX_FORM_FIXED &&
-                           k->direction == MX_DIR_BOTH);
+    return result >= 0 || (mx_call_is_interrupted(result) && result != MX_RESTART_ALWAYS &&
+                           k->form == MX_FORM_FIXED && k->direction == MX_DIR_BOTH);
+}
+
+static void answer_message(const struct mx_call_frame *f, unsigned i, const uint8_t *arena,
+                           int64_t result, struct wr *w)
+{
+    struct wr length = *w;
+    put_u32(w, 0);
+    uint8_t *start = w->at;
+    mx_message_answer(w, arena + f->spans[i].at, f->spans[i].len_bytes,
+                      f->base + f->spans[i].at, result);
+    put_u32(&length, (uint32_t)(w->at - start));
 }
 
 int mx_call_answer(const struct mx_call_frame *f, const uint8_t *arena, int64_t result,
                    struct wr *w)
 {
     put_i64(w, result);
-    for (unsigned i = 0; i < f->line->arg_count; i++)
-        if (f->spans[i].is_there && has_outs(f->line, i, result))
+    for (unsigned i = 0; i < f->line->arg_count; i++) {
+        if (!f->spans[i].is_there || !has_outs(f->line, i, result))
+            continue;
+        if (kind_of(f->line, i)->form == MX_FORM_MESSAGE)
+            answer_message(f, i, arena, result, w);
+        else
             put_bytes(w,
                       (struct bytes){ arena + f->spans[i].at, written(f, arena, i, result) });
+    }
     return w->is_full ? -ENOSPC : 0;
 }
 
@@ -322,16 +382,27 @@ int mx_call_give(const struct mx_call_wait *wait, struct rd *r, const struct mx_
 {
     struct bytes outs[MX_CALL_ARGS] = { { NULL, 0 } };
     int64_t got;
+    int message = -1;
     int rc = get_i64(r, &got);
     for (unsigned i = 0; rc == 0 && i < wait->line->arg_count; i++) {
         if (!wait->outs[i].address || !has_outs(wait->line, i, got))
             continue;
         rc = get_bytes(r, &outs[i]);
-        if (rc == 0 && outs[i].len > wait->outs[i].room_bytes)
+        bool is_message = kind_of(wait->line, i)->form == MX_FORM_MESSAGE;
+        if (rc == 0 && !is_message && outs[i].len > wait->outs[i].room_bytes)
             return -EPROTO;
+        if (rc == 0 && is_message)
+            message = (int)i;
     }
     if (rc < 0 || rd_left(r))
         return -EPROTO;
+    if (message >= 0) {
+        rc = mx_message_give(&wait->message, outs[message], m);
+        if (rc == -EPROTO)
+            return rc;
+        outs[message].len = 0;
+        got = rc < 0 ? rc : got;
+    }
     for (unsigned i = 0; i < MX_CALL_ARGS; i++)
         if (outs[i].len &&
             m->write(m->ctx, wait->outs[i].address, outs[i].ptr, outs[i].len) < 0)

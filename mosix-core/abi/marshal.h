@@ -12,6 +12,8 @@
 
 #include "common/base/wire.h"
 #include "mosix-core/abi/calls.h"
+#include "mosix-core/abi/message.h"
+#include "mosix-core/abi/texts.h"
 
 enum mx_pointer { MX_POINTER_NULL, MX_POINTER_BAD, MX_POINTER_THERE };
 
@@ -37,6 +39,7 @@ struct mx_call_wait {
         uint64_t address; /* 0: nothing comes */
         uint32_t room_bytes;
     } outs[MX_CALL_ARGS];
+    struct mx_message_wait message;
 };
 
 /* Results of calls that a signal took out of them. The kernel's own, which no program sees
@@ -62,6 +65,7 @@ MUST int mx_call_ask(const struct mx_call_line *line, const uint64_t args[MX_CAL
 /* A call that is to be made: pointers lead into an arena of the deputy's. */
 struct mx_call_frame {
     const struct mx_call_line *line;
+    uint64_t base; /* the arena's address */
     uint64_t args[MX_CALL_ARGS];
     struct {
         uint32_t at, len_bytes; /* in the arena */

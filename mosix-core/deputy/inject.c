@@ -102,6 +102,8 @@ static int on_call(struct deputy *d, struct mx_stub *s, struct mx_talk_frame *f,
     if (s->has_call || get_u32(&f->body, &seen) < 0)
         return -EPROTO;
     s->is_forking = f->kind == MX_TALK_FORK;
+    if (s->is_forking && (get_u32(&f->body, &s->exit_signal) < 0 || s->exit_signal > 64))
+        return -EPROTO;
     if (!s->is_forking && mx_call_take(&f->body, s->arena, s->arena_at, &s->call) < 0)
         return -EPROTO;
     /* A signal is on its way: natively it would have come before the call. */

@@ -23,7 +23,6 @@ enum {
     GADGET_BYTES = 4096,
     AFTER_CALL = 2, /* from the gadget's start */
     AFTER_TRAP = 3,
-    FORK_FLAGS = SIGCHLD,
 };
 
 static const long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL | PTRACE_O_TRACEFORK |
@@ -238,7 +237,7 @@ static int move_spans(struct mx_stub *s, bool is_back, struct err *e)
 /* Starts the call that waits, if it may be now. */
 static int start_call(struct mx_stub *s, struct err *e)
 {
-    static const uint64_t fork_args[MX_CALL_ARGS] = { FORK_FLAGS };
+    const uint64_t fork_args[MX_CALL_ARGS] = { s->exit_signal };
     if (!s->has_call || s->is_halted || s->state != MX_STUB_RESTING)
         return 0;
     if (s->is_forking)

@@ -29,10 +29,11 @@ struct mx_stub {
     enum mx_stub_state state;
     bool is_halted; /* the job is stopped (SIGSTOP and its like) */
     bool is_rest_wanted;
-    bool is_cancelled; /* its call is to end early */
-    bool is_paused;    /* signals wait in it */
-    bool has_call;     /* call is to be made, or is being made */
-    bool is_forking;   /* it is a fork */
+    bool is_cancelled;    /* its call is to end early */
+    bool is_paused;       /* signals wait in it */
+    bool has_call;        /* call is to be made, or is being made */
+    bool is_forking;      /* it is a fork, */
+    uint32_t exit_signal; /* whose child ends with this */
     struct mx_call_frame call;
     uint64_t arena_at, gadget_at; /* in the stub */
     uint8_t *arena;               /* MX_CALL_ARENA_BYTES */

@@ -8,6 +8,7 @@
 
 #include "common/base/err.h"
 #include "mosix-core/abi/marshal.h"
+#include "mosix-core/guest/transfer.h"
 #include "mosix-core/image/tracee.h"
 
 #include <linux/seccomp.h>
@@ -24,10 +25,16 @@ struct mx_body {
     bool is_ended, is_dead;
 
     bool is_calling; /* waits in a call that was noticed */
+    bool is_held;    /* which is still to be looked at */
+    bool is_forking; /* home is making a child */
+    uint32_t vfork;  /* it waits for this child; 0: for none */
     struct seccomp_notif notice;
     struct mx_call_wait wait;
     uint64_t home_mask; /* what home believes of its mask */
     uint64_t next_mask; /* and will, when the call has succeeded */
+
+    struct mx_transfer transfer;
+    bool is_one_of_many; /* sendmsg for sendmmsg, recvmsg for recvmmsg */
 
     uint32_t seen; /* signals that have come */
     unsigned signal_count;

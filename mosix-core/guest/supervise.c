@@ -9,12 +9,14 @@
 #include "mosix-core/abi/marshal.h"
 #include "mosix-core/deputy/link.h"
 #include "mosix-core/guest/body.h"
+#include "mosix-core/guest/family.h"
 #include "mosix-core/guest/filter.h"
 #include "mosix-core/image/form/sections.h"
 #include "mosix-core/image/parts.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
@@ -23,6 +25,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -110,6 +113,7 @@ struct guest {
     int told;
     struct mx_tracee *t; /* the first body */
     bool is_pausing, is_caught, is_paused;
+    unsigned pauses_sent, pauses_got;
 };
 
 static struct mx_body *find_pid(struct guest *g, pid_t pid)
@@ -155,20 +159,78 @@ static uint64_t changed_mask(struct mx_body *b, const struct seccomp_data *d)
     }
 }
 
-static int forward(struct guest *g, struct mx_body *b, const struct mx_call_line *line,
-                   struct err *e)
+static int send_call(struct guest *g, struct mx_body *b, const struct mx_call_line *line,
+                     const uint64_t args[MX_CALL_ARGS], const struct mx_call_memory *m,
+                     struct err *e)
+{
+    struct wr *w = mx_link_begin(&g->link, MX_TALK_CALL, b->who);
+    put_u32(w, b->seen);
+    int rc = mx_call_ask(line, args, m, w, &b->wait);
+    if (rc == -ENOSPC || rc == -E2BIG) /* arguments, or a message */
+        rc = line->args[1].kind == MX_KIND_TEXTS || line->args[2].kind == MX_KIND_TEXTS
+                 ? -E2BIG
+                 : -EMSGSIZE;
+    if (rc < 0)
+        return mx_body_end_call(b, g->listener, MX_BODY_RESULT, rc, e);
+    return mx_link_send(&g->link);
+}
+
+/* Of what the kernel fills no more is asked than one call can bring. */
+static void cap_rooms(const struct mx_call_line *line, uint64_t args[MX_CALL_ARGS])
+{
+    for (unsigned i = 0; i < line->arg_count; i++)
+        if (line->args[i].kind == MX_KIND_OUT && args[line->args[i].n] > MX_CALL_BYTES_MAX)
+            args[line->args[i].n] = MX_CALL_BYTES_MAX;
+}
+
+static int next_piece(struct guest *g, struct mx_body *b, struct err *e)
+{
+    uint64_t args[MX_CALL_ARGS];
+    struct mx_call_memory m;
+    const struct mx_call_line *line = mx_transfer_next(&b->transfer, args, &m);
+    return send_call(g, b, line, args, &m, e);
+}
+
+/* Of many messages the first: a kernel may stop there too. With a timeout or none it is one. */
+static const struct mx_call_line *
+one_of_many(struct mx_body *b, const struct mx_call_line *line, uint64_t args[MX_CALL_ARGS])
+{
+    bool is_sent = b->notice.data.nr == SYS_sendmmsg;
+    b->is_one_of_many = is_sent || b->notice.data.nr == SYS_recvmmsg;
+    if (!b->is_one_of_many)
+        return line;
+    args[2] = args[3] & ~(uint64_t)MSG_WAITFORONE;
+    return mx_call_pick(is_sent ? "sendmsg" : "recvmsg", args);
+}
+
+/* How long it was; 1 is the result. */
+static int64_t after_one(struct mx_body *b, int64_t result)
+{
+    enum { LENGTH_AT = 56 }; /* in struct mmsghdr */
+    uint32_t len_bytes = (uint32_t)result;
+    if (result < 0)
+        return result;
+    return pwrite(b->mem_fd, &len_bytes, sizeof len_bytes,
+                  (off_t)(b->notice.data.args[1] + LENGTH_AT)) == (ssize_t)sizeof len_bytes
+               ? 1
+               : -EFAULT;
+}
+
+static int forward(struct guest *g, struct mx_body *b, const char *name,
+                   const struct mx_call_line *line, struct err *e)
 {
     struct mx_call_memory m = mx_body_memory(b);
     uint64_t args[MX_CALL_ARGS];
     memcpy(args, b->notice.data.args, sizeof args);
-    struct wr *w = mx_link_begin(&g->link, MX_TALK_CALL, b->who);
-    put_u32(w, b->seen);
-    int rc = mx_call_ask(line, args, &m, w, &b->wait);
-    if (rc < 0)
-        return mx_body_end_call(b, g->listener, MX_BODY_RESULT, rc == -E2BIG ? -EINVAL : -EIO,
-                                e);
+    b->transfer.is_active = b->is_one_of_many = false;
     b->next_mask = changed_mask(b, &b->notice.data);
-    return mx_link_send(&g->link);
+    if (mx_transfer_begin(&b->transfer, name, args, &m))
+        return next_piece(g, b, e);
+    line = one_of_many(b, line, args);
+    if (!line || !mx_call_travels(line))
+        return mx_body_end_call(b, g->listener, MX_BODY_RESULT, -ENOSYS, e);
+    cap_rooms(line, args);
+    return send_call(g, b, line, args, &m, e);
 }
 
 /* A handler's end brings back the mask that was before it; home had better know. */
@@ -184,6 +246,93 @@ static int see_return(struct guest *g, struct mx_body *b, struct err *e)
     return rc < 0 ? rc : mx_body_end_call(b, g->listener, MX_BODY_CONTINUE, 0, e);
 }
 
+/* ---- children ---- */
+
+static bool is_fork(int number)
+{
+    return number == SYS_fork || number == SYS_vfork || number == SYS_clone ||
+           number == SYS_clone3;
+}
+
+static int ask_fork(struct guest *g, struct mx_body *b, struct err *e)
+{
+    struct mx_fork f;
+    int rc = mx_fork_read(b, &f);
+    if (rc == 0 && g->count == MX_BODIES_MAX)
+        rc = -EAGAIN;
+    if (rc < 0)
+        return mx_body_end_call(b, g->listener, MX_BODY_RESULT, rc, e);
+    b->is_forking = true;
+    struct wr *w = mx_link_begin(&g->link, MX_TALK_FORK, b->who);
+    put_u32(w, b->seen);
+    put_u32(w, (uint32_t)f.exit_signal);
+    return mx_link_send(&g->link);
+}
+
+static void keep_notice(void *ctx, const struct seccomp_notif *n)
+{
+    struct mx_body *b = find_pid(ctx, (pid_t)n->pid);
+    if (!b)
+        return;
+    b->notice = *n;
+    b->is_calling = b->is_held = true;
+}
+
+/* Home has made the child, so here it is made too. What then fails here ends the child there.
+ */
+static int on_forked(struct guest *g, struct mx_body *b, int64_t result, struct err *e)
+{
+    struct mx_fork f;
+    pid_t child = 0;
+    int rc = result <= 0 ? (int)result : mx_fork_read(b, &f);
+    if (result < 0 || rc < 0)
+        return mx_body_end_call(b, g->listener, MX_BODY_RESULT, result < 0 ? result : rc, e);
+    rc = mx_body_fork(b, g->listener, &f, (pid_t)result, keep_notice, g, &child, e);
+    if (rc == 1) {
+        put_u32(mx_link_begin(&g->link, MX_TALK_DIED, (uint32_t)result), SIGKILL);
+        return mx_link_send(&g->link);
+    }
+    if (rc == 0)
+        rc = add_body(g, child, (uint32_t)result, e);
+    if (rc < 0)
+        return rc;
+    g->bodies[g->count - 1]->home_mask = b->home_mask;
+    b->vfork = f.flags & CLONE_VFORK ? (uint32_t)result : 0;
+    mx_link_begin(&g->link, MX_TALK_RESUME, (uint32_t)result);
+    rc = mx_link_send(&g->link);
+    return rc == 0 && !b->vfork && b->signal_count ? mx_body_signal(b, e) : rc;
+}
+
+/* Who has waited for a child goes on, and gets the signals that came meanwhile. */
+static int end_vfork(struct guest *g, uint32_t child, struct err *e)
+{
+    for (unsigned i = 0; i < g->count; i++) {
+        struct mx_body *b = g->bodies[i];
+        if (b->vfork != child)
+            continue;
+        b->vfork = 0;
+        if (b->signal_count && !b->is_calling && !b->is_dead)
+            return mx_body_signal(b, e);
+    }
+    return 0;
+}
+
+static int look_at(struct guest *g, struct mx_body *b, struct err *e)
+{
+    b->is_held = false;
+    if (b->notice.data.nr == SYS_rt_sigreturn)
+        return see_return(g, b, e);
+    if (is_fork(b->notice.data.nr))
+        return ask_fork(g, b, e);
+    uint64_t args[MX_CALL_ARGS];
+    memcpy(args, b->notice.data.args, sizeof args);
+    const char *name = mx_call_name(b->notice.data.nr);
+    const struct mx_call_line *line = name ? mx_call_pick(name, args) : NULL;
+    if (!line)
+        return mx_body_end_call(b, g->listener, MX_BODY_RESULT, -ENOSYS, e);
+    return forward(g, b, name, line, e);
+}
+
 static int on_notice(struct guest *g, struct err *e)
 {
     struct seccomp_notif n;
@@ -195,15 +344,17 @@ static int on_notice(struct guest *g, struct err *e)
         return 0; /* it is being killed */
     b->notice = n;
     b->is_calling = true;
-    if (n.data.nr == SYS_rt_sigreturn)
-        return see_return(g, b, e);
-    uint64_t args[MX_CALL_ARGS];
-    memcpy(args, n.data.args, sizeof args);
-    const char *name = mx_call_name(n.data.nr);
-    const struct mx_call_line *line = name ? mx_call_pick(name, args) : NULL;
-    if (!line || !mx_call_travels(line))
-        return mx_body_end_call(b, g->listener, MX_BODY_RESULT, -ENOSYS, e);
-    return forward(g, b, line, e);
+    return look_at(g, b, e);
+}
+
+/* Those that came while something else was looked at. */
+static int look_at_held(struct guest *g, struct err *e)
+{
+    int rc = 0;
+    for (unsigned i = 0; rc == 0 && i < g->count; i++)
+        if (g->bodies[i]->is_held)
+            rc = look_at(g, g->bodies[i], e);
+    return rc;
 }
 
 /* ---- what home says ---- */
@@ -231,15 +382,29 @@ static void add_pending(struct mx_body *b)
 static int on_answer(struct guest *g, struct mx_body *b, struct mx_talk_frame *f, struct err *e)
 {
     struct mx_call_memory m = mx_body_memory(b);
+    uint64_t args[MX_CALL_ARGS];
     int64_t result;
-    if (!b->is_calling)
+    if (!b->is_calling || b->is_held)
+        return err_say(e, EPROTO, "process %d is given an answer to no call", (int)b->pid);
+    if (b->is_forking) {
+        b->is_forking = false;
+        return get_i64(&f->body, &result) < 0 ? -EPROTO : on_forked(g, b, result, e);
+    }
+    if (b->transfer.is_active && !mx_transfer_next(&b->transfer, args, &m))
         return -EPROTO;
     /* What this kernel is to do too, it does with arguments that are as they were. */
     if (b->wait.line->where == MX_WHERE_BOTH)
         m.write = no_write;
     int rc = mx_call_give(&b->wait, &f->body, &m, &result);
     if (rc < 0)
-        return rc;
+        return err_set(e, -rc, "an answer for call %d of process %d", b->notice.data.nr,
+                       (int)b->pid);
+    if (b->transfer.is_active && !mx_transfer_result(&b->transfer, result, &result)) {
+        g->is_pausing = false; /* it is tried again */
+        return next_piece(g, b, e);
+    }
+    if (b->is_one_of_many)
+        result = after_one(b, result);
     bool is_done = result >= 0 || result < -4095;
     if (is_done)
         b->home_mask = b->next_mask;
@@ -263,7 +428,7 @@ static int on_signal(struct mx_body *b, struct mx_talk_frame *f, struct err *e)
     if (info->si_signo < 1 || info->si_signo > 64)
         return -EPROTO;
     b->seen++;
-    return b->is_calling ? 0 : mx_body_signal(b, e);
+    return b->is_calling || b->vfork ? 0 : mx_body_signal(b, e);
 }
 
 static int send_signal(const struct mx_body *b, int signo, struct err *e)
@@ -296,7 +461,9 @@ static int on_frame(struct guest *g, struct mx_body *b, struct mx_talk_frame *f,
     case MX_TALK_STOP: return send_signal(b, SIGSTOP, e);
     case MX_TALK_CONT: return send_signal(b, SIGCONT, e);
     case MX_TALK_END: return on_end(g, b, f, e);
-    case MX_TALK_PAUSED: g->is_paused = g->is_pausing; return 0;
+    case MX_TALK_PAUSED:
+        g->is_paused = ++g->pauses_got == g->pauses_sent && g->is_pausing;
+        return 0;
     case MX_TALK_PAUSE:
     case MX_TALK_RESUME:
     case MX_TALK_CALL:
@@ -308,20 +475,26 @@ static int on_frame(struct guest *g, struct mx_body *b, struct mx_talk_frame *f,
 }
 
 /* Bodies that are gone here and at home. The first is left to be waited for by the caller. */
-static void drop_ended(struct guest *g)
+static int drop_ended(struct guest *g, struct err *e)
 {
+    int rc = 0;
     for (unsigned i = 0; i < g->count;) {
         struct mx_body *b = g->bodies[i];
         if (!b->is_ended || !b->is_dead) {
             i++;
             continue;
         }
-        if (b->who != 0 && waitpid(b->pid, NULL, __WALL | WNOHANG) < 0)
-            b->is_dead = true; /* somebody else's child */
+        if (b->who != 0 && waitpid(b->pid, NULL, __WALL | WNOHANG) < 0 && errno != ECHILD)
+            rc = err_set(e, errno, "wait for process %d", (int)b->pid);
+        uint32_t who = b->who;
         mx_body_fini(b);
         free(b);
         g->bodies[i] = g->bodies[--g->count];
+        if (who != 0 && rc == 0)
+            rc = end_vfork(g, who, e);
+        i = 0; /* the order has changed */
     }
+    return rc;
 }
 
 /* Which have died; of those that home doesn't know of it is told. */
@@ -349,8 +522,8 @@ static int check_bodies(struct guest *g, struct err *e)
                 info.si_code == CLD_EXITED ? SIGKILL : (uint32_t)info.si_status);
         rc = mx_link_send(&g->link);
     }
-    drop_ended(g);
-    return rc;
+    int dropped = drop_ended(g, e);
+    return rc < 0 ? rc : dropped;
 }
 
 /* Home has nothing more to say; it may go. */
@@ -371,7 +544,8 @@ static int take_frames(struct guest *g, struct err *e)
         if (rc == -ESRCH) /* killed meanwhile: that is found otherwise */
             rc = 0;
     }
-    drop_ended(g);
+    if (rc == 0)
+        rc = drop_ended(g, e);
     if (rc < 0 || more < 0)
         return rc < 0 ? rc : more;
     return is_over(g) ? 0 : filled;
@@ -382,6 +556,7 @@ static int take_frames(struct guest *g, struct err *e)
 static int begin_pause(struct guest *g)
 {
     g->is_pausing = true;
+    g->pauses_sent++;
     mx_link_begin(&g->link, MX_TALK_PAUSE, g->bodies[0]->who);
     return mx_link_send(&g->link);
 }
@@ -404,6 +579,8 @@ static int turn(struct guest *g, struct err *e)
         rc = mx_link_flush(&g->link);
     if (rc == 0 && p[2].revents)
         rc = check_bodies(g, e);
+    if (rc == 0)
+        rc = look_at_held(g, e);
     if (rc == -ESRCH)
         rc = 0;
     if (rc == 0 && g->count && p[1].revents & (POLLIN | POLLHUP | POLLERR))

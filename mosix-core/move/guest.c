@@ -57,7 +57,7 @@ static void send_message(struct guest *g, const struct mx_message *m)
 {
     uint8_t space[MX_MESSAGE_MAX];
     struct wr w = wr_of(space, sizeof space);
-    mx_message_put(&w, m);
+    mx_plan_put(&w, m);
     if (fd_write_full(g->orders, space, wr_len(&w)) < 0)
         end_guest(g, -EPIPE);
 }
@@ -249,7 +249,7 @@ static void on_orders(void *ctx, uint32_t events UNUSED)
     struct rd r = rd_of(g->in, g->in_bytes);
     struct mx_message m;
     int rc;
-    while ((rc = mx_message_get(&r, &m)) > 0)
+    while ((rc = mx_plan_get(&r, &m)) > 0)
         if (m.number == MX_MESSAGE_order)
             step(g, (struct mx_holder_in){ .what = MX_HOLD_ORDER, .order = &m.order });
     if (rc < 0) {

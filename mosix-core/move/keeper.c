@@ -437,7 +437,7 @@ static void on_host_orders(void *ctx, uint32_t events UNUSED)
     struct rd r = rd_of(h->in, h->in_bytes);
     struct mx_message m;
     int rc;
-    while (h->place == place && (rc = mx_message_get(&r, &m)) > 0)
+    while (h->place == place && (rc = mx_plan_get(&r, &m)) > 0)
         on_message(h, &m);
     if (h->place != place)
         return;
@@ -507,7 +507,7 @@ static void send_order(struct keeper *k, uint32_t place, const struct mx_order *
     struct host *h = host_of(k, place);
     struct wr w = wr_of(space, sizeof space);
     m.order = *order;
-    mx_message_put(&w, &m);
+    mx_plan_put(&w, &m);
     /* One that is lost is said again; a socket that is full has a peer that is silent. */
     if (h && h->orders.pid &&
         send(h->orders.plain, space, wr_len(&w), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&

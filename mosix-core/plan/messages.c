@@ -112,7 +112,7 @@ static const struct {
 #undef MESSAGE
 };
 
-int mx_message_get(struct rd *r, struct mx_message *m)
+int mx_plan_get(struct rd *r, struct mx_message *m)
 {
     struct rd head = *r;
     uint16_t len_bytes;
@@ -132,7 +132,7 @@ int mx_message_get(struct rd *r, struct mx_message *m)
     return 1;
 }
 
-void mx_message_put(struct wr *w, const struct mx_message *m)
+void mx_plan_put(struct wr *w, const struct mx_message *m)
 {
     uint8_t body[MX_MESSAGE_MAX];
     struct wr b = wr_of(body, sizeof body);

@@ -37,9 +37,9 @@ struct mx_message {
 
 /* Takes one message from the start of r. Returns 1; 0 when it has not come whole: nothing was
  * taken; -EPROTO. */
-MUST int mx_message_get(struct rd *r, struct mx_message *m);
+MUST int mx_plan_get(struct rd *r, struct mx_message *m);
 
 /* w: room for MX_MESSAGE_MAX bytes. Words that are too long are cut. */
-void mx_message_put(struct wr *w, const struct mx_message *m);
+void mx_plan_put(struct wr *w, const struct mx_message *m);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* marshal_fuzz.c: any bytes as a call that comes home, and as the answer to one: what is taken
  * points into the arena only, is answered, and what is given writes no byte that was not asked
- * for. The first byte is which line is asked, 8 bytes the result. */
+ * for. The first two bytes are which line is asked, 8 bytes the result. */
 #include "mosix-core/abi/marshal.h"
 
 #include <stdlib.h>
@@ -23,6 +23,9 @@ static int on_write(void *ctx, uint64_t address, const void *ptr, size_t len_byt
 {
     (void)ctx;
     (void)ptr;
+    /* A message's answer goes where its struct says. */
+    if (waiting->message.at)
+        return 0;
     for (unsigned i = 0; i < MX_CALL_ARGS; i++)
         if (waiting->outs[i].address == address && len_bytes <= waiting->outs[i].room_bytes)
             return 0;
@@ -39,6 +42,10 @@ static void take(struct rd r, int64_t result)
         if (!f.spans[i].is_there)
             continue;
         if (f.args[i] != base + f.spans[i].at)
+            abort();
+        enum mx_form form = mx_kind_line((enum mx_kind)f.line->args[i].kind)->form;
+        if ((form == MX_FORM_MESSAGE && f.spans[i].len_bytes < MX_MESSAGE_BYTES) ||
+            (form == MX_FORM_TEXTS && f.spans[i].len_bytes < 8))
             abort();
         if (f.spans[i].at > sizeof arena || f.spans[i].len_bytes > sizeof arena - f.spans[i].at)
             abort();
@@ -66,9 +73,9 @@ static void give(const struct mx_call_line *line, struct rd r)
 int LLVMFuzzerTestOneInput(const uint8_t *ptr, size_t len_bytes)
 {
     struct rd r = rd_of(ptr, len_bytes);
-    uint8_t which;
+    uint16_t which;
     int64_t result;
-    if (get_u8(&r, &which) < 0 || get_i64(&r, &result) < 0)
+    if (get_u16(&r, &which) < 0 || get_i64(&r, &result) < 0)
         return 0;
     take(r, result);
     const struct mx_call_line *line = mx_call_at(which);

@@ -15,14 +15,14 @@ static void code_again(const struct mx_message *m)
 {
     uint8_t first[MX_MESSAGE_MAX], second[MX_MESSAGE_MAX];
     struct wr w = wr_of(first, sizeof first);
-    mx_message_put(&w, m);
+    mx_plan_put(&w, m);
     struct rd r = rd_of(first, wr_len(&w));
     struct mx_message same;
     memset(&same, 0, sizeof same);
-    if (w.is_full || mx_message_get(&r, &same) != 1 || rd_left(&r) != 0)
+    if (w.is_full || mx_plan_get(&r, &same) != 1 || rd_left(&r) != 0)
         abort();
     struct wr again = wr_of(second, sizeof second);
-    mx_message_put(&again, &same);
+    mx_plan_put(&again, &same);
     if (wr_len(&again) != wr_len(&w) || memcmp(first, second, wr_len(&w)) != 0)
         abort();
 }
@@ -50,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *ptr, size_t len_bytes)
     for (;;) {
         struct mx_message m;
         memset(&m, 0, sizeof m);
-        if (mx_message_get(&r, &m) != 1)
+        if (mx_plan_get(&r, &m) != 1)
             return 0;
         now_ms += 100;
         if (m.number)

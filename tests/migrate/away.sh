@@ -40,13 +40,13 @@ ends()
     same "status of away ($(cat said))" 0 $?
 }
 
-# like_native COMMAND...
+# like_native COMMAND...   which reads a line, $input, when it is away
 like_native()
 {
     local native=0
-    echo | "$@" >native 2>&1 || native=$?
+    echo "${input-}" | "$@" >native 2>&1 || native=$?
     send "$@"
-    echo >&8
+    echo "${input-}" >&8
     exec 8>&-
     ends $native
     diff native out >&2 || fail "calls do something else when they are made away"
@@ -58,6 +58,47 @@ pauses=30
 like_native "$bin/probe" what_comes_with_them blocked_and_pending masks_of_waits while_computing
 [ "$(grep -c "^away: paused" said)" -ge 5 ] || fail "it was hardly caught: $(cat said)"
 unset pauses
+
+echo "# a shell, its children and its programs"
+# shellcheck disable=SC2016
+like_native bash -c 'read -r _; trap "echo trapped" USR1; f() { for i in 1 2 3; do echo $((i * $1)); done; }
+    f 5 | sort -rn | while read -r n; do echo "line $n"; done
+    x=$(f 7 | tail -n 1; exit 3); echo "$x $?"; kill -USR1 $$; { (kill -9 $BASHPID); } 2>/dev/null; echo $?
+    sleep 0.2 & sleep 0.1; wait $!; echo "waited $?"; cat <(echo substituted) <<<here - ; { echo a; false; } >file || cat file
+    set -o pipefail; true | false | true; echo $?; exec sh -c "echo executed; exit 9"'
+cat >makefile <<'M'
+all: one two
+	@cat one two; echo $(shell echo in the shell)
+one two: %:
+	@echo "made $@" >$@
+M
+# shellcheck disable=SC2016
+like_native bash -c 'read -r _; rm -f one two; make -s -j2; echo $?; make -s nothing 2>&1 | head -c 20; rm -f one two'
+
+echo "# programs that go on by executing themselves at home"
+# shellcheck disable=SC2016
+like_native sh -c 'read -r _; exec awk "BEGIN { for (i = 0; i < 100000; i++) s += i; print s; exit 4 }"'
+cat >p.pl <<'P'
+$_ = <STDIN>; open F, '>', 'p'; print F $_ for 1..5; close F; print -s 'p', "\n", map { $_ * 2 } 1..9; print `echo sub`; exit 6
+P
+cat >p.py <<'P'
+import json, os, subprocess, sys, tempfile
+sys.stdin.readline()
+print(subprocess.run(["echo", "sub"], capture_output=True).stdout, sorted(os.listdir("/etc"))[:3], json.dumps({"a": 1}))
+with tempfile.TemporaryDirectory() as d:
+    open(d + "/f", "w").write("x" * 2000000)
+    print(os.stat(d + "/f").st_size, len(open(d + "/f").read()))
+P
+cat >p.sql <<'P'
+create table t(a, b);
+insert into t select value, value * value from (with recursive n(value) as (select 1 union all select value + 1 from n limit 2000) select value from n);
+select sum(b), count(*) from t where a % 7 = 3;
+create index i on t(b);
+select a from t where b = 1444;
+P
+! command -v perl >/dev/null || like_native perl p.pl
+! command -v sqlite3 >/dev/null || input=".read p.sql" like_native sqlite3 -batch :memory:
+! command -v python3 >/dev/null || like_native "$(python3 -c 'import sys; print(sys.executable)')" p.py
 
 # body: the copy, which has the stub's number in its own namespace
 body()
@@ -78,7 +119,7 @@ count()
     "$bin/away" "$pid" 2>said & away=$!
     at_exit "kill -9 $away 2>/dev/null"
     wait_for 10 runs
-    has_body() { copy=$(body) && [ -n "$copy" ]; }
+    has_body() { copy=$(body); [ -n "$copy" ]; }
     wait_for 10 has_body # a process that ends meanwhile disturbs awk
 }
 

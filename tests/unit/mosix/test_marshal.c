@@ -18,6 +18,7 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static uint8_t message[MX_CALL_BYTES_MAX + 4096], answer[MX_CALL_BYTES_MAX + 4096];
@@ -210,6 +211,61 @@ TEST(lengths_that_the_caller_has)
     close(pair[1]);
 }
 
+TEST(messages)
+{
+    int pair[2], fd = open("/dev/null", O_RDONLY), got = -1;
+    char control[64] = "", a[4] = "", b[20] = "", name[32];
+    char first[] = "first ", second[] = "second";
+    struct iovec out[2] = { { first, 6 }, { second, 6 } }, in[2] = { { a, 3 }, { b, 19 } };
+    struct msghdr m = { .msg_iov = out,
+                        .msg_iovlen = 2,
+                        .msg_control = control,
+                        .msg_controllen = CMSG_SPACE(sizeof fd) };
+    assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair), 0);
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    *c = (struct cmsghdr){ CMSG_LEN(sizeof fd), SOL_SOCKET, SCM_RIGHTS };
+    memcpy(CMSG_DATA(c), &fd, sizeof fd);
+    assert_int_equal(VIA("sendmsg", (uint64_t)pair[0], P(&m), 0), 12);
+    memset(control, 0, sizeof control);
+    m = (struct msghdr){ .msg_iov = in,
+                         .msg_iovlen = 2,
+                         .msg_control = control,
+                         .msg_controllen = sizeof control,
+                         .msg_name = name,
+                         .msg_namelen = sizeof name };
+    assert_int_equal(VIA("recvmsg", (uint64_t)pair[1], P(&m), MSG_CMSG_CLOEXEC), 12);
+    assert_string_equal(a, "fir");
+    assert_string_equal(b, "st second");
+    assert_int_equal(m.msg_controllen, CMSG_SPACE(sizeof fd));
+    assert_int_equal(m.msg_flags, MSG_CMSG_CLOEXEC);
+    memcpy(&got, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof got);
+    assert_true(fcntl(got, F_GETFD) == FD_CLOEXEC);
+    assert_int_equal(VIA("recvmsg", (uint64_t)pair[1], 8, MSG_DONTWAIT), -EFAULT);
+    assert_int_equal(VIA("recvmsg", (uint64_t)pair[1], P(&m), MSG_DONTWAIT), -EAGAIN);
+    for (int i = 0; i < 2; i++)
+        close(pair[i]);
+    close(fd);
+    close(got);
+}
+
+/* What a program is given is what it was started with: by way of a child. */
+TEST(texts)
+{
+    char zero[] = "sh", one[] = "-c", two[] = "test \"$1$A\" = \"x yz\" && exit 5",
+         three[] = "name", four[] = "x y", env[] = "A=z";
+    char *args[] = { zero, one, two, three, four, NULL }, *envs[] = { env, NULL };
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        VIA("execve", P("/bin/sh"), P(args), P(envs));
+        _exit(99);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(WEXITSTATUS(status), 5);
+    assert_int_equal(VIA("execve", P("/no/such"), P(args), P(envs)), -ENOENT);
+    assert_int_equal(VIA("execve", P("/bin/sh"), 8, P(envs)), -EFAULT);
+}
+
 TEST(wrong_pointers_are_the_kernels_business)
 {
     int fd = open("/dev/null", O_RDWR), zero = open("/dev/zero", O_RDONLY);
@@ -295,7 +351,7 @@ TEST(a_hostile_home_writes_nothing_that_was_not_asked_for)
 
 UNIT_MAIN(cmocka_unit_test(the_table_makes_sense), cmocka_unit_test(files),
           cmocka_unit_test(answers_in_memory), cmocka_unit_test(arrays_and_waits),
-          cmocka_unit_test(lengths_that_the_caller_has),
-          cmocka_unit_test(wrong_pointers_are_the_kernels_business),
+          cmocka_unit_test(lengths_that_the_caller_has), cmocka_unit_test(messages),
+          cmocka_unit_test(texts), cmocka_unit_test(wrong_pointers_are_the_kernels_business),
           cmocka_unit_test(too_much_is_refused), cmocka_unit_test(a_hostile_host_gets_nowhere),
           cmocka_unit_test(a_hostile_home_writes_nothing_that_was_not_asked_for))

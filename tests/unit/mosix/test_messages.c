@@ -26,7 +26,7 @@ static struct mx_message some(unsigned number)
 static size_t put(uint8_t bytes[MX_MESSAGE_MAX], const struct mx_message *m)
 {
     struct wr w = wr_of(bytes, MX_MESSAGE_MAX);
-    mx_message_put(&w, m);
+    mx_plan_put(&w, m);
     assert_false(w.is_full);
     return wr_len(&w);
 }
@@ -40,7 +40,7 @@ static void round_trip(void **state)
         memset(&back, 0, sizeof back);
         size_t len = put(bytes, &m);
         struct rd r = rd_of(bytes, len);
-        assert_int_equal(mx_message_get(&r, &back), 1);
+        assert_int_equal(mx_plan_get(&r, &back), 1);
         assert_int_equal(rd_left(&r), 0);
         assert_memory_equal(&m, &back, sizeof m);
     }
@@ -55,7 +55,7 @@ static void cut_and_long(void **state)
         size_t len = put(bytes, &m);
         for (size_t cut = 0; cut < len; cut++) {
             struct rd r = rd_of(bytes, cut);
-            assert_int_equal(mx_message_get(&r, &back), 0);
+            assert_int_equal(mx_plan_get(&r, &back), 0);
             assert_int_equal(rd_left(&r), cut);
         }
         for (int by = -1; by <= 1; by += 2) { /* a length that is not the fields' */
@@ -63,7 +63,7 @@ static void cut_and_long(void **state)
             memcpy(other, bytes, len);
             other[0] = (uint8_t)(other[0] + by);
             struct rd r = rd_of(other, len + 1);
-            assert_int_equal(mx_message_get(&r, &back), -EPROTO);
+            assert_int_equal(mx_plan_get(&r, &back), -EPROTO);
         }
     }
 }
@@ -77,20 +77,20 @@ static void out_of_range(void **state)
     m.order.want = MX_WANTS;
     len = put(bytes, &m);
     struct rd r = rd_of(bytes, len);
-    assert_int_equal(mx_message_get(&r, &back), -EPROTO);
+    assert_int_equal(mx_plan_get(&r, &back), -EPROTO);
     m = some(MX_MESSAGE_report);
     m.report.is = MX_STATES;
     len = put(bytes, &m);
     r = rd_of(bytes, len);
-    assert_int_equal(mx_message_get(&r, &back), -EPROTO);
+    assert_int_equal(mx_plan_get(&r, &back), -EPROTO);
     m = some(MX_MESSAGE_report);
     m.report.stamp_ms = 0; /* an order that echoes it would mean "none" */
     len = put(bytes, &m);
     r = rd_of(bytes, len);
-    assert_int_equal(mx_message_get(&r, &back), -EPROTO);
+    assert_int_equal(mx_plan_get(&r, &back), -EPROTO);
     uint8_t huge[3] = { 0xff, 0xff, MX_MESSAGE_order };
     r = rd_of(huge, sizeof huge);
-    assert_int_equal(mx_message_get(&r, &back), -EPROTO);
+    assert_int_equal(mx_plan_get(&r, &back), -EPROTO);
 }
 
 static void newer(void **state)
@@ -99,11 +99,11 @@ static void newer(void **state)
     struct mx_message m = some(MX_MESSAGE_order), back;
     uint8_t bytes[MX_MESSAGE_MAX] = { 2, 0, 200, 'x', 'y' };
     struct wr w = wr_of(bytes + 5, sizeof bytes - 5);
-    mx_message_put(&w, &m);
+    mx_plan_put(&w, &m);
     struct rd r = rd_of(bytes, 5 + wr_len(&w));
-    assert_int_equal(mx_message_get(&r, &back), 1);
+    assert_int_equal(mx_plan_get(&r, &back), 1);
     assert_int_equal(back.number, 0);
-    assert_int_equal(mx_message_get(&r, &back), 1);
+    assert_int_equal(mx_plan_get(&r, &back), 1);
     assert_int_equal(back.number, MX_MESSAGE_order);
 }
 
@@ -114,7 +114,7 @@ static void words_on_terminals(void **state)
     uint8_t bytes[MX_MESSAGE_MAX];
     snprintf(m.words.text, sizeof m.words.text, "a\033[2Jb\nc\377");
     struct rd r = rd_of(bytes, put(bytes, &m));
-    assert_int_equal(mx_message_get(&r, &back), 1);
+    assert_int_equal(mx_plan_get(&r, &back), 1);
     assert_string_equal(back.words.text, "a [2Jb c ");
 }
 

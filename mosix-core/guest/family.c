@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* family.c: forks of a body. Must not know: home, sockets.
+ * The call that it makes is changed, by ptrace, into a clone3 with the number and us as the
+ * parent; its registers are put right before either goes on. The clone3 is noticed too, and let
+ * through. Source: clone(2), ptrace(2), seccomp_unotify(2). */
+#include "mosix-core/guest/family.h"
+
+#include "mosix-core/image/tracee.h"
+
+#include <errno.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    SYSCALL_BYTES = 2,    /* of the instruction */
+    RED_ZONE_BYTES = 128, /* below the stack pointer, and in use */
+    NOTICE_MS = 5000,
+};
+
+/* ---- what is asked for ---- */
+
+static int read_clone3(const struct mx_body *b, struct mx_fork *f)
+{
+    struct clone_args a = { 0 };
+    uint64_t at = b->notice.data.args[0], len = b->notice.data.args[1];
+    if (len < 64)
+        return -EINVAL;
+    if (len > sizeof a)
+        return -E2BIG;
+    if (pread(b->mem_fd, &a, len, (off_t)at) != (ssize_t)len)
+        return -EFAULT;
+    if (a.set_tid_size || a.cgroup)
+        return -ENOSYS;
+    *f = (struct mx_fork){ .flags = a.flags,
+                           .exit_signal = (int)a.exit_signal,
+                           .stack = a.stack,
+                           .stack_bytes = a.stack_size,
+                           .parent_tid = a.parent_tid,
+                           .child_tid = a.child_tid,
+                           .tls = a.tls };
+    return 0;
+}
+
+int mx_fork_read(const struct mx_body *b, struct mx_fork *f)
+{
+    static const uint64_t known = CLONE_VM | CLONE_VFORK | CLONE_CHILD_SETTID |
+                                  CLONE_CHILD_CLEARTID | CLONE_PARENT_SETTID | CLONE_SETTLS;
+    const __u64 *args = b->notice.data.args;
+    int rc = 0;
+    *f = (struct mx_fork){ .exit_signal = SIGCHLD };
+    switch (b->notice.data.nr) {
+    case SYS_fork: break;
+    case SYS_vfork: f->flags = CLONE_VM | CLONE_VFORK; break;
+    case SYS_clone3: rc = read_clone3(b, f); break;
+    default: /* clone has the end of the stack */
+        *f = (struct mx_fork){ .flags = args[0] & ~(uint64_t)CSIGNAL,
+                               .exit_signal = (int)(args[0] & CSIGNAL),
+                               .stack = args[1] ? args[1] - 16 : 0,
+                               .stack_bytes = args[1] ? 16 : 0,
+                               .parent_tid = args[2],
+                               .child_tid = args[3],
+                               .tls = args[4] };
+    }
+    if (rc < 0)
+        return rc;
+    if (f->flags & CLONE_THREAD)
+        return -EAGAIN; /* as when there are too many */
+    if (f->flags & ~known || (f->flags & CLONE_VM && !(f->flags & CLONE_VFORK)))
+        return -ENOSYS;
+    return f->exit_signal < 0 || f->exit_signal > 64 ? -EINVAL : 0;
+}
+
+/* ---- making it ---- */
+
+static int next_stop(pid_t pid, int *status, struct err *e)
+{
+    pid_t got;
+    do
+        got = waitpid(pid, status, __WALL);
+    while (got < 0 && errno == EINTR);
+    if (got < 0 || !WIFSTOPPED(*status))
+        return err_say(e, ESRCH, "process %d has ended", (int)pid);
+    return 0;
+}
+
+static int go_on(pid_t pid, struct err *e)
+{
+    if (ptrace(PTRACE_SYSCALL, pid, 0, 0) < 0)
+        return err_set(e, errno, "go on with process %d", (int)pid);
+    return 0;
+}
+
+static int put_regs(pid_t pid, const struct user_regs_struct *r, struct err *e)
+{
+    if (ptrace(PTRACE_SETREGS, pid, 0, r) < 0)
+        return err_set(e, errno, "set registers of process %d", (int)pid);
+    return 0;
+}
+
+/* Below what its stack has in use. Returns the address of the clone_args. */
+static int put_args(const struct mx_tracee *t, const struct mx_fork *f, pid_t number,
+                    uint64_t *at_out, struct err *e)
+{
+    struct {
+        struct clone_args a;
+        pid_t number;
+    } args = { .number = number };
+    uint64_t at = (t->regs.rsp - RED_ZONE_BYTES - sizeof args) & ~UINT64_C(15);
+    args.a = (struct clone_args){ .flags = f->flags | CLONE_PARENT,
+                                  .child_tid = f->child_tid,
+                                  .parent_tid = f->parent_tid,
+                                  .stack = f->stack,
+                                  .stack_size = f->stack_bytes,
+                                  .tls = f->tls,
+                                  .set_tid = at + sizeof args.a,
+                                  .set_tid_size = 1 };
+    *at_out = at;
+    return mx_tracee_write(t, at, &args, sizeof args, e);
+}
+
+/* To the entry of clone3, with what it would do by itself blocked from then on: it is in the
+ * kernel. */
+static int enter(const struct mx_tracee *t, uint64_t args_at, struct err *e)
+{
+    struct user_regs_struct r = t->regs;
+    int status, rc;
+    r.rip -= SYSCALL_BYTES;
+    r.orig_rax = UINT64_MAX;
+    r.rax = SYS_clone3;
+    r.rdi = args_at;
+    r.rsi = sizeof(struct clone_args);
+    if (ptrace(PTRACE_SETOPTIONS, t->pid, 0,
+               PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
+                   PTRACE_O_TRACECLONE) < 0)
+        return err_set(e, errno, "watch process %d", (int)t->pid);
+    rc = put_regs(t->pid, &r, e);
+    do {
+        rc = rc < 0 ? rc : go_on(t->pid, e);
+        if (rc == 0)
+            rc = next_stop(t->pid, &status, e);
+    } while (rc == 0 && WSTOPSIG(status) != (SIGTRAP | 0x80));
+    return rc < 0 ? rc : go_on(t->pid, e);
+}
+
+/* Its notice is let through; others that come are kept. */
+static int let_through(const struct mx_tracee *t, int listener, mx_fork_keep *keep, void *ctx,
+                       struct err *e)
+{
+    for (;;) {
+        struct seccomp_notif n;
+        struct pollfd p = { listener, POLLIN, 0 };
+        memset(&n, 0, sizeof n);
+        if (poll(&p, 1, NOTICE_MS) <= 0)
+            return err_say(e, ETIMEDOUT, "process %d does not make its child", (int)t->pid);
+        if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &n) < 0) {
+            if (errno == EINTR || errno == ENOENT)
+                continue;
+            return err_set(e, errno, "take a call");
+        }
+        if ((pid_t)n.pid != t->pid) {
+            keep(ctx, &n);
+            continue;
+        }
+        struct seccomp_notif_resp r = { .id = n.id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE };
+        if (ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &r) < 0)
+            return err_say(e, ESRCH, "process %d has ended", (int)t->pid);
+        return 0;
+    }
+}
+
+/* The child stands at its first instruction. */
+static int release_child(pid_t pid, const struct mx_tracee *t, uint64_t rsp_of_child,
+                         struct err *e)
+{
+    struct user_regs_struct r;
+    int status;
+    int rc = next_stop(pid, &status, e);
+    if (rc < 0)
+        return rc;
+    if (ptrace(PTRACE_GETREGS, pid, 0, &r) < 0)
+        return err_set(e, errno, "get registers of process %d", (int)pid);
+    r.rdi = t->regs.rdi;
+    r.rsi = t->regs.rsi;
+    r.rax = 0;
+    r.orig_rax = UINT64_MAX;
+    if (rsp_of_child)
+        r.rsp = rsp_of_child;
+    rc = put_regs(pid, &r, e);
+    if (rc == 0 && ptrace(PTRACE_DETACH, pid, 0, 0) < 0)
+        return err_set(e, errno, "let go of process %d", (int)pid);
+    return rc;
+}
+
+/* Returns 0 and the child, or 1 when there is none. */
+static int finish(struct mx_tracee *t, const struct mx_fork *f, pid_t *child_out, struct err *e)
+{
+    unsigned long child = 0;
+    int status, rc = next_stop(t->pid, &status, e);
+    struct user_regs_struct r = t->regs;
+    if (rc < 0)
+        return rc;
+    bool is_made = status >> 16 == PTRACE_EVENT_FORK || status >> 16 == PTRACE_EVENT_VFORK ||
+                   status >> 16 == PTRACE_EVENT_CLONE;
+    if (is_made && ptrace(PTRACE_GETEVENTMSG, t->pid, 0, &child) < 0)
+        return err_set(e, errno, "ask process %d for its child", (int)t->pid);
+    if (is_made) {
+        *child_out = (pid_t)child;
+        rc = release_child((pid_t)child, t, f->stack ? f->stack + f->stack_bytes : 0, e);
+    } else { /* the exit of the call: an error of its kernel's */
+        struct user_regs_struct now;
+        if (ptrace(PTRACE_GETREGS, t->pid, 0, &now) < 0)
+            return err_set(e, errno, "get registers of process %d", (int)t->pid);
+        r.rax = (int64_t)now.rax < 0 ? now.rax : (uint64_t)(int64_t)-EAGAIN;
+        r.orig_rax = UINT64_MAX;
+    }
+    if (rc == 0)
+        rc = put_regs(t->pid, &r, e);
+    return rc < 0 ? rc : !is_made;
+}
+
+int mx_body_fork(struct mx_body *b, int listener, const struct mx_fork *f, pid_t number,
+                 mx_fork_keep *keep, void *ctx, pid_t *child_out, struct err *e)
+{
+    struct mx_tracee t;
+    uint64_t args_at = 0;
+    int rc = mx_body_catch_call(b, listener, MX_BODY_RESULT, -ENOSYS, &t, e);
+    if (rc < 0)
+        return rc;
+    rc = mx_tracee_await(&t, e);
+    if (rc < 0)
+        return rc;
+    rc = put_args(&t, f, number, &args_at, e);
+    if (rc < 0) { /* no room below its stack: as when there is no memory */
+        t.regs.rax = (uint64_t)(int64_t)-ENOMEM;
+        rc = mx_tracee_release(&t, e);
+        return rc < 0 ? rc : 1;
+    }
+    rc = enter(&t, args_at, e);
+    if (rc == 0)
+        rc = let_through(&t, listener, keep, ctx, e);
+    if (rc == 0)
+        rc = finish(&t, f, child_out, e);
+    mx_tracee_fini(&t);
+    return rc;
+}

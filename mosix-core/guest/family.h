@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* family.h: a body makes a child whose number home has given.
+ * Must not know: home, sockets.
+ * The child is the supervisor's, not the body's: at home its stub is the child of the body's
+ * stub, and is waited for there. */
+#ifndef MOSIX_CORE_GUEST_FAMILY_H
+#define MOSIX_CORE_GUEST_FAMILY_H
+
+#include "mosix-core/guest/body.h"
+
+/* What a body asks for with fork, vfork, clone, clone3. */
+struct mx_fork {
+    uint64_t flags; /* of clone, without the signal */
+    int exit_signal;
+    uint64_t stack, stack_bytes, parent_tid, child_tid, tls;
+};
+
+/* Reads it from the call that b waits in. Returns 0; what the call gives when we can't do that:
+ * -EAGAIN for threads, -ENOSYS, -EINVAL, -EFAULT. */
+MUST int mx_fork_read(const struct mx_body *b, struct mx_fork *f);
+
+/* A notice that is not of b's: to be kept. */
+typedef void mx_fork_keep(void *ctx, const struct seccomp_notif *n);
+
+/* Ends that call: a child by this number is made, which *child_out is here. Returns 0; -ESRCH
+ * when the body is gone; 1 when its kernel didn't make it, as the call has said. */
+MUST int mx_body_fork(struct mx_body *b, int listener, const struct mx_fork *f, pid_t number,
+                      mx_fork_keep *keep, void *ctx, pid_t *child_out, struct err *e);
+
+#endif
