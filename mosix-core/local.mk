@@ -45,6 +45,7 @@ mosix_core_libmxaway_a_SOURCES = \
   mosix-core/guest/body.c mosix-core/guest/body.h \
   mosix-core/guest/family.c mosix-core/guest/family.h \
   mosix-core/guest/filter.c mosix-core/guest/filter.h \
+  mosix-core/guest/mapping.c mosix-core/guest/mapping.h \
   mosix-core/guest/supervise.c mosix-core/guest/supervise.h \
   mosix-core/guest/transfer.c mosix-core/guest/transfer.h
 

@@ -18,21 +18,26 @@
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 /* ---- memory ---- */
 
+/* Not by mem_fd, which writes where the body itself may not. */
 static int on_read(void *ctx, uint64_t address, void *ptr, size_t len_bytes)
 {
     const struct mx_body *b = ctx;
-    return pread(b->mem_fd, ptr, len_bytes, (off_t)address) == (ssize_t)len_bytes ? 0 : -EFAULT;
+    struct iovec here = { ptr, len_bytes }, there = { (void *)(uintptr_t)address, len_bytes };
+    return process_vm_readv(b->pid, &here, 1, &there, 1, 0) == (ssize_t)len_bytes ? 0 : -EFAULT;
 }
 
 static int on_write(void *ctx, uint64_t address, const void *ptr, size_t len_bytes)
 {
     const struct mx_body *b = ctx;
-    return pwrite(b->mem_fd, ptr, len_bytes, (off_t)address) == (ssize_t)len_bytes ? 0
+    struct iovec here = { (void *)(uintptr_t)ptr, len_bytes },
+                 there = { (void *)(uintptr_t)address, len_bytes };
+    return process_vm_writev(b->pid, &here, 1, &there, 1, 0) == (ssize_t)len_bytes ? 0
                                                                                    : -EFAULT;
 }
 
@@ -177,6 +182,13 @@ static int settle(struct mx_body *b, struct mx_tracee *t, struct err *e)
     return rc;
 }
 
+int mx_body_release(struct mx_body *b, struct mx_tracee *t, struct err *e)
+{
+    int rc = b->signal_count ? queue_all(b, t, e) : 0;
+    int released = mx_tracee_release(t, rc == 0 ? e : NULL);
+    return rc < 0 ? rc : released;
+}
+
 int mx_body_signal(struct mx_body *b, struct err *e)
 {
     struct mx_tracee t;
@@ -188,9 +200,7 @@ int mx_body_signal(struct mx_body *b, struct err *e)
     if ((int64_t)t.regs.orig_rax >= 0 && (int64_t)t.regs.rax == MX_RESTART &&
         is_noticed(&t.regs))
         t.regs.rax = (uint64_t)(int64_t)MX_RESTART_ALWAYS;
-    rc = queue_all(b, &t, e);
-    int released = mx_tracee_release(&t, rc == 0 ? e : NULL);
-    return rc < 0 ? rc : released;
+    return mx_body_release(b, &t, e);
 }
 
 /* ---- waits that have a mask of their own ---- */

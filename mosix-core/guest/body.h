@@ -8,6 +8,7 @@
 
 #include "common/base/err.h"
 #include "mosix-core/abi/marshal.h"
+#include "mosix-core/guest/mapping.h"
 #include "mosix-core/guest/transfer.h"
 #include "mosix-core/image/tracee.h"
 
@@ -34,6 +35,7 @@ struct mx_body {
     uint64_t next_mask; /* and will, when the call has succeeded */
 
     struct mx_transfer transfer;
+    struct mx_mapping mapping;
     bool is_one_of_many; /* sendmsg for sendmmsg, recvmsg for recvmmsg */
 
     uint32_t seen; /* signals that have come */
@@ -59,6 +61,9 @@ MUST int mx_body_end_call(struct mx_body *b, int listener, enum mx_body_end how,
  * No signals. */
 MUST int mx_body_catch_call(struct mx_body *b, int listener, enum mx_body_end how,
                             int64_t result, struct mx_tracee *t, struct err *e);
+
+/* A body that stands still goes on as t->regs say, with what is in signals. */
+MUST int mx_body_release(struct mx_body *b, struct mx_tracee *t, struct err *e);
 
 /* Puts what is in signals into it while it computes. Returns 0; -ESRCH. */
 MUST int mx_body_signal(struct mx_body *b, struct err *e);

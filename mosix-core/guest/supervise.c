@@ -216,6 +216,38 @@ static int64_t after_one(struct mx_body *b, int64_t result)
                : -EFAULT;
 }
 
+static int next_of_mapping(struct guest *g, struct mx_body *b, struct err *e)
+{
+    uint64_t args[MX_CALL_ARGS];
+    struct mx_call_memory m;
+    const struct mx_call_line *line = mx_mapping_next(b, args, &m);
+    return send_call(g, b, line, args, &m, e);
+}
+
+static int ask_mapping(struct guest *g, struct mx_body *b, struct err *e)
+{
+    int rc = mx_mapping_begin(b);
+    if (rc < 0)
+        return mx_body_end_call(b, g->listener, MX_BODY_RESULT, rc, e);
+    return next_of_mapping(g, b, e);
+}
+
+static int on_mapping_answer(struct guest *g, struct mx_body *b, struct mx_talk_frame *f,
+                             struct err *e)
+{
+    uint64_t args[MX_CALL_ARGS];
+    struct mx_call_memory m;
+    int64_t result;
+    int rc =
+        mx_mapping_next(b, args, &m) ? mx_call_give(&b->wait, &f->body, &m, &result) : -EPROTO;
+    if (rc == 0)
+        rc = mx_mapping_result(b, g->listener, result, e);
+    if (rc != 1)
+        return rc;
+    g->is_pausing = false; /* it is tried again */
+    return next_of_mapping(g, b, e);
+}
+
 static int forward(struct guest *g, struct mx_body *b, const char *name,
                    const struct mx_call_line *line, struct err *e)
 {
@@ -324,6 +356,8 @@ static int look_at(struct guest *g, struct mx_body *b, struct err *e)
         return see_return(g, b, e);
     if (is_fork(b->notice.data.nr))
         return ask_fork(g, b, e);
+    if (b->notice.data.nr == SYS_mmap)
+        return ask_mapping(g, b, e);
     uint64_t args[MX_CALL_ARGS];
     memcpy(args, b->notice.data.args, sizeof args);
     const char *name = mx_call_name(b->notice.data.nr);
@@ -390,6 +424,8 @@ static int on_answer(struct guest *g, struct mx_body *b, struct mx_talk_frame *f
         b->is_forking = false;
         return get_i64(&f->body, &result) < 0 ? -EPROTO : on_forked(g, b, result, e);
     }
+    if (b->mapping.step != MX_MAP_NONE)
+        return on_mapping_answer(g, b, f, e);
     if (b->transfer.is_active && !mx_transfer_next(&b->transfer, args, &m))
         return -EPROTO;
     /* What this kernel is to do too, it does with arguments that are as they were. */
@@ -509,8 +545,13 @@ static int check_bodies(struct guest *g, struct err *e)
         siginfo_t info = { 0 };
         if (b->is_dead)
             continue;
-        if (waitid(P_PID, (id_t)b->pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 ||
-            info.si_pid == 0)
+        if (waitid(P_PID, (id_t)b->pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0) {
+            if (errno != ECHILD)
+                continue;
+            /* It was killed while something was done to it. */
+            info = (siginfo_t){ .si_pid = b->pid, .si_code = CLD_EXITED };
+        }
+        if (info.si_pid == 0)
             continue;
         if (info.si_code != CLD_KILLED && info.si_code != CLD_DUMPED &&
             info.si_code != CLD_EXITED)
