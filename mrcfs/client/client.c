@@ -459,7 +459,7 @@ static int on_recall(struct mfs_client *c, const struct mfs_head *h UNUSED, stru
         return rc;
     mfs_roots_changed(c, n.node);
     mfs_lease_recall(c, &n);
-    return rc;
+    return c->lease.recalls > MFS_RECALLS_MAX ? -ENOSPC : rc;
 }
 
 static int on_told(struct mfs_client *c, const struct mfs_head *h, struct rd *body)
@@ -511,6 +511,8 @@ static int on_notice(struct mfs_client *c, const struct mfs_head *h, struct rd *
     /* An unknown notice is a newer server's; there is nothing to answer. */
     if (h->notice < ARRAY_LEN(notices) && notices[h->notice])
         rc = notices[h->notice](c, h, body);
+    if (rc == -ENOSPC)
+        return err_say(e, ENOSPC, "file server recalls more than it hears answers of");
     if (rc < 0)
         return err_set(e, EPROTO, "file server sent a malformed notice %u", h->notice);
     if (mfs_notifier_is_full(c->notifier) || mfs_notifier_is_full(c->lock_notifier))

@@ -131,7 +131,7 @@ void mfs_session_drop_cached(struct mfs_session *s, struct mfs_known *n, uint64_
     mfs_coherence_distrust(s, n->number);
     if (!n->was_opened || !is_believed) {
         if (serial)
-            mfs_lease_answer(s->client, serial);
+            mfs_lease_answer_here(s->client, serial);
         return;
     }
     struct mfs_kernel_notice notice = { .fn = send_inval_node,

@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -131,14 +132,19 @@ static void renew(void *ctx)
     mfs_client_flush(c);
 }
 
+static void take_dropped(struct mfs_client *c)
+{
+    uint64_t serials[64];
+    ssize_t n = fd_read(c->recalled[0], serials, sizeof serials);
+    for (ssize_t i = 0; i < n / (ssize_t)sizeof *serials; i++)
+        send_recalled(c, serials[i]);
+}
+
 static void on_dropped(void *ctx, uint32_t events)
 {
     struct mfs_client *c = ctx;
-    uint64_t serials[64];
-    ssize_t n = fd_read(c->recalled[0], serials, sizeof serials);
     (void)events;
-    for (ssize_t i = 0; i < n / (ssize_t)sizeof *serials; i++)
-        send_recalled(c, serials[i]);
+    take_dropped(c);
     mfs_client_flush(c);
 }
 
@@ -147,6 +153,7 @@ void mfs_lease_start(struct mfs_client *c)
     if (!mfs_lease_is_on(c))
         return;
     if (pipe2(c->recalled, O_CLOEXEC) < 0 || fd_set_nonblock(c->recalled[0], true) < 0 ||
+        fd_set_nonblock(c->recalled[1], true) < 0 ||
         loop_fd_add(c->loop, &c->recalled_watch, c->recalled[0], EPOLLIN, on_dropped, c) < 0)
         c->features &= ~(uint32_t)MFS_FEATURE_LEASES; /* without: asked for each time */
     else
@@ -360,30 +367,44 @@ void mfs_lease_expire(struct mfs_client *c)
 
 /* ---- notices ---- */
 
-static int on_nothing(struct mfs_call *call, int rc, struct rd *body)
+static int on_recalled(struct mfs_call *call, int rc, struct rd *body)
 {
-    (void)call;
-    (void)rc;
+    (void)rc; /* nobody waits for it */
     (void)body;
+    call->client->lease.recalls--;
     return 0;
 }
 
 static void send_recalled(struct mfs_client *c, uint64_t serial)
 {
     struct mfs_caller who = { c->opts.own_uid, c->opts.own_gid, 0 };
-    struct mfs_call *call = mfs_call_new(c, on_nothing);
+    struct mfs_call *call = mfs_call_new(c, on_recalled);
     if (call && mfs_send_recalled(call, &who, &(struct mfs_recalled_req){ serial }, 0) < 0)
         mfs_call_drop(call);
+    else if (call)
+        c->lease.recalls++;
     LIST_EACH(&c->sessions, it, nx)
     mfs_handle_recalled(mfs_session_of(it), serial);
 }
 
+/* False: the pipe is full. */
+static bool put_dropped(struct mfs_client *c, uint64_t serial)
+{
+    return write(c->recalled[1], &serial, sizeof serial) >= 0 || errno != EAGAIN;
+}
+
 void mfs_lease_answer(struct mfs_client *c, uint64_t serial)
 {
-    if (c->recalled[1] >= 0) {
-        ssize_t n = write(c->recalled[1], &serial, sizeof serial);
-        (void)n; /* a pipe that is read until this thread has ended takes it */
-    }
+    struct pollfd p = { .fd = c->recalled[1], .events = POLLOUT };
+    while (c->recalled[1] >= 0 && !put_dropped(c, serial))
+        (void)!poll(&p, 1, -1); /* it is read until this thread has ended */
+}
+
+/* Nobody else would read it meanwhile: one batch of recalls may be more than a pipe holds. */
+void mfs_lease_answer_here(struct mfs_client *c, uint64_t serial)
+{
+    while (c->recalled[1] >= 0 && !put_dropped(c, serial))
+        take_dropped(c);
 }
 
 void mfs_lease_recall(struct mfs_client *c, const struct mfs_recall_notice *n)

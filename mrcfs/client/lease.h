@@ -19,12 +19,15 @@ struct mfs_call;
 struct mfs_client;
 struct mfs_session;
 
+enum { MFS_RECALLS_MAX = 131072 };
+
 /* Of a client. until_ms 0: no leases. */
 struct mfs_lease {
     uint64_t until_ms;
     uint64_t renewed_ms; /* when the renewal that is under way was sent */
     uint32_t lease_ms;
     uint32_t expiries; /* notices that all is void */
+    uint32_t recalls;  /* that were answered, and the server has not said that it heard */
     bool is_renewing;
     /* The server's clock is ahead of our monotonic one by at least so much. */
     bool has_clock;
@@ -87,7 +90,8 @@ void mfs_lease_expire(struct mfs_client *c);
 /* Notices. */
 void mfs_lease_recall(struct mfs_client *c, const struct mfs_recall_notice *n);
 void mfs_lease_told(struct mfs_client *c, uint64_t request, const struct mfs_told_notice *n);
-/* Pages were dropped for the recall with this number: may be called on any thread. */
+/* Pages were dropped for the recall with this number: on another thread than the loop's; _here: on that. */
 void mfs_lease_answer(struct mfs_client *c, uint64_t serial);
+void mfs_lease_answer_here(struct mfs_client *c, uint64_t serial);
 
 #endif

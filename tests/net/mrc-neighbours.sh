@@ -54,6 +54,8 @@ case $out in 0 | *ConnectionReset* | *BrokenPipe*) ;; *) fail "the socket for jo
 # Whoever makes files in /tmp where ours may come must not lead us anywhere.
 bob "mkdir -p /tmp/mrc-1001 /tmp/mrc; ln -sf /etc/passwd /tmp/mrc-1001/agent" >/dev/null
 same "a second job beside" "only mine" "$(job cat f)"
+# What a head may show: no set-user-ID bit and no device of its has an effect there.
+same "mounts of the head's files" "0 of 1" "$(job sh -c 'a=$(grep -c " fuse.mrcfs " /proc/self/mounts); b=$(grep " fuse.mrcfs " /proc/self/mounts | grep -c nosuid,nodev); echo $((a - b)) of $a')"
 kill "$(cat "$home/proj/pid")"
 wait $job
 left() { alice "pgrep -u alice -x sleep"; }
