@@ -54,7 +54,8 @@ struct keeper {
     uint32_t last_place;
     uint32_t streams_move; /* the move for which streams were opened */
     pid_t relay;
-    int signal; /* that a copy died of */
+    pid_t served; /* the hands serve the calls of this connection; 0: none */
+    int signal;   /* that a copy died of */
     bool is_over;
     unsigned moves;
     char why[MX_WORDS_MAX + 1]; /* of the last failure */
@@ -113,6 +114,7 @@ static bool has_process(const struct keeper *k)
 static void hands_died(struct keeper *k)
 {
     mx_hands_end(&k->hands);
+    k->served = 0;
     note_why(k, "who held its own process was killed");
     if (k->holder.is == MX_IS_COPYING || k->holder.is == MX_IS_STOPPING)
         held(k, MX_HOLD_FAILED, MX_WHY_REFUSED);
@@ -208,12 +210,15 @@ static void tell(struct keeper *k, enum mx_hands_ask what, int fd)
         log_error("job %d: nobody holds its process", (int)k->how.pid);
 }
 
-/* The calls of the copy that has the right are served. */
+/* The calls of the copy that has the right are served. Not said twice: hands that are told
+ * something drop what has come for them. */
 static void serve_here(struct keeper *k)
 {
     struct host *h = host_of(k, k->plan.here);
-    if (h && h->calls.pid)
-        tell(k, MX_HANDS_SERVE, dup(h->calls.plain));
+    if (!h || !h->calls.pid || h->calls.pid == k->served)
+        return;
+    k->served = h->calls.pid;
+    tell(k, MX_HANDS_SERVE, dup(h->calls.plain));
 }
 
 /* ---- the home's own place ---- */
@@ -241,6 +246,7 @@ static void do_send_rest(struct keeper *k)
 
 static void do_run(struct keeper *k)
 {
+    k->served = 0;
     tell(k, MX_HANDS_RUN, -1);
 }
 
@@ -305,8 +311,10 @@ static void on_image(void *ctx, uint32_t events UNUSED)
     struct host *h = ctx;
     struct keeper *k = h->k;
     loop_fd_del(&h->on_image);
-    if (k->holder.is == MX_IS_BUILDING)
-        tell(k, MX_HANDS_RESTORE, take_fd(&h->image.plain));
+    if (k->holder.is != MX_IS_BUILDING)
+        return;
+    k->served = 0;
+    tell(k, MX_HANDS_RESTORE, take_fd(&h->image.plain));
 }
 
 static void open_streams(struct keeper *k)

@@ -11,7 +11,7 @@ static const char *const phase_texts[MX_PHASES] = {
     [MX_SETTLED] = "settled",           [MX_ASKING] = "asking",
     [MX_COPYING] = "copying",           [MX_FREEZING] = "freezing",
     [MX_COMMITTING] = "committing",     [MX_REVOKING] = "revoking",
-    [MX_ROLLING_BACK] = "rolling back", [MX_OVER] = "over",
+    [MX_ROLLING_BACK] = "rolling-back", [MX_OVER] = "over",
 };
 
 /* What source and destination are told in each phase. */

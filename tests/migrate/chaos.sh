@@ -59,11 +59,11 @@ chaos()
         "${prefix[@]}" migrate $pid $to 2>>"$tmp/refused"
         sleep 0.05
         now=$(moves_of $pid)
-        moved=${now:-$moved}
+        [ "${now:-0}" -le $moved ] || moved=$now
     done
     wait $pid || got=$?
     echo "# $who: $*: $moved moves in $(($(date +%s%3N) - start)) ms"
-    same "status of $* ($(cat "$tmp/err"))" $native $got
+    same "status of $* ($(cat "$tmp/err"), $(tail -c 99 "$tmp/out" | tr -d "\0"))" $native $got
     cmp "$tmp/native" "$tmp/out" || fail "output of $*"
     cmp "$tmp/native.err" "$tmp/err" || fail "errors of $*"
     [ ! -e out.py.txt ] || cmp out.py.txt "$tmp/native.file" || fail "file of $*"

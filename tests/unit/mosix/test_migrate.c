@@ -88,7 +88,7 @@ TEST(a_destination_that_refuses_leaves_all_as_it_was)
     begin();
     assert_ok(say(MX_MIG_MOVE, 1));
     tell(1, MX_IS_NONE, MX_WHY_NO_ROOM, 0);
-    expect("rolling back 1:drop");
+    expect("rolling-back 1:drop");
     tell(0, MX_IS_RUNNING, 0, 0);
     expect("settled");
     assert_true(did.has_failed && did.why == MX_WHY_NO_ROOM);
@@ -100,7 +100,7 @@ TEST(a_source_that_cannot_be_read_goes_on)
     assert_ok(say(MX_MIG_MOVE, 1));
     tell(1, MX_IS_BUILDING, 0, 0);
     tell(0, MX_IS_RUNNING, MX_WHY_REFUSED, 0);
-    expect("rolling back 0:run 1:drop");
+    expect("rolling-back 0:run 1:drop");
     tell(0, MX_IS_RUNNING, MX_WHY_REFUSED, 0);
     expect("settled");
     assert_true(did.has_failed && did.why == MX_WHY_REFUSED);
@@ -131,7 +131,7 @@ TEST(a_destination_that_has_dropped_it_need_not_be_waited_for)
     tell(1, MX_IS_RUNNING, 0, 0); /* too late */
     expect("revoking");
     tell(1, MX_IS_NONE, 0, 0);
-    expect("rolling back 0:run");
+    expect("rolling-back 0:run");
 }
 
 TEST(a_silent_host_ends_the_job)
