@@ -1,4 +1,4 @@
-# Gossip between the nodes of a cluster (docs/gossip.md). Nothing of it is installed yet: the core is run by tests and simulations only.
+# Gossip between the nodes of a cluster (docs/gossip.md). Nothing of it is installed yet: it is run by tests and simulations only.
 noinst_LIBRARIES += gossip/libgspcore.a
 gossip_libgspcore_a_SOURCES = \
   gossip/core/board.c gossip/core/board.h \
@@ -12,3 +12,7 @@ gossip_libgspcore_a_SOURCES = \
   gossip/core/spread.c gossip/core/spread.h \
   gossip/core/suspect.c gossip/core/suspect.h \
   gossip/core/sync.c
+
+# Certificates and sealed datagrams. Users need libcommon and $(SODIUM_LIBS).
+noinst_LIBRARIES += gossip/libgspseal.a
+gossip_libgspseal_a_SOURCES = gossip/cert.c gossip/cert.h gossip/seal.c gossip/seal.h

@@ -133,7 +133,10 @@ UNIT_TESTS += tests/unit/mosix/test_messages
 tests_unit_mosix_test_messages_LDADD = mosix-core/libmxplan.a common/libcommon.a $(CMOCKA_LIBS)
 tests_unit_mosix_test_migrate_LDADD = mosix-core/libmxplan.a $(CMOCKA_LIBS)
 
-UNIT_TESTS += tests/unit/gossip/test_messages tests/unit/gossip/test_parts
+UNIT_TESTS += tests/unit/gossip/test_gsp tests/unit/gossip/test_messages tests/unit/gossip/test_parts
+UNIT_TESTS += tests/unit/gossip/test_seal
+tests_unit_gossip_test_seal_LDADD = gossip/libgspseal.a common/libcommon.a $(SODIUM_LIBS) $(CMOCKA_LIBS)
+tests_unit_gossip_test_gsp_LDADD = gossip/libgspcore.a common/libcommon.a $(CMOCKA_LIBS)
 tests_unit_gossip_test_messages_LDADD = gossip/libgspcore.a common/libcommon.a $(CMOCKA_LIBS)
 tests_unit_gossip_test_parts_LDADD = gossip/libgspcore.a common/libcommon.a $(CMOCKA_LIBS)
 

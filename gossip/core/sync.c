@@ -49,7 +49,13 @@ void gsp_sync_run(struct gsp *g)
         return;
     g->sync_ms = g->now + (g->sync_soon ? GSP_SYNC_SOON_MS : period(g));
     g->sync_soon -= g->sync_soon > 0;
-    int node = gsp_any_member(g, -1, -1);
+    /* Half of them to other clusters: claims that were lost between clusters have no better
+     * way. */
+    int node = -1;
+    if (rng_below(&g->rng, 2))
+        node = gsp_ring_any(&g->others, g->peers, &g->rng, -1, -1);
+    if (node < 0)
+        node = gsp_any_member(g, -1, -1);
     if (node < 0)
         return;
     uint64_t hashes[GSP_BUCKETS];

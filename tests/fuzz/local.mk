@@ -113,6 +113,12 @@ tests_fuzz_gossip_fuzz_SOURCES = tests/fuzz/gossip_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_gossip_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
 tests_fuzz_gossip_fuzz_LDADD = gossip/libgspcore.a common/libcommon.a
 
+FUZZ_TESTS += tests/fuzz/seal_fuzz
+tests_fuzz_seal_fuzz_CPPFLAGS = $(AM_CPPFLAGS) -DREPLAY_PREFIXES=200 -DREPLAY_CHANGES=200
+tests_fuzz_seal_fuzz_SOURCES = tests/fuzz/seal_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_seal_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_seal_fuzz_LDADD = gossip/libgspseal.a common/libcommon.a $(SODIUM_LIBS)
+
 # make fuzz FUZZ_SECONDS=360 FUZZ_TARGETS=tests/fuzz/ops_fuzz: hunts, so long for each; see tests/fuzz/hunt
 FUZZ_SECONDS = 0
 FUZZ_TARGETS = $(FUZZ_TESTS)

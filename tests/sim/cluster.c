@@ -193,7 +193,8 @@ void cluster_leave(struct cluster *c, unsigned node)
 {
     struct gsp_event e = { .what = GSP_GO };
     c->truth[node].has_left = true;
-    c->truth[node].left_incarnation = c->nodes[node].incarnation;
+    if (c->nodes[node].incarnation > c->truth[node].left_incarnation)
+        c->truth[node].left_incarnation = c->nodes[node].incarnation;
     c->truth[node].changed_us = c->w.now_us;
     must(step(c, node, &e), "leave");
 }
