@@ -5,12 +5,16 @@
  * through. Source: clone(2), ptrace(2), seccomp_unotify(2). */
 #include "mosix-core/guest/family.h"
 
+#include "common/sys/fd.h"
 #include "mosix-core/image/tracee.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/ptrace.h>
@@ -104,6 +108,17 @@ static int put_regs(pid_t pid, const struct user_regs_struct *r, struct err *e)
     return 0;
 }
 
+/* The next process of our namespace gets this number, if it is free. Nobody else makes any:
+ * bodies only as we let them. It needs rights of ours in the namespace, where a body has none.
+ */
+static bool set_next(pid_t number)
+{
+    char text[16];
+    AUTO_FD fd = open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC);
+    int len = snprintf(text, sizeof text, "%d", (int)number - 1);
+    return fd >= 0 && fd_write(fd, text, (size_t)len) == len;
+}
+
 /* Below what its stack has in use. Returns the address of the clone_args. */
 static int put_args(const struct mx_tracee *t, const struct mx_fork *f, pid_t number,
                     uint64_t *at_out, struct err *e)
@@ -121,6 +136,8 @@ static int put_args(const struct mx_tracee *t, const struct mx_fork *f, pid_t nu
                                   .tls = f->tls,
                                   .set_tid = at + sizeof args.a,
                                   .set_tid_size = 1 };
+    if (set_next(number))
+        args.a.set_tid = args.a.set_tid_size = 0;
     *at_out = at;
     return mx_tracee_write(t, at, &args, sizeof args, e);
 }
@@ -198,31 +215,66 @@ static int release_child(pid_t pid, const struct mx_tracee *t, uint64_t rsp_of_c
     return rc;
 }
 
+/* Has it the number that home gave, where it is? */
+static bool has_number(pid_t pid, pid_t number)
+{
+    char path[40], text[4096];
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : fd_read(fd, text, sizeof text - 1);
+    if (n <= 0)
+        return false;
+    text[n] = 0;
+    const char *line = strstr(text, "\nNSpid:"), *end = line ? strchr(line + 1, '\n') : NULL;
+    while (end && end > line && end[-1] != '\t')
+        end--; /* the last is the innermost namespace's */
+    return end && end > line && strtol(end, NULL, 10) == number;
+}
+
+/* It stands at the exit of its call, which gives an error. Returns 1. */
+static int fail(const struct mx_tracee *t, struct err *e)
+{
+    struct user_regs_struct r = t->regs, now;
+    if (ptrace(PTRACE_GETREGS, t->pid, 0, &now) < 0)
+        return err_set(e, errno, "get registers of process %d", (int)t->pid);
+    r.rax = (int64_t)now.rax < 0 ? now.rax : (uint64_t)(int64_t)-EAGAIN;
+    r.orig_rax = UINT64_MAX;
+    int rc = put_regs(t->pid, &r, e);
+    return rc < 0 ? rc : 1;
+}
+
+/* A child by another number is none of ours: somebody has the one that we want. */
+static int drop_child(const struct mx_tracee *t, pid_t child, struct err *e)
+{
+    int status;
+    if (kill(child, SIGKILL) < 0)
+        return err_set(e, errno, "end process %d", (int)child);
+    while (waitpid(child, &status, __WALL) == child && WIFSTOPPED(status))
+        ;
+    int rc = go_on(t->pid, e);
+    if (rc == 0)
+        rc = next_stop(t->pid, &status, e);
+    return rc < 0 ? rc : fail(t, e);
+}
+
 /* Returns 0 and the child, or 1 when there is none. */
-static int finish(struct mx_tracee *t, const struct mx_fork *f, pid_t *child_out, struct err *e)
+static int finish(struct mx_tracee *t, const struct mx_fork *f, pid_t number, pid_t *child_out,
+                  struct err *e)
 {
     unsigned long child = 0;
     int status, rc = next_stop(t->pid, &status, e);
-    struct user_regs_struct r = t->regs;
     if (rc < 0)
         return rc;
-    bool is_made = status >> 16 == PTRACE_EVENT_FORK || status >> 16 == PTRACE_EVENT_VFORK ||
-                   status >> 16 == PTRACE_EVENT_CLONE;
-    if (is_made && ptrace(PTRACE_GETEVENTMSG, t->pid, 0, &child) < 0)
+    if (status >> 16 != PTRACE_EVENT_FORK && status >> 16 != PTRACE_EVENT_VFORK &&
+        status >> 16 != PTRACE_EVENT_CLONE)
+        return fail(t, e);
+    if (ptrace(PTRACE_GETEVENTMSG, t->pid, 0, &child) < 0)
         return err_set(e, errno, "ask process %d for its child", (int)t->pid);
-    if (is_made) {
-        *child_out = (pid_t)child;
-        rc = release_child((pid_t)child, t, f->stack ? f->stack + f->stack_bytes : 0, e);
-    } else { /* the exit of the call: an error of its kernel's */
-        struct user_regs_struct now;
-        if (ptrace(PTRACE_GETREGS, t->pid, 0, &now) < 0)
-            return err_set(e, errno, "get registers of process %d", (int)t->pid);
-        r.rax = (int64_t)now.rax < 0 ? now.rax : (uint64_t)(int64_t)-EAGAIN;
-        r.orig_rax = UINT64_MAX;
-    }
-    if (rc == 0)
-        rc = put_regs(t->pid, &r, e);
-    return rc < 0 ? rc : !is_made;
+    *child_out = (pid_t)child;
+    if (!has_number((pid_t)child, number))
+        return drop_child(t, (pid_t)child, e);
+    rc = release_child((pid_t)child, t, f->stack ? f->stack + f->stack_bytes : 0, e);
+    return rc < 0 ? rc : put_regs(t->pid, &t->regs, e);
 }
 
 int mx_body_fork(struct mx_body *b, int listener, const struct mx_fork *f, pid_t number,
@@ -246,7 +298,7 @@ int mx_body_fork(struct mx_body *b, int listener, const struct mx_fork *f, pid_t
     if (rc == 0)
         rc = let_through(&t, listener, keep, ctx, e);
     if (rc == 0)
-        rc = finish(&t, f, child_out, e);
+        rc = finish(&t, f, number, child_out, e);
     mx_tracee_fini(&t);
     return rc;
 }

@@ -98,7 +98,8 @@ int mx_filter_build(struct sock_filter program[MX_FILTER_MAX])
     allow_when(&p, SYS_rt_tgsigqueueinfo, 5, BPF_JEQ, MX_FILTER_OURS);
     allow_when(&p, SYS_rt_sigsuspend, 5, BPF_JEQ, MX_FILTER_OURS);
     allow_when(&p, SYS_mmap, 3, BPF_JSET, MAP_ANONYMOUS);
-    allow_null(&p, SYS_rt_sigaction, 1); /* both sides know the same, and who captures it asks */
+    allow_null(&p, SYS_rt_sigaction,
+               1); /* both sides know the same, and who captures it asks */
     add(&p, STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF));
     return p.count <= MX_FILTER_MAX ? (int)p.count : -ENOSPC;
 }
