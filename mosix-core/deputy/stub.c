@@ -417,8 +417,10 @@ static int on_event_stop(struct mx_stub *s, int signo, mx_stub_tell *tell, void 
     }
     if (s->state == MX_STUB_RESTING)
         return rc;
-    if (rc == 0 && s->is_cancelled && s->state == MX_STUB_CALLING)
-        return finish_call(s, cancelled_result(s, &r), tell, ctx, e);
+    if (rc == 0 && s->is_cancelled && s->state == MX_STUB_CALLING) {
+        rc = set_mask(s, e); /* what its own mask would let in is for when it is made again */
+        return rc < 0 ? rc : finish_call(s, cancelled_result(s, &r), tell, ctx, e);
+    }
     if (rc == 0)
         rc = hide_stop(s, &r, e);
     return rc == -ESRCH ? 0 : rc < 0 ? rc : go_on(s, 0, e);
