@@ -56,7 +56,13 @@ int wc_fork(struct wc *c, const struct mfs_serve_opts *o, uid_t drop_to)
     if (c->server == 0) {
         struct mfs_serve_opts so = *o;
         /* The ends of other clients too, so that their servers see them hang up. */
-        fd_close_all_but((const int[]){ meta[1], bulk[1], o->broker_fd }, o->has_broker ? 3 : 2);
+        int keep[4] = { meta[1], bulk[1] };
+        size_t count = 2;
+        if (o->has_broker)
+            keep[count++] = o->broker_fd;
+        if (o->has_journal)
+            keep[count++] = o->journal_fd;
+        fd_close_all_but(keep, count);
         so.meta_fd = meta[1];
         so.bulk_fd = bulk[1];
         server_main(&so, drop_to);
