@@ -127,6 +127,36 @@ static _Noreturn void keep(struct request *r, pid_t pid, int process, int listen
     _exit(rc < 0);
 }
 
+/* A lock that was taken away meanwhile is nobody's. */
+static bool is_lock_there(int lock, const char *path)
+{
+    struct stat ours, there;
+    return fstat(lock, &ours) == 0 && stat(path, &there) == 0 && ours.st_ino == there.st_ino;
+}
+
+/* What a keeper that was killed has left. */
+static void clean_up(const struct mx_daemon *d)
+{
+    char folder[128], path[256], socket_path[256];
+    snprintf(folder, sizeof folder, "%s/j", d->run);
+    DIR *dir = opendir(folder);
+    for (struct dirent *x; dir && (x = readdir(dir));) {
+        char *dot = strstr(x->d_name, ".lock");
+        if (!dot || dot[5])
+            continue;
+        snprintf(path, sizeof path, "%.100s/%.40s", folder, x->d_name);
+        AUTO_FD lock = open(path, O_RDWR | O_CLOEXEC);
+        if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) < 0 || !is_lock_there(lock, path))
+            continue;
+        *dot = 0;
+        snprintf(socket_path, sizeof socket_path, "%.100s/%.40s", folder, x->d_name);
+        unlink(socket_path);
+        unlink(path);
+    }
+    if (dir)
+        closedir(dir);
+}
+
 /* Becomes the one keeper of the job, in a process of its own that outlives this one, or finds
  * that there is one. */
 static int need_keeper(struct request *r, pid_t pid, struct err *e)
@@ -143,8 +173,8 @@ static int need_keeper(struct request *r, pid_t pid, struct err *e)
     AUTO_FD lock = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (lock < 0)
         return err_set(e, errno, "open %s", lock_path);
-    if (flock(lock, LOCK_EX | LOCK_NB) < 0)
-        return 0; /* somebody keeps it */
+    if (flock(lock, LOCK_EX | LOCK_NB) < 0 || !is_lock_there(lock, lock_path))
+        return 0; /* somebody keeps it, or did until now */
     AUTO_FD listener = -1;
     rc = mx_listen(path, SOCK_STREAM, 0600, &listener, e);
     if (rc < 0)
@@ -264,6 +294,7 @@ void mx_control(const struct mx_daemon *d, int fd)
         return;
     line[n] = 0;
     line[strcspn(line, "\n")] = 0;
+    clean_up(d);
     int rc = obey(&r, line, &e);
     if (rc < 0)
         say(&r, "error %s\n", e.text);

@@ -41,7 +41,7 @@ static int start_guest(const struct mx_daemon *d, const struct mx_hello *h, int 
     if (pid == 0) {
         int kept[2] = { pair[1], listener };
         fd_close_all_but(kept, 2);
-        snprintf(title, sizeof title, "mosixd: guest %s %u of %s", h->program, h->pid, h->home);
+        snprintf(title, sizeof title, "mosixd: guest %u %s of %s", h->pid, h->program, h->home);
         title_set(title);
         rc = mx_guest_run(pair[1], listener);
         unlink(path);

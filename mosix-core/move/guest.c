@@ -115,7 +115,7 @@ static void on_note(struct guest *g, const struct mx_note *n)
         send_words(g, n->number, n->text);
         happened(g, MX_HOLD_FAILED, MX_WHY_DIED);
         break;
-    case MX_HANDS_LOST: fail(g, MX_WHY_CUT, n->text); break;
+    case MX_HANDS_LOST: fail(g, MX_WHY_CUT, "the connection for its calls was lost"); break;
     default: break;
     }
 }

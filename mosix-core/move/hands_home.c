@@ -188,6 +188,6 @@ static void work(int sock, int32_t number)
 int mx_hands_at_home(struct mx_hands *h, pid_t pid, struct err *e)
 {
     char title[64];
-    snprintf(title, sizeof title, "mosixd: hands of job %d", (int)pid);
+    snprintf(title, sizeof title, "mosixd: hands %d", (int)pid);
     return mx_hands_start(h, title, work, pid, e);
 }

@@ -177,7 +177,7 @@ static void work(int sock)
 static void first(int sock)
 {
     struct err e = { "" };
-    title_set("mosixd: a guest's supervisor");
+    title_set("mosixd: supervisor");
     int rc = mx_sandbox_first(&e);
     if (rc < 0 && mx_hands_say(sock, MX_HANDS_RESTORE, rc, 0, &e) < 0)
         return;
@@ -214,5 +214,5 @@ static void enter(int sock, int32_t number UNUSED)
 
 int mx_hands_on_host(struct mx_hands *h, struct err *e)
 {
-    return mx_hands_start(h, "mosixd: a guest's namespaces", enter, 0, e);
+    return mx_hands_start(h, "mosixd: namespaces", enter, 0, e);
 }

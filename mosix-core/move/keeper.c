@@ -254,11 +254,17 @@ static void do_drop(struct keeper *k)
 {
     if (k->plan.phase != MX_OVER)
         serve_here(k);
-    else if (k->hands.pid > 0 && has_process(k))
-        (void)!mx_hands_tell(&k->hands, MX_HANDS_END, -1, k->signal ? k->signal : SIGKILL, 0);
-    else if (has_process(k))
-        kill(k->how.pid, SIGKILL);
     held(k, MX_HOLD_DROPPED, MX_WHY_NOT);
+}
+
+/* The job is over, and what is left of it here is ended, as the copy was if that is known. */
+static void end_process(struct keeper *k)
+{
+    int signo = k->signal ? k->signal : SIGKILL;
+    if (!has_process(k))
+        return;
+    if (k->hands.pid <= 0 || mx_hands_tell(&k->hands, MX_HANDS_END, -1, signo, 0) < 0)
+        kill(k->how.pid, SIGKILL);
 }
 
 static void (*const dos[])(struct keeper *k) = {
@@ -568,6 +574,7 @@ static void after_step(struct keeper *k, const struct mx_migrate_out *out)
         if (has_process(k) && out->why != MX_WHY_KILLED && out->why != MX_WHY_ENDED &&
             !k->signal)
             say_to_job(k, k->why[0] ? k->why : mx_why_text(out->why));
+        end_process(k);
     }
 }
 

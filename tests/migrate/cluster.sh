@@ -6,11 +6,10 @@
 #     cluster_up
 # Afterwards $MOSIX_RUN is where programs meet the home's daemon, $log its log, and:
 #     on_node NODE COMMAND...   as root on n1 or n2
-#     daemon NODE               starts the daemon of head, n1 or n2; its number is in ${daemon[NODE]}
+#     daemon NODE               starts the daemon of head, n1 or n2
+#     kill_daemon NODE          kills it, and nothing else
 #     place PID                 where it is; "gone" when the home knows no such job
 #     inside PID PATTERN        processes of ours of that job whose title matches, anywhere
-declare -A daemon
-
 cluster_up()
 {
     requires root
@@ -24,7 +23,8 @@ cluster_up()
     chmod 600 "$tmp/etc/key"
     export MOSIX_RUN=$tmp/mosix.$$
     log=$tmp/log.head
-    PATH=$top_builddir/mosix-core/cmd:$PATH
+    mkdir "$tmp/bin" && ln -s "$top_builddir/mosix-core/cmd/mosrun" "$tmp/bin/native"
+    PATH=$top_builddir/mosix-core/cmd:$tmp/bin:$PATH
     at_exit 'rmdir "$(cgroup_root)/mosix.$$"/u* "$(cgroup_root)/mosix.$$" 2>/dev/null'
     local n
     for n in n1 n2; do
@@ -38,17 +38,31 @@ cgroup_root() { awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts; }
 
 on_node() { local n=$1; shift; "$lab" --name $name run "$n" -- "$@"; }
 
+# Each writes its number, as its node sees it, into a file.
 daemon()
 {
+    # shellcheck disable=SC2016 # for the shell there
+    local note='echo $$ >"$0"; exec "$@"'
+    : >"$tmp/log.$1"
     if [ "$1" = head ]; then
-        "$lab" --name $name head -- "$top_builddir/mosix-core/mosixd/mosixd" -v -c "$tmp/etc" -r "$MOSIX_RUN" -n head >>"$log" 2>&1 </dev/null &
+        "$lab" --name $name head -- sh -c "$note" "$tmp/pid.head" \
+            "$top_builddir/mosix-core/mosixd/mosixd" -v -c "$tmp/etc" -r "$MOSIX_RUN" -n head >>"$log" 2>&1 </dev/null &
+        at_exit 'kill_daemon head'
     else
-        "$lab" --name $name run "$1" -- /usr/local/sbin/mosixd -v >>"$tmp/log.$1" 2>&1 </dev/null &
+        "$lab" --name $name run "$1" -- sh -c "$note" /run/mosixd.pid /usr/local/sbin/mosixd -v >>"$tmp/log.$1" 2>&1 </dev/null &
     fi
-    daemon[$1]=$!
     disown $!
-    at_exit "kill -9 $! 2>/dev/null"
     wait_for 10 grep -q "listens" "$tmp/log.$1"
+}
+
+kill_daemon()
+{
+    if [ "$1" = head ]; then
+        kill -9 "$(cat "$tmp/pid.head")" 2>/dev/null
+    else
+        # shellcheck disable=SC2016 # for the shell there
+        on_node "$1" sh -c 'kill -9 $(cat /run/mosixd.pid)' 2>/dev/null
+    fi
 }
 
 place() { local where; where=$(mosps -a | awk -v pid="$1" '$1 == pid { print $2 }'); echo "${where:-gone}"; }
@@ -62,7 +76,7 @@ inside()
         END {
             for (p in args)
                 for (q = p; q in args; q = parent[q])
-                    if (args[q] ~ "^mosixd: (job " job "$|hands of job " job "$|guest .* " job " of )") {
+                    if (args[q] ~ "^mosixd: (job|hands|guest) " job "( |$)") {
                         if (args[p] ~ want) print p
                         break
                     }

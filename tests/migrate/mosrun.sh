@@ -1,0 +1,136 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# mosrun.sh: jobs and who may move them; nodes that aren't there and strangers; a short cut; nothing is attached to a job at home; each
+# process of ours is killed while a job is away, and while it moves: the job runs on and ends as it would, or it is killed, and nothing
+# is left of it on any node.
+set -u
+. "${top_srcdir:-.}/tests/lib/functions.sh"
+. "$top_srcdir/tests/migrate/cluster.sh"
+cluster_up
+counter=$top_builddir/tests/migrate/counter
+cd "$tmp" || exit 99
+user=$(test_user)
+u() { setpriv --reuid "$user" --regid "$(id -g "$user")" --clear-groups --inh-caps=-all "$@"; }
+says() { grep -q -- "$1" said || fail "should say '$1': $(cat said)"; }
+has_line() { [ -s out ]; }
+start() # TURNS
+{
+    : >out
+    mosrun "$counter" "$1" 20 >out 2>err </dev/null & pid=$!
+    at_exit "kill -9 $pid 2>/dev/null"
+    wait_for 10 has_line
+}
+go() { migrate $pid "$1" || fail "migrate $1"; wait_for 10 is_at $pid "$1"; }
+ends() { local got=0; wait "$pid" || got=$?; same "$1" "$2" $got; }
+
+echo "# jobs"
+mosrun -J5 sh -c 'mosps; native mosps' >said
+same "a job lists its shell and its mosps, and a native program the shell" 3 "$(awk '$5 == 5' said | wc -l)"
+same "status" 7 "$(status mosrun sh -c 'exit 7')"
+same "status of what isn't there" 127 "$(status mosrun no-such-program 2>said)"
+# shellcheck disable=SC2016 # for that shell
+same "argv[0]" other "$(mosrun -z sh other -c 'echo "$0"')"
+for option in -b -q3 -rn1 -3 -10.0.0.1 -Cfile -y -Jx; do
+    same "status of $option" 2 "$(status mosrun $option true 2>said)"
+done
+same "without a daemon" 1 "$(MOSIX_RUN=$tmp/none status mosrun true 2>said)"
+says "no mosixd runs"
+"$counter" 40 20 >native
+start 40
+same "tracer of a job at home" 0 "$(awk '$1 == "TracerPid:" { print $2 }' "/proc/$pid/status")"
+same "migrate to nowhere" 1 "$(status migrate $pid n9 2>said)"
+says "no node is called n9"
+same "migrate what isn't there" 1 "$(status migrate 99999999 n1 2>said)"
+same "migrate what is no job" 1 "$(status migrate $$ n1 2>said)"
+says "was not started by mosrun"
+same "migrate somebody else's" 1 "$(status u migrate $pid n1 2>said)"
+says "somebody else's"
+same "not built" 2 "$(status migrate $pid out 2>said)"
+go n1
+go home
+same "tracer of a job that came home" 0 "$(awk '$1 == "TracerPid:" { print $2 }' "/proc/$pid/status")"
+ends "status" 7
+cmp native out || fail "output"
+wait_for 10 none_inside $pid
+
+echo "# strangers, and nodes that aren't there"
+on_node n1 bash -c 'head -c 3000 /dev/urandom >/dev/tcp/10.77.0.254/7722' 2>/dev/null
+wait_for 10 grep -q "refused a connection: who has connected has not the same key" "$log"
+kill_daemon n2
+start 40
+migrate $pid n2 || fail "migrate to a node without a daemon"
+is_told() { mosps -w | grep "^ *$pid .*settled.*connect to node n2"; }
+wait_for 10 is_told
+go n1
+ends "status after a move that failed" 7
+daemon n2
+
+echo "# cuts"
+start 60
+go n1
+"$lab" --name $name link head n1 --cut 1s
+ends "status when the link is cut for a second" 7
+"$lab" --name $name link head n1 --clear
+
+echo "# kills, away at n1"
+# killed PATTERN STATUS...: of a job's processes, one whose title matches is killed; the job's status is one of these
+killed()
+{
+    local pattern=$1 victim got=0
+    shift
+    start 40
+    go n1
+    victim=$(inside $pid "$pattern" | shuf -n 1)
+    [ -n "$victim" ] || fail "there is no '$pattern'"
+    kill -9 "$victim"
+    wait "$pid" || got=$?
+    case " $* " in *" $got "*) ;; *) fail "status $got when '$pattern' is killed, instead of $*" ;; esac
+    [ $got != 7 ] || grep -q right out || fail "output when '$pattern' is killed"
+    wait_for 10 none_inside $pid
+    mosps >/dev/null # takes away what a keeper that was killed has left
+    ! [ -e "$MOSIX_RUN/j/$pid" ] || fail "a socket is left of '$pattern'"
+}
+killed "^mosixd: job" 137
+killed "^mosixd: hands" 137
+killed "^mosixd: a connection" 137
+grep -q "is lost: .* was lost$" err || fail "words: $(cat err)"
+killed "^mosixd: guest" 137
+killed "^mosixd: namespaces" 137
+killed "^mosixd: supervisor" 137
+start 40
+go n1
+body=$(pgrep -P "$(inside $pid "supervisor")")
+kill -SEGV "$body"
+ends "the body dies of a signal" 139
+wait_for 10 none_inside $pid
+start 40
+go n1
+kill -9 $pid
+ends "the job is killed at home" 137
+wait_for 10 none_inside $pid
+start 40
+go n1
+kill_daemon head
+kill_daemon n1
+daemon head
+daemon n1
+same "a new daemon finds it" n1 "$(place $pid)"
+go home
+ends "both daemons are killed, and started again" 7
+
+echo "# kills during moves"
+for turn in 1 2 3 4 5 6 7 8; do
+    got=0
+    start 40
+    for to in n1 n2 home n2; do
+        migrate $pid $to 2>/dev/null
+        sleep "0.0$((RANDOM % 10))"
+        [ $to = n2 ] || continue
+        victim=$(inside $pid . | shuf -n 1)
+        [ -z "$victim" ] || kill -9 "$victim" 2>/dev/null
+    done
+    wait "$pid" || got=$?
+    echo "# turn $turn: status $got: $(cat err)"
+    case $got in 7) cmp native out || fail "output of a job that went on" ;; 137) ;; *) fail "status $got: $(cat err)" ;; esac
+    wait_for 10 none_inside $pid
+done
