@@ -13,6 +13,7 @@
 
 enum {
     MX_CALL_ARGS = 6,
+    MX_CALL_IDS = 512, /* all are below */
     MX_CALL_BYTES_MAX = 1 << 20, /* all that one call carries in one direction; more goes in
                                     pieces or otherwise */
     MX_CALL_PATH_MAX = 4096,     /* with its NUL, as for the kernel */

@@ -24,9 +24,10 @@ struct deputy {
     struct mx_stub *stubs[MX_STUBS_MAX];
     unsigned count;
     int told;
-    int children_fd; /* readable when something has happened to one */
-    bool has_execed; /* the first of them */
-    bool is_ending;  /* nobody listens */
+    int children_fd;  /* readable when something has happened to one */
+    bool has_execed;  /* the first of them */
+    bool is_ending;   /* nobody listens */
+    uint64_t *counts; /* MX_CALL_IDS, or NULL */
 };
 
 static struct mx_stub *find(struct deputy *d, uint32_t who)
@@ -116,6 +117,8 @@ static int on_call(struct deputy *d, struct mx_stub *s, struct mx_talk_frame *f,
         s->is_forking = false;
         return rc;
     }
+    if (d->counts && !s->is_forking && s->call.line->id < MX_CALL_IDS)
+        d->counts[s->call.line->id]++;
     return mx_stub_call(s, on_stub, d, e);
 }
 
@@ -320,7 +323,13 @@ static int start(struct deputy *d, struct mx_tracee *t, struct err *e)
 
 int mx_deputy_serve(struct mx_tracee *t, int guest, int told, struct err *e)
 {
-    struct deputy d = { .told = told, .children_fd = -1 };
+    return mx_deputy_serve_counting(t, guest, told, NULL, e);
+}
+
+int mx_deputy_serve_counting(struct mx_tracee *t, int guest, int told, uint64_t *counts,
+                             struct err *e)
+{
+    struct deputy d = { .told = told, .children_fd = -1, .counts = counts };
     sigset_t child, before;
     int rc = mx_link_init(&d.link, guest);
     if (rc < 0)

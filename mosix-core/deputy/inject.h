@@ -8,6 +8,7 @@
 #define MOSIX_CORE_DEPUTY_INJECT_H
 
 #include "common/base/err.h"
+#include "mosix-core/abi/calls.h"
 #include "mosix-core/image/tracee.h"
 
 enum { MX_STUBS_MAX = 256 }; /* processes of one job that are away */
@@ -27,5 +28,10 @@ enum {
  * MX_DEPUTY_TOLD; -EPROTO for what no guest of ours says; or what failed. When it is LOST or
  * TOLD t still stands still, with the job's mask; children have been killed. */
 MUST int mx_deputy_serve(struct mx_tracee *t, int guest, int told, struct err *e);
+
+/* The same, and counts the calls by their lines' ids: counts has MX_CALL_IDS of them, which are
+ * added to. */
+MUST int mx_deputy_serve_counting(struct mx_tracee *t, int guest, int told, uint64_t *counts,
+                                  struct err *e);
 
 #endif

@@ -159,6 +159,15 @@ static uint64_t changed_mask(struct mx_body *b, const struct seccomp_data *d)
     }
 }
 
+/* What a kernel says to more than one call carries. */
+static int too_long(const struct mx_call_line *line)
+{
+    for (unsigned i = 0; i < line->arg_count; i++)
+        if (line->args[i].kind == MX_KIND_TEXTS)
+            return -E2BIG;
+    return strcmp(line->name, "sendto") == 0 ? -EMSGSIZE : -EINVAL;
+}
+
 static int send_call(struct guest *g, struct mx_body *b, const struct mx_call_line *line,
                      const uint64_t args[MX_CALL_ARGS], const struct mx_call_memory *m,
                      struct err *e)
@@ -166,10 +175,8 @@ static int send_call(struct guest *g, struct mx_body *b, const struct mx_call_li
     struct wr *w = mx_link_begin(&g->link, MX_TALK_CALL, b->who);
     put_u32(w, b->seen);
     int rc = mx_call_ask(line, args, m, w, &b->wait);
-    if (rc == -ENOSPC || rc == -E2BIG) /* arguments, or a message */
-        rc = line->args[1].kind == MX_KIND_TEXTS || line->args[2].kind == MX_KIND_TEXTS
-                 ? -E2BIG
-                 : -EMSGSIZE;
+    if (rc == -ENOSPC || rc == -E2BIG)
+        rc = too_long(line);
     if (rc < 0)
         return mx_body_end_call(b, g->listener, MX_BODY_RESULT, rc, e);
     return mx_link_send(&g->link);

@@ -59,8 +59,20 @@ static int host(int sock, long pause_ms)
     return rc < 0 ? broken(&e) : 0;
 }
 
+/* Those that were never made. */
+static void say_unused(const uint64_t *counts)
+{
+    const struct mx_call_line *l;
+    fprintf(stderr, "away: not made:");
+    for (unsigned i = 0; (l = mx_call_at(i)); i++)
+        if (mx_call_travels(l) && !counts[l->id])
+            fprintf(stderr, " %s/%u", l->name, l->id);
+    fprintf(stderr, "\n");
+}
+
 static int home(int sock, pid_t pid)
 {
+    static uint64_t counts[MX_CALL_IDS];
     struct err e = { "" };
     struct mx_capture c;
     char word;
@@ -68,7 +80,8 @@ static int home(int sock, pid_t pid)
         return broken(&e);
     if (fd_read_full(sock, &word, 1) != 1 || fd_write_full(sock, &word, 1) < 0)
         return BROKEN;
-    int rc = mx_deputy_serve(&c.t, sock, -1, &e);
+    int rc = mx_deputy_serve_counting(&c.t, sock, -1, counts, &e);
+    say_unused(counts);
     if (rc <= 0)
         kill(pid, SIGKILL); /* the body is lost, and with it the job */
     mx_tracee_fini(&c.t);

@@ -53,6 +53,17 @@ like_native()
 }
 echo "# probes"
 like_native "$bin/probe"
+echo "# each line of the table"
+grep -q '^away: not made:$' said || fail "lines without a probe: $(grep "not made" said)"
+sed -n 's/^\(CALL\|VARIANT\)([0-9]*, \([a-z0-9_]*\),.* \(SEEN\|HERE\)[,)].*/\2/p' "$top_srcdir/mosix-core/abi/calls.def" >seen
+[ -s seen ] || fail "no lines that are made where the body is"
+while read -r line; do
+    case $line in
+    rt_sigreturn) continue ;;    # each handler's end
+    clone | clone3) line=fork ;; # as the library does it
+    esac
+    grep -qw "$line" "$top_srcdir"/tests/migrate/probe_*.c || fail "no probe has $line"
+done <seen
 echo "# probes of what is caught between its calls every 30 ms"
 pauses=30
 like_native "$bin/probe" what_comes_with_them blocked_and_pending masks_of_waits while_computing

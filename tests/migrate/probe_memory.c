@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { PAGE = 4096, BIG = (5 << 20) + 100 };
@@ -128,4 +130,54 @@ PROBE(memory_of_its_own)
     wait(&status);
     SAY("shared with a child", *shared);
     close(fd);
+}
+
+/* What the kernel under the body does by itself. */
+PROBE(lines_made_here)
+{
+    struct timespec t, before;
+    struct timeval tv;
+    unsigned cpu = 0, word = 1;
+    unsigned char resident[1] = { 0 };
+    void *head = NULL;
+    size_t len = 0;
+    stack_t alt = { .ss_size = 0 };
+    unsigned long fs = 0;
+    char *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memset(p, 1, PAGE);
+    SAY("arch_prctl", syscall(SYS_arch_prctl, 0x1003 /* ARCH_GET_FS */, &fs));
+    SAY("brk", syscall(SYS_brk, 0) > 0);
+    SAY("clock_getres", syscall(SYS_clock_getres, CLOCK_MONOTONIC, &t));
+    SAY("clock_gettime", syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &before));
+    SAY("sched_yield", syscall(SYS_sched_yield));
+    SAY("clock_gettime", syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &t));
+    SAY("goes on",
+        t.tv_sec > before.tv_sec || (t.tv_sec == before.tv_sec && t.tv_nsec > before.tv_nsec));
+    SAY("gettimeofday", syscall(SYS_gettimeofday, &tv, NULL));
+    SAY("time", syscall(SYS_time, NULL) >= tv.tv_sec - 1);
+    SAY("times", syscall(SYS_times, NULL) > 0);
+    SAY("gettid", syscall(SYS_gettid) == getpid());
+    SAY("getcpu", syscall(SYS_getcpu, &cpu, NULL, NULL));
+    SAY("getrandom", syscall(SYS_getrandom, p, 16, 0));
+    SAY("futex", syscall(SYS_futex, &word, 0 /* FUTEX_WAIT */, 2, NULL, NULL, 0));
+    SAY("get_robust_list", syscall(SYS_get_robust_list, 0, &head, &len));
+    SAY("set_robust_list", syscall(SYS_set_robust_list, head, len));
+    SAY("set_tid_address", syscall(SYS_set_tid_address, &word) == getpid());
+    SAY("rseq", syscall(SYS_rseq, p, 1, 0, 0)); /* wrong */
+    SAY("sigaltstack", syscall(SYS_sigaltstack, NULL, &alt));
+    SAY("disabled", alt.ss_flags);
+    SAY("membarrier", syscall(SYS_membarrier, 0, 0, 0) > 0);
+    SAY("mincore", syscall(SYS_mincore, p, PAGE, resident));
+    SAY("resident", resident[0] & 1);
+    SAY("msync", syscall(SYS_msync, p, PAGE, MS_SYNC));
+    SAY("mlock2", syscall(SYS_mlock2, p, PAGE, 0));
+    SAY("mlockall", syscall(SYS_mlockall, 99)); /* wrong */
+    SAY("munlockall", syscall(SYS_munlockall));
+    SAY("pkey_free", syscall(SYS_pkey_free, 15));
+    SAY("pkey_mprotect", syscall(SYS_pkey_mprotect, p, PAGE, PROT_READ, -1));
+    SAY("pkey_alloc", syscall(SYS_pkey_alloc, 5, 0)); /* wrong */
+    SAY("get_mempolicy", syscall(SYS_get_mempolicy, &cpu, NULL, 0, NULL, 0));
+    SAY("set_mempolicy", syscall(SYS_set_mempolicy, 0, NULL, 0));
+    SAY("restart_syscall", syscall(SYS_restart_syscall));
+    munmap(p, PAGE);
 }

@@ -91,6 +91,7 @@ TEST(the_table_makes_sense)
     unsigned count = 0;
     for (const struct mx_call_line *l; (l = mx_call_at(count)); count++) {
         assert_ptr_equal(mx_call_by_id(l->id), l); /* no id twice */
+        assert_true(l->id < MX_CALL_IDS);
         assert_true(l->variant < (int)MX_CALL_ARGS);
         for (unsigned i = 0; i < l->arg_count; i++) {
             const struct mx_kind_line *k = mx_kind_line(l->args[i].kind);
