@@ -63,6 +63,31 @@ same()
     [ "$2" = "$3" ] || fail "$1: expected '$2', got '$3'"
 }
 
+# in_parts COUNT: this test is run COUNT times at once, each time with a part of its cases; in each, this returns. For tests that wait
+# more than they compute; before anything is set up.
+in_parts()
+{
+    [ -z "${TEST_PART:-}" ] || return 0
+    functions_parts=
+    functions_rc_parts=0
+    at_exit 'kill $functions_parts 2>/dev/null; wait' # each cleans up after itself
+    for functions_part in $(seq 0 $(($1 - 1))); do
+        TEST_PART=$functions_part TEST_PARTS=$1 "${BASH:-/bin/sh}" "$0" >"$tmp/part.$functions_part" 2>&1 </dev/null &
+        functions_parts="$functions_parts $!"
+    done
+    for functions_part in $functions_parts; do
+        wait "$functions_part" || functions_rc_parts=$?
+    done
+    cat "$tmp"/part.*
+    exit $functions_rc_parts
+}
+
+# is_ours NUMBER: does the case of this number, from 0 on, belong to this part?
+is_ours()
+{
+    [ $(($1 % ${TEST_PARTS:-1})) = "${TEST_PART:-0}" ]
+}
+
 # requires root | fuse | userns | COMMAND...: ends the test with the reason if something is not there
 requires()
 {
