@@ -350,6 +350,26 @@ TEST(a_latecomer_gets_our_accusation)
     assert_int_equal(state_of(3), GSP_ALIVE);
 }
 
+/* The last gasp had begun when one accuser was enough; then others came back, and two are
+ * needed. */
+TEST(a_gasp_that_began_among_few_is_begun_again)
+{
+    for (uint16_t i = 1; i < NODES; i++)
+        if (i != 1 && i != 3)
+            news(1, GSP_CLAIM_LEAVE, i, i, INC(BOOT, 1));
+    assert_int_equal(t.g.members, 3);
+    for (unsigned i = 0; i < 2000 && !t.g.peers[3].gasps; i++)
+        pass(10, "1");
+    assert_int_equal(t.g.peers[3].gasps, 1);
+    news(1, GSP_CLAIM_ALIVE, 2, 2, INC(BOOT, 2));
+    news(1, GSP_CLAIM_ALIVE, 4, 4, INC(BOOT, 2));
+    pass(3000, "124");
+    assert_int_equal(state_of(3), GSP_SUSPECT);
+    news(4, GSP_CLAIM_ACCUSE, 3, 4, INC(BOOT, 1));
+    pass(3000, "124");
+    assert_int_equal(state_of(3), GSP_DEAD);
+}
+
 TEST(leaving)
 {
     news(1, GSP_CLAIM_LEAVE, 4, 4, INC(BOOT, 1));
@@ -394,4 +414,5 @@ UNIT_MAIN(WITH_NODE(who_answers_is_alive),
           WITH_NODE(a_forgotten_life_is_surpassed),
           WITH_NODE(a_refutation_and_a_new_life_are_believed_if_signed),
           WITH_NODE(liars_remove_nobody), WITH_NODE(a_latecomer_gets_our_accusation),
-          WITH_NODE(leaving), WITH_NODE(not_for_us_or_malformed))
+          WITH_NODE(a_gasp_that_began_among_few_is_begun_again), WITH_NODE(leaving),
+          WITH_NODE(not_for_us_or_malformed))
