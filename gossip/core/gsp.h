@@ -34,6 +34,7 @@ enum {
     GSP_NEWS_NODES = 3,  /* told at a time */
     GSP_PROBE_PINGS = 7, /* after the exchange */
     GSP_GASPS = 3,
+    GSP_GASP_ASKS = 2,       /* others that are asked with each */
     GSP_OUTSIDE_ONE_IN = 10, /* exchanges that go to another cluster */
     GSP_GONE_ONE_IN = 20,    /* and to nodes that are dead or have left */
     GSP_SYNC_SOON_TIMES = 3,

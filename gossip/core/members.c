@@ -276,6 +276,32 @@ void gsp_take_claim(struct gsp *g, uint16_t who, const struct gsp_claim *c, bool
     }
 }
 
+/* Hearsay: the suspicion begins anew, and the ping that it causes tells the truth. */
+void gsp_doubt(struct gsp *g, uint16_t node)
+{
+    struct gsp_peer *p = &g->peers[node];
+    if (p->state != GSP_SUSPECT)
+        return;
+    p->since_ms = g->now;
+    p->gasps = 0;
+    look_by(g, deadline(g, p));
+}
+
+/* A ping, and the question to some others whether they have heard what we have not. */
+static void gasp(struct gsp *g, uint16_t node, struct gsp_peer *p)
+{
+    int first = -1;
+    p->gasps++;
+    gsp_send_claims(g, node, GSP_PING, ++g->sequence, GSP_STATES);
+    for (unsigned i = 0; i < GSP_GASP_ASKS; i++) {
+        int other = gsp_any_member(g, node, first);
+        if (other < 0)
+            return;
+        gsp_sync_ask(g, (uint16_t)other, node);
+        first = other;
+    }
+}
+
 /* One suspect: what is due now, and when to look again. */
 static uint32_t suspect_run(struct gsp *g, uint16_t node, struct gsp_peer *p)
 {
@@ -291,10 +317,8 @@ static uint32_t suspect_run(struct gsp *g, uint16_t node, struct gsp_peer *p)
     if (p->gasps == 0)
         p->since_ms += g->now - end; /* the last gasp begins now */
     end = deadline(g, p);
-    if (p->gasps < GSP_GASPS && gsp_is_due(g->now, end + p->gasps * GSP_GASP_STEP_MS)) {
-        p->gasps++;
-        gsp_send_claims(g, node, GSP_PING, ++g->sequence, GSP_STATES);
-    }
+    if (p->gasps < GSP_GASPS && gsp_is_due(g->now, end + p->gasps * GSP_GASP_STEP_MS))
+        gasp(g, node, p);
     if (p->gasps < GSP_GASPS)
         return end + p->gasps * GSP_GASP_STEP_MS;
     if (!gsp_is_due(g->now, end + GSP_GASP_END_MS))

@@ -51,6 +51,8 @@ void gsp_take_view(struct gsp *g, const struct gsp_header *h);
 bool gsp_accuse(struct gsp *g, uint16_t subject, uint64_t incarnation, uint16_t by,
                 const struct gsp_claim *c);
 void gsp_clear(struct gsp *g, uint16_t node);
+/* Somebody knows a later incarnation of a suspect: that may be a refutation that we missed. */
+void gsp_doubt(struct gsp *g, uint16_t node);
 void gsp_suspects_run(struct gsp *g);
 void gsp_suspects_shift(struct gsp *g, uint32_t pause_ms);
 bool gsp_is_life_believed(const struct gsp *g, uint64_t incarnation);
@@ -70,6 +72,8 @@ uint32_t gsp_probes_next(const struct gsp *g, uint32_t until);
 /* sync.c */
 void gsp_sync_run(struct gsp *g);
 void gsp_sync_soon(struct gsp *g);
+/* What we hold of node, to one who says if it knows something newer. */
+void gsp_sync_ask(struct gsp *g, uint16_t to, uint16_t node);
 void gsp_sync_digest(struct gsp *g, uint16_t from, struct rd r);
 void gsp_sync_list(struct gsp *g, uint16_t from, struct rd r, unsigned count);
 void gsp_sync_want(struct gsp *g, uint16_t from, struct rd r, unsigned count);

@@ -91,6 +91,14 @@ static bool list_add(struct gsp *g, struct lists *l, uint16_t to, uint16_t node)
     return true;
 }
 
+void gsp_sync_ask(struct gsp *g, uint16_t to, uint16_t node)
+{
+    struct lists l = { .left = 1 };
+    gsp_out_begin(g, &l.out, to, GSP_LIST, ++g->sequence, GSP_STATES);
+    (void)list_add(g, &l, to, node);
+    gsp_out_end(g, &l.out);
+}
+
 /* From a bucket at random on, so that what does not fit has its turn another time. */
 void gsp_sync_digest(struct gsp *g, uint16_t from, struct rd r)
 {
@@ -131,6 +139,8 @@ static int take_record(struct gsp *g, uint16_t from, const struct gsp_record *v)
     if (v->incarnation > p->incarnation ||
         (v->incarnation == p->incarnation && is_gone != is_gone_here))
         gsp_check_later(g, v->node);
+    if (v->incarnation > p->incarnation && !is_gone && gsp_is_life_believed(g, v->incarnation))
+        gsp_doubt(g, v->node);
     if (is_gone && !is_gone_here)
         (void)gsp_accuse(g, v->node, v->incarnation, from, NULL);
     return v->descriptor_number < p->descriptor_number || v->incarnation < p->incarnation

@@ -43,7 +43,8 @@ static void say(const struct figure *f, const char *what, double value, double b
     bad += !is_well;
 }
 
-static void begin(struct cluster *c, const struct figure *f, uint64_t seed)
+/* The first of the nodes, up to end, run and know each other. */
+static void begin_some(struct cluster *c, const struct figure *f, uint64_t seed, unsigned end)
 {
     struct cluster_opts o = { .seed = seed,
                               .count = f->count,
@@ -55,13 +56,18 @@ static void begin(struct cluster *c, const struct figure *f, uint64_t seed)
     cluster_init(c, &o);
     for (unsigned i = 0; i < c->count; i++)
         c->w.nodes[i].offset_us = (int64_t)rng_below(&c->w.rng, 1000) * 1000 * 1000;
-    for (unsigned i = 0; i < c->count; i++)
+    for (unsigned i = 0; i < end; i++)
         cluster_start(c, i);
-    for (unsigned i = 0; i < c->count; i++)
-        for (unsigned k = 0; k < c->count; k++)
+    for (unsigned i = 0; i < end; i++)
+        for (unsigned k = 0; k < end; k++)
             if (k != i)
                 cluster_know(c, i, k, true);
     c->w.net.loss = f->loss;
+}
+
+static void begin(struct cluster *c, const struct figure *f, uint64_t seed)
+{
+    begin_some(c, f, seed, f->count);
 }
 
 /* ---- ages ---- */
@@ -378,6 +384,64 @@ static void run_heal(const struct figure *f, uint64_t seed)
     cluster_fini(&c);
 }
 
+/* ---- a newcomer ---- */
+
+static bool is_known(const struct cluster *c, unsigned node)
+{
+    for (unsigned i = 0; i < c->count; i++)
+        if (i != node && (c->nodes[i].peers[node].state != GSP_ALIVE ||
+                          !c->nodes[i].peers[node].descriptor_number))
+            return false;
+    return true;
+}
+
+static bool knows_all(const struct cluster *c, unsigned node)
+{
+    for (unsigned i = 0; i < c->count; i++)
+        if (i != node && (c->nodes[node].peers[i].state != GSP_ALIVE ||
+                          !c->nodes[node].peers[i].descriptor_number))
+            return false;
+    return true;
+}
+
+/* The last node comes and knows one other. bounds: seconds until all know it; until it knows
+ * all; bytes per second of the node that sends most meanwhile. */
+static void run_join(const struct figure *f, uint64_t seed)
+{
+    struct cluster c;
+    unsigned new = f->count - 1;
+    double known = -1, all = -1;
+    begin_some(&c, f, seed, new);
+    for (unsigned i = 0; i < new; i++)
+        cluster_describe(&c, i);
+    cluster_run(&c, (uint64_t)(f->seconds * SECOND));
+    uint64_t *sent = calloc(c.count, sizeof *sent), start_us = c.w.now_us, most = 0;
+    if (!sent)
+        exit(99);
+    for (unsigned i = 0; i < new; i++)
+        sent[i] = c.nodes[i].counts.bytes;
+    c.opts.is_quiet = false;
+    cluster_start(&c, new);
+    cluster_know(&c, new, 0, false);
+    cluster_describe(&c, new);
+    for (double t = 0; (known < 0 || all < 0) && t < 300; t += 0.1) {
+        cluster_run(&c, SECOND / 10);
+        if (known < 0 && is_known(&c, new))
+            known = t;
+        if (all < 0 && knows_all(&c, new))
+            all = t;
+    }
+    double seconds = (double)(c.w.now_us - start_us) / SECOND;
+    for (unsigned i = 0; i < c.count; i++)
+        most =
+            c.nodes[i].counts.bytes - sent[i] > most ? c.nodes[i].counts.bytes - sent[i] : most;
+    say(f, "all know it after", known < 0 ? 1e9 : known, f->bounds[0], "s");
+    say(f, "it knows all after", all < 0 ? 1e9 : all, f->bounds[1], "s");
+    say(f, "bytes per second, of who sends most", (double)most / seconds, f->bounds[2], "B/s");
+    free(sent);
+    cluster_fini(&c);
+}
+
 /* clang-format off */
 /* name, small, nodes, clusters, window, period, descriptor, loss, seconds or crashes, what, bounds */
 static const struct figure figures[] = {
@@ -387,6 +451,8 @@ static const struct figure figures[] = {
     { "heal-100", true, 100, 1, 16, 245, 0, 0, 30, run_heal, { 60 } },
     { "pauses-100", true, 100, 1, 16, 245, 0, 0, 60, run_false_deaths, { NONE, 3 } },
     { "loss5-100", true, 100, 1, 16, 245, 0, 50000, 60, run_false_deaths, { NONE } },
+    { "join-100", true, 100, 1, 16, 245, 200, 0, 30, run_join, { 2, 20 } },
+    { "join-1000", false, 1000, 1, 64, 245, 200, 0, 60, run_join, { 5, 60 } },
     { "age-1000", false, 1000, 1, 64, 245, 0, 0, 60, run_ages, { 2.5, 10, 9500, 2 } },
     { "age-1000-loss", false, 1000, 1, 64, 245, 0, 200000, 60, run_ages, { 0 } },
     { "age-10000", false, 10000, 1, 80, 160, 0, 0, 30, run_ages, { 10.5, 0, 17500, 2 } },
@@ -396,7 +462,7 @@ static const struct figure figures[] = {
     { "crash-loss20", false, 1000, 1, 64, 245, 0, 200000, 100, run_crashes, { 0 } },
     { "heal-1000", false, 1000, 1, 64, 245, 0, 0, 60, run_heal, { 60 } },
     { "heal-10x100", false, 1000, 10, 64, 245, 0, 0, 60, run_heal, { 60 } },
-    { "pauses-1000", false, 1000, 1, 8, 245, 0, 0, 1800, run_false_deaths, { NONE, 3 } },
+    { "pauses-1000", false, 1000, 1, 8, 245, 0, 0, 600, run_false_deaths, { NONE, 3 } },
     { "loss5-1000", false, 1000, 1, 8, 245, 0, 50000, 9000, run_false_deaths, { NONE } },
     { "loss20-1000", false, 1000, 1, 8, 245, 0, 200000, 3600, run_false_deaths, { 1 } },
 };

@@ -370,6 +370,34 @@ TEST(a_gasp_that_began_among_few_is_begun_again)
     assert_int_equal(state_of(3), GSP_DEAD);
 }
 
+/* The others know of a refutation that did not reach us, and the suspect does not answer just
+ * now. */
+TEST(a_missed_refutation_is_asked_for)
+{
+    news(1, GSP_CLAIM_ACCUSE, 3, 1, INC(BOOT, 1));
+    news(1, GSP_CLAIM_ACCUSE, 3, 2, INC(BOOT, 1));
+    news(1, GSP_CLAIM_ACCUSE, 3, 4, INC(BOOT, 1));
+    news(1, GSP_CLAIM_ACCUSE, 3, 5, INC(BOOT, 1));
+    pass(3050, "1245");
+    assert_int_equal(t.g.peers[3].gasps, 1);
+    assert_int_equal(count_sent(GSP_LIST, -1), GSP_GASP_ASKS);
+    assert_int_equal(count_sent(GSP_LIST, 3), 0);
+    uint8_t bytes[GSP_HEADER_BYTES + GSP_RECORD_BYTES];
+    struct wr w = wr_of(bytes, sizeof bytes);
+    gsp_header_put(&w, &(struct gsp_header){ .type = GSP_LIST,
+                                             .your_state = GSP_ALIVE,
+                                             .from = 5,
+                                             .entry_count = 1,
+                                             .incarnation = INC(BOOT, 1) });
+    gsp_record_put(
+        &w, &(struct gsp_record){ .node = 3, .state = GSP_ALIVE, .incarnation = INC(BOOT, 2) });
+    step(&(struct gsp_event){ .what = GSP_RECV, .ptr = bytes, .len_bytes = wr_len(&w) });
+    pass(2500, "1245");
+    assert_int_equal(state_of(3), GSP_SUSPECT); /* hearsay makes nobody alive */
+    pass(2000, "1245");
+    assert_int_equal(state_of(3), GSP_DEAD); /* nor keeps anybody so */
+}
+
 TEST(leaving)
 {
     news(1, GSP_CLAIM_LEAVE, 4, 4, INC(BOOT, 1));
@@ -414,5 +442,6 @@ UNIT_MAIN(WITH_NODE(who_answers_is_alive),
           WITH_NODE(a_forgotten_life_is_surpassed),
           WITH_NODE(a_refutation_and_a_new_life_are_believed_if_signed),
           WITH_NODE(liars_remove_nobody), WITH_NODE(a_latecomer_gets_our_accusation),
-          WITH_NODE(a_gasp_that_began_among_few_is_begun_again), WITH_NODE(leaving),
+          WITH_NODE(a_gasp_that_began_among_few_is_begun_again),
+          WITH_NODE(a_missed_refutation_is_asked_for), WITH_NODE(leaving),
           WITH_NODE(not_for_us_or_malformed))
