@@ -79,6 +79,7 @@ MXALL_LIBS = mosix-core/libmxmove.a mosix-core/libmxmeet.a mosix-core/libmxaway.
 
 sbin_PROGRAMS += mosix-core/mosixd/mosixd
 mosix_core_mosixd_mosixd_SOURCES = \
+  mosix-core/mosixd/checkpoint.c mosix-core/mosixd/checkpoint.h \
   mosix-core/mosixd/control.c \
   mosix-core/mosixd/front.c \
   mosix-core/mosixd/main.c \
@@ -90,7 +91,8 @@ bin_PROGRAMS += mosix-core/cmd/migrate mosix-core/cmd/mosps mosix-core/cmd/mosru
 mosix_core_cmd_migrate_LDADD = mosix-core/libmxmeet.a common/libcommon.a
 mosix_core_cmd_mosps_SOURCES = mosix-core/cmd/mosps.c mosix-core/cmd/mosps.def
 mosix_core_cmd_mosps_LDADD = mosix-core/libmxmeet.a common/libcommon.a
-mosix_core_cmd_mosrun_LDADD = mosix-core/libmxmeet.a common/libcommon.a
+mosix_core_cmd_mosrun_SOURCES = mosix-core/cmd/inspect.c mosix-core/cmd/inspect.h mosix-core/cmd/mosrun.c
+mosix_core_cmd_mosrun_LDADD = mosix-core/libmxmeet.a mosix-core/libmximage.a mosix-core/libmxform.a common/libcommon.a $(SODIUM_LIBS)
 
 dist_man_MANS += mosix-core/cmd/migrate.1 mosix-core/cmd/mosps.1 mosix-core/cmd/mosrun.1 mosix-core/cmd/native.1 mosix-core/mosixd/mosixd.8
 

@@ -6,6 +6,7 @@
 
 #include "config.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,15 +14,17 @@
 
 enum { WRONG = 2, FAILED = 1 };
 
-static const char *const unbuilt[] = { "out",        "freeze",  "continue",
-                                       "checkpoint", "chkstop", "chkexit" };
+static const char *const unbuilt[] = { "out", "freeze", "continue" };
+static const char *const checkpoints[] = { "checkpoint", "chkstop", "chkexit" };
 
 static int usage(FILE *to)
 {
-    fputs("Usage: migrate PID|-jID NODE|home\n"
-          "Asks for a process that mosrun has started, or for all of yours of job ID, to go on "
-          "at a node: its name,\n"
-          "number or address, or home. mosps shows what became of it.\n",
+    fputs("Usage: migrate PID|-jID NODE|home|checkpoint|chkstop|chkexit\n"
+          "Asks for a process of mosrun's, or for all of yours of job ID, to go on at a node: "
+          "its\n"
+          "name, number or address, or home. mosps shows what became of it. Or writes it to a "
+          "file,\n"
+          "of which mosrun -R makes it again, and then lets it go on, stops it, or ends it.\n",
           to);
     return to == stdout ? 0 : WRONG;
 }
@@ -30,11 +33,17 @@ static int migrate_one(long pid, const char *where)
 {
     char request[128], answer[512];
     struct err e = { "" };
-    snprintf(request, sizeof request, "migrate %ld %.63s\n", pid, where);
+    bool is_checkpoint = false;
+    for (unsigned i = 0; i < sizeof checkpoints / sizeof *checkpoints; i++)
+        is_checkpoint |= strcmp(where, checkpoints[i]) == 0;
+    snprintf(request, sizeof request, "%s %ld %.63s\n",
+             is_checkpoint ? "checkpoint" : "migrate", pid, where);
     if (mx_client_ask(request, answer, sizeof answer, &e) < 0) {
         fprintf(stderr, "migrate: %s\n", e.text);
         return FAILED;
     }
+    if (strncmp(answer, "ok ", 3) == 0)
+        fputs(answer + 3, stdout);
     if (strncmp(answer, "ok", 2) == 0)
         return 0;
     fprintf(stderr, "migrate: %s", answer);

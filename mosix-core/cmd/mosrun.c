@@ -4,15 +4,22 @@
  * original, whose values are glued to their letters, so they are read by hand; parsing ends at
  * the first word that is none. */
 #include "mosix-core/cmd/client.h"
+#include "mosix-core/cmd/inspect.h"
+#include "mosix-core/image/restore.h"
+#include "mosix-core/mosixd/checkpoint.h"
 #include "mosix-core/mosixd/mark.h"
 
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { CANT_RUN = 126, NOT_FOUND = 127, WRONG = 2, NO_DAEMON = 1 };
@@ -30,10 +37,7 @@ static const struct {
     { 'D', "running times" },
     { 'A', "checkpoints by time" },
     { 'N', "checkpoints by time" },
-    { 'C', "checkpoints" },
-    { 'R', "recovery from checkpoints" },
-    { 'I', "inspection of checkpoints" },
-    { 'O', "recovery from checkpoints" },
+    { 'O', "other files for a recovered program" },
     { 'q', "the queue" },
     { 'Q', "the queue" },
     { 'P', "the queue" },
@@ -56,6 +60,7 @@ static const struct {
 struct wishes {
     unsigned job;
     bool has_name; /* the first argument is argv[0] */
+    const char *checkpoint, *recover, *inspect;
 };
 
 static int wrong(const char *text)
@@ -81,13 +86,18 @@ static int refuse(const char *word)
 
 static void help(void)
 {
-    puts("Usage: mosrun [-h] [-l|-L] [-JID] [-z] PROGRAM [ARGUMENT...]\n"
+    puts("Usage: mosrun [-h] [-l|-L] [-JID] [-CFILE] [-z] PROGRAM [ARGUMENT...]\n"
+         "       mosrun [-JID] -RFILE | -IFILE\n"
          "Runs a program that migrate may move between the nodes of a cluster.\n"
          "\n"
          "  -h      start on this node, its home (as always)\n"
          "  -l, -L  unlocked, or locked against automatic migration, which there is none of "
          "yet\n"
          "  -JID    the number of the job that it and its children are part of (default 0)\n"
+         "  -CFILE  checkpoints are called FILE.1, FILE.2, ... (default ckpt.PID.1, ...)\n"
+         "  -RFILE  instead of a program: one is made again of a checkpoint\n"
+         "  -IFILE  instead of a program: says what is in a checkpoint, and whether it is "
+         "whole\n"
          "  -z      the first argument is the name that the program is told\n"
          "      --help, --version\n"
          "\n"
@@ -112,6 +122,12 @@ static int parse(int argc, char **argv, struct wishes *w)
             if (!word[2] || *end || id > MX_JOB_ID_MAX)
                 return -wrong("-J needs a number, as in -J5");
             w->job = (unsigned)id;
+        } else if (strchr("CRI", word[1]) && word[1]) {
+            if (!word[2])
+                return -wrong("-C, -R and -I need a file, as in -Rcount.1");
+            *(word[1] == 'C'   ? &w->checkpoint
+              : word[1] == 'R' ? &w->recover
+                               : &w->inspect) = word + 2;
         } else {
             return -refuse(word);
         }
@@ -130,6 +146,50 @@ static int become_job(unsigned id, struct err *e)
     if (strncmp(answer, "ok", 2) == 0)
         return 0;
     return setenv(MX_MARK_VARIABLE, text, 1) < 0 ? err_set(e, errno, "mark a job") : 0;
+}
+
+/* As it will be found from wherever the process then is. */
+static int name_checkpoints(const char *file, struct err *e)
+{
+    char cwd[4000] = "", path[8000];
+    if (file[0] != '/' && !getcwd(cwd, sizeof cwd))
+        return err_set(e, errno, "find the working directory");
+    snprintf(path, sizeof path, "%s%s%s", cwd, file[0] == '/' ? "" : "/", file);
+    return setenv(MX_CHECKPOINT_VARIABLE, path, 1) < 0 ? err_set(e, errno, "name checkpoints")
+                                                       : 0;
+}
+
+/* The program is our child: what it does at its end we do. Signals of the terminal are its, not
+ * ours. */
+static int recover(const char *file)
+{
+    struct err e = { "" };
+    struct mx_restored r;
+    int status, fd = open(file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        fprintf(stderr, "mosrun: %s: %s\n", file, strerror(errno));
+        return NO_DAEMON;
+    }
+    int rc = mx_restore(fd, &r, &e);
+    close(fd);
+    if (rc < 0) {
+        fprintf(stderr, "mosrun: %s: %s\n", file, e.text);
+        return NO_DAEMON;
+    }
+    signal(SIGINT, SIG_IGN);
+    signal(SIGQUIT, SIG_IGN);
+    signal(SIGTSTP, SIG_IGN);
+    while (waitpid(r.pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return NO_DAEMON;
+    if (!WIFSIGNALED(status))
+        return WEXITSTATUS(status);
+    const struct rlimit none = { 0, 0 };
+    setrlimit(RLIMIT_CORE, &none);
+    const struct sigaction by_default = { .sa_handler = SIG_DFL };
+    sigaction(WTERMSIG(status), &by_default, NULL);
+    raise(WTERMSIG(status));
+    return 128 + WTERMSIG(status);
 }
 
 static int run(char **argv, const char *who)
@@ -174,7 +234,11 @@ int main(int argc, char **argv)
     int first = parse(argc, argv, &w);
     if (first < 0)
         return -first;
-    if (first >= argc)
+    if (w.inspect)
+        return first < argc ? wrong("-I takes no program") : mx_inspect(w.inspect);
+    if (w.recover && first < argc)
+        return wrong("-R takes no program");
+    if (first >= argc && !w.recover)
         return wrong("which program?");
     if (w.has_name && first + 1 >= argc)
         return wrong("-z needs a name after the program");
@@ -182,6 +246,12 @@ int main(int argc, char **argv)
         fprintf(stderr, "mosrun: %s\n", e.text);
         return NO_DAEMON;
     }
+    if (w.checkpoint && name_checkpoints(w.checkpoint, &e) < 0) {
+        fprintf(stderr, "mosrun: %s\n", e.text);
+        return NO_DAEMON;
+    }
+    if (w.recover)
+        return recover(w.recover);
     if (w.has_name) {
         char *program = argv[first];
         execvp(program, argv + first + 1);

@@ -9,6 +9,7 @@
 #include "common/sys/mem.h"
 #include "common/sys/title.h"
 #include "mosix-core/image/capture.h"
+#include "mosix-core/mosixd/checkpoint.h"
 #include "mosix-core/mosixd/mark.h"
 #include "mosix-core/move/keeper.h"
 
@@ -221,6 +222,61 @@ static int do_migrate(struct request *r, const char *rest, struct err *e)
     }
 }
 
+/* ---- checkpoints ---- */
+
+static int gid_of(pid_t pid, unsigned *gid)
+{
+    char path[40], line[256];
+    int rc = -ESRCH;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *f = fopen(path, "re");
+    while (f && rc < 0 && fgets(line, sizeof line, f))
+        if (sscanf(line, "Gid: %u", gid) == 1)
+            rc = 0;
+    if (f)
+        fclose(f);
+    return rc;
+}
+
+/* Whose keeper says that it is elsewhere, or on its way. */
+static bool is_away(struct request *r, pid_t pid)
+{
+    char path[128], status[MX_REQUEST_MAX];
+    struct err e = { "" };
+    AUTO_FD sock = -1;
+    snprintf(path, sizeof path, "%s/j/%d", r->d->run, (int)pid);
+    return mx_connect(path, SOCK_STREAM, &sock, &e) == 0 &&
+           mx_ask(sock, "status\n", status, sizeof status, &e) > 0 &&
+           strncmp(status, "home\tsettled", 12) != 0;
+}
+
+static int do_checkpoint(struct request *r, const char *rest, struct err *e)
+{
+    static const char *const thens[] = { [MX_CHECKPOINT_GO_ON] = "checkpoint",
+                                         [MX_CHECKPOINT_STOP] = "chkstop",
+                                         [MX_CHECKPOINT_EXIT] = "chkexit" };
+    char word[16], more[2], name[256];
+    unsigned uid, saved, gid, then = 0;
+    int pid;
+    if (sscanf(rest, "%d %15s %1s", &pid, word, more) != 2 || pid <= 0)
+        return err_say(e, EINVAL, "should be a process and what then");
+    while (then < ARRAY_LEN(thens) && strcmp(thens[then], word) != 0)
+        then++;
+    if (then == ARRAY_LEN(thens))
+        return err_say(e, EINVAL, "no such request");
+    int rc = check_rights(r, pid, e);
+    if (rc < 0)
+        return rc;
+    if (is_away(r, pid))
+        return err_say(e, EBUSY, "process %d is not at home: migrate %d home first", pid, pid);
+    if (ids_of(pid, &uid, &saved) < 0 || gid_of(pid, &gid) < 0)
+        return err_say(e, ESRCH, "there is no process %d", pid);
+    rc = mx_checkpoint(pid, uid, gid, (enum mx_checkpoint_then)then, name, sizeof name, e);
+    if (rc == 0)
+        say(r, "ok %s\n", name);
+    return rc;
+}
+
 /* ---- listing ---- */
 
 static void list_one(struct request *r, pid_t pid, unsigned id)
@@ -267,9 +323,8 @@ static const struct {
     const char *word;
     int (*fn)(struct request *r, const char *rest, struct err *e);
 } requests[] = {
-    { "mark", do_mark },
-    { "unmark", do_unmark },
-    { "migrate", do_migrate },
+    { "mark", do_mark },       { "unmark", do_unmark },
+    { "migrate", do_migrate }, { "checkpoint", do_checkpoint },
     { "list", do_list },
 };
 

@@ -88,11 +88,11 @@ static bool has_cgroup(const char *run_dir, pid_t pid, unsigned *id)
     return has;
 }
 
-static bool has_variable(pid_t pid, unsigned *id)
+bool mx_mark_variable(pid_t pid, const char *name, char *value, size_t size)
 {
     static char text[ENVIRONMENT_MAX];
-    static const char want[] = MX_MARK_VARIABLE "=";
     char path[40];
+    size_t len = strlen(name);
     snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
     AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : fd_read_full(fd, text, sizeof text - 1);
@@ -100,11 +100,18 @@ static bool has_variable(pid_t pid, unsigned *id)
         return false;
     text[n] = 0;
     for (const char *at = text; at < text + n; at += strlen(at) + 1)
-        if (strncmp(at, want, sizeof want - 1) == 0) {
-            *id = (unsigned)strtoul(at + sizeof want - 1, NULL, 10);
-            return true;
-        }
+        if (strncmp(at, name, len) == 0 && at[len] == '=')
+            return (size_t)snprintf(value, size, "%s", at + len + 1) < size;
     return false;
+}
+
+static bool has_variable(pid_t pid, unsigned *id)
+{
+    char value[16];
+    bool has = mx_mark_variable(pid, MX_MARK_VARIABLE, value, sizeof value);
+    if (has)
+        *id = (unsigned)strtoul(value, NULL, 10);
+    return has;
 }
 
 bool mx_mark_has(const char *run_dir, pid_t pid, unsigned *id)

@@ -8,6 +8,7 @@
 #include "common/base/err.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 #define MX_MARK_VARIABLE "MOSIX_JOB"
@@ -21,6 +22,8 @@ MUST int mx_mark_set(const char *run_dir, pid_t pid, uid_t uid, unsigned id, str
 MUST int mx_mark_clear(pid_t pid, struct err *e);
 /* Is it one? */
 bool mx_mark_has(const char *run_dir, pid_t pid, unsigned *id);
+/* A variable of the first environment of process pid. Returns whether it is there, and fits. */
+bool mx_mark_variable(pid_t pid, const char *name, char *value, size_t size);
 /* Takes away what has no process any more. */
 void mx_mark_clean(const char *run_dir);
 

@@ -10,7 +10,7 @@ cluster_up
 counter=$top_builddir/tests/migrate/counter
 cd "$tmp" || exit 99
 user=$(test_user)
-u() { setpriv --reuid "$user" --regid "$(id -g "$user")" --clear-groups --inh-caps=-all "$@"; }
+as_u=(setpriv --reuid "$user" --regid "$(id -g "$user")" --clear-groups --inh-caps=-all)
 says() { grep -q -- "$1" said || fail "should say '$1': $(cat said)"; }
 has_line() { [ -s out ]; }
 start() # TURNS
@@ -30,7 +30,7 @@ same "status" 7 "$(status mosrun sh -c 'exit 7')"
 same "status of what isn't there" 127 "$(status mosrun no-such-program 2>said)"
 # shellcheck disable=SC2016 # for that shell
 same "argv[0]" other "$(mosrun -z sh other -c 'echo "$0"')"
-for option in -b -q3 -rn1 -3 -10.0.0.1 -Cfile -y -Jx; do
+for option in -b -q3 -rn1 -3 -10.0.0.1 -C -Ofile -y -Jx; do
     same "status of $option" 2 "$(status mosrun $option true 2>said)"
 done
 same "without a daemon" 1 "$(MOSIX_RUN=$tmp/none status mosrun true 2>said)"
@@ -43,7 +43,7 @@ says "no node is called n9"
 same "migrate what isn't there" 1 "$(status migrate 99999999 n1 2>said)"
 same "migrate what is no job" 1 "$(status migrate $$ n1 2>said)"
 says "was not started by mosrun"
-same "migrate somebody else's" 1 "$(status u migrate $pid n1 2>said)"
+same "migrate somebody else's" 1 "$(status "${as_u[@]}" migrate $pid n1 2>said)"
 says "somebody else's"
 same "not built" 2 "$(status migrate $pid out 2>said)"
 go n1
@@ -52,6 +52,52 @@ same "tracer of a job that came home" 0 "$(awk '$1 == "TracerPid:" { print $2 }'
 ends "status" 7
 cmp native out || fail "output"
 wait_for 10 none_inside $pid
+
+echo "# checkpoints"
+checkpoints() # [SETPRIV...]: as whom
+{
+    local file
+    rm -f out err
+    "$@" touch out err
+    "$@" mosrun -Cck "$counter" 40 20 >out 2>err </dev/null & pid=$!
+    at_exit "kill -9 $pid 2>/dev/null"
+    wait_for 10 has_line
+    same "name of a checkpoint" "$PWD/ck.1" "$("$@" migrate $pid checkpoint)"
+    go n1
+    same "a checkpoint away" 1 "$(status migrate $pid checkpoint 2>said)"
+    says "not at home"
+    go home
+    file=$("$@" migrate $pid chkexit) || fail "chkexit"
+    same "name of the next" "$PWD/ck.2" "$file"
+    same "whose it is" "$("$@" id -u)" "$(stat -c %u ck.2)"
+    ends "chkexit" 137
+    mosrun -Ick.2 >said || fail "inspect"
+    says "process $pid: counter"
+    says "^whole$"
+    local got=0
+    "$@" mosrun -Rck.2 >>out 2>err || got=$?
+    same "status of a recovered program ($(cat err))" 7 $got
+    cmp native out || fail "output of a recovered program"
+    printf changed | dd of=ck.1 bs=1 seek=5000 conv=notrunc status=none
+    same "recovery from a changed file" 1 "$(status mosrun -Rck.1 2>said)"
+    says "was changed"
+    mosrun -Ick.1 >/dev/null 2>said && fail "inspection of a changed file"
+    says "was changed"
+    rm -f ck.*
+}
+for fd in /proc/self/fd/*; do
+    fd=${fd##*/}
+    [ "$fd" -le 2 ] || [ "$fd" = 255 ] || eval "exec $fd>&-"
+done
+checkpoints
+mkdir "$tmp/user" && cd "$tmp/user" && cp ../native . && chown -R "$user:" . || exit 99
+checkpoints "${as_u[@]}"
+start 40
+kill -STOP $pid
+migrate $pid chkstop >said || fail "chkstop"
+kill -CONT $pid
+ends "chkstop, and let go on" 7
+cd "$tmp" || exit 99
 
 echo "# strangers, and nodes that aren't there"
 on_node n1 bash -c 'head -c 3000 /dev/urandom >/dev/tcp/10.77.0.254/7722' 2>/dev/null
