@@ -65,7 +65,7 @@ mrc_libmrc_a_SOURCES = \
   mrc/reconnect.c mrc/reconnect.h \
   mrc/dial.c mrc/dial.h \
   mrc/hostkey.c mrc/hostkey.h \
-  mrc/hub.def mrc/hub.h mrc/hubcommand.c mrc/hubjob.c mrc/hubmeet.c mrc/hubmsg.c mrc/hubserver.c mrc/hubwho.c \
+  mrc/hub.def mrc/hub.h mrc/hubcable.c mrc/hubcommand.c mrc/hubjob.c mrc/hubmeet.c mrc/hubmsg.c mrc/hubparts.h mrc/hubsays.c mrc/hubserver.c mrc/hubviews.c mrc/hubwho.c \
   mrc/keyfile.c mrc/keyfile.h \
   mrc/openssh.c mrc/openssh.h \
   mrc/push.c mrc/push.h \
