@@ -227,6 +227,15 @@ static const char *cache_dir(char *text, size_t size)
     return mkdir(text, 0700) < 0 && errno != EEXIST ? NULL : text;
 }
 
+/* MRCFS_TEST_KNOWN=FILES[,old]: bounds of tests; old: as on a kernel that can't be asked to forget by node. */
+static void set_test_bounds(struct mfs_client_opts *o)
+{
+    const char *text = getenv("MRCFS_TEST_KNOWN");
+    char *end = NULL;
+    o->known_max = text ? strtoul(text, &end, 10) : 0;
+    o->is_without_prune = end && !strcmp(end, ",old");
+}
+
 static int make_client(struct mounted *m, const struct mfs_connection *at, struct err *e)
 {
     const struct mfs_mount_opts *o = &m->mount;
@@ -257,6 +266,7 @@ static int make_client(struct mounted *m, const struct mfs_connection *at, struc
     co.shown.uid = (uid_t)o->uid;
     co.shown.gid = (gid_t)o->gid;
     co.shown.umask = (mode_t)o->umask;
+    set_test_bounds(&co);
     return mfs_client_new(&co, &m->client, e);
 }
 

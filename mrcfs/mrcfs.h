@@ -162,6 +162,9 @@ struct mfs_client_opts {
     const char *paths_ahead;
     /* Names in an export "/" that something else is mounted on, with colons between them; NULL: none. Outlives the client. */
     const char *covered;
+    /* Of tests: how many files it may know of, 0: MFS_KNOWN_MAX; the kernel is treated as one before Linux 6.18. */
+    size_t known_max;
+    bool is_without_prune;
     enum mfs_idmap_kind idmap;
     /* MFS_IDMAP_FILE: lists of name-here:number-there, either may be NULL; who is in neither
      * list keeps the number (is_nomap_ignore) or is nobody. Borrowed for mfs_client_new. */

@@ -32,9 +32,10 @@ check_LIBRARIES += tests/lib/libmfs_client_fixture.a
 tests_lib_libmfs_client_fixture_a_SOURCES = tests/lib/mfs_client_fixture.c tests/lib/mfs_client_fixture.h
 MFS_CLIENT_FIXTURE_LIBS = tests/lib/libmfs_client_fixture.a mrcfs/libmrcfs_client.a mrcfs/libmrcfs.a \
   common/libcommon.a $(LZO_LIBS) $(SODIUM_LIBS) $(FUSE_LIBS) $(CMOCKA_LIBS)
-UNIT_TESTS += tests/unit/mrcfs/test_client tests/unit/mrcfs/test_client_scan
+UNIT_TESTS += tests/unit/mrcfs/test_client tests/unit/mrcfs/test_client_scan tests/unit/mrcfs/test_client_shed
 tests_unit_mrcfs_test_client_LDADD = $(MFS_CLIENT_FIXTURE_LIBS)
 tests_unit_mrcfs_test_client_scan_LDADD = $(MFS_CLIENT_FIXTURE_LIBS)
+tests_unit_mrcfs_test_client_shed_LDADD = $(MFS_CLIENT_FIXTURE_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_client_space
 tests_unit_mrcfs_test_client_space_LDADD = mrcfs/libmrcfs_client.a $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mrcfs/test_client_locks

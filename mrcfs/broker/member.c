@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FIRST_SLOTS = 1024, IN_MESSAGES = 512, EVICT_BATCH = 4 };
+enum { FIRST_SLOTS = 1024, IN_MESSAGES = 512, EVICT_TRIES = 64 };
 
 struct waiter {
     struct link link; /* in the token's waiters */
@@ -124,8 +124,15 @@ static void forget_if_idle(struct mfs_member *m, struct mfs_token *t)
     *at = t->next;
     list_remove(&t->lru);
     m->count--;
+    m->costly_count -= t->is_costly;
     m->o.forget(m->o.ctx, t);
     free(t);
+}
+
+void mfs_member_keep(struct mfs_member *m, struct mfs_token *t)
+{
+    m->costly_count += !t->is_costly;
+    t->is_costly = true;
 }
 
 void mfs_member_unpin(struct mfs_member *m, struct mfs_token *t)
@@ -306,7 +313,8 @@ static void begin_giving(struct mfs_member *m, struct mfs_token *t, uint8_t to)
 /* Gives back tokens that were not used for long. */
 static void evict(struct mfs_member *m)
 {
-    int left = EVICT_BATCH;
+    int left = EVICT_TRIES;
+    bool is_any = m->costly_count > MFS_MEMBER_TOKENS_MAX / 2;
     LIST_EACH(&m->lru, it, nx)
     {
         struct mfs_token *t = LIST_ENTRY(it, struct mfs_token, lru);
@@ -314,8 +322,8 @@ static void evict(struct mfs_member *m)
             return;
         list_remove(&t->lru);
         list_push_back(&m->lru, &t->lru);
-        if (t->held && !t->asking && !t->uses && t->phase == MFS_TOKEN_KEPT &&
-            list_is_empty(&t->waiters)) {
+        if ((is_any || !t->is_costly) && t->held && !t->asking && !t->uses &&
+            t->phase == MFS_TOKEN_KEPT && list_is_empty(&t->waiters)) {
             begin_giving(m, t, MFS_LEASE_NONE);
             return; /* it may have gone, and the next one with it */
         }

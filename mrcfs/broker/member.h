@@ -20,7 +20,8 @@
 
 enum {
     /* Tokens kept because they may be used again; fewer than the broker lets us have
-       (MFS_LEASE_CLAIMS_MAX). The one not used for longest is given back. */
+       (MFS_LEASE_CLAIMS_MAX). The one not used for longest is given back, but not those that cost
+       more (mfs_member_keep) as long as these are not more than half. */
     MFS_MEMBER_TOKENS_MAX = 48 * 1024,
     /* Bytes for the broker that its socket did not take. */
     MFS_MEMBER_OUT_MAX = 4 << 20,
@@ -48,6 +49,7 @@ struct mfs_token {
     uint8_t asked_to; /* unless KEPT: what is kept */
     bool is_trying;   /* asking is a TRY */
     bool is_revoked;  /* the broker waits for GIVEN */
+    bool is_costly;   /* mfs_member_keep */
     unsigned uses;
     unsigned uses_exclusive;
     unsigned pins;  /* the owner's: not forgotten meanwhile */
@@ -106,6 +108,7 @@ struct mfs_member {
     struct mfs_token **slots;
     size_t slot_count;
     size_t count;
+    size_t costly_count;
     struct link lru; /* longest not used first */
     uint64_t last_epoch;
     uint8_t *out;
@@ -153,6 +156,8 @@ struct mfs_token *mfs_member_find(const struct mfs_member *m, const struct mfs_l
 void mfs_member_close(struct mfs_member *m, struct mfs_token *t);
 /* t->pins is counted up by its owner; this counts it down, after which t may be gone. */
 void mfs_member_unpin(struct mfs_member *m, struct mfs_token *t);
+/* To have t anew would cost much: it is not given back for want of room while others can be. */
+void mfs_member_keep(struct mfs_member *m, struct mfs_token *t);
 /* tick is to be called soon. */
 void mfs_member_wake(struct mfs_member *m);
 

@@ -796,6 +796,11 @@ static void wake_loop(void *ctx)
     loop_wake(ctx);
 }
 
+int mfs_client_add_notifier(struct mfs_client *c, struct mfs_notifier **out)
+{
+    return mfs_notifier_new(wake_loop, c->loop, out);
+}
+
 int mfs_client_new(const struct mfs_client_opts *o, struct mfs_client **out, struct err *e)
 {
     struct mfs_client *c = calloc(1, sizeof *c);
@@ -825,8 +830,8 @@ int mfs_client_new(const struct mfs_client_opts *o, struct mfs_client **out, str
         err_set(e, -rc, "file server's streams");
     else
         rc = greet(c, e);
-    if (rc >= 0 && ((rc = mfs_notifier_new(wake_loop, c->loop, &c->notifier)) < 0 ||
-                    (rc = mfs_notifier_new(wake_loop, c->loop, &c->lock_notifier)) < 0))
+    if (rc >= 0 && ((rc = mfs_client_add_notifier(c, &c->notifier)) < 0 ||
+                    (rc = mfs_client_add_notifier(c, &c->lock_notifier)) < 0))
         err_set(e, -rc, "file client's notifier");
     if (rc >= 0 && (rc = mfs_mark_start(c)) < 0)
         err_set(e, -rc, "file client's marks");
@@ -889,13 +894,15 @@ void mfs_client_free(struct mfs_client *c)
     c->chunks = NULL;
     /* A notice may be waiting in the kernel for the answer to a request that is still to be
      * read: the sessions answer (with an error) until the notifier has come back. */
-    while (!mfs_notifier_stop(c->notifier) || !mfs_notifier_stop(c->lock_notifier))
+    while (!mfs_notifier_stop(c->notifier) || !mfs_notifier_stop(c->lock_notifier) ||
+           !mfs_notifier_stop(c->shed_notifier))
         if (loop_turn(c->loop, 100) < 0)
             break;
     LIST_EACH(&c->sessions, it, nx)
     mfs_session_free(mfs_session_of(it));
     mfs_notifier_free(c->notifier);
     mfs_notifier_free(c->lock_notifier);
+    mfs_notifier_free(c->shed_notifier);
     mfs_mark_stop(c); /* the notifier's thread used it */
     mfs_lease_stop(c);
     buf_fini(&c->meta.in);

@@ -171,6 +171,8 @@ struct mfs_client {
     struct mfs_notifier *notifier;
     /* Of pages that are dropped for a lock: what that waits for may wait for a recall. */
     struct mfs_notifier *lock_notifier;
+    /* Of names that are dropped to save memory (shed.c): what that waits for likewise. NULL: none was. */
+    struct mfs_notifier *shed_notifier;
     struct mfs_lease lease;
     uint64_t behind_bytes; /* on the way that the kernel takes for written */
     struct link behind;    /* calls that it takes for done, oldest first */
@@ -251,6 +253,8 @@ void mfs_client_forget(struct mfs_client *c, uint64_t node, uint64_t nlookup);
 /* Gives all that is queued to the sockets, and holds or resumes the sessions: at the end of
  * everything that may have sent. */
 void mfs_client_flush(struct mfs_client *c);
+/* One more notifier, freed by mfs_client_free where that knows of it. */
+MUST int mfs_client_add_notifier(struct mfs_client *c, struct mfs_notifier **out);
 bool mfs_client_is_crowded(const struct mfs_client *c);
 /* Gives the connection up: answers everything in flight. why is copied. */
 void mfs_client_lose(struct mfs_client *c, const struct err *why);

@@ -29,7 +29,8 @@ int mfs_dentries_init(struct mfs_dentries *t, struct mfs_known_table *nodes)
 {
     *t = (struct mfs_dentries){ .nodes = nodes,
                                 .buckets = buckets_new(FIRST_BUCKETS),
-                                .bucket_count = FIRST_BUCKETS };
+                                .bucket_count = FIRST_BUCKETS,
+                                .max = MFS_DENTRIES_MAX };
     list_init(&t->dirs);
     return t->buckets ? 0 : -ENOMEM;
 }
@@ -111,6 +112,8 @@ static void drop(struct mfs_dentries *t, struct mfs_dentry *d)
     struct mfs_known *dir = d->dir, *node = d->node;
     list_remove(&d->by_name);
     list_remove(&d->in_dir);
+    if (node && node != dir && node->names == 1 && t->on_nameless)
+        t->on_nameless(t->ctx, dir, (struct bytes){ d->name, d->len }, node);
     free(d);
     t->count--;
     if (list_is_empty(&dir->dentries))
@@ -119,7 +122,7 @@ static void drop(struct mfs_dentries *t, struct mfs_dentry *d)
         unname(t, node);
 }
 
-/* The directory that was given a name longest ago loses its names; it may become unknown. */
+/* The directory that was not used for longest loses its names; it may become unknown. */
 static void drop_oldest(struct mfs_dentries *t, const struct mfs_known *but)
 {
     LIST_EACH(&t->dirs, it, nx)
@@ -142,7 +145,7 @@ void mfs_dentry_set(struct mfs_dentries *t, struct mfs_known *dir, struct bytes 
             return;
         if (node)
             node->names++; /* it must not go with the oldest */
-        if (t->count >= MFS_DENTRIES_MAX)
+        if (t->count >= t->max)
             drop_oldest(t, dir);
         if (node)
             node->names--;
@@ -167,6 +170,14 @@ void mfs_dentry_set(struct mfs_dentries *t, struct mfs_known *dir, struct bytes 
             node->names++;
         unname(t, before);
     }
+    list_remove(&dir->with_dentries);
+    list_push_back(&t->dirs, &dir->with_dentries);
+}
+
+void mfs_dentries_touch(struct mfs_dentries *t, struct mfs_known *dir)
+{
+    if (!link_is_in(&dir->with_dentries) || t->dirs.prev == &dir->with_dentries)
+        return;
     list_remove(&dir->with_dentries);
     list_push_back(&t->dirs, &dir->with_dentries);
 }

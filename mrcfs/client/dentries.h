@@ -30,14 +30,19 @@ struct mfs_listing {
     uint8_t bytes[];
 };
 
-enum { MFS_DENTRIES_MAX = 256 * 1024 }; /* names of all directories; then the oldest go */
+enum { MFS_DENTRIES_MAX = 200 * 1024 }; /* names of all directories; then the oldest go */
 
 struct mfs_dentries {
     struct mfs_known_table *nodes;
     struct link *buckets;
     size_t bucket_count;
     size_t count;
-    struct link dirs; /* directories with names, that was given one last at the end */
+    struct link dirs; /* directories with names, that was used or given one last at the end */
+    size_t max;       /* MFS_DENTRIES_MAX, or fewer */
+    /* node has lost its last name, and may become unknown. May be NULL. */
+    void (*on_nameless)(void *ctx, const struct mfs_known *dir, struct bytes name,
+                        const struct mfs_known *node);
+    void *ctx;
 };
 
 MUST int mfs_dentries_init(struct mfs_dentries *t, struct mfs_known_table *nodes);
@@ -47,6 +52,8 @@ void mfs_dentries_fini(struct mfs_dentries *t);
 /* NULL: nothing is known of the name. */
 const struct mfs_dentry *mfs_dentry_find(const struct mfs_dentries *t,
                                          const struct mfs_known *dir, struct bytes name);
+/* dir is in use: others lose their names first. */
+void mfs_dentries_touch(struct mfs_dentries *t, struct mfs_known *dir);
 /* A name of the node, for words to people; NULL: none is known. Looks at all. */
 const struct mfs_dentry *mfs_dentry_of(const struct mfs_dentries *t, const struct mfs_known *node);
 /* What the name means from now on; node NULL: it is absent. Without memory it is not known. */

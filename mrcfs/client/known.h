@@ -53,11 +53,15 @@ struct mfs_known {
      * own list, and of what followed it; 0: none, or not known. Only hints. */
     uint64_t parent;
     uint64_t first_listed, next_listed;
-    uint64_t first_dir, next_dir; /* the same of directories alone */
+    uint64_t first_dir, next_dir, prev_dir; /* the same of directories alone */
+    uint32_t list_names;          /* of its list when it came last */
+    uint32_t list_lost;           /* of these, whose attributes are not believed any more */
     uint64_t list_depth;          /* round trips that its names were had after */
     uint64_t list_failed_ms;      /* when its list last came and could not be believed whole */
     uint32_t list_over;           /* its list does not fit into so many bytes */
     bool was_scanned;             /* the kernel opened it */
+    uint32_t visits;              /* times that it did */
+    uint32_t visited_at;          /* its parent's visits when it last did */
     bool is_ahead;                /* its list was asked for before the kernel opened it */
     bool is_complete;             /* every name that it has is among the dentries */
     struct mfs_behind *behind;    /* behind.h: writes on the way */

@@ -188,12 +188,13 @@ const struct mfs_attr *mfs_lease_attr(const struct mfs_session *s, const struct 
     return &n->attr;
 }
 
-int mfs_lease_name(struct mfs_session *s, const struct mfs_known *dir, struct bytes name,
+int mfs_lease_name(struct mfs_session *s, struct mfs_known *dir, struct bytes name,
                    struct mfs_known **out)
 {
     if (!dir || dir->own_pending || !mfs_lease_is_alive(s->client))
         return -EAGAIN;
     const struct mfs_dentry *d = mfs_dentry_find(&s->names, dir, name);
+    mfs_dentries_touch(&s->names, dir);
     if (!d)
         return dir->is_complete && name.len <= NAME_SURE
                    ? 0
@@ -313,6 +314,7 @@ void mfs_lease_changed(struct mfs_call *call)
 
 void mfs_lease_drop(struct mfs_session *s, struct mfs_known *n)
 {
+    mfs_scan_lost(s, n);
     n->has_attr = n->is_assumed = n->is_sole = n->is_claimed = false;
     mfs_lease_count_change(s, n);
     n->has_shown_ctime = n->has_shown_ctime && n->has_real_ctime; /* what is shown for a time of the server's, is for that one only */

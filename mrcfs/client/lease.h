@@ -55,7 +55,7 @@ uint32_t mfs_lease_kernel_ms(struct mfs_client *c, struct mfs_known *n, bool is_
 const struct mfs_attr *mfs_lease_attr(const struct mfs_session *s, const struct mfs_known *n);
 /* What name in dir means. Returns 1 with *out the node, whose attributes are granted, or
  * assumed; 0 it is absent; -EAGAIN: not known. */
-MUST int mfs_lease_name(struct mfs_session *s, const struct mfs_known *dir, struct bytes name,
+MUST int mfs_lease_name(struct mfs_session *s, struct mfs_known *dir, struct bytes name,
                         struct mfs_known **out);
 
 /* An answer says a of n, or e of a name in dir. call: what it answers; what changed meanwhile

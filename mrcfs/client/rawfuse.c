@@ -273,9 +273,9 @@ int mfs_raw_reply_lock(int fd, uint64_t unique, const struct mfs_raw_lock *l)
     return mfs_raw_reply(fd, unique, 0, &out, sizeof out);
 }
 
-int mfs_raw_expire_entry(int fd, uint64_t parent, const char *name)
+static int inval_entry(int fd, uint64_t parent, const char *name, uint32_t flags)
 {
-    enum { NOTIFY_INVAL_ENTRY = 3, EXPIRE_ONLY = 1 };
+    enum { NOTIFY_INVAL_ENTRY = 3 };
     struct {
         uint32_t len;
         int32_t code;
@@ -286,11 +286,22 @@ int mfs_raw_expire_entry(int fd, uint64_t parent, const char *name)
     } head = { .code = NOTIFY_INVAL_ENTRY,
                .parent = parent,
                .name_len = (uint32_t)strlen(name),
-               .flags = EXPIRE_ONLY };
+               .flags = flags };
     head.len = (uint32_t)sizeof head + head.name_len + 1;
     struct iovec iov[2] = { { &head, sizeof head },
                             { (void *)(uintptr_t)name, (size_t)head.name_len + 1 } };
     return writev(fd, iov, 2) < 0 ? -errno : 0;
+}
+
+int mfs_raw_expire_entry(int fd, uint64_t parent, const char *name)
+{
+    enum { EXPIRE_ONLY = 1 };
+    return inval_entry(fd, parent, name, EXPIRE_ONLY);
+}
+
+int mfs_raw_drop_entry(int fd, uint64_t parent, const char *name)
+{
+    return inval_entry(fd, parent, name, 0);
 }
 
 int mfs_raw_inval_node(int fd, uint64_t node, int64_t offset, int64_t length)
@@ -328,6 +339,12 @@ int mfs_raw_prune(int fd, const void *nodes, size_t count)
     return writev(fd, iov, 2) < 0 ? -errno : 0;
 }
 
+bool mfs_raw_may_prune(const struct mfs_raw_init *x)
+{
+    enum { PRUNE_MINOR = 45 };
+    return x->minor >= PRUNE_MINOR;
+}
+
 bool mfs_raw_may_map_direct(const struct mfs_raw_init *x)
 {
     return x->offered & INIT_DIRECT_IO_ALLOW_MMAP;
@@ -339,6 +356,7 @@ void mfs_raw_init_request(struct mfs_raw_init *x, const void *ptr, size_t len_by
     size_t left = len_bytes - sizeof(struct in_header);
     memcpy(&m, (const char *)ptr + sizeof(struct in_header), left < sizeof m ? left : sizeof m);
     x->is_asked = true;
+    x->minor = m.minor;
     x->offered = m.flags;
     if (m.flags & INIT_EXT)
         x->offered |= (uint64_t)m.flags2 << 32;

@@ -99,6 +99,10 @@ MUST int mfs_raw_reply_lock(int fd, uint64_t unique, const struct mfs_raw_lock *
  * path (on Linux before 6.2 it does). Returns 0 or -errno. */
 MUST int mfs_raw_expire_entry(int fd, uint64_t parent, const char *name);
 
+/* Notice to the kernel: drop name in the directory, and what it means, unless somebody uses that. Waits for the directory's
+ * lock. Not for directories: who works in one would lose its path, and mounts in it end. Returns 0 or -errno. */
+MUST int mfs_raw_drop_entry(int fd, uint64_t parent, const char *name);
+
 /* Notice to the kernel: ask for the node's attributes again, and drop its pages in the range
  * (offset < 0: none; length 0: to the end). Returns 0 or -errno. */
 MUST int mfs_raw_inval_node(int fd, uint64_t node, int64_t offset, int64_t length);
@@ -116,7 +120,10 @@ MUST int mfs_raw_prune(int fd, const void *nodes, size_t count);
 struct mfs_raw_init {
     bool is_asked; /* INIT was read and is not yet answered */
     uint64_t offered;
+    uint32_t minor; /* of the kernel's protocol */
 };
+/* Does the kernel know mfs_raw_prune? */
+bool mfs_raw_may_prune(const struct mfs_raw_init *x);
 /* Can files that bypass the page cache be mapped shared? */
 bool mfs_raw_may_map_direct(const struct mfs_raw_init *x);
 void mfs_raw_init_request(struct mfs_raw_init *x, const void *ptr, size_t len_bytes);

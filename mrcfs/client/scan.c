@@ -20,6 +20,11 @@ enum {
     FAILED_KEPT_MS =
         10000, /* how long a list that could not be believed is not asked for ahead */
     TYPICAL_BYTES = 8 << 10, /* of a list, until some have come */
+    LOST_MIN = 16,
+    LOST_PART =
+        4, /* attributes of a list that are not believed any more: it is had once more */
+    NAME_BYTES = 128, /* of each name in it, about */
+    NAMES_PART = 4,   /* of the names that may be known are ahead of a visit */
 };
 
 /* A list under way. */
@@ -70,6 +75,7 @@ void mfs_scan_note_order(struct mfs_session *s, struct mfs_order *order, uint64_
         return;
     before = order->last_dir ? mfs_known_find(&s->nodes, order->last_dir) : NULL;
     n->next_dir = 0;
+    n->prev_dir = order->last_dir;
     if (before)
         before->next_dir = n->number;
     else if (in && !order->last_dir)
@@ -100,8 +106,7 @@ int mfs_scan_learn(struct mfs_call *call, struct bytes list, struct mfs_order *o
         struct mfs_known *n = d.has_entry ? mfs_known_enter(&s->nodes, d.entry.node) : NULL;
         if (n && is_clean && d.entry.valid_ms) {
             if (!d.entry.attr.valid_ms || n->own_pending || n->changed_at > call->asked_at)
-                d.entry.attr.valid_ms =
-                    0; /* the name is right, they may not be */
+                d.entry.attr.valid_ms = 0; /* the name is right, they may not be */
             else
                 mfs_coherence_learn(s, n, mfs_known_find(&s->nodes, call->node), &d.entry.attr);
             mfs_lease_learn_name(call, d.name, &d.entry);
@@ -113,6 +118,7 @@ int mfs_scan_learn(struct mfs_call *call, struct bytes list, struct mfs_order *o
             mfs_client_forget(s->client, d.entry.node, 1);
         mfs_known_drop_unused(&s->nodes, n);
         d.has_entry = false;
+        order->names++;
         mfs_dirent_put(out, &d);
     }
     return 0;
@@ -158,6 +164,8 @@ static int take(struct mfs_call *call, const struct mfs_flight *f, const struct 
     struct mfs_known *dir = mfs_known_find(&s->nodes, f->node);
     if (rc < 0 || !dir)
         return rc;
+    dir->list_names = order.names;
+    dir->list_lost = 0;
     s->scan.typical = (s->scan.typical * 7 + m->entries.len) / 8;
     if (!m->is_eof && dir->list_over < f->size)
         dir->list_over = f->size;
@@ -299,10 +307,19 @@ void mfs_scan_leave(struct mfs_call *call)
 
 /* ---- ahead ---- */
 
+/* Lists that don't fit are asked for once more, and waited for, when they are wanted. */
+static uint32_t ahead_bytes(const struct mfs_session *s)
+{
+    size_t bytes = 2 * s->scan.typical;
+    return bytes < MFS_LIST_AHEAD_BYTES  ? MFS_LIST_AHEAD_BYTES
+           : bytes > MFS_LIST_OPEN_BYTES ? MFS_LIST_OPEN_BYTES
+                                         : (uint32_t)bytes;
+}
+
 static bool list_ahead(struct mfs_session *s, struct mfs_known *n, const struct mfs_caller *who,
                        uint64_t depth)
 {
-    struct mfs_flight *f = send_list(s, n->number, MFS_LIST_AHEAD_BYTES, who, depth);
+    struct mfs_flight *f = send_list(s, n->number, ahead_bytes(s), who, depth);
     if (!f)
         return false;
     f->expected = s->scan.typical + 1;
@@ -314,7 +331,7 @@ static bool list_ahead(struct mfs_session *s, struct mfs_known *n, const struct 
 
 static bool is_wanted(struct mfs_session *s, const struct mfs_known *n)
 {
-    return !n->listing && mfs_scan_may_list(s, n->number, MFS_LIST_AHEAD_BYTES) &&
+    return !n->listing && mfs_scan_may_list(s, n->number, ahead_bytes(s)) &&
            !find(s, n->number) &&
            (!n->list_failed_ms || clock_mono_ms() - n->list_failed_ms > FAILED_KEPT_MS);
 }
@@ -339,39 +356,73 @@ static struct mfs_known *next_dir(const struct mfs_session *s, const struct mfs_
 
 struct walk {
     unsigned ahead; /* found so far that are there ahead */
+    size_t names;   /* in these, about */
     unsigned steps;
     uint64_t depth;
 };
 
-/* Asks for the lists of the directories from n to end, beneath top. False: that is enough. */
-static bool walk(struct mfs_session *s, struct walk *w, struct mfs_known *n,
-                 const struct mfs_known *end, const struct mfs_known *top)
+static size_t names_max(const struct mfs_session *s)
+{
+    size_t max = s->names.max / NAMES_PART;
+    return max < MFS_SCAN_NAMES_MAX ? max : MFS_SCAN_NAMES_MAX;
+}
+
+/* Not since its parent was opened. */
+static bool is_to_be_visited(const struct mfs_session *s, const struct mfs_known *n)
+{
+    const struct mfs_known *in = known(s, n->parent);
+    return !n->was_scanned || (in && in->visits != n->visited_at);
+}
+
+/* Asks for n's list. False: that is enough. */
+static bool step(struct mfs_session *s, struct walk *w, struct mfs_known *n)
 {
     struct mfs_scan *c = &s->scan;
     struct mfs_caller who = { c->uid, c->gid, 0 };
-    for (; n && n != end; n = next_dir(s, n, top)) {
-        if (w->ahead >= c->window || ++w->steps > STEPS_AHEAD_MAX || !has_room(c))
+    if (w->ahead >= c->window || w->names >= names_max(s) || ++w->steps > STEPS_AHEAD_MAX ||
+        !has_room(c))
+        return false;
+    if (is_to_be_visited(s, n) && is_wanted(s, n) && !list_ahead(s, n, &who, w->depth))
+        return false;
+    w->ahead += n->is_ahead;
+    if (n->is_ahead)
+        w->names += n->listing ? n->list_names : c->typical / NAME_BYTES;
+    return true;
+}
+
+/* Of all directories from n on, beneath top. */
+static bool walk(struct mfs_session *s, struct walk *w, struct mfs_known *n,
+                 const struct mfs_known *top)
+{
+    for (; n; n = next_dir(s, n, top))
+        if (!step(s, w, n))
             return false;
-        if (!n->was_scanned && is_wanted(s, n) && !list_ahead(s, n, &who, w->depth))
+    return true;
+}
+
+/* Of those beside n that come before it, the nearest first. */
+static bool walk_back(struct mfs_session *s, struct walk *w, const struct mfs_known *n)
+{
+    for (struct mfs_known *at = known(s, n->prev_dir); at; at = known(s, at->prev_dir))
+        if (!step(s, w, at))
             return false;
-        w->ahead += n->is_ahead;
-    }
     return true;
 }
 
 /* Asks for lists that will be wanted next, as far as the window reaches: first what is beneath
- * the current directory, then what is beside it, after it and before it (who sorts names goes
- * to and fro), then what is beside its parent. */
+ * the current directory, then what is beside it, first in the direction of the last visit (who
+ * sorts names goes to and fro), then what is beside its parent. */
 static void pump(struct mfs_session *s, uint64_t depth)
 {
     struct walk w = { .depth = depth };
     struct mfs_known *n = known(s, s->scan.current);
-    if (!n || !walk(s, &w, known(s, n->first_dir), NULL, n))
+    if (!n || !walk(s, &w, known(s, n->first_dir), n))
         return;
     for (int i = 0; i < UP_MAX; i++) {
         struct mfs_known *in = known(s, n->parent);
-        if (!in || !in->was_scanned || !walk(s, &w, known(s, n->next_dir), NULL, in) ||
-            !walk(s, &w, known(s, in->first_dir), n, in))
+        if (!in || !in->was_scanned || (s->scan.is_backward && !walk_back(s, &w, n)) ||
+            !walk(s, &w, known(s, n->next_dir), in) ||
+            (!s->scan.is_backward && !walk_back(s, &w, n)))
             return;
         n = in;
     }
@@ -385,6 +436,8 @@ void mfs_scan_opened(struct mfs_session *s, uint64_t node, const struct mfs_call
     if (!n || !mfs_lease_is_on(s->client))
         return;
     n->was_scanned = true;
+    n->visits++;
+    n->visited_at = in ? in->visits : 0;
     if (!in || !in->was_scanned)
         return;
     const struct mfs_known *before = known(s, c->current);
@@ -393,6 +446,7 @@ void mfs_scan_opened(struct mfs_session *s, uint64_t node, const struct mfs_call
     else if (c->window < MFS_SCAN_MAX)
         c->window *= 4;
     n->is_ahead = false;
+    c->is_backward = before && before != n && before->number == n->next_dir;
     c->current = node;
     c->uid = who->uid;
     c->gid = who->gid;
@@ -425,6 +479,19 @@ int mfs_scan_want(struct mfs_session *s, uint64_t node, const struct mfs_caller 
     bool is_sent = list_ahead(s, n, who, depth);
     n->is_ahead = false; /* no sign that directories are visited in turn */
     return is_sent;
+}
+
+void mfs_scan_lost(struct mfs_session *s, const struct mfs_known *n)
+{
+    struct mfs_known *in = n->has_attr ? known(s, n->parent) : NULL;
+    if (in)
+        in->list_lost++;
+}
+
+void mfs_scan_renew(struct mfs_known *dir)
+{
+    if (dir->list_lost >= LOST_MIN && dir->list_lost >= dir->list_names / LOST_PART)
+        mfs_listing_drop(dir);
 }
 
 struct mfs_known *mfs_scan_next(const struct mfs_session *s, const struct mfs_known *n)

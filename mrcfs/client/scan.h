@@ -20,17 +20,21 @@ struct mfs_session;
 
 enum {
     MFS_LIST_OPEN_BYTES = 256 << 10, /* what the kernel's own opendir asks for at once */
-    MFS_LIST_AHEAD_BYTES = 32 << 10, /* of a directory that nobody has opened yet */
+    MFS_LIST_AHEAD_BYTES = 32 << 10, /* of a directory that nobody has opened yet; twice as many as lists have, if these are longer */
     MFS_LISTS_MAX = 128,             /* asked for ahead at a time */
     MFS_LISTS_BYTES_MAX = 1 << 20, /* and so many bytes of answers, by what they were so far */
     MFS_SCAN_FIRST = 8, /* directories ahead of the first one that is opened; four times as many
                            at each further one */
     MFS_SCAN_MAX = 512,
+    /* Names in these. A third of the tokens that the server keeps (MFS_MEMBER_TOKENS_MAX): what is listed must be there still when it
+       is visited. */
+    MFS_SCAN_NAMES_MAX = 16 * 1024,
 };
 
-/* Where a list that is being learned from has got to: its last node, and its last directory. */
+/* Where a list that is being learned from has got to: its last node, its last directory, names so far. */
 struct mfs_order {
     uint64_t last, last_dir;
+    uint32_t names;
 };
 
 /* Of a session. */
@@ -41,6 +45,7 @@ struct mfs_scan {
     size_t typical;      /* bytes of a list */
     uint64_t current;    /* the directory opened last that was listed by its parent */
     unsigned window;     /* directories to be ahead of it */
+    bool is_backward;    /* it was visited after the one that follows it in the list */
     uint32_t uid, gid;   /* of whom it was opened for */
 };
 
@@ -85,6 +90,10 @@ void mfs_scan_missed(struct mfs_session *s, uint64_t node, const struct mfs_call
  * room for it now. depth: of the answer that it is asked because of. */
 MUST int mfs_scan_want(struct mfs_session *s, uint64_t node, const struct mfs_caller *who,
                        uint64_t depth);
+/* The attributes of n are about to be dropped. */
+void mfs_scan_lost(struct mfs_session *s, const struct mfs_known *n);
+/* dir is being opened: if many of its files' attributes were dropped, its list is forgotten, so that one more brings them all. */
+void mfs_scan_renew(struct mfs_known *dir);
 /* What follows n when everything is visited in the order of the lists, directories after their
  * parents; NULL: nothing is known. */
 struct mfs_known *mfs_scan_next(const struct mfs_session *s, const struct mfs_known *n);

@@ -675,6 +675,7 @@ void mfs_grant_attr(struct mfs_call *o, const struct mfs_identity *what, uint64_
             o, &(struct mfs_grant){ .key = key,
                                     .epoch = epoch_in_use(o, &key),
                                     .node = node,
+                                    .is_dir = S_ISDIR(a->mode),
                                     .valid_ms = &a->valid_ms,
                                     .sole_flags = may_be_sole(o, node, a) ? &a->flags : NULL });
 }
@@ -688,6 +689,7 @@ void mfs_grant_name(struct mfs_call *o, const struct mfs_node *dir, uint32_t eve
                                           .epoch = epoch_in_use(o, &key),
                                           .node = dir->id,
                                           .is_name = true,
+                                          .is_dir = true,
                                           .events = events,
                                           .valid_ms = valid_ms });
 }
@@ -717,12 +719,14 @@ void mfs_grant_listed(struct mfs_call *o, const struct mfs_place *at,
         add_grant(o, &(struct mfs_grant){ .key = key_of(what),
                                           .epoch = epoch,
                                           .node = e->node,
+                                          .is_dir = S_ISDIR(e->attr.mode),
                                           .at = end - ATTR_VALID });
     if (e->valid_ms)
         add_grant(o, &(struct mfs_grant){ .key = dir,
                                           .epoch = epoch_in_use(o, &dir),
                                           .node = at->parent->id,
                                           .is_name = true,
+                                          .is_dir = true,
                                           .events = at->events,
                                           .at = end - NAME_VALID });
 }
@@ -747,6 +751,8 @@ static bool may_believe(struct mfs_server *srv, const struct mfs_grant *g)
     struct mfs_token *t = mfs_member_find(&l->member, &g->key);
     if (!t || !g->epoch || t->epoch != g->epoch || !mfs_belief_may_grant(srv, t))
         return false;
+    if (g->is_dir)
+        mfs_member_keep(&l->member, t);
     if (g->lease)
         return g->lease->is_set && note(l, t, g->node);
     bool is_so = g->is_name ? mfs_node_events_are(&srv->nodes, g->node, g->events)

@@ -50,6 +50,7 @@ struct mfs_grant {
     uint64_t epoch;  /* the token's when it was looked at */
     uint64_t node;   /* what is recalled */
     bool is_name;    /* a name in directory node; else node's attributes */
+    bool is_dir;     /* node is a directory: with it, its names would be recalled */
     uint32_t events; /* is_name: the directory's when it was looked at */
     /* Or, of an open file, that the kernel leased it: this flag of the reply's. */
     const struct mfs_filelease *lease;

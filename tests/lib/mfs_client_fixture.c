@@ -196,6 +196,7 @@ struct fuse_init_out cx_start(const struct cx_opts *o)
                                     .is_single_user = o->is_single_user,
                                     .cache_dir = o->cache_dir,
                                     .paths_ahead = o->paths_ahead,
+                                    .known_max = o->known_max,
                                     .on_lost = on_lost };
     if (o->lease_ms)
         opts.consistency = MFS_LEASE;
@@ -206,9 +207,10 @@ struct fuse_init_out cx_start(const struct cx_opts *o)
         grant(o->lease_ms);
     if (o->lease_ms && !o->has_roots_ahead)
         refuse_roots();
-    struct fuse_init_in init = {
-        .major = 7, .minor = 38, .flags = ~0U, .flags2 = o->is_old_kernel ? 0 : ~0U
-    };
+    struct fuse_init_in init = { .major = 7,
+                                 .minor = o->kernel_minor ? o->kernel_minor : 38,
+                                 .flags = ~0U,
+                                 .flags2 = o->is_old_kernel ? 0 : ~0U };
     struct fuse_init_out out;
     assert_int_equal(cx_answer(cx_ask(FUSE_INIT, 0, &init, sizeof init), &out, sizeof out), 0);
     return out;

@@ -32,6 +32,8 @@ struct cx_opts {
     uint32_t lease_ms;    /* not 0: consistency by leases of this length */
     const char *paths_ahead;
     bool has_roots_ahead; /* the test answers cx.root_calls */
+    uint32_t kernel_minor; /* of its protocol; 0: 38 */
+    size_t known_max;      /* files that the client may know; 0: as ever */
     const char *cache_dir; /* not NULL: chunks are kept there, and the server takes part */
 };
 

@@ -144,11 +144,16 @@ done
 
 echo "# two targets append to one file under a lock, in turns"
 cat > "$tmp/append.py" <<'P'
-import fcntl, os, sys
+import fcntl, os, sys, time
 name, who, count, how = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
 def opened():
     return os.open(name, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-fd = opened() if how == "held" else -1
+fd = opened()
+open(sys.argv[5], "w").close()
+while not os.path.exists(sys.argv[6]):
+    time.sleep(0.001)
+if how == "anew":
+    os.close(fd)
 for i in range(count):
     if how == "anew":
         fd = opened()
@@ -164,9 +169,9 @@ P
 for how in held anew; do
     start_mount
     start_mount 2
-    timeout 100 python3 "$tmp/append.py" "$mnt/records.$how" one 1000 $how &
+    timeout 100 python3 "$tmp/append.py" "$mnt/records.$how" one 1000 $how "$tmp/append.$how.1" "$tmp/append.$how.2" &
     one=$!
-    timeout 100 python3 "$tmp/append.py" "${mnt}2/records.$how" two 1000 $how &
+    timeout 100 python3 "$tmp/append.py" "${mnt}2/records.$how" two 1000 $how "$tmp/append.$how.2" "$tmp/append.$how.1" &
     two=$!
     wait $one || fail "records of the first ($how)"
     wait $two || fail "records of the second ($how)"
@@ -176,7 +181,15 @@ for how in held anew; do
         same "records of $who ($how)" "$(seq 0 999)" "$(sed -n "s/^$who //p" "$served/records.$how")"
     done
     same "records ($how)" 2000 "$(wc -l < "$served/records.$how")"
-    echo "ok: records ($how): $(awk '$1 != was { n++ } { was = $1 } END { print n - 1 }' "$served/records.$how") times from one target to the other"
+    passed=$(awk '$1 != was { n++ } { was = $1 } END { print n - 1 }' "$served/records.$how")
+    waited=$(cat "$tmp/stats" "$tmp/stats2" | awk '/ round trips waited for$/ { n += $1 } END { print n }')
+    locks=$(cat "$tmp/stats" "$tmp/stats2" | awk '/ waited for setlk$/ { n += $1 } END { print n }')
+    echo "ok: records ($how): $passed times from one target to the other, $waited round trips, $locks of them for locks"
+    # Of a record: to give the lock up is one, to get it another, and so are what is written and each look. Who opens the file
+    # anew waits for that, and for the other's leases.
+    [ "$locks" -le 4010 ] || fail "$locks round trips for 2,000 locks ($how)"
+    [ $how = anew ] || [ "$waited" -le 10100 ] || fail "$waited round trips for 2,000 records ($how)"
+    [ "$waited" -le 13000 ] || fail "$waited round trips for 2,000 records ($how)"
 done
 # To get a lock that another target has given up is one round trip, to give it up is another.
 cat > "$tmp/turns.py" <<'P'

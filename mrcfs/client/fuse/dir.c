@@ -102,7 +102,10 @@ static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
     struct mfs_session *s = call->session;
     uint64_t node = call->node;
     struct mfs_caller who = mfs_fuse_caller(req);
-    mfs_used(s, mfs_known_find(&s->nodes, node), MFS_PROFILE_LIST);
+    struct mfs_known *dir = mfs_known_find(&s->nodes, node);
+    mfs_used(s, dir, MFS_PROFILE_LIST);
+    if (dir)
+        mfs_scan_renew(dir);
     call->file = mfs_opened_new(call);
     call->resume = resume_opendir;
     mfs_fuse_waiting(call);
@@ -266,6 +269,8 @@ static void gather(struct mfs_call *call, struct bytes list, bool is_whole, bool
     } else if (is_eof) {
         f->is_gathering = false;
         dir->list_depth = call->depth;
+        dir->list_names = f->order.names;
+        dir->list_lost = 0;
         mfs_listing_set(
             dir, (struct bytes){ buf_at(&f->gathered), (uint32_t)buf_len(&f->gathered) });
         buf_fini(&f->gathered);

@@ -147,6 +147,8 @@ void mfs_session_take(struct mfs_session *s, const void *ptr, size_t len_bytes)
     }
     if (in.op == MFS_RAW_INIT)
         mfs_raw_init_request(&s->init, ptr, len_bytes);
+    if (in.op == MFS_RAW_INIT && (!mfs_raw_may_prune(&s->init) || c->opts.is_without_prune))
+        atomic_store(&s->shed.is_refused, true);
     if (mfs_locks_take(s, &in, ptr, len_bytes))
         return;
     if (mfs_behind_must_wait(s, &in)) {
@@ -263,6 +265,7 @@ static int session_open(struct mfs_session *s)
     rc = mfs_known_table_init(&s->nodes);
     if (rc == 0)
         rc = mfs_dentries_init(&s->names, &s->nodes);
+    mfs_shed_init(s);
     s->nodes.on_unused = on_unused;
     s->nodes.ctx = s;
     if (rc < 0 || !mfs_known_look_up(&s->nodes, s->root))

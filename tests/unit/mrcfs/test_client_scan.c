@@ -241,6 +241,45 @@ static void test_ahead(void **state)
     assert_int_equal(s.round_trips_waited, 3);
 }
 
+/* Who goes through them from the last to the first is ahead of in that direction. */
+static void test_ahead_backwards(void **state)
+{
+    (void)state;
+    open_root(9);
+    ask_open_dir(FIRST_DIR + 8); /* nothing is after it */
+    reply_x(expect_list(FIRST_DIR + 8), 38);
+    for (unsigned i = 8; i--;) /* nearest first */
+        reply_x(expect_list(FIRST_DIR + i), 30 + i);
+    assert_no_call();
+}
+
+/* A list whose files' attributes were recalled is had once more when its directory is opened: not each of them is asked for. */
+static void test_attributes_lost(void **state)
+{
+    (void)state;
+    enum { FILES = 40 };
+    uint8_t room[8192];
+    struct wr w = wr_of(room, sizeof room);
+    struct fuse_open_out out;
+    for (unsigned i = 0; i < FILES; i++)
+        put_name(&w, (const char[]){ 'f', (char)('0' + i), 0 }, FIRST_DIR + i, S_IFREG | 0644);
+    uint64_t unique = ask_open_dir(ROOT);
+    reply_list(expect_list(ROOT), &w, true);
+    assert_int_equal(cx_answer(unique, &out, sizeof out), 0);
+    for (unsigned i = 0; i < 15; i++)
+        recall(FIRST_DIR + i);
+    assert_int_equal(cx_answer(ask_open_dir(ROOT), &out, sizeof out), 0);
+    assert_no_call();
+    recall(FIRST_DIR + 15);
+    unique = ask_open_dir(ROOT);
+    reply_list(expect_list(ROOT), &w, true);
+    assert_int_equal(cx_answer(unique, &out, sizeof out), 0);
+    struct fuse_entry_out entry;
+    assert_int_equal(cx_answer(ask_name(FUSE_LOOKUP, ROOT, "f0"), &entry, sizeof entry), 0);
+    assert_int_equal(cx_answer(ask_open_dir(ROOT), &out, sizeof out), 0);
+    assert_no_call();
+}
+
 static void test_not_a_scan(void **state)
 {
     (void)state;
@@ -662,6 +701,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_one_request, set_up, cx_end),
         cmocka_unit_test_setup_teardown(test_errors_and_big_ones, set_up, cx_end),
         cmocka_unit_test_setup_teardown(test_ahead, set_up, cx_end),
+        cmocka_unit_test_setup_teardown(test_ahead_backwards, set_up, cx_end),
+        cmocka_unit_test_setup_teardown(test_attributes_lost, set_up, cx_end),
         cmocka_unit_test_setup_teardown(test_not_a_scan, set_up, cx_end),
         cmocka_unit_test_setup_teardown(test_own_change_in_between, set_up, cx_end),
         cmocka_unit_test_setup_teardown(test_recall_in_between, set_up, cx_end),
