@@ -129,6 +129,7 @@ static void drop_oldest(struct mfs_dentries *t, const struct mfs_known *but)
     {
         struct mfs_known *dir = LIST_ENTRY(it, struct mfs_known, with_dentries);
         if (dir != but) {
+            dir->is_shed = true;
             mfs_dentries_drop(t, dir);
             return;
         }
@@ -228,6 +229,7 @@ void mfs_listing_set(struct mfs_known *dir, struct bytes bytes)
         memcpy(l->bytes, bytes.ptr, bytes.len);
     dir->listing = l;
     dir->is_complete = true;
+    dir->is_shed = false;
 }
 
 struct mfs_listing *mfs_listing_use(struct mfs_known *dir)

@@ -31,12 +31,13 @@ struct mfs_known {
     bool is_held;   /* no program at the server can open it for writing unnoticed */
     struct mfs_attr attr;
     uint8_t access_known, access_allowed; /* MFS_ACCESS_* that were asked for, and allowed */
-    uint32_t used_at; /* warm.h: when the kernel first asked for it in the last job, and for what since then */
+    uint32_t used_at; /* warm.h: when the kernel first asked for it in the last job, and for
+                         what since then */
     uint8_t used;
-    uint32_t told_count;                  /* of "told" notices */
-    uint64_t changed_by;                  /* the last request of ours that does */
-    unsigned own_pending;                 /* changes of it by us that are under way */
-    uint32_t own_changes;                 /* begun and ended so far */
+    uint32_t told_count;  /* of "told" notices */
+    uint64_t changed_by;  /* the last request of ours that does */
+    unsigned own_pending; /* changes of it by us that are under way */
+    uint32_t own_changes; /* begun and ended so far */
     uint32_t
         expired_at; /* its session's expiries, the last time that it was looked at for one */
     uint64_t kernel_until_ms;  /* under lease: until when the kernel may believe attributes */
@@ -54,20 +55,22 @@ struct mfs_known {
     uint64_t parent;
     uint64_t first_listed, next_listed;
     uint64_t first_dir, next_dir, prev_dir; /* the same of directories alone */
-    uint32_t list_names;          /* of its list when it came last */
-    uint32_t list_lost;           /* of these, whose attributes are not believed any more */
-    uint64_t list_depth;          /* round trips that its names were had after */
-    uint64_t list_failed_ms;      /* when its list last came and could not be believed whole */
-    uint32_t list_over;           /* its list does not fit into so many bytes */
-    bool was_scanned;             /* the kernel opened it */
-    uint32_t visits;              /* times that it did */
-    uint32_t visited_at;          /* its parent's visits when it last did */
-    bool is_ahead;                /* its list was asked for before the kernel opened it */
-    bool is_complete;             /* every name that it has is among the dentries */
-    struct mfs_behind *behind;    /* behind.h: writes on the way */
-    uint64_t copied_until;        /* number of the last of what is behind that reads it */
-    int behind_error;             /* of the first that failed, not yet told */
-    /* Somebody was told of one in this order, counted from 1: of what was sent with it no more is.
+    uint32_t list_names;                    /* of its list when it came last */
+    uint32_t list_lost;        /* of these, whose attributes are not believed any more */
+    uint64_t list_depth;       /* round trips that its names were had after */
+    uint64_t list_failed_ms;   /* when its list last came and could not be believed whole */
+    uint32_t list_over;        /* its list does not fit into so many bytes */
+    bool was_scanned;          /* the kernel opened it */
+    uint32_t visits;           /* times that it did */
+    uint32_t visited_at;       /* its parent's visits when it last did */
+    bool is_shed;              /* its names made room for others */
+    bool is_ahead;             /* its list was asked for before the kernel opened it */
+    bool is_complete;          /* every name that it has is among the dentries */
+    struct mfs_behind *behind; /* behind.h: writes on the way */
+    uint64_t copied_until;     /* number of the last of what is behind that reads it */
+    int behind_error;          /* of the first that failed, not yet told */
+    /* Somebody was told of one in this order, counted from 1: of what was sent with it no more
+     * is.
      */
     uint32_t told_in_order;
     /* own.h: nobody else has it open: writes may be behind; all that is in it, as of so many
@@ -103,7 +106,8 @@ struct mfs_known {
     bool is_ours;
     bool is_in_ours;        /* found in a directory that our user may take it out of */
     bool is_removable_from; /* a directory whose entries our user may remove */
-    uint64_t alone_fh; /* locks.h: the only open file, through which locks are decided here; 0: none */
+    uint64_t alone_fh; /* locks.h: the only open file, through which locks are decided here; 0:
+                          none */
     struct mfs_own_locks *own_locks;
     bool had_locks;         /* record locks were taken: every close must be told */
     bool had_mapped_writes; /* written by the kernel on its own account: likewise */

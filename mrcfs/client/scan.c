@@ -367,11 +367,11 @@ static size_t names_max(const struct mfs_session *s)
     return max < MFS_SCAN_NAMES_MAX ? max : MFS_SCAN_NAMES_MAX;
 }
 
-/* Not since its parent was opened. */
+/* Not yet, or not since its parent was opened, and its list had to make room. */
 static bool is_to_be_visited(const struct mfs_session *s, const struct mfs_known *n)
 {
     const struct mfs_known *in = known(s, n->parent);
-    return !n->was_scanned || (in && in->visits != n->visited_at);
+    return !n->was_scanned || (n->is_shed && in && in->visits != n->visited_at);
 }
 
 /* Asks for n's list. False: that is enough. */
@@ -390,11 +390,11 @@ static bool step(struct mfs_session *s, struct walk *w, struct mfs_known *n)
     return true;
 }
 
-/* Of all directories from n on, beneath top. */
+/* Of all directories from n on to end, beneath top. */
 static bool walk(struct mfs_session *s, struct walk *w, struct mfs_known *n,
-                 const struct mfs_known *top)
+                 const struct mfs_known *end, const struct mfs_known *top)
 {
-    for (; n; n = next_dir(s, n, top))
+    for (; n && n != end; n = next_dir(s, n, top))
         if (!step(s, w, n))
             return false;
     return true;
@@ -416,13 +416,13 @@ static void pump(struct mfs_session *s, uint64_t depth)
 {
     struct walk w = { .depth = depth };
     struct mfs_known *n = known(s, s->scan.current);
-    if (!n || !walk(s, &w, known(s, n->first_dir), n))
+    if (!n || !walk(s, &w, known(s, n->first_dir), NULL, n))
         return;
     for (int i = 0; i < UP_MAX; i++) {
         struct mfs_known *in = known(s, n->parent);
         if (!in || !in->was_scanned || (s->scan.is_backward && !walk_back(s, &w, n)) ||
-            !walk(s, &w, known(s, n->next_dir), in) ||
-            (!s->scan.is_backward && !walk_back(s, &w, n)))
+            !walk(s, &w, known(s, n->next_dir), NULL, in) ||
+            !walk(s, &w, known(s, in->first_dir), n, in))
             return;
         n = in;
     }

@@ -28,7 +28,9 @@ static bool is_plain(fuse_req_t req, fuse_ino_t ino)
 {
     struct mfs_session *s = mfs_fuse_session(req);
     const struct mfs_known *n = mfs_session_known(s, ino);
-    return n && n->plain_until_ms && clock_mono_ms() < n->plain_until_ms;
+    const struct mfs_attr *a = mfs_lease_attr(s, n); /* a recall is of all attributes */
+    return (a && a->flags & MFS_ATTR_PLAIN) ||
+           (n && n->plain_until_ms && clock_mono_ms() < n->plain_until_ms);
 }
 
 /* What copies permissions (cp -a) sets an ACL that is only a mode. Answered before it is made, as chmod is. */

@@ -5,6 +5,7 @@
 #include "tests/lib/mfs_client_fixture.h"
 
 #include "common/base/wire_errors.h"
+#include "common/sys/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -245,15 +246,23 @@ static void test_ahead(void **state)
 static void test_ahead_backwards(void **state)
 {
     (void)state;
-    open_root(9);
-    ask_open_dir(FIRST_DIR + 8); /* nothing is after it */
-    reply_x(expect_list(FIRST_DIR + 8), 38);
-    for (unsigned i = 8; i--;) /* nearest first */
+    open_root(10);
+    ask_open_dir(FIRST_DIR + 9); /* nothing is after it: eight from the first on */
+    reply_x(expect_list(FIRST_DIR + 9), 39);
+    for (unsigned i = 0; i < 8; i++)
+        reply_x(expect_list(FIRST_DIR + i), 30 + i);
+    assert_no_call();
+    for (unsigned i = 1; i < 8; i++)
+        recall(FIRST_DIR + i);
+    ask_open_dir(FIRST_DIR + 8);
+    expect_list(FIRST_DIR + 8);
+    for (unsigned i = 8; --i;)
         reply_x(expect_list(FIRST_DIR + i), 30 + i);
     assert_no_call();
 }
 
-/* A list whose files' attributes were recalled is had once more when its directory is opened: not each of them is asked for. */
+/* A list whose files' attributes were recalled is had once more when its directory is opened:
+ * not each of them is asked for. */
 static void test_attributes_lost(void **state)
 {
     (void)state;
@@ -278,6 +287,44 @@ static void test_attributes_lost(void **state)
     assert_int_equal(cx_answer(ask_name(FUSE_LOOKUP, ROOT, "f0"), &entry, sizeof entry), 0);
     assert_int_equal(cx_answer(ask_open_dir(ROOT), &out, sizeof out), 0);
     assert_no_call();
+}
+
+static uint64_t ask_xattr(uint64_t node)
+{
+    struct {
+        struct fuse_getxattr_in in;
+        char name[12];
+    } q = { .in.size = 100, .name = "user.x" };
+    return cx_ask(FUSE_GETXATTR, node, &q, sizeof q.in + sizeof "user.x");
+}
+
+/* That a file has no extended attributes is known until it is recalled, however long ago it was
+ * listed. */
+static void test_plain_files(void **state)
+{
+    (void)state;
+    uint8_t room[256];
+    struct wr w = wr_of(room, sizeof room);
+    struct mfs_dirent d = { .next_cookie = 1,
+                            .name = bytes_of("f"),
+                            .has_entry = 1,
+                            .entry = entry_of(FILE_NODE, S_IFREG | 0644) };
+    d.entry.attr.flags |= MFS_ATTR_PLAIN;
+    d.entry.attr.valid_ms = 1; /* of the lease's time: 1 ms was left then */
+    mfs_dirent_put(&w, &d);
+    struct fuse_open_out out;
+    uint64_t unique = ask_open_dir(ROOT);
+    reply_list(expect_list(ROOT), &w, true);
+    assert_int_equal(cx_answer(unique, &out, sizeof out), 0);
+    struct fuse_entry_out entry;
+    assert_int_equal(cx_answer(ask_name(FUSE_LOOKUP, ROOT, "f"), &entry, sizeof entry), 0);
+    for (uint64_t now = clock_mono_ms(); clock_mono_ms() < now + 2;)
+        cx_turn();
+    assert_int_equal(cx_answer(ask_xattr(FILE_NODE), NULL, 0), ENODATA);
+    assert_no_call();
+    recall(FILE_NODE);
+    ask_xattr(FILE_NODE);
+    expect_call(MFS_OP_getxattr);
 }
 
 static void test_not_a_scan(void **state)
@@ -703,6 +750,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_ahead, set_up, cx_end),
         cmocka_unit_test_setup_teardown(test_ahead_backwards, set_up, cx_end),
         cmocka_unit_test_setup_teardown(test_attributes_lost, set_up, cx_end),
+        cmocka_unit_test_setup_teardown(test_plain_files, set_up, cx_end),
         cmocka_unit_test_setup_teardown(test_not_a_scan, set_up, cx_end),
         cmocka_unit_test_setup_teardown(test_own_change_in_between, set_up, cx_end),
         cmocka_unit_test_setup_teardown(test_recall_in_between, set_up, cx_end),
