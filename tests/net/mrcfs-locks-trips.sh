@@ -186,10 +186,10 @@ for how in held anew; do
     locks=$(cat "$tmp/stats" "$tmp/stats2" | awk '/ waited for setlk$/ { n += $1 } END { print n }')
     echo "ok: records ($how): $passed times from one target to the other, $waited round trips, $locks of them for locks"
     # Of a record: to give the lock up is one, to get it another, and so are what is written and each look. Who opens the file
-    # anew waits for that, and for the other's leases.
+    # anew waits for that, and for the other's leases: 7.6 in all where each record changes hands.
     [ "$locks" -le 4010 ] || fail "$locks round trips for 2,000 locks ($how)"
     [ $how = anew ] || [ "$waited" -le 10100 ] || fail "$waited round trips for 2,000 records ($how)"
-    [ "$waited" -le 13000 ] || fail "$waited round trips for 2,000 records ($how)"
+    [ "$waited" -le 16000 ] || fail "$waited round trips for 2,000 records ($how)"
 done
 # To get a lock that another target has given up is one round trip, to give it up is another.
 cat > "$tmp/turns.py" <<'P'
