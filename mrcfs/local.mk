@@ -85,6 +85,7 @@ mrcfs_libmrcfs_client_a_SOURCES = \
   mrcfs/client/fuse/put.c \
   mrcfs/client/join.c mrcfs/client/join.h \
   mrcfs/client/fuse/fuse.h \
+  mrcfs/client/fuse/later.c \
   mrcfs/client/fuse/lock.c \
   mrcfs/client/fuse/open.c \
   mrcfs/client/fuse/raw.c \

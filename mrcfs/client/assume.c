@@ -99,8 +99,8 @@ static bool is_judged_here(const struct mfs_client *c)
 }
 
 /* Does it belong to who asks, as far as the server is concerned? */
-static bool is_own(const struct mfs_session *s, const struct mfs_caller *who,
-                   const struct mfs_attr *a)
+bool mfs_assume_is_own(const struct mfs_session *s, const struct mfs_caller *who,
+                       const struct mfs_attr *a)
 {
     const struct mfs_client *c = s->client;
     if (is_judged_here(c))
@@ -112,7 +112,7 @@ static bool is_own(const struct mfs_session *s, const struct mfs_caller *who,
 static bool may_take_out(const struct mfs_session *s, const struct mfs_caller *who,
                          const struct mfs_known *d, const struct mfs_known *n)
 {
-    return !(d->attr.mode & S_ISVTX) || is_own(s, who, &d->attr) || is_own(s, who, &n->attr);
+    return !(d->attr.mode & S_ISVTX) || mfs_assume_is_own(s, who, &d->attr) || mfs_assume_is_own(s, who, &n->attr);
 }
 
 /* ---- what is known, changed ---- */
@@ -422,7 +422,7 @@ bool mfs_assume_link(struct mfs_session *s, const struct mfs_caller *who,
     struct mfs_known *n = d ? mfs_known_find(&s->nodes, m->node) : NULL;
     /* Beside another name of it: in the same file system, then. */
     bool may = n && n->is_sole && is_shaped(n) && S_ISREG(n->attr.mode) && !n->own_pending &&
-               n->attr.nlink && n->parent == d->number && is_own(s, who, &n->attr) &&
+               n->attr.nlink && n->parent == d->number && mfs_assume_is_own(s, who, &n->attr) &&
                !is_waited_for(n);
     struct mfs_call *call =
         may ? begin(s, on_entry, m->new_name, (struct mfs_known *[]){ d, n }, 2) : NULL;
@@ -612,7 +612,7 @@ bool mfs_assume_may_change(const struct mfs_session *s, const struct mfs_caller 
                            const struct mfs_known *n)
 {
     return may_assume(s) && n->is_sole && is_shaped(n) && !n->own_pending && !n->behind_error &&
-           !is_waited_for(n) && is_own(s, who, &n->attr) && !S_ISLNK(n->attr.mode);
+           !is_waited_for(n) && mfs_assume_is_own(s, who, &n->attr) && !S_ISLNK(n->attr.mode);
 }
 
 bool mfs_assume_setattr(struct mfs_session *s, const struct mfs_caller *who,

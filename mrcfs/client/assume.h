@@ -47,6 +47,9 @@ MUST bool mfs_assume_rename(struct mfs_session *s, const struct mfs_caller *who,
                             const struct mfs_rename_req *m);
 MUST bool mfs_assume_setattr(struct mfs_session *s, const struct mfs_caller *who,
                              const struct mfs_setattr_req *m);
+/* Does what has these attributes belong to who asks, as far as the server is concerned? */
+MUST bool mfs_assume_is_own(const struct mfs_session *s, const struct mfs_caller *who,
+                            const struct mfs_attr *a);
 /* May a change of n's times by its owner be taken for done, and so what n->attr says be? */
 MUST bool mfs_assume_may_change(const struct mfs_session *s, const struct mfs_caller *who,
                                 const struct mfs_known *n);

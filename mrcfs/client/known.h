@@ -59,6 +59,7 @@ struct mfs_known {
     uint32_t list_lost;        /* of these, whose attributes are not believed any more */
     uint64_t list_depth;       /* round trips that its names were had after */
     uint64_t list_failed_ms;   /* when its list last came and could not be believed whole */
+    uint8_t list_spoilt;       /* how often in turn something changed in it while its list was on the way */
     uint32_t list_over;        /* its list does not fit into so many bytes */
     bool was_scanned;          /* the kernel opened it */
     uint32_t visits;           /* times that it did */
@@ -109,6 +110,7 @@ struct mfs_known {
     uint64_t alone_fh; /* locks.h: the only open file, through which locks are decided here; 0:
                           none */
     struct mfs_own_locks *own_locks;
+    unsigned later; /* files of it that are open here and not yet at the server (fuse/later.c) */
     bool had_locks;         /* record locks were taken: every close must be told */
     bool had_mapped_writes; /* written by the kernel on its own account: likewise */
     /* What the kernel was told last of its size and times. */

@@ -331,6 +331,7 @@ static void recall(struct mfs_session *s, uint64_t node, uint64_t serial)
             send_recalled(s->client, serial);
         return;
     }
+    mfs_session_open_later(s, n);
     if (mfs_behind_recall(s, n, serial))
         return; /* when what is on the way has been made */
     n->names++; /* it stays while its names go */

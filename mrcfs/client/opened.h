@@ -49,6 +49,7 @@ struct mfs_opened {
     bool is_alone;    /* its node is ours alone by it (own.h) */
     bool is_readable; /* it may be read as well as written */
     int host_flags;   /* that it was opened with */
+    struct mfs_later *later; /* the server has not been asked about it yet (fuse/later.c) */
     uint64_t node;
     bool is_written; /* since the last flush */
     bool had_locks;  /* of any kind, asked of the server through it */

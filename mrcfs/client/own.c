@@ -252,6 +252,7 @@ void mfs_own_closed(struct mfs_session *s, struct mfs_known *n, const struct mfs
     n->is_alone = false; /* the kernel's lease at the server ends with what it was opened by */
     if (may)
         reopen(s, n, f);
+    mfs_session_open_later(s, n);
 }
 
 /* ---- attributes ---- */

@@ -136,6 +136,7 @@ static void get_file(struct mfs_raw_request *in, const char *body, size_t len_by
     case MFS_RAW_RELEASE:
     case MFS_RAW_FSYNC:
     case MFS_RAW_FALLOCATE:
+    case MFS_RAW_LSEEK:
         if (len_bytes >= sizeof in->fh)
             memcpy(&in->fh, body, sizeof in->fh);
         break;
@@ -161,6 +162,7 @@ static void get_file(struct mfs_raw_request *in, const char *body, size_t len_by
         if (len_bytes >= sizeof copy) {
             memcpy(&copy, body, sizeof copy);
             in->fh = copy.fh_out;
+            in->fh_from = copy.fh_in;
         }
         break;
     default: break;

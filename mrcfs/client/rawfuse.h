@@ -30,6 +30,7 @@ enum {
     MFS_RAW_INTERRUPT = 36,
     MFS_RAW_BATCH_FORGET = 42,
     MFS_RAW_FALLOCATE = 43,
+    MFS_RAW_LSEEK = 46,
     MFS_RAW_COPY_FILE_RANGE = 47,
     MFS_RAW_SYNCFS = 50,
     MFS_RAW_TMPFILE = 51,
@@ -58,7 +59,8 @@ struct mfs_raw_request {
     const char *name; /* in the request; NULL: no LOOKUP */
     uint32_t mode;
     uint32_t umask;
-    uint64_t fh; /* of a file, in requests that locks.c looks at; of COPY_FILE_RANGE the one that is changed; else 0 */
+    uint64_t fh; /* of a file, in requests that locks.c or fuse/later.c look at; of COPY_FILE_RANGE the one that is changed; else 0 */
+    uint64_t fh_from; /* of COPY_FILE_RANGE the other one; else 0 */
     uint64_t lock_owner; /* of FLUSH, GETLK, SETLK, SETLKW */
     struct mfs_raw_lock lock;
     bool is_flock;

@@ -19,6 +19,7 @@ enum {
     UP_MAX = 64,            /* directories up the tree, in search of what follows */
     FAILED_KEPT_MS =
         10000, /* how long a list that could not be believed is not asked for ahead */
+    SPOILT_MAX = 3, /* lists in turn during which something changed, before that is taken for what they are like */
     TYPICAL_BYTES = 8 << 10, /* of a list, until some have come */
     LOST_MIN = 16,
     LOST_PART =
@@ -173,8 +174,12 @@ static int take(struct mfs_call *call, const struct mfs_flight *f, const struct 
         mfs_listing_set(dir, (struct bytes){ stripped->start, (uint32_t)wr_len(stripped) });
         dir->list_depth = call->depth;
         dir->list_failed_ms = 0;
+        dir->list_spoilt = 0;
     } else {
-        dir->list_failed_ms = clock_mono_ms();
+        /* Something changed in it meanwhile: it may be quiet now. */
+        bool is_to_be_tried = !mfs_lease_is_clean(call) && dir->list_spoilt < SPOILT_MAX;
+        dir->list_spoilt += is_to_be_tried;
+        dir->list_failed_ms = is_to_be_tried ? 0 : clock_mono_ms();
     }
     return 0;
 }

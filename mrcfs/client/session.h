@@ -78,6 +78,14 @@ static inline struct mfs_known *mfs_session_known(const struct mfs_session *s, u
  * is negative. Implemented by fuse/open.c. */
 void mfs_session_answer_open(struct mfs_call *call, int rc, const struct mfs_open_rep *m);
 
+/* Files that are open here and not yet at the server, by fuse/later.c. Who else may change node n soon: they are opened there.
+ * The kernel's request is kept until then, and false is returned if it is none of those that wait. */
+void mfs_session_open_later(struct mfs_session *s, struct mfs_known *n);
+MUST bool mfs_session_take_later(struct mfs_session *s, const struct mfs_raw_request *in, const void *ptr,
+                                 size_t len_bytes);
+/* f is being closed. */
+void mfs_session_end_later(struct mfs_opened *f);
+
 /* Reading ahead, by fuse/readahead.c. f is being closed. */
 void mfs_session_end_reading(struct mfs_opened *f);
 /* What was asked for of node ahead is of no use any more. */

@@ -168,6 +168,14 @@ if command -v python3 > /dev/null; then
     rm "$served/whole"
 fi
 
+# What a job reads while it writes it: neither costs anything, nor that it changes the directory while its list is on the way.
+(cd "$served" && sources 200 10 1000)
+wait_for 10 settled
+counted 'for i in 1 2; do grep -rc needle . | wc -l > found; done; cat found'
+at_most 18 "grep -r beside its own output, twice"
+same "files that grep found" 201 "$(cat "$tmp/out")"
+rm -rf "${served:?}"/*
+
 # Read, cut, written in between, read by another descriptor, appended to: as it is on the file system itself.
 cat > "$tmp/mix" << 'END'
 exec 5<> f 6< f

@@ -74,6 +74,11 @@ void mfs_fuse_statfs(struct fuse_lowlevel_ops *ops);
  * system's room next. */
 void mfs_fuse_space_ahead(struct mfs_session *s, const struct mfs_caller *who);
 
+/* open.c: what the server said when it opened call's file for node. */
+void mfs_fuse_learn_opened(struct mfs_call *call, const struct mfs_open_rep *m);
+/* later.c: opens f for reading without asking the server, as far as that can be. False: it must be asked. */
+MUST bool mfs_fuse_begin_later(struct mfs_session *s, struct mfs_opened *f, const struct mfs_caller *who);
+
 /* fetch.c: reads by way of the cache of chunks, if there is one and the file is large enough. False: nothing was
  * done. */
 bool mfs_fuse_fetch(fuse_req_t req, fuse_ino_t ino, struct mfs_opened *f, size_t size,

@@ -54,15 +54,12 @@ static bool was_known(const struct mfs_known *n, struct mfs_attr *out)
     return n && n->has_attr && !n->is_assumed && !n->behind;
 }
 
-/* The kernel's open is answered with what the server said. */
-static void finish_open(struct mfs_call *call, const struct mfs_open_rep *m)
+void mfs_fuse_learn_opened(struct mfs_call *call, const struct mfs_open_rep *m)
 {
     struct mfs_session *s = call->session;
     struct mfs_opened *f = call->file;
-    struct fuse_file_info fi = { .fh = (uintptr_t)f };
     f->fh = m->fh;
     f->size = m->attr.size;
-    set_caching(s, call->node, &m->attr, (int)call->flags, &fi);
     /* Who opens a file sees it as it is, also before a notice of the change has come. */
     struct mfs_known *n = mfs_known_find(&s->nodes, call->node);
     if (mfs_lease_or_loose(s->client) && n && mfs_coherence_is_outdated(n, &m->attr))
@@ -77,6 +74,16 @@ static void finish_open(struct mfs_call *call, const struct mfs_open_rep *m)
     if (n)
         mfs_coherence_uncovered(s, n);
     mfs_opened_keep_head(f, m);
+}
+
+/* The kernel's open is answered with what the server said. */
+static void finish_open(struct mfs_call *call, const struct mfs_open_rep *m)
+{
+    struct mfs_session *s = call->session;
+    struct mfs_opened *f = call->file;
+    struct fuse_file_info fi = { .fh = (uintptr_t)f };
+    set_caching(s, call->node, &m->attr, (int)call->flags, &fi);
+    mfs_fuse_learn_opened(call, m);
     if (fuse_reply_open(call->req, &fi) < 0) {
         uncount(s, f);
         mfs_opened_free(f);
@@ -133,6 +140,24 @@ static void set_opener(struct mfs_opened *f, const struct mfs_caller *who, int h
     f->is_readable = (host_flags & O_ACCMODE) == O_RDWR;
 }
 
+/* The same of a file that this client is alone with, and knows all of. */
+static bool open_later(struct mfs_call *call, const struct mfs_caller *who)
+{
+    struct mfs_session *s = call->session;
+    struct mfs_opened *f = call->file;
+    struct mfs_known *n = mfs_known_find(&s->nodes, f->node);
+    if (!mfs_fuse_begin_later(s, f, who))
+        return false;
+    n->opens++;
+    struct fuse_file_info fi = { .fh = (uintptr_t)f, .keep_cache = true };
+    if (fuse_reply_open(call->req, &fi) < 0) {
+        uncount(s, f);
+        mfs_opened_free(f);
+    }
+    mfs_call_drop(call);
+    return true;
+}
+
 static void open_asking(struct mfs_call *call);
 
 /* It is known whether the file is open for later. */
@@ -157,7 +182,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     struct mfs_caller who = mfs_fuse_caller(req);
     if (is_read)
         mfs_used(s, mfs_known_find(&s->nodes, call->node), MFS_PROFILE_OPEN);
-    if (f && is_read && open_known(call, &who))
+    if (f && is_read && (open_known(call, &who) || open_later(call, &who)))
         return;
     mfs_fuse_waiting(call);
     if (f && is_read && mfs_own_wait(s, call))

@@ -149,7 +149,7 @@ void mfs_session_take(struct mfs_session *s, const void *ptr, size_t len_bytes)
         mfs_raw_init_request(&s->init, ptr, len_bytes);
     if (in.op == MFS_RAW_INIT && (!mfs_raw_may_prune(&s->init) || c->opts.is_without_prune))
         atomic_store(&s->shed.is_refused, true);
-    if (mfs_locks_take(s, &in, ptr, len_bytes))
+    if (mfs_session_take_later(s, &in, ptr, len_bytes) || mfs_locks_take(s, &in, ptr, len_bytes))
         return;
     if (mfs_behind_must_wait(s, &in)) {
         if (mfs_behind_wait(s, ptr, len_bytes) < 0)

@@ -258,10 +258,129 @@ TEST(test_a_file_that_was_not_empty_is_asked_for)
     assert_int_equal(out.attr.size, 5);
 }
 
+/* A second open, for reading, is answered at once. */
+static void open_to_read(void)
+{
+    struct fuse_open_in in = { .flags = O_RDONLY };
+    struct fuse_open_out out;
+    assert_int_equal(answer(cx_ask(FUSE_OPEN, NODE, &in, sizeof in), &out, sizeof out), 0);
+    assert_no_call();
+    file = out.fh;
+}
+
+static uint64_t ask_release(void)
+{
+    struct fuse_release_in in = { .fh = file };
+    return cx_ask(FUSE_RELEASE, NODE, &in, sizeof in);
+}
+
+static void reply_opened(uint64_t id, uint64_t fh, uint64_t size)
+{
+    uint8_t room[256];
+    struct wr w = wr_of(room, sizeof room);
+    mfs_open_rep_put(&w, &(struct mfs_open_rep){ .fh = fh, .attr = attr(size, 0) });
+    cx_reply(id, 0, room, wr_len(&w));
+}
+
+TEST(test_a_reader_of_what_is_known_is_no_business_of_the_server)
+{
+    uint64_t writer = file;
+    open_to_read();
+    assert_reads("");
+    uint64_t reader = file;
+    file = writer;
+    reply_written(write_behind("hello", 0, 0), 5);
+    file = reader;
+    assert_reads("hello");
+    struct fuse_flush_in in = { .fh = file };
+    assert_int_equal(answer(cx_ask(FUSE_FLUSH, NODE, &in, sizeof in), NULL, 0), 0);
+    assert_int_equal(answer(ask_release(), NULL, 0), 0);
+    assert_no_call();
+}
+
+TEST(test_such_a_reader_is_opened_before_a_recall_is_answered)
+{
+    enum { READER_FH = 44 };
+    reply_written(write_behind("hello", 0, 0), 5);
+    open_to_read();
+    notice(MFS_NOTICE_recall, 5);
+    expect(MFS_OP_open);
+    uint64_t opening = last_id;
+    expect(MFS_OP_recalled);
+    uint64_t unique = ask_read(), closing = ask_release();
+    assert_no_call();
+    no_answer();
+    reply_opened(opening, READER_FH, 5);
+    struct rd body = expect(MFS_OP_read);
+    struct mfs_read_req q;
+    assert_int_equal(mfs_read_req_get(&body, &q), 0);
+    assert_int_equal(q.fh, READER_FH);
+    uint8_t room[64];
+    struct wr w = wr_of(room, sizeof room);
+    mfs_read_rep_put(&w, &(struct mfs_read_rep){ { (const uint8_t *)"other", 5 } });
+    cx_reply(last_id, 0, room, wr_len(&w));
+    char got[5];
+    body = expect(MFS_OP_release);
+    struct mfs_release_req closed;
+    assert_int_equal(mfs_release_req_get(&body, &closed), 0);
+    assert_int_equal(closed.fh, READER_FH);
+    assert_int_equal(answer(unique, got, sizeof got), 0);
+    assert_memory_equal(got, "other", sizeof got);
+    cx_reply(last_id, 0, NULL, 0);
+    assert_int_equal(answer(closing, NULL, 0), 0);
+}
+
+TEST(test_such_a_reader_that_can_not_be_opened_is_told_why)
+{
+    open_to_read();
+    notice(MFS_NOTICE_expired, 0);
+    uint64_t unique = ask_read();
+    expect(MFS_OP_open);
+    no_answer();
+    cx_reply(last_id, wire_error_from(-EACCES), NULL, 0);
+    assert_int_equal(answer(unique, NULL, 0), EACCES);
+    assert_int_equal(answer(ask_read(), NULL, 0), EACCES);
+    assert_int_equal(answer(ask_release(), NULL, 0), 0);
+    assert_no_call();
+}
+
+TEST(test_such_a_reader_is_opened_when_the_writer_has_closed)
+{
+    uint64_t writer = file;
+    open_to_read();
+    uint64_t reader = file;
+    file = writer;
+    ask_release();
+    expect(MFS_OP_release);
+    expect(MFS_OP_open);
+    file = reader;
+    uint64_t unique = ask_read();
+    assert_no_call();
+    reply_opened(last_id, 44, 0);
+    expect(MFS_OP_read);
+    (void)unique;
+}
+
+TEST(test_a_lock_is_none_of_what_is_known)
+{
+    open_to_read();
+    struct fuse_lk_in in = { .fh = file, .owner = 1, .lk = { .end = 9, .type = F_RDLCK } };
+    cx_ask(FUSE_SETLK, NODE, &in, sizeof in);
+    expect(MFS_OP_open);
+    no_answer();
+    reply_opened(last_id, 44, 0);
+    expect(MFS_OP_setlk);
+}
+
 #define WITH_FILE(test) cmocka_unit_test_setup_teardown(test, set_up, cx_end)
 UNIT_MAIN(WITH_FILE(test_what_was_written_is_read),
           WITH_FILE(test_the_kernel_hears_of_the_size_alone),
           WITH_FILE(test_a_recall_ends_it_when_all_is_made),
           WITH_FILE(test_the_end_of_leases_ends_it_at_once),
           WITH_FILE(test_a_write_that_is_waited_for_is_not_in_it),
-          WITH_FILE(test_a_file_that_was_not_empty_is_asked_for))
+          WITH_FILE(test_a_file_that_was_not_empty_is_asked_for),
+          WITH_FILE(test_a_reader_of_what_is_known_is_no_business_of_the_server),
+          WITH_FILE(test_such_a_reader_is_opened_before_a_recall_is_answered),
+          WITH_FILE(test_such_a_reader_that_can_not_be_opened_is_told_why),
+          WITH_FILE(test_such_a_reader_is_opened_when_the_writer_has_closed),
+          WITH_FILE(test_a_lock_is_none_of_what_is_known))

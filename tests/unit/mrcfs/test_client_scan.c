@@ -195,6 +195,30 @@ static void test_one_request(void **state)
     assert_no_call();
 }
 
+/* What changes while a list is on the way makes it void, but is no reason not to ask again. It is, when that happens each time. */
+static void test_a_change_on_the_way(void **state)
+{
+    enum { TRIES = 4 };
+    (void)state;
+    for (int i = 0; i < TRIES; i++) {
+        uint64_t looked = ask_name(FUSE_LOOKUP, ROOT, "absent");
+        struct rd body;
+        uint64_t lookup = 0, list = 0;
+        struct mfs_head h;
+        while (next_message(&h, &body))
+            *(h.op == MFS_OP_lookup ? &lookup : &list) = h.id;
+        assert_true(lookup && list);
+        recall(ROOT);
+        cx_reply(lookup, wire_error_from(-ENOENT), NULL, 0);
+        assert_int_equal(cx_answer(looked, NULL, 0), ENOENT);
+        reply_root(list, 1);
+        assert_no_call();
+    }
+    ask_name(FUSE_LOOKUP, ROOT, "absent");
+    expect_call(MFS_OP_lookup);
+    assert_no_call();
+}
+
 static void test_errors_and_big_ones(void **state)
 {
     (void)state;
@@ -367,9 +391,10 @@ static void test_recall_in_between(void **state)
     recall(FIRST_DIR + 1);
     reply_x(ahead, 31);
     ask_name(FUSE_LOOKUP, FIRST_DIR + 1, "x");
+    uint64_t again = expect_list(FIRST_DIR + 1);
     expect_call(MFS_OP_lookup);
     uint64_t unique = ask_open_dir(FIRST_DIR + 1);
-    reply_x(expect_list(FIRST_DIR + 1), 31);
+    reply_x(again, 31);
     assert_int_equal(cx_answer(unique, &out, sizeof out), 0);
     recall(FIRST_DIR + 1);
     ask_open_dir(FIRST_DIR + 1);
@@ -746,6 +771,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_one_request, set_up, cx_end),
+        cmocka_unit_test_setup_teardown(test_a_change_on_the_way, set_up, cx_end),
         cmocka_unit_test_setup_teardown(test_errors_and_big_ones, set_up, cx_end),
         cmocka_unit_test_setup_teardown(test_ahead, set_up, cx_end),
         cmocka_unit_test_setup_teardown(test_ahead_backwards, set_up, cx_end),
