@@ -18,8 +18,9 @@ enum {
     STEPS_AHEAD_MAX = 1024, /* directories looked at for that */
     UP_MAX = 64,            /* directories up the tree, in search of what follows */
     FAILED_KEPT_MS =
-        10000, /* how long a list that could not be believed is not asked for ahead */
-    SPOILT_MAX = 3, /* lists in turn during which something changed, before that is taken for what they are like */
+        10000,      /* how long a list that could not be believed is not asked for ahead */
+    SPOILT_MAX = 3, /* lists in turn during which something changed, before that is taken for
+                       what they are like */
     TYPICAL_BYTES = 8 << 10, /* of a list, until some have come */
     LOST_MIN = 16,
     LOST_PART =
@@ -459,13 +460,52 @@ void mfs_scan_opened(struct mfs_session *s, uint64_t node, const struct mfs_call
     pump(s, 0);
 }
 
+/* Asks for a list that tells nothing of an order in which directories are visited. */
+static bool list_beside(struct mfs_session *s, struct mfs_known *n,
+                        const struct mfs_caller *who)
+{
+    if (n->is_complete || n->own_pending || !is_wanted(s, n) || !has_room(&s->scan) ||
+        !list_ahead(s, n, who, 0))
+        return false;
+    n->is_ahead = false;
+    return true;
+}
+
+/* Names are looked up in one directory here and another beside it there, as contents are found
+ * by a hash: any of them may be next. */
+static void look_beside(struct mfs_session *s, const struct mfs_known *n,
+                        const struct mfs_caller *who)
+{
+    enum { BESIDE_FROM = 3, BESIDE_FIRST = 8, BESIDE_MAX = 256 };
+    struct mfs_scan *c = &s->scan;
+    const struct mfs_known *in = known(s, n->parent);
+    bool is_beside = in && c->missed_in == in->number;
+    if (c->missed_last == n->number)
+        return;
+    c->missed = is_beside ? c->missed + 1 : 1;
+    c->missed_in = in ? in->number : 0;
+    c->missed_last = n->number;
+    if (!in || c->missed < BESIDE_FROM)
+        return;
+    unsigned turn = c->missed - BESIDE_FROM, asked = 0;
+    unsigned most = turn < 3 ? BESIDE_FIRST << 2 * turn : BESIDE_MAX;
+    size_t names = 0;
+    for (struct mfs_known *at = known(s, in->first_dir);
+         at && asked < most && names < names_max(s) && has_room(c);
+         at = known(s, at->next_dir)) {
+        asked += list_beside(s, at, who);
+        names += at->listing ? at->list_names : 0;
+    }
+}
+
 void mfs_scan_missed(struct mfs_session *s, uint64_t node, const struct mfs_caller *who)
 {
     struct mfs_known *n = mfs_known_find(&s->nodes, node);
     flights(s);
-    if (n && !n->is_complete && !n->own_pending && is_wanted(s, n) && has_room(&s->scan) &&
-        list_ahead(s, n, who, 0))
-        n->is_ahead = false; /* no sign that directories are visited in turn */
+    if (!n || n->is_complete)
+        return;
+    (void)list_beside(s, n, who);
+    look_beside(s, n, who);
 }
 
 int mfs_scan_want(struct mfs_session *s, uint64_t node, const struct mfs_caller *who,

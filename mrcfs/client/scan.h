@@ -47,6 +47,9 @@ struct mfs_scan {
     unsigned window;     /* directories to be ahead of it */
     bool is_backward;    /* it was visited after the one that follows it in the list */
     uint32_t uid, gid;   /* of whom it was opened for */
+    uint64_t missed_in;   /* where the directory lies in which a name was last looked up that nothing was known of */
+    uint64_t missed_last; /* that directory */
+    unsigned missed;      /* how many of those beside each other that were in turn */
 };
 
 /* How a flight ended, for calls that waited for it. */

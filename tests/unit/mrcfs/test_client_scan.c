@@ -219,6 +219,31 @@ static void test_a_change_on_the_way(void **state)
     assert_no_call();
 }
 
+static unsigned count_lists(void)
+{
+    struct mfs_head h;
+    struct rd body;
+    unsigned lists = 0;
+    while (next_message(&h, &body))
+        lists += h.op == MFS_OP_list;
+    return lists;
+}
+
+/* Names in directories beside each other, in no order: after the third the others' lists are asked for. */
+static void test_names_here_and_there(void **state)
+{
+    (void)state;
+    open_root(10);
+    ask_name(FUSE_LOOKUP, FIRST_DIR + 7, "x");
+    assert_int_equal(count_lists(), 1);
+    ask_name(FUSE_LOOKUP, FIRST_DIR + 2, "x");
+    assert_int_equal(count_lists(), 1);
+    ask_name(FUSE_LOOKUP, FIRST_DIR + 2, "y");
+    assert_int_equal(count_lists(), 0);
+    ask_name(FUSE_LOOKUP, FIRST_DIR + 5, "x");
+    assert_int_equal(count_lists(), 8);
+}
+
 static void test_errors_and_big_ones(void **state)
 {
     (void)state;
@@ -773,6 +798,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_one_request, set_up, cx_end),
         cmocka_unit_test_setup_teardown(test_a_change_on_the_way, set_up, cx_end),
+        cmocka_unit_test_setup_teardown(test_names_here_and_there, set_up, cx_end),
         cmocka_unit_test_setup_teardown(test_errors_and_big_ones, set_up, cx_end),
         cmocka_unit_test_setup_teardown(test_ahead, set_up, cx_end),
         cmocka_unit_test_setup_teardown(test_ahead_backwards, set_up, cx_end),
