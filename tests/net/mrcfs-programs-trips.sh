@@ -45,6 +45,9 @@ at_most()
 (cd "$served" && git_prepare && find . -name .git -prune -o -type f -exec touch -d '1 hour ago' {} + &&
     git update-index -q --refresh) > "$tmp/out" 2>&1
 [ -e "$served/.git/index" ] || fail "prepare git: $(tail -n 3 "$tmp/out")"
+twice "$(git_command)" :
+(cd "$served" && git_check) || fail "result of git"
+at_most 60 $first "git status and git log -p of 5,000 files, cold"
 # More files are opened than are kept open: those that were opened last count.
 twice "cat d*/* | cksum; $(git_command)" "$(git_command)"
 (cd "$served" && git_check) || fail "result of git"
