@@ -127,7 +127,8 @@ bool mfs_behind_is_copying(const struct mfs_client *c)
 
 void mfs_behind_reads(struct mfs_call *call, struct mfs_known *from)
 {
-    from->copied_until = call->client->copied_until = call->behind_number;
+    uint64_t number = call->behind_number ? call->behind_number : call->client->behind_sent + 1;
+    from->copied_until = call->client->copied_until = number;
 }
 
 bool mfs_behind_recall(struct mfs_session *s, struct mfs_known *n, uint64_t serial)

@@ -19,7 +19,8 @@ counted()
 {
     local command=$1
     shift
-    m --stats "$@" alice@n1 sh -c "$command" > "$tmp/out" 2> "$tmp/stats" || fail "$command: $(cat "$tmp/stats")"
+    # A new agent looks through the store first, without anybody waiting for it.
+    m --stats "$@" alice@n1 sh -c "sleep 0.4; $command" > "$tmp/out" 2> "$tmp/stats" || fail "$command: $(cat "$tmp/stats")"
 }
 sent() { sed -n 's/^mrc: link: \([0-9]*\) bytes sent, .*/\1/p' "$tmp/stats"; }
 from_cache() { sed -n 's/^mrc: cache: \([0-9]*\) bytes were there already.*/\1/p' "$tmp/stats"; }
@@ -86,6 +87,10 @@ reads "a changed megabyte again" 1000 $mega
 dd if=/dev/urandom of="$dir/big" bs=4k count=1 seek=5000 conv=notrunc status=none
 counted 'dd if=big bs=4k skip=4990 count=200 status=none | sha256sum'
 same "a part" "$(dd if="$dir/big" bs=4k skip=4990 count=200 status=none | sha256sum)" "$(cat "$tmp/out")"
+
+# Only what the file consists of now is there.
+m cache clear alice@n1 > /dev/null
+reads "read anew" $total $((total + 2 * mega))
 
 # A chunk is damaged, one is cut, one is gone: seen, and sent.
 damaged=$(chunks | sed -n '100p;200p;300p')

@@ -21,6 +21,19 @@ void mfs_fuse_saw(struct mfs_client *c, const struct mfs_seen_chunk *x)
     mfs_seen_add(c->seen, x);
 }
 
+/* What is known of the node, in whichever session. */
+static struct mfs_known *known_of(struct mfs_client *c, uint64_t node)
+{
+    LIST_EACH(&c->sessions, it, nx)
+    {
+        struct mfs_session *s = mfs_session_of(it);
+        struct mfs_known *n = s->is_detached ? NULL : mfs_known_find(&s->nodes, node);
+        if (n)
+            return n;
+    }
+    return NULL;
+}
+
 /* A file of the server's that is open for reading and is of the node; 0: none. */
 static uint64_t fh_of(struct mfs_client *c, uint64_t node)
 {
@@ -44,7 +57,7 @@ static uint64_t fh_of(struct mfs_client *c, uint64_t node)
 
 /* Does the server have these bytes, as far as we know? x: by which name and where. */
 static bool is_there(struct mfs_client *c, const uint8_t *ptr, size_t len_bytes,
-                     struct mfs_put_part *x)
+                     struct mfs_put_part *x, uint64_t *node)
 {
     struct mfs_chunk_name name;
     if (len_bytes < MFS_SEEN_FROM)
@@ -58,12 +71,14 @@ static bool is_there(struct mfs_client *c, const uint8_t *ptr, size_t len_bytes,
     if (memcmp(name.bytes, seen->name.bytes, sizeof name.bytes) != 0)
         return false;
     *x = (struct mfs_put_part){ (uint32_t)len_bytes, fh, seen->index * MFS_CHUNK_BYTES, name };
+    *node = seen->node;
     return true;
 }
 
 /* The parts of a write. */
 struct putting {
     struct mfs_put_part parts[MFS_PUT_PARTS_MAX];
+    uint64_t nodes[MFS_PUT_PARTS_MAX]; /* where they are; 0: nowhere */
     size_t count, named_bytes;
 };
 
@@ -84,7 +99,7 @@ static void divide(struct mfs_client *c, const struct mfs_write_req *m, struct p
         uint64_t in_chunk = (m->offset + at) % MFS_CHUNK_BYTES;
         len = MFS_CHUNK_BYTES - (size_t)in_chunk;
         len = len < m->body.len - at ? len : m->body.len - at;
-        if (!in_chunk && is_there(c, ptr + at, len, &p->parts[p->count])) {
+        if (!in_chunk && is_there(c, ptr + at, len, &p->parts[p->count], &p->nodes[p->count])) {
             p->count++;
             p->named_bytes += len;
         } else {
@@ -132,6 +147,11 @@ bool mfs_fuse_put(struct mfs_call *call, const struct mfs_caller *who,
                              .body = { sent, (uint32_t)sent_bytes } };
     if (mfs_send_put(call, who, &q, wr_len(&w) + sent_bytes) < 0)
         return false;
+    for (size_t i = 0; i < p.count; i++) { /* closed only behind this */
+        struct mfs_known *from = p.parts[i].fh ? known_of(c, p.nodes[i]) : NULL;
+        if (from)
+            mfs_behind_reads(call, from);
+    }
     call->body = take_ptr(&kept);
     call->body_bytes = p.named_bytes;
     c->stats.put_bytes += p.named_bytes;
