@@ -22,5 +22,6 @@ common_libcommon_a_SOURCES = \
   common/sys/mem.h \
   common/sys/opt.c common/sys/opt.h common/sys/opt_begin.h common/sys/opt_end.h \
   common/sys/owndir.c common/sys/owndir.h \
+  common/sys/peer.c common/sys/peer.h \
   common/sys/ringlog.c common/sys/ringlog.h \
   common/sys/title.c common/sys/title.h

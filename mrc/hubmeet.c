@@ -7,6 +7,7 @@
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
 #include "common/sys/owndir.h"
+#include "common/sys/peer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -59,9 +60,7 @@ int mrc_hub_connect(int *fd_out, struct err *e)
     snprintf(a.sun_path, sizeof a.sun_path, "/proc/self/fd/%d/hub.sock", dir);
     if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof a) < 0)
         return err_set(e, errno, "connect to the hub");
-    struct ucred who;
-    socklen_t len = sizeof who;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 || who.uid != geteuid())
+    if (!peer_is_our_user(fd))
         return err_say(e, EPERM, "the hub that answers is not ours");
     *fd_out = take_fd(&fd);
     return 0;

@@ -7,6 +7,7 @@
 
 #include "common/sys/clock.h"
 #include "common/sys/fd.h"
+#include "common/sys/peer.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -59,13 +60,6 @@ static socklen_t address_of(const uint8_t session[16], struct sockaddr_un *out)
     for (size_t i = 0; i < NAME_BYTES; i++)
         at += (size_t)snprintf(out->sun_path + at, sizeof out->sun_path - at, "%02x", session[i]);
     return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + at);
-}
-
-static bool is_of_our_user(int fd)
-{
-    struct ucred who;
-    socklen_t len = sizeof who;
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 && who.uid == geteuid();
 }
 
 static void visitor_end(struct visitor *v)
@@ -140,7 +134,7 @@ static void on_knock(void *ctx, uint32_t events UNUSED)
 {
     struct comeback *c = ctx;
     AUTO_FD fd = accept4(c->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0 || !is_of_our_user(fd))
+    if (fd < 0 || !peer_is_our_user(fd))
         return;
     for (size_t i = 0; i < WAITING_MAX; i++) {
         struct visitor *v = &c->visitors[i];
@@ -258,7 +252,7 @@ static int knock(struct handover *h)
     AUTO_FD fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&a, len) < 0)
         return -errno;
-    if (!is_of_our_user(fd))
+    if (!peer_is_our_user(fd))
         return -EPERM;
     int fds[2];
     int rc = mrc_link_lend(h->o.link, &fds[0], &fds[1]);

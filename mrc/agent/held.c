@@ -8,6 +8,7 @@
 #include "common/sys/buf.h"
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
+#include "common/sys/peer.h"
 #include "mrc/agent/hold.h"
 #include "mrc/held.h"
 #include "mrc/job.h"
@@ -32,13 +33,6 @@ static socklen_t address_of(const uint8_t id[HELD_ID_BYTES], struct sockaddr_un 
     *out = (struct sockaddr_un){ .sun_family = AF_UNIX };
     size_t len = 1 + (size_t)snprintf(out->sun_path + 1, sizeof out->sun_path - 1, HELD_SOCKET "%s", name);
     return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
-}
-
-static bool is_of_our_user(int fd)
-{
-    struct ucred who;
-    socklen_t len = sizeof who;
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 && who.uid == geteuid();
 }
 
 static void on_done(void *ctx, int code)
@@ -108,7 +102,7 @@ static int connect_to(const uint8_t *head)
     AUTO_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&a, len) < 0)
         return errno == ECONNREFUSED ? -ESRCH : -errno;
-    if (!is_of_our_user(fd))
+    if (!peer_is_our_user(fd))
         return -EPERM;
     /* It is short, and the socket's first. */
     if (fd_write(fd, head, HELD_HEAD_BYTES) != HELD_HEAD_BYTES)

@@ -7,6 +7,7 @@
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
 #include "common/sys/mem.h"
+#include "common/sys/peer.h"
 #include "mrc/agent/hold.h"
 
 #include <errno.h>
@@ -408,10 +409,8 @@ static void on_caller(void *ctx, uint32_t events UNUSED)
 static void on_knock(void *ctx, uint32_t events UNUSED)
 {
     struct hold *h = ctx;
-    struct ucred who;
-    socklen_t len = sizeof who;
     AUTO_FD fd = accept4(h->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 || who.uid != geteuid())
+    if (fd < 0 || !peer_is_our_user(fd))
         return;
     for (size_t i = 0; i < HOLD_CALLERS_MAX; i++) {
         struct hold_caller *c = &h->callers[i];

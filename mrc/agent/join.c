@@ -7,6 +7,7 @@
 
 #include "common/sys/clock.h"
 #include "common/sys/fd.h"
+#include "common/sys/peer.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -140,9 +141,7 @@ static int knock(struct joining *j)
     AUTO_FD fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&a, len) < 0)
         return -errno;
-    struct ucred who;
-    socklen_t who_len = sizeof who;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &who_len) < 0 || who.uid != geteuid())
+    if (!peer_is_our_user(fd))
         return -EPERM;
     struct keep_request q;
     memset(&q, 0, sizeof q);

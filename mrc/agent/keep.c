@@ -10,6 +10,7 @@
 #include "common/sys/fd.h"
 #include "common/sys/loop.h"
 #include "common/sys/mem.h"
+#include "common/sys/peer.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -222,10 +223,7 @@ static void on_knock(void *ctx, uint32_t events UNUSED)
 {
     struct keep *k = ctx;
     AUTO_FD fd = accept4(k->o.listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    struct ucred who;
-    socklen_t len = sizeof who;
-    if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 ||
-        who.uid != geteuid() || k->total >= KEEP_JOINS_MAX)
+    if (fd < 0 || !peer_is_our_user(fd) || k->total >= KEEP_JOINS_MAX)
         return; /* it sees the end of the connection */
     struct join *j = calloc(1, sizeof *j);
     if (!j)
