@@ -239,6 +239,9 @@ static int start_child(const struct plan *p, pid_t *pid_out, struct err *e)
         fd_read_full(in, &words, sizeof words) != sizeof words)
         return err_say(e, EIO, "the new process died");
     words.text[sizeof words.text - 1] = 0;
+    /* What it has open from now on it keeps: this pipe must not be among it. */
+    if (said >= 0 && (poll(&ready, 1, MX_STOP_MS) <= 0 || fd_read(in, &said, 1) != 0))
+        return err_say(e, EIO, "the new process died");
     return said < 0 ? err_say(e, -said, "%s", words.text) : 0;
 }
 

@@ -36,6 +36,7 @@ struct guest {
     bool is_image_wanted; /* to build from, or to send into, when it comes */
     bool has_calls;       /* the hands have a stream for calls */
     bool is_run_wanted;   /* when that has come */
+    bool is_copy_wanted;  /* when there is a stream for it, it may stand still */
     bool is_ended;        /* the job has ended by itself: the home knows best */
     uint8_t in[2 * MX_MESSAGE_MAX];
     size_t in_bytes;
@@ -150,6 +151,7 @@ static void drop_hands(struct guest *g)
     fd_close(&g->calls.fd);
     fd_close(&g->image.fd);
     g->is_image_wanted = g->has_calls = g->is_run_wanted = g->is_ended = false;
+    g->is_copy_wanted = false;
 }
 
 /* ---- what is to be done ---- */
@@ -157,29 +159,38 @@ static void drop_hands(struct guest *g)
 /* An image stream and what it is for have met. */
 static void use_image(struct guest *g)
 {
-    struct err e = { "" };
     bool is_building = g->holder.is == MX_IS_BUILDING;
     if (!g->is_image_wanted || g->image.fd < 0 || g->image.move != g->holder.move)
         return;
     g->is_image_wanted = false;
-    if (is_building && start_hands(g, &e) < 0) {
-        fail(g, MX_WHY_NO_ROOM, e.text);
-        return;
-    }
     tell(g, is_building ? MX_HANDS_RESTORE : MX_HANDS_SEND, take_fd(&g->image.fd),
          g->image.ahead_ns);
 }
 
-static void do_image(struct guest *g)
+static void do_send_rest(struct guest *g)
 {
     g->is_image_wanted = true;
     use_image(g);
 }
 
-/* What changes while it runs is not sent ahead: all is sent when it stands still. */
+/* The namespaces are made while the job still runs elsewhere. */
+static void do_build(struct guest *g)
+{
+    struct err e = { "" };
+    g->is_image_wanted = true;
+    if (start_hands(g, &e) < 0)
+        fail(g, MX_WHY_NO_ROOM, e.text);
+    else
+        use_image(g);
+}
+
+/* What changes while it runs is not sent ahead: all is sent when it stands still, when there is
+ * a way. */
 static void do_copy(struct guest *g)
 {
-    happened(g, MX_HOLD_ROUND, MX_WHY_NOT);
+    g->is_copy_wanted = g->image.fd < 0 || g->image.move != g->holder.move;
+    if (!g->is_copy_wanted)
+        happened(g, MX_HOLD_ROUND, MX_WHY_NOT);
 }
 
 static void do_stop(struct guest *g)
@@ -204,8 +215,8 @@ static void do_drop(struct guest *g)
 }
 
 static void (*const dos[])(struct guest *g) = {
-    [MX_DO_BUILD] = do_image,     [MX_DO_COPY] = do_copy, [MX_DO_STOP] = do_stop,
-    [MX_DO_SEND_REST] = do_image, [MX_DO_RUN] = do_run,   [MX_DO_DROP] = do_drop,
+    [MX_DO_BUILD] = do_build,         [MX_DO_COPY] = do_copy, [MX_DO_STOP] = do_stop,
+    [MX_DO_SEND_REST] = do_send_rest, [MX_DO_RUN] = do_run,   [MX_DO_DROP] = do_drop,
 };
 
 static void on_timer(void *ctx)
@@ -278,6 +289,8 @@ static void on_listener(void *ctx, uint32_t events UNUSED)
     fd_close(&s->fd);
     *s = (struct stream){ fd, (uint32_t)n.rc, n.big };
     use_image(g);
+    if (g->is_copy_wanted)
+        do_copy(g);
     if (g->is_run_wanted)
         do_run(g);
 }

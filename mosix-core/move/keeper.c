@@ -35,9 +35,9 @@ struct host {
     int node;
     uint8_t token[MX_TOKEN_BYTES];
     struct mx_conn orders, calls, image;
-    struct loop_fd on_orders, on_notes, on_image;
-    bool is_connected;
-    uint64_t lost_ms; /* when it was cut off; 0: it is not */
+    struct loop_fd on_orders, on_notes, on_image, on_image_notes, on_calls_notes;
+    bool is_connected, has_image, has_calls; /* there is a connection */
+    uint64_t lost_ms;                        /* when it was cut off; 0: it is not */
     uint8_t in[2 * MX_MESSAGE_MAX];
     size_t in_bytes;
 };
@@ -54,8 +54,10 @@ struct keeper {
     uint32_t last_place;
     uint32_t streams_move; /* the move for which streams were opened */
     pid_t relay;
-    pid_t served; /* the hands serve the calls of this connection; 0: none */
-    int signal;   /* that a copy died of */
+    pid_t served;   /* the hands serve the calls of this connection; 0: none */
+    int signal;     /* that a copy died of */
+    bool is_looked; /* the process at home can move, as far as can be seen while it runs */
+    uint64_t froze_ms;
     bool is_over;
     unsigned moves;
     char why[MX_WORDS_MAX + 1]; /* of the last failure */
@@ -141,15 +143,29 @@ static void is_at_home(struct keeper *k)
     loop_timer_set(k->loop, &k->linger, MX_KEEPER_LINGER_MS, on_linger, k);
 }
 
+/* All is sent when it stands still: nothing is left to be sent before. But it stands still only
+ * when there is a way to send. */
+static void freeze_if_ready(struct keeper *k)
+{
+    const struct host *to = host_of(k, k->plan.there);
+    if (!k->is_looked || k->holder.is != MX_IS_COPYING || !to || !to->has_image ||
+        !to->has_calls)
+        return;
+    k->is_looked = false;
+    held(k, MX_HOLD_ROUND, MX_WHY_NOT);
+}
+
 static void on_note(struct keeper *k, const struct mx_note *n)
 {
     note_why(k, n->text);
     switch (n->what) {
     case MX_HANDS_LOOK:
-        if (n->rc < 0)
+        if (n->rc < 0) {
             held(k, MX_HOLD_FAILED, MX_WHY_REFUSED);
-        else /* all is sent when it stands still: nothing is left to be sent before */
-            held(k, MX_HOLD_ROUND, MX_WHY_NOT);
+        } else {
+            k->is_looked = true;
+            freeze_if_ready(k);
+        }
         break;
     case MX_HANDS_STOP:
         if (n->rc < 0)
@@ -229,6 +245,7 @@ static void do_build(struct keeper *k UNUSED) /* the hands are told when an imag
 
 static void do_copy(struct keeper *k)
 {
+    k->is_looked = false;
     tell(k, MX_HANDS_LOOK, -1);
 }
 
@@ -301,14 +318,68 @@ static struct mx_hello hello_of(const struct keeper *k, const struct host *h,
     return hello;
 }
 
+/* Whether a stream of a move is connected. */
+static void stream_said(struct host *h, const struct mx_conn *c, struct loop_fd *watch,
+                        bool *has)
+{
+    struct keeper *k = h->k;
+    struct mx_note n = { .rc = -EPIPE };
+    int fd, rc = mx_note_receive(c->notes, &n, &fd, false);
+    fd_close(&fd);
+    if (rc == 0)
+        return;
+    loop_fd_del(watch);
+    *has = rc > 0 && n.rc == 0;
+    if (!*has && h->place == k->plan.there && k->holder.is == MX_IS_COPYING) {
+        note_why(k, n.text[0] ? n.text : "a connection for the move was lost");
+        held(k, MX_HOLD_FAILED, MX_WHY_REFUSED);
+    }
+    freeze_if_ready(k);
+}
+
+static void on_image_notes(void *ctx, uint32_t events UNUSED)
+{
+    struct host *h = ctx;
+    stream_said(h, &h->image, &h->on_image_notes, &h->has_image);
+}
+
+static void on_calls_notes(void *ctx, uint32_t events UNUSED)
+{
+    struct host *h = ctx;
+    stream_said(h, &h->calls, &h->on_calls_notes, &h->has_calls);
+}
+
+static void end_image(struct host *h)
+{
+    loop_fd_del(&h->on_image);
+    loop_fd_del(&h->on_image_notes);
+    mx_conn_end(&h->image);
+    h->has_image = false;
+}
+
+static void end_calls(struct host *h)
+{
+    loop_fd_del(&h->on_calls_notes);
+    mx_conn_end(&h->calls);
+    h->has_calls = false;
+}
+
 static void open_stream(struct keeper *k, struct host *h, enum mx_stream stream)
 {
     struct err e = { "" };
-    struct mx_conn *c = stream == MX_STREAM_CALLS ? &h->calls : &h->image;
+    bool is_calls = stream == MX_STREAM_CALLS;
+    struct mx_conn *c = is_calls ? &h->calls : &h->image;
     struct mx_hello hello = hello_of(k, h, stream);
-    mx_conn_end(c);
+    if (is_calls)
+        end_calls(h);
+    else
+        end_image(h);
     /* When it can't be made the place finds that nothing comes, and says so. */
-    if (mx_conn_start(c, &k->how.nodes->list[h->node], k->how.key, &hello, &e) < 0)
+    int rc = mx_conn_start(c, &k->how.nodes->list[h->node], k->how.key, &hello, &e);
+    if (rc == 0)
+        rc = loop_fd_add(k->loop, is_calls ? &h->on_calls_notes : &h->on_image_notes, c->notes,
+                         EPOLLIN, is_calls ? on_calls_notes : on_image_notes, h);
+    if (rc < 0)
         note_why(k, e.text);
 }
 
@@ -362,10 +433,9 @@ static void close_streams(struct keeper *k)
         struct host *h = &k->hosts[i];
         if (!h->place)
             continue;
-        loop_fd_del(&h->on_image);
-        mx_conn_end(&h->image);
+        end_image(h);
         if (h->place != k->plan.here)
-            mx_conn_end(&h->calls);
+            end_calls(h);
     }
 }
 
@@ -375,10 +445,9 @@ static void forget_host(struct host *h)
 {
     loop_fd_del(&h->on_orders);
     loop_fd_del(&h->on_notes);
-    loop_fd_del(&h->on_image);
     mx_conn_end(&h->orders);
-    mx_conn_end(&h->calls);
-    mx_conn_end(&h->image);
+    end_calls(h);
+    end_image(h);
     h->place = 0;
 }
 
@@ -556,7 +625,8 @@ static void after_step(struct keeper *k, const struct mx_migrate_out *out)
     if (out->has_moved) {
         k->moves++;
         k->why[0] = 0;
-        log_at(LOG_VERBOSE, "job %d is at %s", (int)k->how.pid, node_name(k, k->plan.here));
+        log_at(LOG_VERBOSE, "job %d is at %s, and stood still for %llu ms", (int)k->how.pid,
+               node_name(k, k->plan.here), (unsigned long long)(clock_mono_ms() - k->froze_ms));
         serve_here(k);
     } else if (out->has_failed) {
         if (!k->why[0])
@@ -592,11 +662,14 @@ static void on_timer(void *ctx)
 static void plan_step(struct keeper *k, struct mx_migrate_in in)
 {
     struct mx_migrate_out out;
+    enum mx_phase before = k->plan.phase;
     in.now_ms = (int64_t)clock_mono_ms();
     if (mx_migrate_step(&k->plan, &in, &out) < 0)
         return; /* only a wish is refused, and that is asked for elsewhere */
     if (k->plan.phase == MX_COPYING)
         open_streams(k);
+    if (k->plan.phase == MX_FREEZING && before != MX_FREEZING)
+        k->froze_ms = clock_mono_ms();
     after_step(k, &out);
     loop_timer_set(k->loop, &k->timer, MX_BEAT_MS, on_timer, k);
     for (unsigned i = 0; i < out.order_count; i++)
