@@ -298,8 +298,8 @@ check-core: core-programs
 include tests/tidy/local.mk
 
 # Minutes; needs root. Writes docs/benchmarks.md of the source tree.
-bench: all
-	$(AM_TESTS_ENVIRONMENT) '$(srcdir)/tests/bench/bench' $(BENCH_FLAGS) >benchmarks.md.tmp && mv benchmarks.md.tmp '$(srcdir)/docs/benchmarks.md'
+bench: all tests/migrate/away$(EXEEXT) tests/migrate/pace$(EXEEXT)
+	$(AM_TESTS_ENVIRONMENT) '$(srcdir)/tests/bench/bench' $(BENCH_FLAGS) >benchmarks.md.tmp && $(AM_TESTS_ENVIRONMENT) '$(srcdir)/tests/bench/calls' >>benchmarks.md.tmp && mv benchmarks.md.tmp '$(srcdir)/docs/benchmarks.md'
 .PHONY: bench
 
 # Ten minutes, or SOAK_SECONDS; needs root.
@@ -315,4 +315,4 @@ soak-resume: all
 	$(AM_TESTS_ENVIRONMENT) $(BASH) "$(srcdir)/tests/soak/resume.sh" $${SOAK_JOBS:-50} $${SOAK_CUTS:-500} $$SOAK_SEED
 .PHONY: soak soak-cluster soak-resume
 EXTRA_DIST += tests/soak/soak.sh tests/soak/resume.sh tests/soak/resume.py tests/soak/work.sh
-EXTRA_DIST += tests/bench/bench tests/bench/workloads.sh
+EXTRA_DIST += tests/bench/bench tests/bench/calls tests/bench/workloads.sh

@@ -362,19 +362,20 @@ static int on_signal(struct mx_stub *s, int signo, mx_stub_tell *tell, void *ctx
 {
     struct user_regs_struct r;
     siginfo_t info;
-    if (ptrace(PTRACE_GETSIGINFO, s->t.pid, 0, &info) < 0)
-        return errno == ESRCH
-                   ? 0
-                   : err_set(e, errno, "ask process %d for its signal", (int)s->t.pid);
     int rc = get_regs(s, &r, e);
     if (rc < 0)
         return rc == -ESRCH ? 0 : rc;
-    if (signo == SIGTRAP && info.si_code == SI_KERNEL && r.rip == s->gadget_at + AFTER_TRAP) {
+    /* Of several signals those that the process has caused come first, so this is no other. */
+    if (signo == SIGTRAP && r.rip == s->gadget_at + AFTER_TRAP) {
         if (s->state == MX_STUB_CALLING)
             return finish_call(s, (int64_t)r.rax, tell, ctx, e);
         s->state = MX_STUB_RESTING;
         return 0;
     }
+    if (ptrace(PTRACE_GETSIGINFO, s->t.pid, 0, &info) < 0)
+        return errno == ESRCH
+                   ? 0
+                   : err_set(e, errno, "ask process %d for its signal", (int)s->t.pid);
     if (is_caught(s, signo))
         return on_handled(s, signo, &r, &info, tell, ctx, e);
     if (!stops_or_kills(s, signo))
