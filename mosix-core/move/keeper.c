@@ -519,13 +519,15 @@ static void on_host_orders(void *ctx, uint32_t events UNUSED)
     h->in_bytes += (size_t)n;
     struct rd r = rd_of(h->in, h->in_bytes);
     struct mx_message m;
-    int rc;
+    int rc = 0;
     while (h->place == place && (rc = mx_plan_get(&r, &m)) > 0)
         on_message(h, &m);
     if (h->place != place)
         return;
     if (rc < 0) {
         note_why(h->k, "the node sends what makes no sense");
+        loop_fd_del(&h->on_orders);
+        loop_fd_del(&h->on_notes);
         mx_conn_end(&h->orders);
         host_is_cut(h);
         return;
