@@ -310,6 +310,7 @@ soak: all tests/sim/migrate_sim soak-cluster
 soak-cluster: tests/sim/cluster_sim tests/sim/cluster_figures
 	tests/sim/cluster_sim -n $${SOAK_SEEDS:-2000} 1000
 	tests/sim/cluster_figures -a
+	for seed in 2 3 4; do tests/sim/cluster_figures loss5-1000 $$seed || exit; done
 # About ten minutes; needs root. SOAK_JOBS, SOAK_CUTS, SOAK_SEED.
 soak-resume: all
 	$(AM_TESTS_ENVIRONMENT) $(BASH) "$(srcdir)/tests/soak/resume.sh" $${SOAK_JOBS:-50} $${SOAK_CUTS:-500} $$SOAK_SEED

@@ -136,8 +136,8 @@ static void run_ages(const struct figure *f, uint64_t seed)
     /* Until the oldest entries are as old as they get; what other clusters say comes slowly. */
     double own_n = n / f->clusters;
     double settle = D / 2 * (log(share) + own_n / share * log(100 * own_n));
-    if (f->clusters > 1 && settle < 130)
-        settle = 130;
+    if (f->clusters > 1 && settle < 80)
+        settle = 80;
     cluster_run(&c, (uint64_t)(settle * SECOND));
     uint64_t bytes = c.w.counts.bytes;
     unsigned samples = 20;
@@ -152,7 +152,8 @@ static void run_ages(const struct figure *f, uint64_t seed)
     say(f, "bytes per node and second", (double)(c.w.counts.bytes - bytes) / f->seconds / n,
         f->bounds[2], "B/s");
     if (f->clusters > 1) {
-        say(f, "average age, other clusters", others.sum / (double)others.all / SECOND, 0, "s");
+        say(f, "average age, other clusters, by then", others.sum / (double)others.all / SECOND,
+            0, "s");
     } else {
         double expected = law(n, f->window, f->loss / 1e6) * D;
         say(f, "away from the law", 100 * fabs(average / expected - 1), f->bounds[3], "%");
@@ -456,7 +457,7 @@ static const struct figure figures[] = {
     { "age-1000", false, 1000, 1, 64, 245, 0, 0, 60, run_ages, { 2.5, 10, 9500, 2 } },
     { "age-1000-loss", false, 1000, 1, 64, 245, 0, 200000, 60, run_ages, { 0 } },
     { "age-10000", false, 10000, 1, 80, 160, 0, 0, 30, run_ages, { 10.5, 0, 17500, 2 } },
-    { "age-10x1000", false, 10000, 10, 64, 245, 0, 0, 30, run_ages, { 5, 0, 9500 } },
+    { "age-10x1000", false, 10000, 10, 64, 245, 0, 0, 20, run_ages, { 5, 0, 9500 } },
     { "crash-1000", false, 1000, 1, 64, 245, 0, 0, 100, run_crashes, { 2.5, 7, NONE } },
     { "crash-10000", false, 10000, 1, 80, 160, 0, 0, 100, run_crashes, { 2.5, 7.5, NONE } },
     { "crash-loss20", false, 1000, 1, 64, 245, 0, 200000, 100, run_crashes, { 0 } },
