@@ -58,6 +58,14 @@ bool mfs_coherence_is_outdated(const struct mfs_known *n, const struct mfs_attr 
             n->told_ctime_nsec != a->ctime_nsec);
 }
 
+void mfs_coherence_hear(struct mfs_session *s, struct mfs_known *n,
+                        const struct mfs_known *parent, const struct mfs_attr *a)
+{
+    if (mfs_coherence_is_outdated(n, a))
+        mfs_coherence_distrust(s, n->number);
+    mfs_coherence_learn(s, n, parent, a);
+}
+
 void mfs_coherence_count_change(struct mfs_session *s, uint64_t node)
 {
     struct mfs_known *n = mfs_known_find(&s->nodes, node);
@@ -82,7 +90,7 @@ void mfs_coherence_distrust(struct mfs_session *s, uint64_t node)
 
 void mfs_coherence_uncovered(struct mfs_session *s, const struct mfs_known *n)
 {
-    if (n->opens && n->is_leasable && !n->is_held && !n->is_alone && !s->is_detached &&
+    if (n->opens && n->is_leasable && !n->is_held && !s->is_detached &&
         mfs_lease_is_on(s->client))
         mfs_coherence_distrust(s, n->number);
 }
@@ -129,7 +137,10 @@ void mfs_session_drop_cached(struct mfs_session *s, struct mfs_known *n, uint64_
     n->changes++;
     bool is_believed = clock_mono_ms() < n->kernel_until_ms;
     mfs_coherence_distrust(s, n->number);
-    if (!n->was_opened || !is_believed) {
+    /* Pages of a file that nobody has open go with the next open (has_stamp). A notice from
+     * another thread may come while the kernel asks for the attributes of what it has just
+     * opened, and make it drop the answer. */
+    if (!n->was_opened || !is_believed || (!n->opens && !n->own_pending)) {
         if (serial)
             mfs_lease_answer_here(s->client, serial);
         return;
@@ -181,7 +192,8 @@ void mfs_session_inval_entry(struct mfs_session *s, const struct mfs_inval_entry
     if (mfs_lease_is_on(s->client)) { /* the kernel believes no name */
         const struct mfs_dentry *d = mfs_dentry_find(&s->names, dir, n->name);
         if (d && d->node)
-            mfs_handle_drop(s, d->node); /* it may be removed: what is open for later keeps its space */
+            mfs_handle_drop(
+                s, d->node); /* it may be removed: what is open for later keeps its space */
         dir->own_changes++;
         dir->changed_at = ++s->change_count;
         mfs_dentry_drop(&s->names, dir, n->name);

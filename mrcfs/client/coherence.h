@@ -16,6 +16,10 @@
 struct mfs_known;
 struct mfs_session;
 
+/* The same as mfs_coherence_learn of what the kernel is not being told: if it was told something else, it is not to believe that any
+ * more. */
+void mfs_coherence_hear(struct mfs_session *s, struct mfs_known *n,
+                        const struct mfs_known *parent, const struct mfs_attr *a);
 /* The kernel is being told a of n, found in parent (NULL: not known): notes it, and what it
  * says about who may do what. */
 void mfs_coherence_learn(struct mfs_session *s, struct mfs_known *n,

@@ -61,6 +61,7 @@ struct mfs_known {
     uint64_t list_failed_ms;   /* when its list last came and could not be believed whole */
     uint8_t list_spoilt;       /* how often in turn something changed in it while its list was on the way */
     uint32_t list_over;        /* its list does not fit into so many bytes */
+    uint64_t opened_by;        /* the request that opened it last */
     bool was_scanned;          /* the kernel opened it */
     uint32_t visits;           /* times that it did */
     uint32_t visited_at;       /* its parent's visits when it last did */

@@ -212,6 +212,17 @@ void mfs_lease_count_change(struct mfs_session *s, struct mfs_known *n)
     n->changed_at = ++s->change_count;
 }
 
+void mfs_lease_count_open(const struct mfs_call *call, struct mfs_known *n)
+{
+    n->changed_at = ++call->session->change_count;
+    n->opened_by = call->id;
+}
+
+bool mfs_lease_is_newest(const struct mfs_call *call, const struct mfs_known *n)
+{
+    return n->changed_at <= call->asked_at;
+}
+
 void mfs_lease_count_new_change(struct mfs_session *s, struct mfs_known *n)
 {
     mfs_lease_count_change(s, n);
@@ -256,7 +267,7 @@ void mfs_lease_learn_name(struct mfs_call *call, struct bytes name, const struct
     struct mfs_known *dir = mfs_known_find(&s->nodes, call->asked);
     bool is_clean = mfs_lease_is_clean(call);
     struct mfs_known *n = e->node ? mfs_known_find(&s->nodes, e->node) : NULL;
-    if (is_clean && n)
+    if (is_clean && n && (call->op != MFS_OP_lookup || mfs_lease_is_newest(call, n)))
         mfs_lease_learn_attr(call, n, &e->attr);
     if (is_clean && e->valid_ms && (n || !e->node))
         mfs_dentry_set(&s->names, dir, name, n);
@@ -434,11 +445,9 @@ void mfs_lease_told(struct mfs_client *c, uint64_t request, const struct mfs_tol
         struct mfs_known *known = s->is_detached ? NULL : mfs_known_find(&s->nodes, n->node);
         if (!known || !mfs_lease_is_on(c) || !n->attr.valid_ms)
             continue;
-        if (request < known->changed_by)
-            continue; /* it may have been looked at before that change */
-        if (mfs_coherence_is_outdated(known, &n->attr))
-            mfs_coherence_distrust(s, n->node);
-        mfs_coherence_learn(s, known, NULL, &n->attr);
+        if (request < known->changed_by || request < known->opened_by)
+            continue; /* it may have been looked at before that change, or that open */
+        mfs_coherence_hear(s, known, NULL, &n->attr);
         known->attr = n->attr;
         known->has_attr = true;
         known->is_assumed = false;

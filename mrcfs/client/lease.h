@@ -58,6 +58,12 @@ const struct mfs_attr *mfs_lease_attr(const struct mfs_session *s, const struct 
 MUST int mfs_lease_name(struct mfs_session *s, struct mfs_known *dir, struct bytes name,
                         struct mfs_known **out);
 
+/* An answer to call says that n is open: what was asked before, and is answered after it, may be older, and what it says of n is
+ * not believed. The server looks at several requests at a time. */
+void mfs_lease_count_open(const struct mfs_call *call, struct mfs_known *n);
+/* Is an answer to call, which looks at n without changing it, as new as that? */
+bool mfs_lease_is_newest(const struct mfs_call *call, const struct mfs_known *n);
+
 /* An answer says a of n, or e of a name in dir. call: what it answers; what changed meanwhile
  * is not believed. */
 void mfs_lease_learn_attr(struct mfs_call *call, struct mfs_known *n, const struct mfs_attr *a);

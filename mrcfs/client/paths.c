@@ -38,7 +38,7 @@ static uint64_t learn(struct mfs_call *call, struct mfs_entry *e)
     }
     bool is_changed = n && (n->own_pending || n->changed_at > call->asked_at);
     if (n && !is_changed && mfs_lease_is_clean(call))
-        mfs_coherence_learn(s, n, dir, &e->attr);
+        mfs_coherence_hear(s, n, dir, &e->attr);
     if (is_changed)
         e->attr.valid_ms = 0; /* it may be older than the change */
     if (dir)

@@ -110,7 +110,7 @@ int mfs_scan_learn(struct mfs_call *call, struct bytes list, struct mfs_order *o
             if (!d.entry.attr.valid_ms || n->own_pending || n->changed_at > call->asked_at)
                 d.entry.attr.valid_ms = 0; /* the name is right, they may not be */
             else
-                mfs_coherence_learn(s, n, mfs_known_find(&s->nodes, call->node), &d.entry.attr);
+                mfs_coherence_hear(s, n, mfs_known_find(&s->nodes, call->node), &d.entry.attr);
             mfs_lease_learn_name(call, d.name, &d.entry);
             mfs_scan_note_order(s, order, call->node, n, S_ISDIR(d.entry.attr.mode));
         } else if (!is_dots(d.name)) {

@@ -104,7 +104,7 @@ static int on_found(struct mfs_call *call, int rc, struct rd *body)
     }
     struct mfs_known *dir = s->is_detached ? NULL : mfs_known_find(&s->nodes, call->node);
     if (n && mfs_lease_is_clean(call) && !n->own_pending && n->changed_at <= call->asked_at)
-        mfs_coherence_learn(s, n, dir, &m.entry.attr);
+        mfs_coherence_hear(s, n, dir, &m.entry.attr);
     if (dir && call->name) {
         if (n && (n->own_pending || n->changed_at > call->asked_at))
             m.entry.attr.valid_ms = 0; /* it may be older than the change */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* attr.c: the kernel's requests about attributes, access and inode flags; attributes as they are
- * shown. */
+/* attr.c: the kernel's requests about attributes, access and inode flags; attributes as they
+ * are shown. */
 #include "mrcfs/client/fuse/fuse.h"
 
 #include "mrcfs/client/assume.h"
@@ -17,8 +17,8 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-void mfs_fuse_stat(const struct mfs_session *s, struct mfs_known *n,
-                   const struct mfs_attr *is, struct stat *st)
+void mfs_fuse_stat(const struct mfs_session *s, struct mfs_known *n, const struct mfs_attr *is,
+                   struct stat *st)
 {
     const struct mfs_client_opts *o = &s->client->opts;
     struct mfs_attr shown = *is, *a = &shown;
@@ -76,7 +76,8 @@ static int on_attr(struct mfs_call *call, int rc, struct rd *body)
         mfs_coherence_count_change(s, call->node);
     if (n)
         mfs_coherence_learn(s, n, NULL, &m.attr);
-    if (n && mfs_lease_is_clean(call)) {
+    if (n && mfs_lease_is_clean(call) &&
+        (call->op != MFS_OP_getattr || mfs_lease_is_newest(call, n))) {
         mfs_lease_learn_attr(call, n, &m.attr);
         n->is_held = n->is_held || (n->has_attr && m.attr.flags & MFS_ATTR_HELD);
     }
@@ -84,7 +85,8 @@ static int on_attr(struct mfs_call *call, int rc, struct rd *body)
     mfs_fuse_stat(s, n, &m.attr, &st);
     uint32_t valid_ms = m.attr.valid_ms;
     if (mfs_lease_is_on(s->client))
-        valid_ms = mfs_lease_kernel_ms(s->client, n, mfs_lease_attr(s, n) != NULL);
+        valid_ms = mfs_lease_kernel_ms(s->client, n,
+                                       mfs_lease_attr(s, n) && !(n->opens && n->is_alone));
     fuse_reply_attr(call->req, &st, mfs_fuse_seconds(valid_ms));
     return 0;
 }
@@ -99,8 +101,8 @@ static bool is_for_judging(const struct mfs_session *s, const struct mfs_known *
            (S_ISDIR(n->attr.mode) || n->is_open_judged);
 }
 
-/* The kernel asks on its own account, before it reads or seeks: only the size matters, and what else is new would make it
- * drop pages that we alone have changed. */
+/* The kernel asks on its own account, before it reads or seeks: only the size matters, and what
+ * else is new would make it drop pages that we alone have changed. */
 static void reply_size(fuse_req_t req, struct mfs_known *n)
 {
     struct mfs_session *s = mfs_fuse_session(req);
@@ -129,7 +131,9 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
         struct stat st;
         mfs_fuse_stat(s, n, known, &st);
         s->client->stats.cache_hits++;
-        fuse_reply_attr(req, &st, mfs_fuse_seconds(mfs_lease_kernel_ms(s->client, n, true)));
+        fuse_reply_attr(
+            req, &st,
+            mfs_fuse_seconds(mfs_lease_kernel_ms(s->client, n, !(n->opens && n->is_alone))));
         return;
     }
     if (is_judging)

@@ -49,8 +49,8 @@ void mfs_fuse_known_entry(struct mfs_session *s, struct mfs_known *n,
     n->nlookup++;
     *p = (struct fuse_entry_param){
         .ino = mfs_session_swap_root(s, n->number),
-        .attr_timeout = mfs_fuse_seconds(
-            mfs_lease_kernel_ms(s->client, n, n->nlookup > 1 && !n->is_assumed)),
+        .attr_timeout = mfs_fuse_seconds(mfs_lease_kernel_ms(
+            s->client, n, n->nlookup > 1 && !n->is_assumed && !(n->opens && n->is_alone))),
     };
     mfs_fuse_stat(s, n, &n->attr, &p->attr);
 }
@@ -102,7 +102,8 @@ static int on_entry(struct mfs_call *call, int rc, struct rd *body)
     if (rc == 0) {
         learn_name(call, &m.entry);
         if (call->op == MFS_OP_lookup && call->name)
-            mfs_covered_learn(call->session, call->node, call->name, m.entry.node, &m.entry.attr);
+            mfs_covered_learn(call->session, call->node, call->name, m.entry.node,
+                              &m.entry.attr);
         mfs_used(call->session, mfs_known_find(&call->session->nodes, m.entry.node), 0);
     }
     if (rc < 0)

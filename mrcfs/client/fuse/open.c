@@ -70,6 +70,8 @@ void mfs_fuse_learn_opened(struct mfs_call *call, const struct mfs_open_rep *m)
     if (is_clean)
         mfs_lease_learn_attr(call, n, &m->attr);
     if (n)
+        mfs_lease_count_open(call, n);
+    if (n)
         mfs_own_opened(s, n, f, &m->attr, is_clean, is_known ? &before : NULL);
     if (n)
         mfs_coherence_uncovered(s, n);
