@@ -84,6 +84,7 @@ struct mfs_call {
     uint64_t offset;
     uint32_t flags;
     bool is_plus;
+    bool is_write_open; /* who opens its node for reading waits for it (own.h) */
     bool is_behind; /* the kernel was answered already (behind.h) */
     bool is_failure_known; /* its session has gone, and who wrote had heard of a failure before */
     bool is_ordered;

@@ -74,6 +74,8 @@ static void grow(struct mfs_known_table *t)
 
 struct mfs_known *mfs_known_find(const struct mfs_known_table *t, uint64_t number)
 {
+    if (!t->bucket_count) /* its session has ended */
+        return NULL;
     LIST_EACH(bucket_of(t, number), it, nx)
     {
         struct mfs_known *n = LIST_ENTRY(it, struct mfs_known, link);

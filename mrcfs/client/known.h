@@ -111,6 +111,7 @@ struct mfs_known {
     uint64_t alone_fh; /* locks.h: the only open file, through which locks are decided here; 0:
                           none */
     struct mfs_own_locks *own_locks;
+    unsigned write_opens; /* opens for writing, or that cut it, on the way to the server */
     unsigned later; /* files of it that are open here and not yet at the server (fuse/later.c) */
     bool had_locks;         /* record locks were taken: every close must be told */
     bool had_mapped_writes; /* written by the kernel on its own account: likewise */

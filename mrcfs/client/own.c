@@ -183,10 +183,21 @@ static void resume_all(struct mfs_known *n)
 bool mfs_own_wait(struct mfs_session *s, struct mfs_call *call)
 {
     struct mfs_known *n = mfs_known_find(&s->nodes, call->node);
-    if (!n || !n->reopen_id)
+    if (!n || (!n->reopen_id && !n->write_opens))
         return false;
     list_push_back(&n->reopen_waiting, &call->link);
     return true;
+}
+
+void mfs_own_write_opened(struct mfs_call *call)
+{
+    struct mfs_session *s = call->session;
+    struct mfs_known *n = s->is_detached ? NULL : mfs_known_find(&s->nodes, call->node);
+    if (!n || !n->write_opens || --n->write_opens || n->reopen_id)
+        return;
+    if (!list_is_empty(&n->reopen_waiting))
+        mfs_client_waited(call->client, MFS_OP_open, call->depth);
+    resume_all(n);
 }
 
 /* Can what the answer to an open says be that which we closed? What of ours came between is in its times. */
@@ -214,8 +225,9 @@ static int on_reopened(struct mfs_call *call, int rc, struct rd *body)
     }
     if (m.fh)
         mfs_opened_release_unheard(call->client, m.fh, false);
-    if (is_ours) {
+    if (is_ours)
         n->reopen_id = 0;
+    if (is_ours && !n->write_opens) {
         if (!list_is_empty(&n->reopen_waiting))
             mfs_client_waited(call->client, MFS_OP_open, call->depth);
         resume_all(n);

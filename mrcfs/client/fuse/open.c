@@ -109,7 +109,10 @@ static int on_open(struct mfs_call *call, int rc, struct rd *body)
     struct mfs_open_rep m = { 0 };
     if (rc == 0 && (mfs_open_rep_get(body, &m) < 0 || !m.fh || !mfs_attr_is_valid(&m.attr)))
         return -EPROTO;
+    bool is_written = call->is_write_open;
     mfs_session_answer_open(call, rc, &m);
+    if (is_written)
+        mfs_own_write_opened(call);
     return 0;
 }
 
@@ -167,7 +170,7 @@ static void resume_open(struct mfs_call *call, struct mfs_landing *how)
 {
     (void)how;
     struct mfs_caller who = mfs_fuse_caller(call->req);
-    if (!open_known(call, &who))
+    if (!open_known(call, &who) && !open_later(call, &who))
         open_asking(call);
 }
 
@@ -226,6 +229,10 @@ static void open_asking(struct mfs_call *call)
     int rc = f ? mfs_send_open(call, &who, &m, 0) : -ENOMEM;
     if (rc < 0)
         mfs_opened_free(f);
+    else if (known && !is_read) {
+        known->write_opens++;
+        call->is_write_open = true;
+    }
     mfs_fuse_sent(call, rc);
 }
 

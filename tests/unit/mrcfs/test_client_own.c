@@ -372,6 +372,54 @@ TEST(test_a_lock_is_none_of_what_is_known)
     expect(MFS_OP_setlk);
 }
 
+/* A shell begins a pipeline: what reads the file may be there before the open that cuts it is answered. */
+TEST(test_a_reader_waits_for_the_writer_that_is_opening)
+{
+    assert_int_equal(cx_end(NULL), 0);
+    cx_start(&(struct cx_opts){ .lease_ms = VALID_MS });
+    uint64_t unique = cx_look_up("name", &(struct mfs_entry){ .node = NODE,
+                                                              .valid_ms = VALID_MS,
+                                                              .attr = attr(5, 0) });
+    assert_int_equal(answer(unique, NULL, 0), 0);
+    struct fuse_open_in in = { .flags = O_WRONLY | O_TRUNC };
+    uint64_t writer = cx_ask(FUSE_OPEN, NODE, &in, sizeof in);
+    expect(MFS_OP_open);
+    in.flags = O_RDONLY;
+    uint64_t reader = cx_ask(FUSE_OPEN, NODE, &in, sizeof in);
+    assert_no_call();
+    no_answer();
+    uint8_t room[256];
+    struct wr w = wr_of(room, sizeof room);
+    mfs_open_rep_put(&w, &(struct mfs_open_rep){ .fh = FH, .attr = attr(0, MFS_ATTR_ALONE) });
+    cx_reply(last_id, 0, room, wr_len(&w));
+    struct fuse_open_out out;
+    assert_int_equal(answer(writer, NULL, 0), 0);
+    assert_int_equal(answer(reader, &out, sizeof out), 0);
+    file = out.fh;
+    assert_reads("");
+}
+
+/* … and asks for itself if that one fails. */
+TEST(test_a_reader_waits_for_a_writer_in_vain)
+{
+    assert_int_equal(cx_end(NULL), 0);
+    cx_start(&(struct cx_opts){ .lease_ms = VALID_MS });
+    uint64_t unique = cx_look_up("name", &(struct mfs_entry){ .node = NODE,
+                                                              .valid_ms = VALID_MS,
+                                                              .attr = attr(5, 0) });
+    assert_int_equal(answer(unique, NULL, 0), 0);
+    struct fuse_open_in in = { .flags = O_WRONLY };
+    uint64_t writer = cx_ask(FUSE_OPEN, NODE, &in, sizeof in);
+    expect(MFS_OP_open);
+    uint64_t writing = last_id;
+    in.flags = O_RDONLY;
+    cx_ask(FUSE_OPEN, NODE, &in, sizeof in);
+    assert_no_call();
+    cx_reply(writing, wire_error_from(-EACCES), NULL, 0);
+    assert_int_equal(answer(writer, NULL, 0), EACCES);
+    expect(MFS_OP_open);
+}
+
 #define WITH_FILE(test) cmocka_unit_test_setup_teardown(test, set_up, cx_end)
 UNIT_MAIN(WITH_FILE(test_what_was_written_is_read),
           WITH_FILE(test_the_kernel_hears_of_the_size_alone),
@@ -383,4 +431,6 @@ UNIT_MAIN(WITH_FILE(test_what_was_written_is_read),
           WITH_FILE(test_such_a_reader_is_opened_before_a_recall_is_answered),
           WITH_FILE(test_such_a_reader_that_can_not_be_opened_is_told_why),
           WITH_FILE(test_such_a_reader_is_opened_when_the_writer_has_closed),
-          WITH_FILE(test_a_lock_is_none_of_what_is_known))
+          WITH_FILE(test_a_lock_is_none_of_what_is_known),
+          WITH_FILE(test_a_reader_waits_for_the_writer_that_is_opening),
+          WITH_FILE(test_a_reader_waits_for_a_writer_in_vain))
