@@ -361,6 +361,8 @@ static int upload(int fd, const struct mrc_push_reader *r, const struct mrc_agen
     rc = send_all(fd, line, (size_t)n);
     if (rc == 0)
         rc = send_all(fd, bytes, len);
+    if (rc == -EPIPE || rc == -ECONNRESET)
+        return 0; /* it ended before all was sent: what it said of that is read next */
     if (rc < 0)
         return err_set(e, -rc, "upload of the agent");
     report->is_uploaded = true;

@@ -108,7 +108,7 @@ static void on_view_timer(void *ctx)
 {
     struct run *r = ctx;
     r->keeper_misses = sees_keeper(r) ? 0 : r->keeper_misses + 1;
-    if (r->has_outcome || r->is_over)
+    if (r->has_outcome || r->is_over || r->is_alone)
         return;
     loop_timer_set(r->loop, &r->view_timer, VIEW_LOOK_MS, on_view_timer, r);
     if (r->keeper_misses < VIEW_LOOKS || r->is_away)
@@ -122,10 +122,9 @@ static void on_view_timer(void *ctx)
     run_finish(r);
 }
 
-/* Its activity tells that it is there; where there is none, nothing is concluded. */
-static void note_keeper(struct run *r)
+void run_note_keeper(struct run *r)
 {
-    r->has_keeper = r->o->keep->is_wanted && !r->is_alone && sees_keeper(r);
+    r->has_keeper = r->o->keep->is_wanted && !r->is_alone && (r->has_keeper || sees_keeper(r));
 }
 
 static void disconnect(void *ctx)
@@ -145,7 +144,7 @@ void run_on_lost(void *ctx, int code, const char *text)
     r->is_away = true;
     if (is_first) {
         if (!r->away_count)
-            note_keeper(r);
+            run_note_keeper(r);
         r->away_count++;
         r->away_ms = clock_mono_ms();
     }

@@ -60,7 +60,7 @@ struct run {
     unsigned away_count;
     uint64_t away_ms, away_total_ms, told_again; /* since when; together; bytes sent again that were told */
     struct loop_timer view_timer; /* since the first return: is there a keeper of its view? */
-    bool has_keeper;              /* there was one when the connection was lost */
+    bool has_keeper;              /* there was one when the job started, or when the connection was lost */
     unsigned keeper_misses;       /* looks in a row without it */
     struct mrc_port *stats;
     bool stats_done;
@@ -86,6 +86,8 @@ uint32_t run_wait_s(const struct run *r);
 /* The user does not want to wait: says what becomes of the job. */
 void run_leave_away(struct run *r);
 void run_end_away(struct run *r);
+/* Its activity tells that the keeper of its view is there; where there is none, nothing is concluded. */
+void run_note_keeper(struct run *r);
 
 /* runwords.c */
 extern const struct mrc_port_ops run_job_ops;

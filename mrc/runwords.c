@@ -86,6 +86,7 @@ static void got_message(struct run *r, const struct job_msg *m)
         r->has_started = true;
         loop_timer_del(&r->start_timer);
         run_take_terminal(r);
+        run_note_keeper(r);
         if (r->o->held)
             run_redraw(r);
         watchjob_started(&r->watch, m->started.pid);
