@@ -227,7 +227,8 @@ static void reopen(struct reading *x, const struct opened *o)
 
 static void reopen_all(struct opened_list *l)
 {
-    qsort(l->list, l->count, sizeof *l->list, by_fh);
+    if (l->count)
+        qsort(l->list, l->count, sizeof *l->list, by_fh);
     for (size_t i = 0; i < l->count; i++)
         if (i + 1 == l->count || l->list[i + 1].fh != l->list[i].fh)
             reopen(&l->reading, &l->list[i]);

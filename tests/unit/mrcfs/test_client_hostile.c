@@ -329,7 +329,7 @@ static void test_cut_notices(void **state UNUSED)
     assert_int_equal(cx.lost_count, 0);
 }
 
-static long resident_mib(void)
+UNUSED static long resident_mib(void)
 {
     long pages = 0, resident = 0;
     FILE *f = fopen("/proc/self/statm", "re");
@@ -339,12 +339,13 @@ static long resident_mib(void)
     return resident * sysconf(_SC_PAGESIZE) >> 20;
 }
 
-/* Sends the notice with any number in it, again and again, and reads nothing: the connection ends before memory does. */
-static void flood(uint16_t notice, unsigned rounds)
+/* Sends the notice with any number in it, again and again, and reads nothing: memory doesn't grow with them, and the connection
+ * ends (must_end), or may, if they come faster than they are done with. */
+static void flood(uint16_t notice, unsigned rounds, bool must_end)
 {
     enum { AT_ONCE = 1000, MORE_MIB = 128 };
     static uint8_t room[AT_ONCE * 64];
-    long before = resident_mib();
+    long before UNUSED = resident_mib();
     uint64_t serial = 1;
     for (unsigned i = 0; i < rounds && !cx.lost_count; i++) {
         struct wr all = wr_of(room, sizeof room);
@@ -365,18 +366,21 @@ static void flood(uint16_t notice, unsigned rounds)
         }
     }
     snprintf(said, sizeof said, "a flood of notices %u", notice);
+#ifndef __SANITIZE_ADDRESS__ /* it keeps what was freed for a while */
     assert_true(resident_mib() - before < MORE_MIB);
-    assert_ended(0, &leases);
+#endif
+    if (must_end || cx.lost_count)
+        assert_ended(0, &leases);
 }
 
 static void test_floods(void **state UNUSED)
 {
     cx_end(NULL);
     cx_start(&leases);
-    flood(MFS_NOTICE_recall, 1000); /* a server that confirms nothing */
+    flood(MFS_NOTICE_recall, 1000, true); /* a server that confirms nothing */
     cx_end(NULL);
     cx_start(&plain);
-    flood(MFS_NOTICE_inval_entry, 1000); /* and a kernel that takes nothing: under lease it is told nothing of this */
+    flood(MFS_NOTICE_inval_entry, 1000, false); /* and a kernel that takes nothing: under lease it is told nothing of this */
 }
 
 int main(void)
