@@ -75,6 +75,7 @@ mrcfs_libmrcfs_client_a_SOURCES = \
   mrcfs/client/barrier.c \
   mrcfs/client/chunks.c mrcfs/client/chunks.h \
   mrcfs/client/client.c mrcfs/client/client.h \
+  mrcfs/client/receive.c \
   mrcfs/client/coherence.c mrcfs/client/coherence.h \
   mrcfs/client/covered.c mrcfs/client/covered.h \
   mrcfs/client/fuse/attr.c \

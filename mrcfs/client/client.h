@@ -264,6 +264,8 @@ MUST int mfs_client_message(struct mfs_client *c, struct bytes message, struct e
 
 /* Takes it out of those in flight. */
 void mfs_call_leave(struct mfs_call *call);
+/* The call with that number that waits for an answer; NULL: none does. */
+struct mfs_call *mfs_call_find(struct mfs_client *c, uint64_t id);
 /* Sends call, whose body was kept and which has left, once more, without order. False: it can't be. */
 MUST bool mfs_call_send_again(struct mfs_call *call);
 /* The streams from now on, taken. */
