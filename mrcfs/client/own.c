@@ -193,7 +193,9 @@ void mfs_own_write_opened(struct mfs_call *call)
 {
     struct mfs_session *s = call->session;
     struct mfs_known *n = s->is_detached ? NULL : mfs_known_find(&s->nodes, call->node);
-    if (!n || !n->write_opens || --n->write_opens || n->reopen_id)
+    bool is_one = call->is_write_open;
+    call->is_write_open = false;
+    if (!is_one || !n || --n->write_opens || n->reopen_id)
         return;
     if (!list_is_empty(&n->reopen_waiting))
         mfs_client_waited(call->client, MFS_OP_open, call->depth);

@@ -62,7 +62,7 @@ void mfs_own_learn_time(struct mfs_known *n, const struct mfs_attr *a);
 /* call, an open that was not sent, waits until it is known whether the server need be asked: then it is resumed. False: it
  * need not wait. */
 MUST bool mfs_own_wait(struct mfs_session *s, struct mfs_call *call);
-/* call, which opened its node for writing, was answered: who waited for that is resumed. */
+/* call was answered, or given up by whoever asked: if it opens its node for writing, who waited for that is resumed. */
 void mfs_own_write_opened(struct mfs_call *call);
 
 /* n's contents are freed. */

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What visits of whole trees cost under lease: requests, and round trips that are waited for, on a local mount, where both are
-# exact; and that who waits for a list can be killed.
+# exact; and that who waits for a list, or for an open, can be killed.
 . "${top_srcdir:-.}/tests/lib/functions.sh"
 . "$top_srcdir/tests/lib/mrcfs.sh"
 own_mounts "$@"
@@ -129,5 +129,22 @@ done
 # shellcheck disable=SC2086
 kill -CONT $server
 same "names after the server went on" "a b c" "$(ls "$mnt/d0" | tr '\n' ' ' | sed 's/ $//')"
+# So can who opens a file for writing: who waits for that, to read it, goes on.
+stat "$mnt/d0/a/f0" > /dev/null
+# shellcheck disable=SC2086
+kill -STOP $server
+bash -c "exec 3>> '$mnt/d0/a/f0'" &
+first=$!
+sleep 0.2
+timeout 20 cat "$mnt/d0/a/f0" > "$tmp/read" &
+second=$!
+sleep 0.2
+kill -KILL $first
+wait_for 10 is_gone $first
+wait $first 2>/dev/null
+# shellcheck disable=SC2086
+kill -CONT $server
+wait $second || fail "a reader that waited for a writer that was killed"
+same "what it read" "needle 0 a 0" "$(cat "$tmp/read")"
 mrcfs -u "$mnt" || fail "unmount"
 wait $pid || fail "end"

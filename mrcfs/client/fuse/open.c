@@ -109,10 +109,8 @@ static int on_open(struct mfs_call *call, int rc, struct rd *body)
     struct mfs_open_rep m = { 0 };
     if (rc == 0 && (mfs_open_rep_get(body, &m) < 0 || !m.fh || !mfs_attr_is_valid(&m.attr)))
         return -EPROTO;
-    bool is_written = call->is_write_open;
     mfs_session_answer_open(call, rc, &m);
-    if (is_written)
-        mfs_own_write_opened(call);
+    mfs_own_write_opened(call);
     return 0;
 }
 

@@ -6,6 +6,7 @@
 #include "common/sys/mem.h"
 #include "mrcfs/client/ahead.h"
 #include "mrcfs/client/opened.h"
+#include "mrcfs/client/own.h"
 #include "mrcfs/client/scan.h"
 
 #include <errno.h>
@@ -227,4 +228,5 @@ void mfs_session_abandon(struct mfs_call *call)
     call->fn = on_abandoned;
     fuse_reply_err(call->req, EINTR);
     call->req = NULL;
+    mfs_own_write_opened(call); /* nobody need wait for it */
 }
