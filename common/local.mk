@@ -15,6 +15,7 @@ common_libcommon_a_SOURCES = \
   common/sys/fd.c common/sys/fd.h \
   common/sys/fusermount.c common/sys/fusermount.h \
   common/sys/json.c common/sys/json.h \
+  common/sys/jsonread.c common/sys/jsonread.h \
   common/sys/keys.c common/sys/keys.h \
   common/sys/log.c common/sys/log.h \
   common/sys/loop.c common/sys/loop.h \

@@ -132,8 +132,6 @@ tests_unit_mosix_test_marshal_LDADD = mosix-core/libmxabi.a common/libcommon.a $
 UNIT_TESTS += tests/unit/mosix/test_migrate
 UNIT_TESTS += tests/unit/mosix/test_net
 tests_unit_mosix_test_net_LDADD = mosix-core/libmxmove.a common/libcommon.a $(SODIUM_LIBS) $(CMOCKA_LIBS)
-UNIT_TESTS += tests/unit/mosix/test_settings
-tests_unit_mosix_test_settings_LDADD = mosix-core/libmxmeet.a common/libcommon.a $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mosix/test_messages
 tests_unit_mosix_test_messages_LDADD = mosix-core/libmxplan.a common/libcommon.a $(CMOCKA_LIBS)
 tests_unit_mosix_test_migrate_LDADD = mosix-core/libmxplan.a $(CMOCKA_LIBS)
@@ -267,6 +265,7 @@ EXTRA_DIST += tests/unit/without-cmocka
 include tests/posix/local.mk
 include tests/migrate/local.mk
 include tests/fuzz/local.mk
+include tests/cluster/monitors.mk
 check_PROGRAMS += $(FUZZ_TESTS)
 TESTS += $(FUZZ_TESTS)
 
