@@ -72,31 +72,42 @@ mosix_core_libmxmove_a_SOURCES = \
 noinst_LIBRARIES += mosix-core/libmxmeet.a
 mosix_core_libmxmeet_a_SOURCES = \
   mosix-core/cmd/client.c mosix-core/cmd/client.h \
-  mosix-core/mosixd/place.c mosix-core/mosixd/place.h
+  mosix-core/mosixd/mark.c mosix-core/mosixd/mark.h \
+  mosix-core/mosixd/place.c mosix-core/mosixd/place.h \
+  mosix-core/mosixd/settings.c mosix-core/mosixd/settings.def mosix-core/mosixd/settings.h
 
 MXALL_LIBS = mosix-core/libmxmove.a mosix-core/libmxmeet.a mosix-core/libmxaway.a mosix-core/libmxabi.a mosix-core/libmximage.a \
   mosix-core/libmxform.a mosix-core/libmxplan.a mosix-core/libmxsandbox.a common/libcommon.a $(SODIUM_LIBS)
 
 sbin_PROGRAMS += mosix-core/mosixd/mosixd
 mosix_core_mosixd_mosixd_SOURCES = \
+  mosix-core/mosixd/asks.c \
   mosix-core/mosixd/checkpoint.c mosix-core/mosixd/checkpoint.h \
   mosix-core/mosixd/control.c \
   mosix-core/mosixd/front.c \
   mosix-core/mosixd/main.c \
-  mosix-core/mosixd/mark.c mosix-core/mosixd/mark.h \
-  mosix-core/mosixd/mosixd.h mosix-core/mosixd/options.def
+  mosix-core/mosixd/mosixd.h mosix-core/mosixd/options.def \
+  mosix-core/mosixd/request.h \
+  mosix-core/mosixd/timer.c
 mosix_core_mosixd_mosixd_LDADD = $(MXALL_LIBS)
 
-bin_PROGRAMS += mosix-core/cmd/migrate mosix-core/cmd/mosps mosix-core/cmd/mosrun
+bin_PROGRAMS += mosix-core/cmd/migrate mosix-core/cmd/mosimg mosix-core/cmd/moskillall mosix-core/cmd/mosps mosix-core/cmd/mosrun
+MXIMAGE_CMD_LIBS = mosix-core/libmximage.a mosix-core/libmxform.a common/libcommon.a $(SODIUM_LIBS)
+mosix_core_cmd_mosimg_SOURCES = mosix-core/cmd/inspect.c mosix-core/cmd/inspect.h mosix-core/cmd/mosimg.c mosix-core/cmd/mosimg.def
+mosix_core_cmd_mosimg_LDADD = $(MXIMAGE_CMD_LIBS)
+mosix_core_cmd_moskillall_LDADD = mosix-core/libmxmeet.a common/libcommon.a
 mosix_core_cmd_migrate_LDADD = mosix-core/libmxmeet.a common/libcommon.a
 mosix_core_cmd_mosps_SOURCES = mosix-core/cmd/mosps.c mosix-core/cmd/mosps.def
 mosix_core_cmd_mosps_LDADD = mosix-core/libmxmeet.a common/libcommon.a
-mosix_core_cmd_mosrun_SOURCES = mosix-core/cmd/inspect.c mosix-core/cmd/inspect.h mosix-core/cmd/mosrun.c
-mosix_core_cmd_mosrun_LDADD = mosix-core/libmxmeet.a mosix-core/libmximage.a mosix-core/libmxform.a common/libcommon.a $(SODIUM_LIBS)
+mosix_core_cmd_mosrun_SOURCES = mosix-core/cmd/inspect.c mosix-core/cmd/inspect.h mosix-core/cmd/mosrun.c \
+  mosix-core/cmd/wishes.c mosix-core/cmd/wishes.h
+mosix_core_cmd_mosrun_LDADD = mosix-core/libmxmeet.a $(MXIMAGE_CMD_LIBS)
 
-dist_man_MANS += mosix-core/cmd/migrate.1 mosix-core/cmd/mosps.1 mosix-core/cmd/mosrun.1 mosix-core/cmd/native.1 mosix-core/mosixd/mosixd.8
+dist_man_MANS += mosix-core/cmd/migrate.1 mosix-core/cmd/mosimg.1 mosix-core/cmd/moskillall.1 mosix-core/cmd/mosps.1 mosix-core/cmd/mosrun.1 mosix-core/cmd/native.1 mosix-core/mosixd/mosixd.8
 
-nodist_completions_DATA += completions/mosixd completions/mosps
+nodist_completions_DATA += completions/mosimg completions/mosixd completions/mosps
+completions/mosimg: mosix-core/cmd/mosimg.def
+	$(COMPLETION) $(srcdir)/mosix-core/cmd/mosimg.def >$@
 completions/mosixd: mosix-core/mosixd/options.def
 	$(COMPLETION) $(srcdir)/mosix-core/mosixd/options.def >$@
 completions/mosps: mosix-core/cmd/mosps.def

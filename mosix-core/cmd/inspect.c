@@ -59,7 +59,7 @@ static void show(const struct mx_sec *s, struct sums *sums)
     }
 }
 
-int mx_inspect(const char *file)
+int mx_inspect(const char *who, const char *file, enum mx_inspect_how how)
 {
     struct mx_image_reader r = { 0 };
     struct mx_sec s;
@@ -68,14 +68,16 @@ int mx_inspect(const char *file)
     AUTO_FD fd = open(file, O_RDONLY | O_CLOEXEC);
     int rc = fd < 0 ? err_set(&e, errno, "open") : mx_image_reader_init(&r, fd, &e);
     while (rc >= 0 && (rc = mx_image_read(&r, &s, &e)) > 0)
-        show(&s, &sums);
+        if (how == MX_INSPECT_ALL)
+            show(&s, &sums);
     mx_image_reader_fini(&r);
     if (rc < 0) {
-        fprintf(stderr, "mosrun: %s: %s\n", file, e.text);
+        fprintf(stderr, "%s: %s: %s\n", who, file, e.text);
         return 1;
     }
-    printf("memory: %u mappings of %llu KiB, contents of %llu KiB\nwhole\n", sums.mappings,
-           (unsigned long long)sums.mapped_bytes / 1024,
-           (unsigned long long)sums.pages_bytes / 1024);
+    if (how == MX_INSPECT_ALL)
+        printf("memory: %u mappings of %llu KiB, contents of %llu KiB\nwhole\n", sums.mappings,
+               (unsigned long long)sums.mapped_bytes / 1024,
+               (unsigned long long)sums.pages_bytes / 1024);
     return 0;
 }

@@ -4,8 +4,13 @@
 #ifndef MOSIX_CORE_CMD_INSPECT_H
 #define MOSIX_CORE_CMD_INSPECT_H
 
-/* Prints it on standard output. Returns an exit status: 0; 1 with words on standard error when
- * the file can't be read, is no image, or is not whole. */
-int mx_inspect(const char *file);
+enum mx_inspect_how {
+    MX_INSPECT_ALL,
+    MX_INSPECT_NOTHING, /* prints nothing: is it whole? */
+};
+
+/* Prints it on standard output. Returns an exit status: 0; 1 with words of program who on
+ * standard error when the file can't be read, is no image, or is not whole. */
+int mx_inspect(const char *who, const char *file, enum mx_inspect_how how);
 
 #endif

@@ -14,7 +14,13 @@
 
 enum { WRONG = 2, FAILED = 1 };
 
-static const char *const unbuilt[] = { "out", "freeze", "continue" };
+static const struct {
+    const char *word, *needs;
+} unbuilt[] = {
+    { "out", "a guest's own wish to leave this node" },
+    { "freeze", "a stub whose memory is in a file" },
+    { "continue", "a stub whose memory is in a file" },
+};
 static const char *const checkpoints[] = { "checkpoint", "chkstop", "chkexit" };
 
 static int usage(FILE *to)
@@ -38,16 +44,15 @@ static int migrate_one(long pid, const char *where)
         is_checkpoint |= strcmp(where, checkpoints[i]) == 0;
     snprintf(request, sizeof request, "%s %ld %.63s\n",
              is_checkpoint ? "checkpoint" : "migrate", pid, where);
-    if (mx_client_ask(request, answer, sizeof answer, &e) < 0) {
+    int rc = is_checkpoint ? mx_client_ask_long(request, answer, sizeof answer, &e)
+                           : mx_client_ask(request, answer, sizeof answer, &e);
+    if (rc < 0) {
         fprintf(stderr, "migrate: %s\n", e.text);
         return FAILED;
     }
     if (strncmp(answer, "ok ", 3) == 0)
         fputs(answer + 3, stdout);
-    if (strncmp(answer, "ok", 2) == 0)
-        return 0;
-    fprintf(stderr, "migrate: %s", answer);
-    return FAILED;
+    return 0;
 }
 
 /* Of one's own: of others' there are rights to ask for one by one. */
@@ -83,8 +88,9 @@ int main(int argc, char **argv)
     if (argc != 3)
         return usage(stderr);
     for (unsigned i = 0; i < sizeof unbuilt / sizeof *unbuilt; i++)
-        if (strcmp(argv[2], unbuilt[i]) == 0) {
-            fprintf(stderr, "migrate: %s is not built yet\n", unbuilt[i]);
+        if (strcmp(argv[2], unbuilt[i].word) == 0) {
+            fprintf(stderr, "migrate: %s needs %s, which is not built yet\n", unbuilt[i].word,
+                    unbuilt[i].needs);
             return WRONG;
         }
     bool is_job = strncmp(argv[1], "-j", 2) == 0;

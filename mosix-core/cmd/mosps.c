@@ -3,6 +3,7 @@
  * Must not know: how jobs move. */
 #include "mosix-core/cmd/client.h"
 #include "mosix-core/mosixd/mosixd.h"
+#include "mosix-core/mosixd/settings.h"
 
 #include "common/sys/opt.h"
 
@@ -28,17 +29,28 @@ static const struct opt_program program = { "mosps", "[-aw]",
                                             "node: where they are, and what becomes of them.",
                                             table, ARRAY_LEN(table) };
 
+/* A letter for each of what is set. */
+static void flags_of(const struct mx_settings *s, char text[8])
+{
+    snprintf(text, 8, "%s%s%s%s", s->lock ? "L" : "", s->cpujob ? "C" : "", s->every ? "A" : "",
+             s->lock || s->cpujob || s->every ? "" : "-");
+}
+
 static void show(const char *line, const struct mosps_options *o)
 {
     int pid;
     unsigned uid, job, moves;
-    char comm[32], where[80], phase[32], why[256];
-    if (sscanf(line, "%d\t%u\t%u\t%31[^\t]\t%79[^\t]\t%31[^\t]\t%u\t%255[^\n]", &pid, &uid,
-               &job, comm, where, phase, &moves, why) != 8)
+    char comm[32], where[80], phase[32], why[256], noted[MX_SETTINGS_TEXT_MAX], flags[8];
+    struct mx_settings s = { 0 };
+    if (sscanf(line, "%d\t%u\t%u\t%31[^\t]\t%79[^\t]\t%31[^\t]\t%u\t%255[^\t]\t%255[^\n]", &pid,
+               &uid, &job, comm, where, phase, &moves, why, noted) != 9)
         return;
     if (!o->is_all && uid != getuid())
         return;
-    printf("%7d %-12s %-12s %5u %5u %s", pid, where, phase, moves, job, comm);
+    mx_settings_get(&s, noted);
+    flags_of(&s, flags);
+    printf("%7d %-12s %-12s %5u %5u %-5s %6u %s", pid, where, phase, moves, job, flags,
+           s.memory, comm);
     if (o->is_why && strcmp(why, "-") != 0)
         printf(" (%s)", why);
     putchar('\n');
@@ -63,7 +75,8 @@ int main(int argc, char **argv)
         free(list);
         return 1;
     }
-    printf("%7s %-12s %-12s %5s %5s %s\n", "PID", "WHERE", "STATE", "MOVES", "JOB", "CMD");
+    printf("%7s %-12s %-12s %5s %5s %-5s %6s %s\n", "PID", "WHERE", "STATE", "MOVES", "JOB",
+           "FLAGS", "NEEDMB", "CMD");
     for (char *line = list, *next; (next = strchr(line, '\n')); line = next + 1) {
         *next = 0;
         show(line, &o);

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* mosrun.c: mosrun and native: the process becomes a job, or ceases to be one, and then the
- * program. Nothing stays behind. Must not know: how jobs move. Options are those of the
- * original, whose values are glued to their letters, so they are read by hand; parsing ends at
- * the first word that is none. */
+ * program. Nothing stays behind. Must not know: how jobs move. */
 #include "mosix-core/cmd/client.h"
 #include "mosix-core/cmd/inspect.h"
+#include "mosix-core/cmd/wishes.h"
 #include "mosix-core/image/restore.h"
 #include "mosix-core/mosixd/checkpoint.h"
 #include "mosix-core/mosixd/mark.h"
@@ -22,117 +21,29 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { CANT_RUN = 126, NOT_FOUND = 127, WRONG = 2, NO_DAEMON = 1 };
+#define PROC_FILES_LIBRARY  PKGLIBEXECDIR "/libmosix-open.so"
+#define PROC_FILES_VARIABLE "MOSIX_OPEN_LIBRARY"
 
-/* Letters of the original that need what is not there yet. */
-static const struct {
-    char letter;
-    const char *needs;
-} unbuilt[] = {
-    { 'r', "starting on another node" },
-    { 'b', "choosing the best node" },
-    { 'j', "choosing one of several nodes" },
-    { 'F', "starting on another node" },
-    { 'G', "other clusters" },
-    { 'D', "running times" },
-    { 'A', "checkpoints by time" },
-    { 'N', "checkpoints by time" },
-    { 'O', "other files for a recovered program" },
-    { 'q', "the queue" },
-    { 'Q', "the queue" },
-    { 'P', "the queue" },
-    { 'S', "job arrays" },
-    { 'm', "choosing nodes by memory" },
-    { 'd', "statistics of processes" },
-    { 'c', "statistics of processes" },
-    { 'n', "statistics of processes" },
-    { 'e', "a choice of what happens to what is not supported" },
-    { 'w', "a choice of what happens to what is not supported" },
-    { 'u', "a choice of what happens to what is not supported" },
-    { 't', "a choice of clocks" },
-    { 'T', "a choice of clocks" },
-    { 'E', "batch jobs" },
-    { 'M', "batch jobs" },
-    { 'i', "batch jobs" },
-    { 'X', "private directories" },
-};
+enum { CANT_RUN = 126, NOT_FOUND = 127, FAILED = 1 };
 
-struct wishes {
-    unsigned job;
-    bool has_name; /* the first argument is argv[0] */
-    const char *checkpoint, *recover, *inspect;
-};
-
-static int wrong(const char *text)
+static int say(const struct err *e)
 {
-    fprintf(stderr, "mosrun: %s; see mosrun --help\n", text);
-    return WRONG;
+    fprintf(stderr, "mosrun: %s\n", e->text);
+    return FAILED;
 }
 
-static int refuse(const char *word)
-{
-    for (unsigned i = 0; i < sizeof unbuilt / sizeof *unbuilt; i++)
-        if (unbuilt[i].letter == word[1]) {
-            fprintf(stderr, "mosrun: %s: %s is not built yet\n", word, unbuilt[i].needs);
-            return WRONG;
-        }
-    if (strspn(word + 1, "0123456789.") == strlen(word + 1)) {
-        fprintf(stderr, "mosrun: %s: starting on another node is not built yet\n", word);
-        return WRONG;
-    }
-    fprintf(stderr, "mosrun: there is no option %s; see mosrun --help\n", word);
-    return WRONG;
-}
+/* ---- becoming a job ---- */
 
-static void help(void)
+/* An inner mosrun stays in the outer one's job unless it is told otherwise. */
+static unsigned outer_job(void)
 {
-    puts("Usage: mosrun [-h] [-l|-L] [-JID] [-CFILE] [-z] PROGRAM [ARGUMENT...]\n"
-         "       mosrun [-JID] -RFILE | -IFILE\n"
-         "Runs a program that migrate may move between the nodes of a cluster.\n"
-         "\n"
-         "  -h      start on this node, its home (as always)\n"
-         "  -l, -L  unlocked, or locked against automatic migration, which there is none of "
-         "yet\n"
-         "  -JID    the number of the job that it and its children are part of (default 0)\n"
-         "  -CFILE  checkpoints are called FILE.1, FILE.2, ... (default ckpt.PID.1, ...)\n"
-         "  -RFILE  instead of a program: one is made again of a checkpoint\n"
-         "  -IFILE  instead of a program: says what is in a checkpoint, and whether it is "
-         "whole\n"
-         "  -z      the first argument is the name that the program is told\n"
-         "      --help, --version\n"
-         "\n"
-         "Other options of the original are refused with what they need.");
-}
-
-/* Returns the index of the program; or -status of an end. */
-static int parse(int argc, char **argv, struct wishes *w)
-{
-    int i = 1;
-    for (; i < argc && argv[i][0] == '-' && argv[i][1]; i++) {
-        const char *word = argv[i];
-        char *end = NULL;
-        if (strcmp(word, "--") == 0)
-            return i + 1;
-        if (strcmp(word, "-h") == 0 || strcmp(word, "-l") == 0 || strcmp(word, "-L") == 0)
-            continue;
-        if (strcmp(word, "-z") == 0) {
-            w->has_name = true;
-        } else if (word[1] == 'J') {
-            unsigned long id = strtoul(word + 2, &end, 10);
-            if (!word[2] || *end || id > MX_JOB_ID_MAX)
-                return -wrong("-J needs a number, as in -J5");
-            w->job = (unsigned)id;
-        } else if (strchr("CRI", word[1]) && word[1]) {
-            if (!word[2])
-                return -wrong("-C, -R and -I need a file, as in -Rcount.1");
-            *(word[1] == 'C'   ? &w->checkpoint
-              : word[1] == 'R' ? &w->recover
-                               : &w->inspect) = word + 2;
-        } else {
-            return -refuse(word);
-        }
-    }
-    return i;
+    char answer[64];
+    unsigned id;
+    struct err e = { "" };
+    return mx_client_ask("get 0 job\n", answer, sizeof answer, &e) > 0 &&
+                   sscanf(answer, "ok %u", &id) == 1
+               ? id
+               : 0;
 }
 
 static int become_job(unsigned id, struct err *e)
@@ -159,29 +70,80 @@ static int name_checkpoints(const char *file, struct err *e)
                                                        : 0;
 }
 
-/* The program is our child: what it does at its end we do. Signals of the terminal are its, not
- * ours. */
-static int recover(const char *file)
+static int note_settings(const struct mx_settings *s, struct err *e)
 {
-    struct err e = { "" };
-    struct mx_restored r;
-    int status, fd = open(file, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        fprintf(stderr, "mosrun: %s: %s\n", file, strerror(errno));
-        return NO_DAEMON;
-    }
-    int rc = mx_restore(fd, &r, &e);
-    close(fd);
-    if (rc < 0) {
-        fprintf(stderr, "mosrun: %s: %s\n", file, e.text);
-        return NO_DAEMON;
-    }
-    signal(SIGINT, SIG_IGN);
-    signal(SIGQUIT, SIG_IGN);
-    signal(SIGTSTP, SIG_IGN);
-    while (waitpid(r.pid, &status, 0) < 0)
-        if (errno != EINTR)
-            return NO_DAEMON;
+    char text[MX_SETTINGS_TEXT_MAX];
+    mx_settings_put(s, text);
+    int rc = text[0] ? setenv(MX_SETTINGS_VARIABLE, text, 1) : unsetenv(MX_SETTINGS_VARIABLE);
+    return rc < 0 ? err_set(e, errno, "note options") : 0;
+}
+
+/* pid 0: this process. */
+static int set(pid_t pid, const char *name, uint32_t value, struct err *e)
+{
+    char request[64], answer[256];
+    snprintf(request, sizeof request, "set %d %s %u\n", (int)pid, name, value);
+    int rc = mx_client_ask(request, answer, sizeof answer, e);
+    return rc < 0 ? rc : 0;
+}
+
+static int add_library(struct err *e)
+{
+    const char *ours = secure_getenv(PROC_FILES_VARIABLE), *others = getenv("LD_PRELOAD");
+    char text[8192];
+    ours = ours ? ours : PROC_FILES_LIBRARY;
+    if (access(ours, R_OK) < 0)
+        return err_set(e, errno, "use %s, which --proc-files needs", ours);
+    if (snprintf(text, sizeof text, "%s%s%s", ours, others ? ":" : "", others ? others : "") >=
+        (int)sizeof text)
+        return err_say(e, ENAMETOOLONG, "LD_PRELOAD is too long");
+    return setenv("LD_PRELOAD", text, 1) < 0 ? err_set(e, errno, "set LD_PRELOAD") : 0;
+}
+
+/* What is open then closes when this becomes the program, which moves from then on. */
+static int begin_at(const struct mosrun_wishes *w, struct err *e)
+{
+    char request[96], answer[256];
+    int sock;
+    snprintf(request, sizeof request, "begin %s\n", w->node);
+    int rc = mx_client_begin(request, answer, sizeof answer, &sock, e);
+    return rc < 0 && !w->is_lenient ? rc : 0;
+}
+
+static int become(const struct mosrun_wishes *w, struct err *e)
+{
+    int rc = become_job(w->has_job ? w->job : outer_job(), e);
+    if (rc == 0)
+        rc = note_settings(&w->settings, e);
+    if (rc == 0 && w->checkpoint)
+        rc = name_checkpoints(w->checkpoint, e);
+    if (rc == 0 && w->has_proc_files)
+        rc = add_library(e);
+    return rc;
+}
+
+/* ---- recovery ---- */
+
+/* What is wished beside the image goes to its process. */
+static int wish(const struct mosrun_wishes *w, pid_t pid, struct err *e)
+{
+    char request[96], answer[256];
+    int rc = w->every ? set(pid, "every", w->every, e) : 0;
+    if (rc == 0 && w->settings.files)
+        rc = set(pid, "files", w->settings.files, e);
+    if (rc == 0 && w->settings.lock)
+        rc = set(pid, "lock", 1, e);
+    if (rc == 0 && w->settings.memory)
+        rc = set(pid, "memory", w->settings.memory, e);
+    if (rc < 0 || !w->node[0])
+        return rc;
+    snprintf(request, sizeof request, "go %d %s\n", (int)pid, w->node);
+    rc = mx_client_ask_long(request, answer, sizeof answer, e);
+    return rc < 0 && !w->is_lenient ? rc : 0;
+}
+
+static int end_as(int status)
+{
     if (!WIFSIGNALED(status))
         return WEXITSTATUS(status);
     const struct rlimit none = { 0, 0 };
@@ -192,9 +154,41 @@ static int recover(const char *file)
     return 128 + WTERMSIG(status);
 }
 
-static int run(char **argv, const char *who)
+/* The program is our child: what it does at its end we do. Signals of the terminal are its, not
+ * ours. */
+static int recover(const struct mosrun_wishes *w)
 {
-    const char *program = argv[0];
+    const struct mx_restore_how how = { .others = w->others, .other_count = w->other_count };
+    struct err e = { "" };
+    struct mx_restored r;
+    int status, fd = open(w->recover, O_RDONLY | O_CLOEXEC);
+    int rc = fd < 0 ? err_set(&e, errno, "open") : mx_restore_as(fd, &how, &r, &e);
+    if (fd >= 0)
+        close(fd);
+    if (rc == 0)
+        rc = mx_restore_finish(&r, true, &e);
+    if (rc < 0) {
+        fprintf(stderr, "mosrun: %s: %s\n", w->recover, e.text);
+        return FAILED;
+    }
+    signal(SIGINT, SIG_IGN);
+    signal(SIGQUIT, SIG_IGN);
+    signal(SIGTSTP, SIG_IGN);
+    rc = wish(w, r.pid, &e);
+    if (rc < 0) {
+        say(&e);
+        kill(r.pid, SIGKILL);
+    }
+    while (waitpid(r.pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return FAILED;
+    return rc < 0 ? FAILED : end_as(status);
+}
+
+/* ---- */
+
+static int run(const char *program, char **argv, const char *who)
+{
     execvp(program, argv);
     fprintf(stderr, "%s: %s: %s\n", who, program, strerror(errno));
     return errno == ENOENT ? NOT_FOUND : CANT_RUN;
@@ -207,56 +201,64 @@ static int be_native(int argc, char **argv)
     if (argc < 2 || argv[1][0] == '-') {
         fprintf(stderr, "Usage: native PROGRAM [ARGUMENT...]\n"
                         "Runs a program that is no part of a job of mosrun, in one that is.\n");
-        return WRONG;
+        return MOSRUN_WRONG;
     }
     if (mx_client_ask("unmark\n", answer, sizeof answer, &e) < 0) {
         fprintf(stderr, "native: %s\n", e.text);
-        return NO_DAEMON;
+        return FAILED;
     }
     unsetenv(MX_MARK_VARIABLE);
-    return run(argv + 1, "native");
+    unsetenv(MX_SETTINGS_VARIABLE);
+    return run(argv[1], argv + 1, "native");
+}
+
+/* Returns 0, or a status. */
+static int check(const struct mosrun_wishes *w, int left)
+{
+    if (w->inspect && left)
+        return mosrun_wrong("-I takes no program");
+    if (w->recover && left)
+        return mosrun_wrong("-R takes no program");
+    if (w->recover && w->has_proc_files)
+        return mosrun_wrong("--proc-files is for the beginning of a program");
+    if (w->other_count && !w->recover)
+        return mosrun_wrong("-O is for -R");
+    if (!left && !w->recover && !w->inspect)
+        return mosrun_wrong("which program?");
+    if (w->has_name && left < 2)
+        return mosrun_wrong("-z needs a name after the program");
+    return 0;
 }
 
 int main(int argc, char **argv)
 {
-    struct wishes w = { 0 };
+    static struct mosrun_wishes w;
     struct err e = { "" };
+    const char *outer = getenv(MX_SETTINGS_VARIABLE);
     if (argc > 0 && strcmp(basename(argv[0]), "native") == 0)
         return be_native(argc, argv);
     if (argc > 1 && strcmp(argv[1], "--help") == 0) {
-        help();
+        mosrun_help();
         return 0;
     }
     if (argc > 1 && strcmp(argv[1], "--version") == 0) {
         puts("mosrun " PACKAGE_VERSION);
         return 0;
     }
-    int first = parse(argc, argv, &w);
+    mx_settings_get(&w.settings, outer ? outer : "");
+    int first = mosrun_parse(argc, argv, &w);
     if (first < 0)
         return -first;
+    int status = check(&w, argc - first);
+    if (status)
+        return status;
     if (w.inspect)
-        return first < argc ? wrong("-I takes no program") : mx_inspect(w.inspect);
-    if (w.recover && first < argc)
-        return wrong("-R takes no program");
-    if (first >= argc && !w.recover)
-        return wrong("which program?");
-    if (w.has_name && first + 1 >= argc)
-        return wrong("-z needs a name after the program");
-    if (become_job(w.job, &e) < 0) {
-        fprintf(stderr, "mosrun: %s\n", e.text);
-        return NO_DAEMON;
-    }
-    if (w.checkpoint && name_checkpoints(w.checkpoint, &e) < 0) {
-        fprintf(stderr, "mosrun: %s\n", e.text);
-        return NO_DAEMON;
-    }
+        return mx_inspect("mosrun", w.inspect, MX_INSPECT_ALL);
+    if (become(&w, &e) < 0)
+        return say(&e);
     if (w.recover)
-        return recover(w.recover);
-    if (w.has_name) {
-        char *program = argv[first];
-        execvp(program, argv + first + 1);
-        fprintf(stderr, "mosrun: %s: %s\n", program, strerror(errno));
-        return errno == ENOENT ? NOT_FOUND : CANT_RUN;
-    }
-    return run(argv + first, "mosrun");
+        return recover(&w);
+    if ((w.every && set(0, "every", w.every, &e) < 0) || (w.node[0] && begin_at(&w, &e) < 0))
+        return say(&e);
+    return run(argv[first], argv + first + w.has_name, "mosrun");
 }

@@ -205,7 +205,7 @@ static int write_small(struct mx_capture *c, const struct mx_maps *m, struct mx_
     if (rc == 0)
         rc = write_registers(t, &elsewhere, w, e);
     if (rc == 0 && c->what_for == MX_CAPTURE_WHOLE)
-        rc = mx_capture_descriptors(t, w, e);
+        rc = mx_capture_descriptors(t, c->without, w, e);
     if (rc < 0)
         return rc;
     mx_image_hold(w);
@@ -264,7 +264,7 @@ int mx_capture_write(struct mx_capture *c, int fd, struct err *e)
 
 int mx_capture_start(struct mx_capture *c, pid_t pid, int fd, struct err *e)
 {
-    *c = (struct mx_capture){ .what_for = MX_CAPTURE_WHOLE };
+    *c = (struct mx_capture){ .what_for = MX_CAPTURE_WHOLE, .without = c->without };
     int rc = mx_capture_stop(c, pid, e);
     if (rc < 0)
         return rc;
@@ -289,7 +289,7 @@ int mx_capture_finish(struct mx_capture *c, bool is_ending, struct mx_captured *
 
 int mx_capture(pid_t pid, int fd, bool is_ending, struct mx_captured *did, struct err *e)
 {
-    struct mx_capture c;
+    struct mx_capture c = { 0 };
     int rc = mx_capture_start(&c, pid, fd, e);
     return rc < 0 ? rc : mx_capture_finish(&c, is_ending, did, e);
 }

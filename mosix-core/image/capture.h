@@ -30,6 +30,7 @@ enum mx_capture_for {
 struct mx_capture {
     struct mx_tracee t;
     enum mx_capture_for what_for;
+    int without;      /* a descriptor that is left out of a whole image; 0: none */
     int64_t ahead_ns; /* of its monotonic clock, against ours */
     uint64_t start_us, image_bytes;
 };
@@ -46,10 +47,10 @@ MUST int mx_capture_stop(struct mx_capture *c, pid_t pid, struct err *e);
  * himself. */
 MUST int mx_capture_write(struct mx_capture *c, int fd, struct err *e);
 
-/* Stops process pid and writes its image to fd. After a failure it goes on. Returns 0; -ENOTSUP
- * with words when it has what can't be in an image (threads, sockets, pipes other than 0 to 2,
- * shared memory, POSIX timers, a seccomp filter, 32-bit code); -ESRCH, -EPERM; or the error of
- * writing. */
+/* Stops process pid and writes its image to fd. c: zeroed but for without. After a failure it
+ * goes on. Returns 0; -ENOTSUP with words when it has what can't be in an image (threads,
+ * sockets, pipes other than 0 to 2, shared memory, POSIX timers, a seccomp filter, 32-bit
+ * code); -ESRCH, -EPERM; or the error of writing. */
 MUST int mx_capture_start(struct mx_capture *c, pid_t pid, int fd, struct err *e);
 
 /* is_ending: the process is killed; else it goes on. */

@@ -168,14 +168,16 @@ static int write_one(pid_t pid, const unsigned *numbers, int which, struct mx_im
     return mx_image_write(w, &s, e);
 }
 
-int mx_capture_descriptors(const struct mx_tracee *t, struct mx_image_writer *w, struct err *e)
+int mx_capture_descriptors(const struct mx_tracee *t, int without, struct mx_image_writer *w,
+                           struct err *e)
 {
     unsigned *numbers = malloc(MX_DESCRIPTORS_MAX * sizeof *numbers);
     if (!numbers)
         return err_set(e, ENOMEM, "list the descriptors of process %d", (int)t->pid);
     int count = list_numbers(t->pid, numbers, e), rc = count < 0 ? count : 0;
     for (int i = 0; rc == 0 && i < count; i++)
-        rc = write_one(t->pid, numbers, i, w, e);
+        if (!without || numbers[i] != (unsigned)without)
+            rc = write_one(t->pid, numbers, i, w, e);
     free(numbers);
     return rc;
 }
@@ -204,9 +206,40 @@ static int check_same(const struct mx_sec_descriptor *d, const char *path, int f
     return 0;
 }
 
-int mx_restore_descriptor(const struct mx_sec_descriptor *d, struct err *e)
+static int take_number(int *fd, const struct mx_sec_descriptor *d, const char *path,
+                       struct err *e)
+{
+    int rc;
+    if ((unsigned)*fd == d->number)
+        rc = fcntl(take_fd(fd), F_SETFD, d->is_cloexec ? FD_CLOEXEC : 0);
+    else
+        rc = dup3(*fd, (int)d->number, d->is_cloexec ? O_CLOEXEC : 0);
+    return rc < 0 ? err_set(e, errno, "open %s as descriptor %u", path, d->number) : 0;
+}
+
+/* Opened as the one that it stands for; at the same offset, or at its end if it is shorter. */
+static int open_instead(const struct mx_sec_descriptor *d, const char *path, struct err *e)
+{
+    int flags = (int)(d->flags & ~(uint32_t)(O_EXCL | O_TRUNC)) | O_NOCTTY | O_CLOEXEC;
+    bool is_written = d->kind == MX_FD_INHERIT ? d->number != STDIN_FILENO
+                                               : (d->flags & O_ACCMODE) != O_RDONLY;
+    if (d->kind == MX_FD_INHERIT) /* it was a terminal or a pipe, whose flags say little */
+        flags = (is_written ? O_WRONLY : O_RDONLY) | O_NOCTTY | O_CLOEXEC;
+    AUTO_FD fd = open(path, flags | (is_written ? O_CREAT : 0), 0666);
+    if (fd < 0)
+        return err_set(e, errno, "open %s as descriptor %u", path, d->number);
+    off_t at = d->kind == MX_FD_FILE ? (off_t)d->offset : is_written ? INT64_MAX : 0;
+    off_t end = lseek(fd, 0, SEEK_END);
+    if (end >= 0 && lseek(fd, at < end ? at : end, SEEK_SET) < 0)
+        return err_set(e, errno, "go to where it was in %s", path);
+    return take_number(&fd, d, path, e);
+}
+
+int mx_restore_descriptor(const struct mx_sec_descriptor *d, const char *instead, struct err *e)
 {
     char path[4096];
+    if (instead)
+        return open_instead(d, instead, e);
     if (d->same_as != d->number)
         return dup3((int)d->same_as, (int)d->number, d->is_cloexec ? O_CLOEXEC : 0) < 0
                    ? err_set(e, errno, "open descriptor %u again", d->number)
@@ -226,11 +259,5 @@ int mx_restore_descriptor(const struct mx_sec_descriptor *d, struct err *e)
         return rc;
     if (d->kind == MX_FD_FILE && lseek(fd, (off_t)d->offset, SEEK_SET) < 0)
         return err_set(e, errno, "go to byte %llu of %s", (unsigned long long)d->offset, path);
-    if ((unsigned)fd == d->number) {
-        rc = fcntl(take_fd(&fd), F_SETFD, d->is_cloexec ? FD_CLOEXEC : 0);
-        return rc < 0 ? err_set(e, errno, "open %s as descriptor %u", path, d->number) : 0;
-    }
-    if (dup3(fd, (int)d->number, d->is_cloexec ? O_CLOEXEC : 0) < 0)
-        return err_set(e, errno, "open %s as descriptor %u", path, d->number);
-    return 0;
+    return take_number(&fd, d, path, e);
 }

@@ -30,8 +30,9 @@ void mx_regs_interrupted(struct user_regs_struct *regs, bool has_signal, bool is
 MUST int mx_capture_memory(const struct mx_tracee *t, const struct mx_maps *m,
                            struct mx_image_writer *w, struct err *e);
 MUST int mx_capture_state(struct mx_capture *c, struct mx_image_writer *w, struct err *e);
-MUST int mx_capture_descriptors(const struct mx_tracee *t, struct mx_image_writer *w,
-                                struct err *e);
+/* without: one that is left out; 0: none. */
+MUST int mx_capture_descriptors(const struct mx_tracee *t, int without,
+                                struct mx_image_writer *w, struct err *e);
 
 /* "Name:\tvalue" of /proc/PID/status: the value as a number in base. Returns 0; -ENODATA when
  * there is no such line. */
@@ -42,8 +43,10 @@ MUST int mx_status_number(pid_t pid, const char *name, int base, uint64_t *value
 MUST int mx_vdso_sum(const struct mx_tracee *t, const struct mx_maps *m,
                      uint8_t sum[MX_SECTION_SUM_BYTES], struct err *e);
 
-/* Restoring: opens what a descriptor section names, in the process that is to have it. */
-MUST int mx_restore_descriptor(const struct mx_sec_descriptor *d, struct err *e);
+/* Restoring: opens what a descriptor section names, in the process that is to have it; or
+ * instead of it the file, of which only the way of opening is as it was. */
+MUST int mx_restore_descriptor(const struct mx_sec_descriptor *d, const char *instead,
+                               struct err *e);
 /* Puts what the section says into the stopped process. Timers: of real time only if one is
  * left. */
 MUST int mx_restore_state(struct mx_tracee *t, const struct mx_sec *s, struct err *e);

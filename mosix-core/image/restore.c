@@ -150,6 +150,14 @@ static int lower_limits(struct bytes limits, struct err *e)
     return 0;
 }
 
+static const char *instead_of(const struct plan *p, unsigned number)
+{
+    for (unsigned i = 0; i < p->how.other_count; i++)
+        if (p->how.others[i].number == number)
+            return p->how.others[i].path;
+    return NULL;
+}
+
 /* What was open here is ours and ends; what is opened takes the old numbers. */
 static int open_descriptors(const struct plan *p, int words, struct err *e)
 {
@@ -159,7 +167,8 @@ static int open_descriptors(const struct plan *p, int words, struct err *e)
             has_standard[p->descriptors[i].s.descriptor.number] = true;
     fd_close_all_but(&words, 1);
     for (uint32_t i = 0; i < p->descriptor_count; i++) {
-        int rc = mx_restore_descriptor(&p->descriptors[i].s.descriptor, e);
+        const struct mx_sec_descriptor *d = &p->descriptors[i].s.descriptor;
+        int rc = mx_restore_descriptor(d, instead_of(p, d->number), e);
         if (rc < 0)
             return rc;
     }

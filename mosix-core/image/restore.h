@@ -19,6 +19,12 @@ struct mx_restored {
     struct mx_tracee t;
 };
 
+/* A descriptor that is to be of another file than the image says. */
+struct mx_restore_other {
+    unsigned number;
+    const char *path; /* absolute */
+};
+
 /* How a body is made, or a stub filled again. */
 struct mx_restore_how {
     /* NULL: a fresh child. Else this process, which stands still: its memory, registers,
@@ -31,7 +37,9 @@ struct mx_restore_how {
     bool is_body;
     int (*before)(void *ctx, const struct mx_sec_process *p, struct err *e);
     int (*inside)(void *ctx, struct err *e);
-    void (*some)(void *ctx); /* some more of the image has come; or NULL */
+    void (*some)(void *ctx);               /* some more of the image has come; or NULL */
+    const struct mx_restore_other *others; /* of a fresh child */
+    unsigned other_count;
     void *ctx;
 };
 

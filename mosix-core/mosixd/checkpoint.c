@@ -7,6 +7,7 @@
 #include "common/sys/fd.h"
 #include "mosix-core/image/capture.h"
 #include "mosix-core/mosixd/mark.h"
+#include "mosix-core/mosixd/settings.h"
 #include "mosix-core/move/note.h"
 
 #include <errno.h>
@@ -17,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,16 +37,31 @@ static int find_base(pid_t pid, char base[NAME_BYTES], struct err *e)
     return 0;
 }
 
-static int find_name(const char *base, char name[NAME_BYTES], struct err *e)
+static bool is_older(const struct stat *a, const struct stat *b)
 {
-    for (unsigned i = 1; i <= MX_CHECKPOINTS_MAX; i++) {
+    return a->st_mtim.tv_sec != b->st_mtim.tv_sec ? a->st_mtim.tv_sec < b->st_mtim.tv_sec
+                                                  : a->st_mtim.tv_nsec < b->st_mtim.tv_nsec;
+}
+
+/* files: so many are kept, and then the oldest gives way; 0: all. */
+static int find_name(const char *base, unsigned files, char name[NAME_BYTES], struct err *e)
+{
+    struct stat st, oldest = { 0 };
+    unsigned which = 0;
+    for (unsigned i = 1; i <= (files ? files : MX_CHECKPOINTS_MAX); i++) {
         if (snprintf(name, NAME_BYTES, "%s.%u", base, i) >= NAME_BYTES - 8)
             return err_say(e, ENAMETOOLONG, "the name of a checkpoint is too long");
-        if (access(name, F_OK) < 0)
+        if (lstat(name, &st) < 0)
             return errno == ENOENT ? 0 : err_set(e, errno, "look at %s", name);
+        if (S_ISREG(st.st_mode) && (!which || is_older(&st, &oldest))) {
+            which = i;
+            oldest = st;
+        }
     }
-    return err_say(e, ENOSPC, "there are %d checkpoints called %s already", MX_CHECKPOINTS_MAX,
-                   base);
+    if (!files || !which)
+        return err_say(e, ENOSPC, "there are %u checkpoints called %s already",
+                       files ? files : (unsigned)MX_CHECKPOINTS_MAX, base);
+    return snprintf(name, NAME_BYTES, "%s.%u", base, which) < NAME_BYTES ? 0 : -ENAMETOOLONG;
 }
 
 static int make_durable(const char *beside, const char *name, int fd, struct err *e)
@@ -62,15 +79,16 @@ static int make_durable(const char *beside, const char *name, int fd, struct err
 
 /* The process stands still until its image is durable, so that what it then does was after it.
  */
-static int write_file(pid_t pid, enum mx_checkpoint_then then, char name[NAME_BYTES],
-                      struct err *e)
+static int write_file(const struct mx_checkpoint_how *how, unsigned files,
+                      char name[NAME_BYTES], struct err *e)
 {
     char base[NAME_BYTES], beside[NAME_BYTES + 8];
-    struct mx_capture c;
+    pid_t pid = how->pid;
+    struct mx_capture c = { .without = how->without };
     struct mx_captured did;
     int rc = find_base(pid, base, e);
     if (rc == 0)
-        rc = find_name(base, name, e);
+        rc = find_name(base, files, name, e);
     if (rc < 0)
         return rc;
     snprintf(beside, sizeof beside, "%s.new", name);
@@ -80,8 +98,9 @@ static int write_file(pid_t pid, enum mx_checkpoint_then then, char name[NAME_BY
     rc = mx_capture_start(&c, pid, fd, e);
     if (rc == 0) {
         rc = make_durable(beside, name, fd, e);
-        c.t.has_stop |= rc == 0 && then == MX_CHECKPOINT_STOP;
-        int ended = mx_capture_finish(&c, rc == 0 && then == MX_CHECKPOINT_EXIT, &did, NULL);
+        c.t.has_stop |= rc == 0 && how->then == MX_CHECKPOINT_STOP;
+        int ended =
+            mx_capture_finish(&c, rc == 0 && how->then == MX_CHECKPOINT_EXIT, &did, NULL);
         if (rc == 0 && ended < 0)
             rc = err_set(e, -ended, "go on with process %d", (int)pid);
     }
@@ -101,9 +120,10 @@ static int become(uid_t uid, gid_t gid, struct err *e)
     return 0;
 }
 
-int mx_checkpoint(pid_t pid, uid_t uid, gid_t gid, enum mx_checkpoint_then then, char *name,
-                  size_t size, struct err *e)
+int mx_checkpoint(const struct mx_checkpoint_how *how, char *name, size_t size, struct err *e)
 {
+    struct mx_settings settings;
+    mx_settings_read(&settings, how->run_dir, how->pid);
     int pair[2], fd, rc = mx_note_pair(pair);
     if (rc < 0)
         return err_set(e, -rc, "make a pair of sockets");
@@ -112,9 +132,9 @@ int mx_checkpoint(pid_t pid, uid_t uid, gid_t gid, enum mx_checkpoint_then then,
         static char full[NAME_BYTES];
         struct err why = { "" };
         close(pair[0]);
-        rc = become(uid, gid, &why);
+        rc = become(how->uid, how->gid, &why);
         if (rc == 0)
-            rc = write_file(pid, then, full, &why);
+            rc = write_file(how, settings.files, full, &why);
         struct mx_note n = { .rc = rc };
         snprintf(n.text, sizeof n.text, "%.255s", rc < 0 ? why.text : full);
         _exit(mx_note_send(pair[1], &n, -1) < 0);

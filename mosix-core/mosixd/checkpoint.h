@@ -15,12 +15,21 @@ enum mx_checkpoint_then { MX_CHECKPOINT_GO_ON, MX_CHECKPOINT_STOP, MX_CHECKPOINT
 
 enum { MX_CHECKPOINTS_MAX = 100000 }; /* files of one name */
 
-/* Writes NAME.1, or with the next number that is free: beside it first, made durable, then
- * renamed. NAME is what mosrun -C was given, else ckpt.PID in the process's directory. As the
- * process's user, in a child if we are root. The file's name goes into name. Returns 0;
- * -ENOTSUP and others of mx_capture; the error of writing: then there is no file, and the
- * process goes on. */
-MUST int mx_checkpoint(pid_t pid, uid_t uid, gid_t gid, enum mx_checkpoint_then then,
-                       char *name, size_t size, struct err *e);
+struct mx_checkpoint_how {
+    const char *run_dir; /* the daemon's, where settings are */
+    pid_t pid;
+    uid_t uid;
+    gid_t gid;
+    enum mx_checkpoint_then then;
+    int without; /* a descriptor that is left out; 0: none */
+};
+
+/* Writes NAME.1, or with the next number that is free; where only so many are to be kept, in
+ * the place of the oldest. Beside it first, made durable, then renamed. NAME is what mosrun -C
+ * was given, else ckpt.PID in the process's directory. As the process's user, in a child if we
+ * are root. The file's name goes into name. Returns 0; -ENOTSUP and others of mx_capture; the
+ * error of writing: then there is no new file, and the process goes on. */
+MUST int mx_checkpoint(const struct mx_checkpoint_how *how, char *name, size_t size,
+                       struct err *e);
 
 #endif

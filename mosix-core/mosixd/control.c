@@ -2,15 +2,14 @@
 /* control.c: what programs of this node ask: to be marked as jobs, to migrate a process, to
  * list jobs. Must not know: how a job moves. Who may: marking, oneself; migrating, who may send
  * the process a signal; listing, everybody. */
-#include "mosix-core/mosixd/mosixd.h"
+#include "mosix-core/mosixd/request.h"
 
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
 #include "common/sys/mem.h"
 #include "common/sys/title.h"
-#include "mosix-core/image/capture.h"
-#include "mosix-core/mosixd/checkpoint.h"
 #include "mosix-core/mosixd/mark.h"
+#include "mosix-core/mosixd/settings.h"
 #include "mosix-core/move/keeper.h"
 
 #include <ctype.h>
@@ -31,18 +30,14 @@
 
 enum { REQUEST_MS = 2000, TRIES = 5 };
 
-struct request {
-    const struct mx_daemon *d;
-    struct ucred who;
-    char *answer;
-    size_t len_bytes;
-};
-
-static void say(struct request *r, const char *fmt, ...) PRINTF(2, 3);
-static void say(struct request *r, const char *fmt, ...)
+void mx_request_say(struct mx_request *r, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
+    if (!r->answer) {
+        va_end(args);
+        return;
+    }
     size_t room = MX_LISTING_MAX - r->len_bytes;
     int n = vsnprintf(r->answer + r->len_bytes, room, fmt, args);
     va_end(args);
@@ -52,49 +47,53 @@ static void say(struct request *r, const char *fmt, ...)
 
 /* ---- marks ---- */
 
-static int do_mark(struct request *r, const char *rest, struct err *e)
+static int do_mark(struct mx_request *r, const char *rest, struct err *e)
 {
     unsigned id;
     char more;
     if (sscanf(rest, "%u%c", &id, &more) != 1 || id > MX_JOB_ID_MAX)
         return err_say(e, EINVAL, "a job's number is 0 to %d", MX_JOB_ID_MAX);
     int rc = mx_mark_set(r->d->run, r->who.pid, r->who.uid, id, e);
-    say(r, rc == 0 ? "ok\n" : "variable\n");
+    mx_settings_forget(r->d->run, r->who.pid);
+    mx_request_say(r, rc == 0 ? "ok\n" : "variable\n");
     if (rc < 0)
         log_at(LOG_VERBOSE, "a job is marked by a variable: %s", e->text);
     return 0;
 }
 
-static int do_unmark(struct request *r, const char *rest UNUSED, struct err *e)
+static int do_unmark(struct mx_request *r, const char *rest UNUSED, struct err *e)
 {
     unsigned id;
     if (mx_mark_has(r->d->run, r->who.pid, &id) && mx_mark_clear(r->who.pid, e) < 0)
         log_at(LOG_VERBOSE, "%s",
                e->text); /* it was marked by the variable, which it has dropped */
-    say(r, "ok\n");
+    mx_request_say(r, "ok\n");
     return 0;
 }
 
 /* ---- migrating ---- */
 
-static int ids_of(pid_t pid, unsigned *uid, unsigned *saved)
+int mx_request_ids(pid_t pid, unsigned *uid, unsigned *saved, unsigned *gid)
 {
     char path[40], line[256];
-    int rc = -ESRCH;
+    unsigned found = 0;
     snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
     FILE *f = fopen(path, "re");
-    while (f && rc < 0 && fgets(line, sizeof line, f))
+    while (f && found != 3 && fgets(line, sizeof line, f)) {
         if (sscanf(line, "Uid: %u %*u %u", uid, saved) == 2)
-            rc = 0;
+            found |= 1;
+        else if (sscanf(line, "Gid: %u", gid) == 1)
+            found |= 2;
+    }
     if (f)
         fclose(f);
-    return rc;
+    return found == 3 ? 0 : -ESRCH;
 }
 
-static int check_rights(struct request *r, pid_t pid, struct err *e)
+int mx_request_may(struct mx_request *r, pid_t pid, struct err *e)
 {
-    unsigned uid, saved, id;
-    if (ids_of(pid, &uid, &saved) < 0)
+    unsigned uid, saved, gid, id;
+    if (mx_request_ids(pid, &uid, &saved, &gid) < 0)
         return err_say(e, ESRCH, "there is no process %d", (int)pid);
     if (r->who.uid != 0 && r->who.uid != uid && r->who.uid != saved)
         return err_say(e, EPERM, "process %d is somebody else's", (int)pid);
@@ -103,23 +102,50 @@ static int check_rights(struct request *r, pid_t pid, struct err *e)
     return 0;
 }
 
-static _Noreturn void keep(struct request *r, pid_t pid, int process, int listener, int lock,
+int mx_request_fork(const char *title, const int *kept, size_t count, struct err *e)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        pid_t grandchild = fork(); /* nobody waits for it but the first process of all */
+        if (grandchild != 0)
+            _exit(grandchild < 0);
+        if (setsid() < 0)
+            log_at(LOG_VERBOSE, "%s stays in its session", title);
+        fd_close_all_but(kept, count);
+        title_set(title);
+        return 0;
+    }
+    if (child < 0)
+        return err_set(e, errno, "start a process");
+    while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+        ;
+    return 1;
+}
+
+/* The job has moved: that counts, and it may have wished for a signal. */
+static void on_moved(void *ctx, pid_t pid)
+{
+    const struct mx_daemon *d = ctx;
+    struct mx_settings s;
+    struct err e = { "" };
+    if (mx_settings_moved(d->run, pid, &s, &e) < 0)
+        log_at(LOG_VERBOSE, "a move is not counted: %s", e.text);
+    else if (s.sigmig && kill(pid, (int)s.sigmig) < 0)
+        log_at(LOG_VERBOSE, "job %d can't be told of its move", (int)pid);
+}
+
+static _Noreturn void keep(struct mx_request *r, pid_t pid, int process, int listener,
                            const char *path, const char *lock_path)
 {
     struct err e = { "" };
-    char title[64];
-    int kept[3] = { process, listener, lock };
-    snprintf(title, sizeof title, "mosixd: job %d", (int)pid);
-    if (setsid() < 0)
-        log_at(LOG_VERBOSE, "the keeper of job %d stays in its session", (int)pid);
-    fd_close_all_but(kept, 3);
-    title_set(title);
     struct mx_keeper_how how = { .pid = pid,
                                  .process = process,
                                  .listener = listener,
                                  .nodes = &r->d->nodes,
                                  .self = r->d->self,
-                                 .key = r->d->key };
+                                 .key = r->d->key,
+                                 .moved = on_moved,
+                                 .ctx = (void *)(uintptr_t)r->d };
     int rc = mx_keeper_run(&how, &e);
     if (rc < 0)
         log_error("%s", e.text);
@@ -160,15 +186,15 @@ static void clean_up(const struct mx_daemon *d)
 
 /* Becomes the one keeper of the job, in a process of its own that outlives this one, or finds
  * that there is one. */
-static int need_keeper(struct request *r, pid_t pid, struct err *e)
+static int need_keeper(struct mx_request *r, pid_t pid, struct err *e)
 {
-    char path[128], lock_path[128];
+    char path[128], lock_path[128], title[64];
     snprintf(path, sizeof path, "%s/j/%d", r->d->run, (int)pid);
     snprintf(lock_path, sizeof lock_path, "%s/j/%d.lock", r->d->run, (int)pid);
     AUTO_FD process = (int)syscall(SYS_pidfd_open, pid, 0);
     if (process < 0)
         return err_set(e, errno, "find process %d", (int)pid);
-    int rc = check_rights(r, pid, e);
+    int rc = mx_request_may(r, pid, e);
     if (rc < 0)
         return rc;
     AUTO_FD lock = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -180,128 +206,87 @@ static int need_keeper(struct request *r, pid_t pid, struct err *e)
     rc = mx_listen(path, SOCK_STREAM, 0600, &listener, e);
     if (rc < 0)
         return rc;
-    pid_t child = fork();
-    if (child == 0) {
-        pid_t keeper = fork(); /* nobody waits for it but the first process of all */
-        if (keeper == 0)
-            keep(r, pid, process, listener, lock, path, lock_path);
-        _exit(keeper < 0);
-    }
-    if (child < 0)
-        return err_set(e, errno, "start a keeper");
-    while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
-        ;
-    return 0;
+    int kept[3] = { process, listener, lock };
+    snprintf(title, sizeof title, "mosixd: job %d", (int)pid);
+    rc = mx_request_fork(title, kept, 3, e);
+    if (rc == 0)
+        keep(r, pid, process, listener, path, lock_path);
+    return rc < 0 ? rc : 0;
 }
 
-static int do_migrate(struct request *r, const char *rest, struct err *e)
+int mx_request_keeper(struct mx_request *r, pid_t pid, const char *line, char *answer,
+                      size_t size)
 {
-    char where[MX_NODE_NAME_MAX + 1], more[2], path[128], line[128], answer[MX_REQUEST_MAX];
-    int pid;
-    if (sscanf(rest, "%d %63s %1s", &pid, where, more) != 2 || pid <= 0)
-        return err_say(e, EINVAL, "should be a process and where to");
-    if (strcmp(where, "home") != 0 && mx_nodes_find(&r->d->nodes, where) < 0)
-        return err_say(e, ENOENT, "no node is called %s", where);
-    snprintf(path, sizeof path, "%s/j/%d", r->d->run, pid);
-    snprintf(line, sizeof line, "migrate %s\n", where);
-    for (unsigned i = 0;; i++) {
-        AUTO_FD sock = -1;
-        int rc = need_keeper(r, pid, e);
-        if (rc < 0)
-            return rc;
-        rc = mx_connect(path, SOCK_STREAM, &sock, e);
-        if (rc == 0)
-            rc = mx_ask(sock, line, answer, sizeof answer, e);
-        if (rc > 0) {
-            say(r, "%s", answer);
-            return 0;
-        }
-        if (i == TRIES) /* each time the keeper was just ending */
-            return rc < 0 ? rc : err_say(e, EAGAIN, "process %d can't be asked", pid);
-        usleep(20000); /* until it has: its lock has no descriptor to wait on */
-    }
-}
-
-/* ---- checkpoints ---- */
-
-static int gid_of(pid_t pid, unsigned *gid)
-{
-    char path[40], line[256];
-    int rc = -ESRCH;
-    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-    FILE *f = fopen(path, "re");
-    while (f && rc < 0 && fgets(line, sizeof line, f))
-        if (sscanf(line, "Gid: %u", gid) == 1)
-            rc = 0;
-    if (f)
-        fclose(f);
-    return rc;
-}
-
-/* Whose keeper says that it is elsewhere, or on its way. */
-static bool is_away(struct request *r, pid_t pid)
-{
-    char path[128], status[MX_REQUEST_MAX];
+    char path[128];
     struct err e = { "" };
     AUTO_FD sock = -1;
     snprintf(path, sizeof path, "%s/j/%d", r->d->run, (int)pid);
-    return mx_connect(path, SOCK_STREAM, &sock, &e) == 0 &&
-           mx_ask(sock, "status\n", status, sizeof status, &e) > 0 &&
-           strncmp(status, "home\tsettled", 12) != 0;
+    if (access(path, F_OK) < 0 || mx_connect(path, SOCK_STREAM, &sock, &e) < 0)
+        return -ENOENT;
+    int rc = mx_ask(sock, line, answer, size, &e);
+    return rc > 0 ? rc : -ENOENT;
 }
 
-static int do_checkpoint(struct request *r, const char *rest, struct err *e)
+int mx_request_move(struct mx_request *r, pid_t pid, const char *where, struct err *e)
 {
-    static const char *const thens[] = { [MX_CHECKPOINT_GO_ON] = "checkpoint",
-                                         [MX_CHECKPOINT_STOP] = "chkstop",
-                                         [MX_CHECKPOINT_EXIT] = "chkexit" };
-    char word[16], more[2], name[256];
-    unsigned uid, saved, gid, then = 0;
+    char line[128], answer[MX_REQUEST_MAX];
+    if (strcmp(where, "home") != 0 && mx_nodes_find(&r->d->nodes, where) < 0)
+        return err_say(e, ENOENT, "no node is called %s", where);
+    snprintf(line, sizeof line, "migrate %s\n", where);
+    for (unsigned i = 0; i <= TRIES; i++) {
+        int rc = need_keeper(r, pid, e);
+        if (rc < 0)
+            return rc;
+        if (mx_request_keeper(r, pid, line, answer, sizeof answer) > 0) {
+            answer[strcspn(answer, "\n")] = 0;
+            return strcmp(answer, "ok") == 0 ? 0 : err_say(e, EBUSY, "%s", answer);
+        }
+        usleep(20000); /* the keeper was just ending; its lock has no descriptor to wait on */
+    }
+    return err_say(e, EAGAIN, "process %d can't be asked", (int)pid);
+}
+
+static int do_migrate(struct mx_request *r, const char *rest, struct err *e)
+{
+    char where[MX_NODE_NAME_MAX + 1], more[2];
     int pid;
-    if (sscanf(rest, "%d %15s %1s", &pid, word, more) != 2 || pid <= 0)
-        return err_say(e, EINVAL, "should be a process and what then");
-    while (then < ARRAY_LEN(thens) && strcmp(thens[then], word) != 0)
-        then++;
-    if (then == ARRAY_LEN(thens))
-        return err_say(e, EINVAL, "no such request");
-    int rc = check_rights(r, pid, e);
-    if (rc < 0)
-        return rc;
-    if (is_away(r, pid))
-        return err_say(e, EBUSY, "process %d is not at home: migrate %d home first", pid, pid);
-    if (ids_of(pid, &uid, &saved) < 0 || gid_of(pid, &gid) < 0)
-        return err_say(e, ESRCH, "there is no process %d", pid);
-    rc = mx_checkpoint(pid, uid, gid, (enum mx_checkpoint_then)then, name, sizeof name, e);
+    if (sscanf(rest, "%d %63s %1s", &pid, where, more) != 2 || pid < 0)
+        return err_say(e, EINVAL, "should be a process and where to");
+    int rc = mx_request_move(r, pid ? pid : r->who.pid, where, e);
     if (rc == 0)
-        say(r, "ok %s\n", name);
+        mx_request_say(r, "ok\n");
     return rc;
 }
 
 /* ---- listing ---- */
 
-static void list_one(struct request *r, pid_t pid, unsigned id)
+static void list_one(struct mx_request *r, pid_t pid, unsigned id)
 {
-    char path[128], comm[32] = "?", status[MX_REQUEST_MAX] = "";
-    struct err e = { "" };
-    unsigned uid = 0, saved;
-    AUTO_FD sock = -1;
+    char path[40], comm[32] = "?", where[MX_NODE_NAME_MAX + 1], why[256],
+                   noted[MX_SETTINGS_TEXT_MAX];
+    char status[MX_REQUEST_MAX], phase[32] = "settled";
+    unsigned uid = 0, saved, gid;
+    struct mx_settings s;
     snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
     FILE *f = fopen(path, "re");
     if (f && fgets(comm, sizeof comm, f))
         comm[strcspn(comm, "\n")] = 0;
     if (f)
         fclose(f);
-    if (ids_of(pid, &uid, &saved) < 0)
+    if (mx_request_ids(pid, &uid, &saved, &gid) < 0)
         return;
-    snprintf(path, sizeof path, "%s/j/%d", r->d->run, (int)pid);
-    if (access(path, F_OK) == 0 && mx_connect(path, SOCK_STREAM, &sock, &e) == 0 &&
-        mx_ask(sock, "status\n", status, sizeof status, &e) > 0)
-        status[strcspn(status, "\n")] = 0;
-    say(r, "%d\t%u\t%u\t%s\t%s\n", (int)pid, uid, id, comm,
-        status[0] ? status : "home\tsettled\t0\t-");
+    snprintf(where, sizeof where, "home");
+    snprintf(why, sizeof why, "-");
+    if (mx_request_keeper(r, pid, "status\n", status, sizeof status) > 0 &&
+        sscanf(status, "%63[^\t]\t%31[^\t]\t%*u\t%255[^\n]", where, phase, why) < 2)
+        return;
+    mx_settings_read(&s, r->d->run, pid);
+    mx_settings_put(&s, noted);
+    mx_request_say(r, "%d\t%u\t%u\t%s\t%s\t%s\t%u\t%s\t%s\n", (int)pid, uid, id, comm, where,
+                   phase, s.moves, why, noted[0] ? noted : "-");
 }
 
-static int do_list(struct request *r, const char *rest UNUSED, struct err *e)
+static int do_list(struct mx_request *r, const char *rest UNUSED, struct err *e)
 {
     unsigned id;
     DIR *d = opendir("/proc");
@@ -313,7 +298,7 @@ static int do_list(struct request *r, const char *rest UNUSED, struct err *e)
             list_one(r, pid, id);
     }
     closedir(d);
-    say(r, "ok\n");
+    mx_request_say(r, "ok\n");
     return 0;
 }
 
@@ -321,14 +306,16 @@ static int do_list(struct request *r, const char *rest UNUSED, struct err *e)
 
 static const struct {
     const char *word;
-    int (*fn)(struct request *r, const char *rest, struct err *e);
+    int (*fn)(struct mx_request *r, const char *rest, struct err *e);
 } requests[] = {
     { "mark", do_mark },       { "unmark", do_unmark },
-    { "migrate", do_migrate }, { "checkpoint", do_checkpoint },
-    { "list", do_list },
+    { "migrate", do_migrate }, { "checkpoint", mx_ask_checkpoint },
+    { "list", do_list },       { "get", mx_ask_get },
+    { "set", mx_ask_set },     { "go", mx_ask_go },
+    { "begin", mx_ask_begin },
 };
 
-static int obey(struct request *r, char *line, struct err *e)
+static int obey(struct mx_request *r, char *line, struct err *e)
 {
     size_t len = strcspn(line, " ");
     for (unsigned i = 0; i < ARRAY_LEN(requests); i++)
@@ -337,11 +324,19 @@ static int obey(struct request *r, char *line, struct err *e)
     return err_say(e, EINVAL, "no such request");
 }
 
+void mx_request_finish(struct mx_request *r)
+{
+    if (r->answer && r->sock >= 0 && fd_write_full(r->sock, r->answer, r->len_bytes) < 0)
+        log_at(LOG_VERBOSE, "who has asked is gone");
+    free(r->answer);
+    r->answer = NULL;
+}
+
 void mx_control(const struct mx_daemon *d, int fd)
 {
     char line[MX_REQUEST_MAX];
     struct err e = { "" };
-    struct request r = { .d = d, .answer = malloc(MX_LISTING_MAX) };
+    struct mx_request r = { .d = d, .sock = fd, .answer = malloc(MX_LISTING_MAX) };
     socklen_t len = sizeof r.who;
     struct pollfd p = { fd, POLLIN, 0 };
     ssize_t n = poll(&p, 1, REQUEST_MS) > 0 ? fd_read(fd, line, sizeof line - 1) : 0;
@@ -350,10 +345,9 @@ void mx_control(const struct mx_daemon *d, int fd)
     line[n] = 0;
     line[strcspn(line, "\n")] = 0;
     clean_up(d);
+    mx_settings_clean(d->run);
     int rc = obey(&r, line, &e);
     if (rc < 0)
-        say(&r, "error %s\n", e.text);
-    if (fd_write_full(fd, r.answer, r.len_bytes) < 0)
-        log_at(LOG_VERBOSE, "who has asked is gone");
-    free(r.answer);
+        mx_request_say(&r, "error %s\n%d\n", e.text, -rc);
+    mx_request_finish(&r);
 }

@@ -15,8 +15,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { ANSWER_MS = 10000 };
-
 int mx_run_dir(const char *path, char out[MX_RUN_MAX], struct err *e)
 {
     const char *named = path ? path : secure_getenv("MOSIX_RUN");
@@ -70,14 +68,20 @@ int mx_connect(const char *path, int type, int *fd_out, struct err *e)
 
 int mx_ask(int sock, const char *line, char *answer, size_t size, struct err *e)
 {
+    return mx_ask_patiently(sock, line, MX_ANSWER_MS, answer, size, e);
+}
+
+int mx_ask_patiently(int sock, const char *line, int patience_ms, char *answer, size_t size,
+                     struct err *e)
+{
     size_t done = 0;
     int rc = fd_write_full(sock, line, strlen(line));
     if (rc == 0)
         rc = shutdown(sock, SHUT_WR) < 0 ? -errno : 0;
     while (rc == 0) {
         struct pollfd p = { sock, POLLIN, 0 };
-        if (poll(&p, 1, ANSWER_MS) <= 0)
-            return err_say(e, ETIMEDOUT, "no answer within %d s", ANSWER_MS / 1000);
+        if (poll(&p, 1, patience_ms) <= 0)
+            return err_say(e, ETIMEDOUT, "no answer within %d s", patience_ms / 1000);
         ssize_t n = fd_read(sock, answer + done, size - 1 - done);
         if (n <= 0) {
             rc = (int)n;

@@ -20,8 +20,12 @@ MUST int mx_run_dir(const char *path, char out[MX_RUN_MAX], struct err *e);
 MUST int mx_listen(const char *path, int type, unsigned mode, int *fd_out, struct err *e);
 MUST int mx_connect(const char *path, int type, int *fd_out, struct err *e);
 
-/* Sends a line and takes the answer, to its end, at most size - 1 bytes, within 10 s. Returns
- * its length. */
+enum { MX_ANSWER_MS = 10 * 1000 };
+
+/* Sends a line and takes the answer, to its end, at most size - 1 bytes. Returns its length;
+ * -ETIMEDOUT when nothing comes for MX_ANSWER_MS, or for so long. */
 MUST int mx_ask(int sock, const char *line, char *answer, size_t size, struct err *e);
+MUST int mx_ask_patiently(int sock, const char *line, int patience_ms, char *answer,
+                          size_t size, struct err *e);
 
 #endif

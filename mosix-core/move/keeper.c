@@ -626,6 +626,8 @@ static void after_step(struct keeper *k, const struct mx_migrate_out *out)
 {
     if (out->has_moved) {
         k->moves++;
+        if (k->how.moved)
+            k->how.moved(k->how.ctx, k->how.pid);
         k->why[0] = 0;
         log_at(LOG_VERBOSE, "job %d is at %s, and stood still for %llu ms", (int)k->how.pid,
                node_name(k, k->plan.here), (unsigned long long)(clock_mono_ms() - k->froze_ms));

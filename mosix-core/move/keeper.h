@@ -23,6 +23,8 @@ struct mx_keeper_how {
     const struct mx_nodes *nodes;
     int self; /* which node this is */
     const uint8_t *key;
+    void (*moved)(void *ctx, pid_t pid); /* after each move, or NULL */
+    void *ctx;
 };
 
 /* Until the job is at home again and nobody asks any more, or has ended. Returns 0 or -errno

@@ -141,13 +141,13 @@ echo more >>lines
 refused "has changed" restore image
 
 echo "# what can't be captured goes on"
-start bash -c 'exec 7< <(sleep 20); for i in {1..20000}; do ((s += i)); done; echo $s'
+start bash -c 'exec 7< <(sleep 20); for i in {1..200000}; do ((s += i)); done; echo $s'
 sleep_pid() { grandchild=$(cat "/proc/$pid/task/$pid/children") && [ -n "$grandchild" ]; }
 wait_for 10 sleep_pid
 refused "descriptor 7 .* can't be opened again" capture "$pid" image
 wait "$pid"
 same "status of what was refused" 0 $?
-same "output of what was refused" 200010000 "$(cat out)"
+same "output of what was refused" 20000100000 "$(cat out)"
 for child in $grandchild; do kill "$child" 2>/dev/null; done
 refused "process 4000000 has 0 threads\|No such process" capture 4000000 image
 

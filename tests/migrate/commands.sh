@@ -1,0 +1,129 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# commands.sh: what mosrun's options, moskillall and mosimg do: where programs begin, what inner ones inherit, who may signal whom,
+# checkpoints by time and of processes that are away, and recovery with other files.
+set -u
+. "${top_srcdir:-.}/tests/lib/functions.sh"
+. "$top_srcdir/tests/migrate/cluster.sh"
+cluster_up
+counter=$top_builddir/tests/migrate/counter
+cd "$tmp" || exit 99
+user=$(test_user)
+as_u=(setpriv --reuid "$user" --regid "$(id -g "$user")" --clear-groups --inh-caps=-all)
+says() { grep -q -- "$1" said || fail "should say '$1': $(cat said)"; }
+has_line() { [ -s out ]; }
+ends() { local got=0; wait "$pid" || got=$?; same "$1" "$2" $got; }
+go() { migrate $pid "$1" || fail "migrate $1"; wait_for 10 is_at $pid "$1"; }
+turns=100
+begin() # OPTIONS...: the counter
+{
+    : >out
+    mosrun "$@" "$counter" $turns 20 >out 2>err </dev/null & pid=$!
+    at_exit "kill -9 $pid 2>/dev/null"
+    wait_for 10 has_line
+}
+"$counter" 100 20 >native
+
+echo "# where programs begin"
+for at in "-rn1 n1" "-3 n2" "-10.77.0.1 n1" "-F -rn2 n2" "-j2-2,2 n1"; do
+    begin ${at% *}
+    wait_for 10 is_at $pid "${at##* }"
+    [ "${at##* }" = n1 ] || kill -9 $pid
+    [ "${at##* }" = n1 ] || continue
+    ends "status of mosrun $at" 7
+    cmp native out || fail "output of mosrun $at"
+done
+kill_daemon n2
+for at in -rn9 -9 -10.1.2.3 -rn2; do
+    same "begin at a node that isn't there ($at)" 1 "$(status mosrun $at true 2>said)"
+    says "^mosrun: "
+    same "with -F" 5 "$(status mosrun $at -F sh -c 'exit 5' 2>said)"
+done
+daemon n2
+for option in -r -jx -j0 -j5-2 -O1 -m -mx -N0 -A -A0 -Ax; do
+    same "status of $option" 2 "$(status mosrun $option true 2>said)"
+done
+
+echo "# what is noted, and inherited"
+list='mosps | awk '\''$NF == "mosps" { print $5, $6, $7 }'\'
+same "as it is" "0 - 0" "$(mosrun sh -c "$list")"
+same "noted" "7 LC 500" "$(mosrun -J7 -L -m500 -c sh -c "$list")"
+same "inherited" "7 LC 500" "$(mosrun -J7 -L -m500 -c mosrun sh -c "$list")"
+same "changed inside" "8 - 9" "$(mosrun -J7 -L -m500 -c mosrun -J8 -l -n -m9 sh -c "$list")"
+same "native" "" "$(mosrun -J7 -L native sh -c "$list")"
+
+echo "# moskillall"
+sleepers=()
+nap() { "$@" sleep 300 & sleepers+=($!); at_exit "kill -9 $! 2>/dev/null"; }
+nap mosrun -J21
+nap mosrun -J21
+nap mosrun -J22
+nap "${as_u[@]}" mosrun -J21
+are_jobs() { [ "$(mosps -a | grep -c 'sleep$')" = 4 ]; }
+wait_for 10 are_jobs
+same "an ordinary user's" 0 "$("${as_u[@]}" bash -c 'moskillall -0 -j21; echo $?')"
+same "somebody else's" 1 "$("${as_u[@]}" bash -c 'moskillall -0 -a -j22; echo $?' 2>said)"
+says "Operation not permitted"
+same "none of that job" 1 "$(status moskillall -j23)"
+same "no such signal" 2 "$(status moskillall -NOSUCH 2>said)"
+same "all of one job" 0 "$(status moskillall -USR1 -j21)"
+for i in 0 1; do
+    s=0; wait "${sleepers[i]}" || s=$?
+    same "status of the one job" 138 $s
+done
+kill -0 "${sleepers[2]}" && kill -0 "${sleepers[3]}" || fail "others than those of the job are gone"
+migrate "${sleepers[2]}" n1
+wait_for 10 is_at "${sleepers[2]}" n1
+moskillall || fail "moskillall of root's"
+s=0; wait "${sleepers[2]}" || s=$?
+same "one that was away" 143 $s
+kill -0 "${sleepers[3]}" || fail "a user's is gone"
+moskillall -s KILL -a || fail "everybody's"
+
+echo "# checkpoints by time, two of which are kept, while it is here and there"
+for fd in /proc/self/fd/*; do # pipes of whoever runs the tests
+    fd=${fd##*/}
+    [ "$fd" -le 2 ] || [ "$fd" = 255 ] || eval "exec $fd>&-"
+done
+counts() { grep -c "a checkpoint of job $pid:" "$log"; }
+turns=220
+"$counter" $turns 20 >native220 &
+begin -Ck -A0.02 -N2
+go n1
+is_third() { [ "$(counts)" -ge 3 ]; }
+wait_for 20 is_third
+wait_for 10 is_at $pid n1 # it has come home for them, and gone back
+kill -9 $pid
+wait $pid
+same "their names" "k.1 k.2" "$(echo k.*)"
+mosimg -q k.1 k.2 || fail "they are not whole"
+mosimg k.1 k.2 >said || fail "mosimg"
+says "^k.2:$"
+same "whole" 2 "$(grep -c '^whole$' said)"
+newest=k.1
+[ k.1 -nt k.2 ] || newest=k.2
+cp "$newest" spoilt && printf changed | dd of=spoilt bs=1 seek=5000 conv=notrunc status=none
+same "a spoilt one" 1 "$(status mosimg -q k.1 spoilt 2>said)"
+says "mosimg: spoilt: .*changed"
+mv out moved
+got=0
+mosrun -R"$newest" -O1=moved -F -rn2 || got=$?
+same "status of the recovered" 7 $got
+wait
+cmp native220 moved || fail "output of the recovered"
+same "-O without -R" 2 "$(status mosrun -O1=x true 2>said)"
+wait_for 10 sh -c "! ps -eo args= | grep -q '^mosixd: checkpoints of $pid\$'"
+
+echo "# a checkpoint of a process that is away"
+rm -f k.*
+turns=100
+begin -Ck
+go n1
+same "its name" "$PWD/k.1" "$(migrate $pid checkpoint)"
+wait_for 10 is_at $pid n1
+same "chkexit" "$PWD/k.2" "$(migrate $pid chkexit)"
+ends "chkexit of a process that was away" 137
+got=0
+mosrun -Rk.2 || got=$?
+same "status of the recovered" 7 $got
+cmp native out || fail "output of the recovered"
