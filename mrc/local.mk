@@ -52,8 +52,9 @@ dist_man_MANS += mrc/mrc.1
 install-exec-hook:
 	$(LN_S) -f mrc$(EXEEXT) $(DESTDIR)$(bindir)/mrc-ssh$(EXEEXT)
 	$(LN_S) -f mosrun$(EXEEXT) $(DESTDIR)$(bindir)/native$(EXEEXT)
+	$(LN_S) -f libmosix.so.0 $(DESTDIR)$(libdir)/libmosix.so
 uninstall-hook:
-	rm -f $(DESTDIR)$(bindir)/mrc-ssh$(EXEEXT) $(DESTDIR)$(bindir)/native$(EXEEXT)
+	rm -f $(DESTDIR)$(bindir)/mrc-ssh$(EXEEXT) $(DESTDIR)$(bindir)/native$(EXEEXT) $(DESTDIR)$(libdir)/libmosix.so
 noinst_LIBRARIES += mrc/libmrc.a
 mrc_libmrc_a_CPPFLAGS = $(AM_CPPFLAGS) $(SSH2_CFLAGS)
 mrc_libmrc_a_SOURCES = \
