@@ -29,7 +29,7 @@ mosix_core_libmximage_a_SOURCES = \
 # The table of system calls, and their coding.
 noinst_LIBRARIES += mosix-core/libmxabi.a
 mosix_core_libmxabi_a_SOURCES = \
-  mosix-core/abi/calls.c mosix-core/abi/calls.def mosix-core/abi/calls.h \
+  mosix-core/abi/back.def mosix-core/abi/calls.c mosix-core/abi/calls.def mosix-core/abi/calls.h \
   mosix-core/abi/kinds.def \
   mosix-core/abi/marshal.c mosix-core/abi/marshal.h \
   mosix-core/abi/message.c mosix-core/abi/message.h \
@@ -41,11 +41,16 @@ noinst_LIBRARIES += mosix-core/libmxaway.a
 mosix_core_libmxaway_a_SOURCES = \
   mosix-core/deputy/inject.c mosix-core/deputy/inject.h \
   mosix-core/deputy/link.c mosix-core/deputy/link.h \
+  mosix-core/deputy/own.c mosix-core/deputy/own.h \
+  mosix-core/deputy/parcel.c mosix-core/deputy/parcel.h \
   mosix-core/deputy/stub.c mosix-core/deputy/stub.h \
+  mosix-core/guest/back.c mosix-core/guest/back.h \
   mosix-core/guest/body.c mosix-core/guest/body.h \
+  mosix-core/guest/confine.c \
   mosix-core/guest/family.c mosix-core/guest/family.h \
   mosix-core/guest/filter.c mosix-core/guest/filter.h \
   mosix-core/guest/mapping.c mosix-core/guest/mapping.h \
+  mosix-core/guest/parts.h \
   mosix-core/guest/supervise.c mosix-core/guest/supervise.h \
   mosix-core/guest/transfer.c mosix-core/guest/transfer.h
 

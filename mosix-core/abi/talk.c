@@ -3,6 +3,7 @@
 #include "mosix-core/abi/talk.h"
 
 #include <errno.h>
+#include <string.h>
 
 void mx_talk_begin(struct wr *w, enum mx_talk kind, uint32_t who)
 {
@@ -18,6 +19,19 @@ int mx_talk_close(struct wr *w)
         return -ENOSPC;
     put_u32(&head, (uint32_t)wr_len(w) - 4);
     return 0;
+}
+
+void mx_talk_put_text(struct wr *w, const char *text)
+{
+    put_raw(w, text, strnlen(text, MX_TALK_TEXT_MAX - 1));
+}
+
+void mx_talk_get_text(struct rd *r, char text[MX_TALK_TEXT_MAX])
+{
+    size_t len = rd_left(r) < MX_TALK_TEXT_MAX - 1 ? rd_left(r) : MX_TALK_TEXT_MAX - 1;
+    for (size_t i = 0; i < len; i++)
+        text[i] = r->at[i] < ' ' || r->at[i] > '~' ? '?' : (char)r->at[i];
+    text[len] = 0;
 }
 
 static bool is_known(uint8_t kind)

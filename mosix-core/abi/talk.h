@@ -14,6 +14,7 @@ enum {
     MX_TALK_HEAD_BYTES = 9,
     MX_FRAME_MAX = (1 << 20) + (32 << 10), /* bytes of a frame, without its length */
     MX_TALK_SIGINFO_BYTES = 128,
+    MX_TALK_TEXT_MAX = 200, /* bytes of words, with their NUL */
 };
 
 enum mx_talk {
@@ -23,7 +24,11 @@ enum mx_talk {
 };
 
 /* Of END. */
-enum mx_talk_end { MX_END_GONE = 0, MX_END_EXEC = 1 };
+enum mx_talk_end {
+    MX_END_GONE = 0,
+    MX_END_EXEC = 1, /* it is another program now, at home */
+    MX_END_HOME = 2, /* it goes on at home */
+};
 
 struct mx_talk_frame {
     enum mx_talk kind;
@@ -35,6 +40,10 @@ struct mx_talk_frame {
 void mx_talk_begin(struct wr *w, enum mx_talk kind, uint32_t who);
 /* Returns -ENOSPC when it didn't fit, or is over MX_FRAME_MAX. */
 MUST int mx_talk_close(struct wr *w);
+
+/* Words, and what came as such: always ended by NUL, and without what a terminal obeys. */
+void mx_talk_put_text(struct wr *w, const char *text);
+void mx_talk_get_text(struct rd *r, char text[MX_TALK_TEXT_MAX]);
 
 /* The next frame of in. Returns how many bytes it has, 0 when it is not yet whole, -EPROTO. */
 MUST int64_t mx_talk_next(struct bytes in, struct mx_talk_frame *f);

@@ -6,6 +6,7 @@
 #include "common/sys/fd.h"
 #include "common/sys/mem.h"
 #include "mosix-core/deputy/link.h"
+#include "mosix-core/deputy/parcel.h"
 #include "mosix-core/deputy/stub.h"
 
 #include <errno.h>
@@ -23,11 +24,12 @@ struct deputy {
     struct mx_link link;
     struct mx_stub *stubs[MX_STUBS_MAX];
     unsigned count;
-    int told;
-    int children_fd;  /* readable when something has happened to one */
-    bool has_execed;  /* the first of them */
-    bool is_ending;   /* nobody listens */
-    uint64_t *counts; /* MX_CALL_IDS, or NULL */
+    const struct mx_deputy_how *how;
+    bool is_told;    /* of something that can't be done now */
+    bool was_family; /* as was said last */
+    int children_fd; /* readable when something has happened to one */
+    bool has_execed; /* the first of them; or it has come home */
+    bool is_ending;  /* nobody listens */
 };
 
 static struct mx_stub *find(struct deputy *d, uint32_t who)
@@ -36,6 +38,13 @@ static struct mx_stub *find(struct deputy *d, uint32_t who)
         if (d->stubs[i]->who == who)
             return d->stubs[i];
     return NULL;
+}
+
+static void say(const struct deputy *d, enum mx_deputy_news what, uint32_t who,
+                const char *text)
+{
+    if (d->how->said)
+        d->how->said(d->how->ctx, what, who, text);
 }
 
 /* ---- to the guest ---- */
@@ -76,7 +85,11 @@ static int on_stub(void *ctx, struct mx_stub *s, const struct mx_stub_out *out)
     switch (out->what) {
     case MX_STUB_ANSWER:
         rc = send_answer(d, s, out->result);
-        return rc == 0 && s->is_paused ? send_paused(d, s) : rc;
+        return rc == 0 && s->is_paused && !s->is_back ? send_paused(d, s) : rc;
+    case MX_STUB_NOT_AWAY:
+        mx_talk_put_text(mx_link_begin(&d->link, MX_TALK_NOT_AWAY, s->who), out->why);
+        rc = mx_link_send(&d->link);
+        return rc == 0 && s->is_paused && !s->is_back ? send_paused(d, s) : rc;
     case MX_STUB_SIGNAL:
         w = mx_link_begin(&d->link, MX_TALK_SIGNAL, s->who);
         put_raw(w, &out->info, sizeof out->info);
@@ -86,7 +99,10 @@ static int on_stub(void *ctx, struct mx_stub *s, const struct mx_stub_out *out)
     case MX_STUB_CHILD: return add_child(d, s, (pid_t)out->result);
     case MX_STUB_EXEC:
     case MX_STUB_ENDED:
-        d->has_execed |= s->who == 0 && out->what == MX_STUB_EXEC;
+        if (s->who == 0 && out->what == MX_STUB_EXEC) {
+            d->has_execed = true;
+            say(d, MX_DEPUTY_CAME_HOME, 0, "");
+        }
         w = mx_link_begin(&d->link, MX_TALK_END, s->who);
         put_u8(w, out->what == MX_STUB_EXEC ? MX_END_EXEC : MX_END_GONE);
         break;
@@ -102,6 +118,8 @@ static int on_call(struct deputy *d, struct mx_stub *s, struct mx_talk_frame *f,
     uint32_t seen;
     if (s->has_call || get_u32(&f->body, &seen) < 0)
         return -EPROTO;
+    if (s->is_back)
+        s->is_back = s->is_taken = s->is_paused = false;
     s->is_forking = f->kind == MX_TALK_FORK;
     if (s->is_forking && (get_u32(&f->body, &s->exit_signal) < 0 || s->exit_signal > 64))
         return -EPROTO;
@@ -117,8 +135,8 @@ static int on_call(struct deputy *d, struct mx_stub *s, struct mx_talk_frame *f,
         s->is_forking = false;
         return rc;
     }
-    if (d->counts && !s->is_forking && s->call.line->id < MX_CALL_IDS)
-        d->counts[s->call.line->id]++;
+    if (d->how->counts && !s->is_forking && s->call.line->id < MX_CALL_IDS)
+        d->how->counts[s->call.line->id]++;
     return mx_stub_call(s, on_stub, d, e);
 }
 
@@ -132,40 +150,7 @@ static int on_pause(struct deputy *d, struct mx_stub *s, struct err *e)
     return rc < 0 || s->state == MX_STUB_GONE ? rc : send_paused(d, s);
 }
 
-static int on_frame(struct deputy *d, struct mx_talk_frame *f, struct err *e)
-{
-    struct mx_stub *s = find(d, f->who);
-    uint64_t mask;
-    uint32_t signo;
-    if (!s || s->state == MX_STUB_GONE)
-        return 0; /* it has ended meanwhile */
-    switch (f->kind) {
-    case MX_TALK_CALL:
-    case MX_TALK_FORK: return on_call(d, s, f, e);
-    case MX_TALK_MASK:
-        if (get_u64(&f->body, &mask) < 0)
-            return -EPROTO;
-        return mx_stub_mask(s, mask, on_stub, d, e);
-    case MX_TALK_PAUSE: return on_pause(d, s, e);
-    case MX_TALK_RESUME:
-        s->is_paused = false;
-        s->sent = 0;
-        return 0;
-    case MX_TALK_DIED:
-        if (get_u32(&f->body, &signo) < 0)
-            return -EPROTO;
-        return mx_stub_die(s, (int)signo, on_stub, d, e);
-    case MX_TALK_ANSWER:
-    case MX_TALK_SIGNAL:
-    case MX_TALK_STOP:
-    case MX_TALK_CONT:
-    case MX_TALK_PAUSED:
-    case MX_TALK_END: break;
-    }
-    return -EPROTO;
-}
-
-/* ---- serving ---- */
+/* ---- failures ---- */
 
 /* It was killed in the middle of something, and has been waited for or will be. */
 static bool has_died(const struct mx_stub *s)
@@ -187,6 +172,109 @@ static int forgive(struct deputy *d, struct mx_stub *s, int rc)
     s->state = MX_STUB_GONE;
     return on_stub(d, s, &out);
 }
+
+/* ---- bodies that come home ---- */
+
+static int on_back(struct mx_stub *s, struct err *e)
+{
+    if (s->is_back)
+        return -EPROTO;
+    s->is_back = s->is_paused = true;
+    return s->has_call ? mx_stub_cancel(s, e) : 0;
+}
+
+/* Those that rest now are told that their bodies may come. One that is stopped as a job comes
+ * when it goes on. */
+static int answer_backs(struct deputy *d, struct err *e)
+{
+    int rc = 0;
+    for (unsigned i = 0; rc == 0 && i < d->count; i++) {
+        struct mx_stub *s = d->stubs[i];
+        if (!s->is_back || s->is_taken || s->has_call || s->is_halted)
+            continue;
+        rc = forgive(d, s, mx_stub_rest(s, on_stub, d, e));
+        if (rc < 0 || s->state != MX_STUB_RESTING || s->is_halted)
+            continue;
+        s->is_taken = true;
+        mx_link_begin(&d->link, MX_TALK_TAKE, s->who);
+        rc = mx_link_send(&d->link);
+    }
+    return rc;
+}
+
+static int fill(void *ctx, int fd, struct err *e)
+{
+    return mx_stub_fill(ctx, fd, e);
+}
+
+/* It goes on here, and what is left of it there stands still and is told to go. One that does
+ * not arrive whole is lost, as its stub is. */
+static int on_image(struct deputy *d, struct mx_stub *s, const struct mx_talk_frame *f,
+                    struct err *e)
+{
+    char text[MX_TALK_TEXT_MAX];
+    struct err why = { "" };
+    int got = 0;
+    if (!s->is_taken || s->state != MX_STUB_RESTING)
+        return -EPROTO;
+    int rc = mx_parcel_take(&d->link, f, fill, s, &got, text, &why);
+    if (rc < 0)
+        return err_set(e, -rc, "take process %u home", s->who);
+    if (got == 0)
+        got = mx_stub_free(s, &why);
+    if (got < 0) {
+        s->state = MX_STUB_RESTING;
+        say(d, MX_DEPUTY_FAILED, s->who, got == -ECANCELED || !why.text[0] ? text : why.text);
+        return kill(s->t.pid, SIGKILL) < 0 ? err_set(e, errno, "end process %d", (int)s->t.pid)
+                                           : 0;
+    }
+    d->has_execed |= s->who == 0;
+    say(d, MX_DEPUTY_CAME_HOME, s->who, text);
+    put_u8(mx_link_begin(&d->link, MX_TALK_END, s->who), MX_END_HOME);
+    return mx_link_send(&d->link);
+}
+
+static int on_frame(struct deputy *d, struct mx_talk_frame *f, struct err *e)
+{
+    struct mx_stub *s = find(d, f->who);
+    uint64_t mask;
+    uint32_t signo;
+    if (!s || s->state == MX_STUB_GONE)
+        return 0; /* it has ended meanwhile */
+    switch (f->kind) {
+    case MX_TALK_CALL:
+    case MX_TALK_FORK: return on_call(d, s, f, e);
+    case MX_TALK_MASK:
+        if (get_u64(&f->body, &mask) < 0)
+            return -EPROTO;
+        return mx_stub_mask(s, mask, on_stub, d, e);
+    case MX_TALK_PAUSE: return on_pause(d, s, e);
+    case MX_TALK_RESUME:
+        s->is_paused = s->is_back = s->is_taken = false;
+        s->sent = 0;
+        return 0;
+    case MX_TALK_BACK: return on_back(s, e);
+    case MX_TALK_IMAGE: return on_image(d, s, f, e);
+    case MX_TALK_IMAGE_END: /* on_image has taken it, but of one that was lost */
+        return s->is_taken ? 0 : -EPROTO;
+    case MX_TALK_DIED:
+        if (get_u32(&f->body, &signo) < 0)
+            return -EPROTO;
+        return mx_stub_die(s, (int)signo, on_stub, d, e);
+    case MX_TALK_ANSWER:
+    case MX_TALK_SIGNAL:
+    case MX_TALK_STOP:
+    case MX_TALK_CONT:
+    case MX_TALK_PAUSED:
+    case MX_TALK_TAKE:
+    case MX_TALK_NOT_AWAY:
+    case MX_TALK_FETCH:
+    case MX_TALK_END: break;
+    }
+    return -EPROTO;
+}
+
+/* ---- serving ---- */
 
 static void drop_gone(struct deputy *d)
 {
@@ -254,12 +342,33 @@ static int take_frames(struct deputy *d, struct err *e)
 
 enum { OVER = 1, TOLD = 2 };
 
+/* Something is asked of us, or of the bodies. */
+static int on_told(struct deputy *d)
+{
+    if (d->how->is_fetch && d->how->is_fetch(d->how->ctx)) {
+        mx_link_begin(&d->link, MX_TALK_FETCH, 0);
+        return mx_link_send(&d->link);
+    }
+    d->is_told = true;
+    return is_quiet(d) ? TOLD : 0;
+}
+
+static void say_family(struct deputy *d)
+{
+    bool is_family = d->count > 1 || (d->count == 1 && d->stubs[0]->who != 0);
+    if (is_family != d->was_family)
+        say(d, MX_DEPUTY_FAMILY, is_family, "");
+    d->was_family = is_family;
+}
+
 /* Returns OVER when no stub is left, TOLD, 0 to go on; -EPIPE when the guest is gone. */
 static int turn(struct deputy *d, struct err *e)
 {
-    struct pollfd p[3] = { { d->link.fd, mx_link_wants(&d->link), 0 },
-                           { d->children_fd, POLLIN, 0 },
-                           { is_quiet(d) ? d->told : -1, POLLIN, 0 } };
+    struct pollfd p[3] = {
+        { d->link.fd, mx_link_wants(&d->link), 0 },
+        { d->children_fd, POLLIN, 0 },
+        { is_quiet(d) || (d->how->is_fetch && !d->is_told) ? d->how->told : -1, POLLIN, 0 }
+    };
     int n = poll(p, 3, has_resting(d) ? IDLE_MS : -1), rc = 0;
     if (n < 0 && errno != EINTR)
         return err_set(e, errno, "wait for calls");
@@ -271,10 +380,13 @@ static int turn(struct deputy *d, struct err *e)
         rc = check_stubs(d, e);
     if (rc == 0 && d->count == 0)
         return OVER;
-    if (rc == 0 && p[2].revents)
-        return TOLD;
+    if (rc == 0 && p[2].revents && (rc = on_told(d)) > 0)
+        return rc;
     if (rc == 0 && p[0].revents & (POLLIN | POLLHUP | POLLERR))
         rc = take_frames(d, e);
+    if (rc == 0)
+        rc = answer_backs(d, e);
+    say_family(d);
     return rc == 0 && d->count == 0 ? OVER : rc;
 }
 
@@ -321,17 +433,11 @@ static int start(struct deputy *d, struct mx_tracee *t, struct err *e)
     return rc;
 }
 
-int mx_deputy_serve(struct mx_tracee *t, int guest, int told, struct err *e)
+int mx_deputy_serve(struct mx_tracee *t, const struct mx_deputy_how *how, struct err *e)
 {
-    return mx_deputy_serve_counting(t, guest, told, NULL, e);
-}
-
-int mx_deputy_serve_counting(struct mx_tracee *t, int guest, int told, uint64_t *counts,
-                             struct err *e)
-{
-    struct deputy d = { .told = told, .children_fd = -1, .counts = counts };
+    struct deputy d = { .how = how, .children_fd = -1 };
     sigset_t child, before;
-    int rc = mx_link_init(&d.link, guest);
+    int rc = mx_link_init(&d.link, how->guest);
     if (rc < 0)
         return err_set(e, -rc, "serve calls");
     sigemptyset(&child);
@@ -344,6 +450,8 @@ int mx_deputy_serve_counting(struct mx_tracee *t, int guest, int told, uint64_t 
         rc = d.has_execed ? MX_DEPUTY_EXEC : MX_DEPUTY_ENDED;
     else if (rc == TOLD)
         rc = MX_DEPUTY_TOLD;
+    else if ((rc == -EPIPE || rc == -ECONNRESET) && d.has_execed)
+        rc = MX_DEPUTY_EXEC; /* its children are lost, but not the first */
     else if (rc == -EPIPE || rc == -ECONNRESET)
         rc = MX_DEPUTY_LOST;
     int ended = end_serving(&d, t, rc < 0 ? NULL : e);

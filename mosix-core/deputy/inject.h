@@ -11,27 +11,42 @@
 #include "mosix-core/abi/calls.h"
 #include "mosix-core/image/tracee.h"
 
+#include <stdbool.h>
+
 enum { MX_STUBS_MAX = 256 }; /* processes of one job that are away */
 
 enum {
     MX_DEPUTY_LOST = 0,
     MX_DEPUTY_ENDED = 1,
     MX_DEPUTY_TOLD = 2,
-    MX_DEPUTY_EXEC = 3, /* the stub has executed another program, which runs here, let go */
+    MX_DEPUTY_EXEC = 3, /* it runs here, let go: it came home, or executed another program */
+};
+
+/* What becomes of the processes that are away. */
+enum mx_deputy_news {
+    MX_DEPUTY_CAME_HOME, /* who goes on here, let go; text: why it came */
+    MX_DEPUTY_FAILED,    /* who was lost; text: why */
+    MX_DEPUTY_FAMILY,    /* who: 1 when there are others than the first, or it is gone; 0 */
+};
+
+struct mx_deputy_how {
+    int guest, told;  /* told: -1: none */
+    uint64_t *counts; /* MX_CALL_IDS; calls are counted by their lines' ids; or NULL */
+    /* told can be read: is it that all bodies are to come home? Then that has been read. Or
+     * NULL. */
+    bool (*is_fetch)(void *ctx);
+    void (*said)(void *ctx, enum mx_deputy_news what, uint32_t who, const char *text);
+    void *ctx;
 };
 
 /* Serves calls from guest, a stream socket, in the stopped process t, and in the children that
- * it makes meanwhile, until they have ended, guest is lost, or told (-1: none) can be read
- * while no call is under way and no child is away. Stubs die with us. Frames:
- * mosix-core/abi/talk.h. Returns MX_DEPUTY_ENDED when the stub has ended, as the job or a
- * signal asked; MX_DEPUTY_EXEC; MX_DEPUTY_LOST when guest has closed the stream;
- * MX_DEPUTY_TOLD; -EPROTO for what no guest of ours says; or what failed. When it is LOST or
- * TOLD t still stands still, with the job's mask; children have been killed. */
-MUST int mx_deputy_serve(struct mx_tracee *t, int guest, int told, struct err *e);
-
-/* The same, and counts the calls by their lines' ids: counts has MX_CALL_IDS of them, which are
- * added to. */
-MUST int mx_deputy_serve_counting(struct mx_tracee *t, int guest, int told, uint64_t *counts,
-                                  struct err *e);
+ * it makes meanwhile, until they have ended, guest is lost, or told can be read while no call
+ * is under way and no child is away. Stubs die with us. Frames: mosix-core/abi/talk.h. Returns
+ * MX_DEPUTY_ENDED when the stub has ended, as the job or a signal asked; MX_DEPUTY_EXEC;
+ * MX_DEPUTY_LOST when guest has closed the stream; MX_DEPUTY_TOLD; -EPROTO for what no guest of
+ * ours says; or what failed. When it is LOST or TOLD t still stands still, with the job's mask;
+ * children have been killed. A body that is sent back is put into its stub, which is let go
+ * then, as an ordinary process; that of t is told like an EXEC. */
+MUST int mx_deputy_serve(struct mx_tracee *t, const struct mx_deputy_how *how, struct err *e);
 
 #endif

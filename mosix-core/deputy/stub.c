@@ -5,7 +5,9 @@
  * costs one stop, and one that is restarted by the kernel is made again by itself. */
 #include "mosix-core/deputy/stub.h"
 
+#include "mosix-core/deputy/own.h"
 #include "mosix-core/image/parts.h"
+#include "mosix-core/image/restore.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -154,6 +156,7 @@ int mx_stub_init_child(struct mx_stub *s, const struct mx_stub *parent, pid_t pi
     s->who = (uint32_t)pid;
     s->state = MX_STUB_STARTING;
     s->has_call = s->is_forking = s->is_halted = s->is_rest_wanted = s->is_cancelled = false;
+    s->is_back = s->is_taken = false;
     s->is_paused = true;
     s->sent = 0;
     s->t.has_stop = false;
@@ -269,6 +272,20 @@ static int after_call(struct mx_stub *s, struct err *e)
     return 0;
 }
 
+/* A file of its own /proc tells of the stub: it is closed again. Sets out->what then. */
+static int check_opened(struct mx_stub *s, struct mx_stub_out *out, struct err *e)
+{
+    const char *name = mx_own_file(s->t.pid, (int)out->result);
+    struct mx_call c = { SYS_close, { (uint64_t)out->result } };
+    if (!name)
+        return 0;
+    out->what = MX_STUB_NOT_AWAY;
+    snprintf(s->why, sizeof s->why, "reads /proc/self/%s", name);
+    out->why = s->why;
+    int rc = mx_tracee_must(&s->t, &c, "close", e);
+    return rc == 0 ? set_mask(s, e) : rc;
+}
+
 static int finish_call(struct mx_stub *s, int64_t result, mx_stub_tell *tell, void *ctx,
                        struct err *e)
 {
@@ -278,6 +295,8 @@ static int finish_call(struct mx_stub *s, int64_t result, mx_stub_tell *tell, vo
         rc = after_call(s, e);
     s->has_call = s->is_cancelled = false;
     struct mx_stub_out out = { .what = MX_STUB_ANSWER, .result = result };
+    if (rc == 0 && result >= 0 && !s->is_forking && mx_own_opens(number_of(s->call.line)))
+        rc = check_opened(s, &out, e);
     if (rc == 0)
         rc = tell(ctx, s, &out);
     s->is_forking = false;
@@ -505,6 +524,24 @@ int mx_stub_leave(struct mx_stub *s, struct err *e)
     struct mx_call c = { SYS_munmap, { s->arena_at, MX_CALL_ARENA_BYTES + GADGET_BYTES } };
     int rc = mx_tracee_must(&s->t, &c, "munmap", e);
     return rc < 0 ? rc : set_mask(s, e);
+}
+
+int mx_stub_fill(struct mx_stub *s, int fd, struct err *e)
+{
+    struct mx_restore_how how = { .stub = &s->t };
+    struct mx_restored r;
+    int rc = mx_stub_leave(s, e);
+    if (rc < 0)
+        return rc;
+    rc = mx_restore_as(fd, &how, &r, e);
+    s->t = r.t;
+    return rc;
+}
+
+int mx_stub_free(struct mx_stub *s, struct err *e)
+{
+    s->state = MX_STUB_GONE;
+    return mx_tracee_release(&s->t, e);
 }
 
 int mx_stub_call(struct mx_stub *s, mx_stub_tell *tell, void *ctx, struct err *e)

@@ -31,6 +31,8 @@ struct mx_stub {
     bool is_rest_wanted;
     bool is_cancelled;    /* its call is to end early */
     bool is_paused;       /* signals wait in it */
+    bool is_back;         /* its body is to go on here, */
+    bool is_taken;        /* and has been told that it may */
     bool has_call;        /* call is to be made, or is being made */
     bool is_forking;      /* it is a fork, */
     uint32_t exit_signal; /* whose child ends with this */
@@ -39,6 +41,7 @@ struct mx_stub {
     uint8_t *arena;               /* MX_CALL_ARENA_BYTES */
     uint64_t caught, once; /* signals with handlers; those whose handler runs only once */
     uint32_t sent;         /* signals handed out */
+    char why[48];          /* of a call that can't be made for a body that is away */
 };
 
 /* What a stub has to tell. */
@@ -47,14 +50,16 @@ enum mx_stub_event {
     MX_STUB_SIGNAL, /* info */
     MX_STUB_STOP,
     MX_STUB_CONT,
-    MX_STUB_CHILD, /* result: its number */
-    MX_STUB_EXEC,  /* it is an ordinary process now, and no longer ours */
-    MX_STUB_ENDED, /* was waited for */
+    MX_STUB_NOT_AWAY, /* the same; for the truth the body has to be here: why */
+    MX_STUB_CHILD,    /* result: its number */
+    MX_STUB_EXEC,     /* it is an ordinary process now, and no longer ours */
+    MX_STUB_ENDED,    /* was waited for */
 };
 struct mx_stub_out {
     enum mx_stub_event what;
     int64_t result;
     siginfo_t info;
+    const char *why;
 };
 /* Returns 0 or -errno, which ends the serving. */
 typedef int mx_stub_tell(void *ctx, struct mx_stub *s, const struct mx_stub_out *out);
@@ -77,6 +82,12 @@ MUST int mx_stub_cancel(struct mx_stub *s, struct err *e);
 
 /* What is ours in a resting process is taken away again. */
 MUST int mx_stub_leave(struct mx_stub *s, struct err *e);
+
+/* A resting stub's memory becomes that of an image that is read from fd. Returns 0:
+ * mx_stub_free lets it go on as the process itself; or what mx_restore_as does: it makes no
+ * sense any more. */
+MUST int mx_stub_fill(struct mx_stub *s, int fd, struct err *e);
+MUST int mx_stub_free(struct mx_stub *s, struct err *e);
 
 /* The job's mask has become this. */
 MUST int mx_stub_mask(struct mx_stub *s, uint64_t blocked, mx_stub_tell *tell, void *ctx,

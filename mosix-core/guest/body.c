@@ -63,7 +63,7 @@ static int find_call(struct mx_body *b, struct err *e)
 int mx_body_init(struct mx_body *b, pid_t pid, uint32_t who, struct err *e)
 {
     char path[40];
-    *b = (struct mx_body){ .pid = pid, .who = who };
+    *b = (struct mx_body){ .pid = pid, .who = who, .held.mem_fd = -1, .held.cancel_fd = -1 };
     snprintf(path, sizeof path, "/proc/%d/mem", (int)pid);
     b->mem_fd = open(path, O_RDWR | O_CLOEXEC);
     if (b->mem_fd < 0)
@@ -74,6 +74,7 @@ int mx_body_init(struct mx_body *b, pid_t pid, uint32_t who, struct err *e)
 
 void mx_body_fini(struct mx_body *b)
 {
+    mx_tracee_fini(&b->held);
     fd_close(&b->mem_fd);
 }
 
@@ -170,7 +171,7 @@ static bool is_noticed(const struct user_regs_struct *r)
     const uint64_t args[MX_CALL_ARGS] = { r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9 };
     const char *name = mx_call_name((long)r->orig_rax);
     const struct mx_call_line *line = name ? mx_call_pick(name, args) : NULL;
-    if ((long)r->orig_rax == SYS_mmap && r->r10 & MAP_ANONYMOUS)
+    if ((long)r->orig_rax == SYS_mmap && r->r10 & MAP_ANONYMOUS && !(r->r10 & MAP_SHARED))
         return false;
     return !line || line->where != MX_WHERE_HERE;
 }

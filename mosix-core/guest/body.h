@@ -8,6 +8,7 @@
 
 #include "common/base/err.h"
 #include "mosix-core/abi/marshal.h"
+#include "mosix-core/abi/talk.h"
 #include "mosix-core/guest/mapping.h"
 #include "mosix-core/guest/transfer.h"
 #include "mosix-core/image/tracee.h"
@@ -17,6 +18,12 @@
 #include <sys/types.h>
 
 enum { MX_BODY_SIGNALS_MAX = 256 }; /* that come while one call is under way */
+
+enum mx_back {
+    MX_BACK_NONE,
+    MX_BACK_ASKED, /* to go home; home has not yet said that it may */
+    MX_BACK_SENT,  /* its image is; it stands still */
+};
 
 struct mx_body {
     pid_t pid;
@@ -37,6 +44,13 @@ struct mx_body {
     struct mx_transfer transfer;
     struct mx_mapping mapping;
     bool is_one_of_many; /* sendmsg for sendmmsg, recvmsg for recvmmsg */
+
+    enum mx_back back;
+    unsigned backs, takes; /* how often it was asked to, and answered */
+    bool is_fetched;       /* home wants it */
+    bool is_caught;        /* held stands still, or will */
+    struct mx_tracee held;
+    char why[MX_TALK_TEXT_MAX]; /* it goes home */
 
     uint32_t seen; /* signals that have come */
     unsigned signal_count;

@@ -37,11 +37,11 @@ static int read_clone3(const struct mx_body *b, struct mx_fork *f)
     if (len < 64)
         return -EINVAL;
     if (len > sizeof a)
-        return -E2BIG;
+        return -ENOTSUP;
     if (pread(b->mem_fd, &a, len, (off_t)at) != (ssize_t)len)
         return -EFAULT;
     if (a.set_tid_size || a.cgroup)
-        return -ENOSYS;
+        return -ENOTSUP;
     *f = (struct mx_fork){ .flags = a.flags,
                            .exit_signal = (int)a.exit_signal,
                            .stack = a.stack,
@@ -74,10 +74,8 @@ int mx_fork_read(const struct mx_body *b, struct mx_fork *f)
     }
     if (rc < 0)
         return rc;
-    if (f->flags & CLONE_THREAD)
-        return -EAGAIN; /* as when there are too many */
     if (f->flags & ~known || (f->flags & CLONE_VM && !(f->flags & CLONE_VFORK)))
-        return -ENOSYS;
+        return -ENOTSUP;
     return f->exit_signal < 0 || f->exit_signal > 64 ? -EINVAL : 0;
 }
 

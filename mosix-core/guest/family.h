@@ -15,8 +15,8 @@ struct mx_fork {
     uint64_t stack, stack_bytes, parent_tid, child_tid, tls;
 };
 
-/* Reads it from the call that b waits in. Returns 0; what the call gives when we can't do that:
- * -EAGAIN for threads, -ENOSYS, -EINVAL, -EFAULT. */
+/* Reads it from the call that b waits in. Returns 0; -EFAULT or -EINVAL, which the call gives;
+ * -ENOTSUP for what only home can do: threads, and more that is shared than a fork does. */
 MUST int mx_fork_read(const struct mx_body *b, struct mx_fork *f);
 
 /* A notice that is not of b's: to be kept. */

@@ -73,16 +73,27 @@ static void allow_null(struct program *p, long number, unsigned arg)
     add(p, STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
 }
 
+/* Memory of the body's own. Bit 0 of the flags is set in all kinds of shared ones. */
+static void allow_own_memory(struct program *p)
+{
+    add(p, LOAD(nr));
+    add(p, JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 0, 4));
+    add(p, LOAD(args[3]));
+    add(p, JUMP(BPF_JMP | BPF_JSET | BPF_K, MAP_ANONYMOUS, 0, 2));
+    add(p, JUMP(BPF_JMP | BPF_JSET | BPF_K, MAP_SHARED, 1, 0));
+    add(p, STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+}
+
 int mx_filter_build(struct sock_filter program[MX_FILTER_MAX])
 {
     static const uint32_t x32_bit = 0x40000000;
     struct program p = { program, 0 };
     add(&p, LOAD(arch));
     add(&p, JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0));
-    add(&p, STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS));
+    add(&p, STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF));
     add(&p, LOAD(nr));
     add(&p, JUMP(BPF_JMP | BPF_JGE | BPF_K, x32_bit, 0, 1));
-    add(&p, STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS));
+    add(&p, STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF));
     const struct mx_call_line *l;
     for (unsigned i = 0; p.count + 8 < MX_FILTER_MAX && (l = mx_call_at(i)); i++) {
         if (l->where != MX_WHERE_HERE)
@@ -97,7 +108,7 @@ int mx_filter_build(struct sock_filter program[MX_FILTER_MAX])
     }
     allow_when(&p, SYS_rt_tgsigqueueinfo, 5, BPF_JEQ, MX_FILTER_OURS);
     allow_when(&p, SYS_rt_sigsuspend, 5, BPF_JEQ, MX_FILTER_OURS);
-    allow_when(&p, SYS_mmap, 3, BPF_JSET, MAP_ANONYMOUS);
+    allow_own_memory(&p);
     allow_null(&p, SYS_rt_sigaction,
                1); /* both sides know the same, and who captures it asks */
     add(&p, STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF));

@@ -16,9 +16,9 @@ enum {
     MX_FILTER_OURS = 0x4d784f75,
 };
 
-/* Builds the program of the lines of calls.def that are HERE, anonymous mmap, and
- * rt_tgsigqueueinfo and rt_sigsuspend with MX_FILTER_OURS; other
- * architectures' calls kill. Returns its length; -ENOSPC over MX_FILTER_MAX. */
+/* Builds the program of the lines of calls.def that are HERE, anonymous mmap that is not
+ * shared, and rt_tgsigqueueinfo and rt_sigsuspend with MX_FILTER_OURS; all else is noticed,
+ * other architectures' calls too. Returns its length; -ENOSPC over MX_FILTER_MAX. */
 MUST int mx_filter_build(struct sock_filter program[MX_FILTER_MAX]);
 
 /* The name in calls.def of this machine's call, or NULL. */

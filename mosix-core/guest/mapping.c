@@ -5,6 +5,7 @@
 #include "mosix-core/guest/body.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -28,16 +29,20 @@ static int on_write(void *ctx, uint64_t address, const void *ptr, size_t len_byt
     return 0;
 }
 
+static bool is_shared(const struct mx_mapping *p)
+{
+    return (p->args[3] & MAP_TYPE) != MAP_PRIVATE;
+}
+
 int mx_mapping_begin(struct mx_body *b)
 {
     struct mx_mapping *p = &b->mapping;
     for (unsigned i = 0; i < MX_CALL_ARGS; i++)
         p->args[i] = b->notice.data.args[i];
-    bool is_shared = (p->args[3] & MAP_TYPE) != MAP_PRIVATE;
     if (p->args[1] == 0 || p->args[5] % PAGE != 0)
         return -EINVAL;
-    if (is_shared && p->args[2] & PROT_WRITE)
-        return -ENODEV;
+    if (is_shared(p) && (p->args[2] & PROT_WRITE || p->args[3] & MAP_ANONYMOUS))
+        return MX_MAPPING_HOME;
     p->step = MX_MAP_STAT;
     return 0;
 }
@@ -59,6 +64,10 @@ const struct mx_call_line *mx_mapping_next(struct mx_body *b, uint64_t args[MX_C
         *m = (struct mx_call_memory){ p, on_read, on_write };
         args[1] = STAT_AT;
         return mx_call_pick("fstat", args);
+    }
+    if (p->step == MX_MAP_FLAGS) {
+        args[1] = F_GETFL;
+        return mx_call_pick("fcntl", args);
     }
     args[1] = p->step == MX_MAP_READ ? p->at + p->done_bytes : 0;
     args[2] = p->step == MX_MAP_READ ? left(p) : 0;
@@ -144,8 +153,13 @@ int mx_mapping_result(struct mx_body *b, int listener, int64_t result, struct er
         rc = result < 0 ? (int)result : look(p);
         if (rc < 0)
             return end(b, listener, rc, e);
-        p->step = MX_MAP_CHECK;
-        return 1;
+        p->step = is_shared(p) ? MX_MAP_FLAGS : MX_MAP_CHECK;
+        return MX_MAPPING_MORE;
+    case MX_MAP_FLAGS:
+        if (result < 0)
+            return end(b, listener, result, e);
+        p->step = (result & O_ACCMODE) == O_RDWR ? MX_MAP_NONE : MX_MAP_CHECK;
+        return p->step == MX_MAP_NONE ? MX_MAPPING_HOME : MX_MAPPING_MORE;
     case MX_MAP_CHECK:
         if (result < 0)
             return end(b, listener, result == -EBADF ? -EACCES : result, e);

@@ -8,9 +8,11 @@
 #include "common/sys/mem.h"
 #include "mosix-core/abi/marshal.h"
 #include "mosix-core/deputy/link.h"
+#include "mosix-core/guest/back.h"
 #include "mosix-core/guest/body.h"
 #include "mosix-core/guest/family.h"
 #include "mosix-core/guest/filter.h"
+#include "mosix-core/guest/parts.h"
 #include "mosix-core/image/form/sections.h"
 #include "mosix-core/image/parts.h"
 
@@ -31,95 +33,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
-#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
-#endif
-
-/* ---- confining ---- */
-
-/* The body's own number of the listener stays open in it: it can do nothing with it, as every
- * call on a descriptor goes home. */
-static int take_listener(pid_t pid, int number, int *listener, struct err *e)
-{
-    /* Not in older headers, nor kernels: then each call wakes the supervisor on whichever
-     * processor. */
-    static const unsigned long set_flags = 0x40082104, sync_wake_up = 1;
-    AUTO_FD process = (int)syscall(SYS_pidfd_open, pid, 0);
-    int fd = process < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, process, number, 0);
-    if (fd < 0)
-        return err_set(e, errno, "take the listener of process %d", (int)pid);
-    *listener = fd;
-    if (ioctl(fd, set_flags, sync_wake_up) < 0 && errno != EINVAL && errno != ENOTTY)
-        return err_set(e, errno, "prepare the listener of process %d", (int)pid);
-    return fd_set_cloexec(fd, true);
-}
-
-/* What still waits at home comes from there: signals, and the timer of real time. */
-static int leave_to_home(struct mx_tracee *t, struct err *e)
-{
-    static const struct {
-        uint64_t all;
-        struct timespec now;
-        struct itimerval none;
-    } args = { .all = ~UINT64_C(0) };
-    int64_t got = 1;
-    int rc = mx_tracee_write(t, t->scratch, &args, sizeof args, e);
-    struct mx_call take = { SYS_rt_sigtimedwait,
-                            { t->scratch, 0, t->scratch + offsetof(typeof(args), now), 8 } };
-    struct mx_call timer = { SYS_setitimer,
-                             { ITIMER_REAL, t->scratch + offsetof(typeof(args), none), 0 } };
-    for (unsigned i = 0; rc == 0 && got > 0 && i < 2 * MX_PENDING_MAX; i++)
-        rc = mx_tracee_call(t, &take, &got, e);
-    return rc < 0 ? rc : mx_tracee_must(t, &timer, "setitimer", e);
-}
-
-int mx_guest_confine(struct mx_tracee *t, int *listener, struct err *e)
-{
-    struct sock_filter program[MX_FILTER_MAX];
-    int64_t number;
-    int len = mx_filter_build(program);
-    size_t len_bytes = (size_t)len * sizeof *program;
-    if (len < 0 || len_bytes + 64 > MX_SCRATCH_BYTES)
-        return err_set(e, ENOSPC, "build the filter of calls");
-    int rc = mx_tracee_scratch(t, 0, e);
-    struct sock_fprog head = { .len = (unsigned short)len,
-                               .filter = (void *)(uintptr_t)(t->scratch + 64) };
-    struct mx_call alone = { SYS_prctl, { PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0 } };
-    struct mx_call c = { SYS_seccomp,
-                         { SECCOMP_SET_MODE_FILTER,
-                           SECCOMP_FILTER_FLAG_NEW_LISTENER |
-                               SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
-                           t->scratch } };
-    if (rc == 0)
-        rc = leave_to_home(t, e);
-    if (rc == 0)
-        rc = mx_tracee_write(t, t->scratch, &head, sizeof head, e);
-    if (rc == 0)
-        rc = mx_tracee_write(t, t->scratch + 64, program, len_bytes, e);
-    if (rc == 0)
-        rc = mx_tracee_must(t, &alone, "prctl(PR_SET_NO_NEW_PRIVS)", e);
-    if (rc == 0)
-        rc = mx_tracee_call(t, &c, &number, e);
-    if (rc == 0 && number < 0)
-        rc = err_set(e, (int)-number, "seccomp in process %d", (int)t->pid);
-    if (rc == 0)
-        rc = take_listener(t->pid, (int)number, listener, e);
-    return rc < 0 ? rc : mx_tracee_unscratch(t, e);
-}
-
 /* ---- serving ---- */
-
-struct guest {
-    struct mx_link link;
-    int listener, children_fd;
-    struct mx_body *bodies[MX_BODIES_MAX];
-    unsigned count;
-    int result; /* of the first body */
-    int told;
-    struct mx_tracee *t; /* the first body */
-    bool is_pausing, is_caught, is_paused;
-    unsigned pauses_sent, pauses_got;
-};
 
 static struct mx_body *find_pid(struct guest *g, pid_t pid)
 {
@@ -164,15 +78,6 @@ static uint64_t changed_mask(struct mx_body *b, const struct seccomp_data *d)
     }
 }
 
-/* What a kernel says to more than one call carries. */
-static int too_long(const struct mx_call_line *line)
-{
-    for (unsigned i = 0; i < line->arg_count; i++)
-        if (line->args[i].kind == MX_KIND_TEXTS)
-            return -E2BIG;
-    return strcmp(line->name, "sendto") == 0 ? -EMSGSIZE : -EINVAL;
-}
-
 static int send_call(struct guest *g, struct mx_body *b, const struct mx_call_line *line,
                      const uint64_t args[MX_CALL_ARGS], const struct mx_call_memory *m,
                      struct err *e)
@@ -181,7 +86,7 @@ static int send_call(struct guest *g, struct mx_body *b, const struct mx_call_li
     put_u32(w, b->seen);
     int rc = mx_call_ask(line, args, m, w, &b->wait);
     if (rc == -ENOSPC || rc == -E2BIG)
-        rc = too_long(line);
+        return mx_back_begin(g, b, "makes a call with more than a megabyte of arguments", e);
     if (rc < 0)
         return mx_body_end_call(b, g->listener, MX_BODY_RESULT, rc, e);
     return mx_link_send(&g->link);
@@ -236,9 +141,16 @@ static int next_of_mapping(struct guest *g, struct mx_body *b, struct err *e)
     return send_call(g, b, line, args, &m, e);
 }
 
+static int map_at_home(struct guest *g, struct mx_body *b, struct err *e)
+{
+    return mx_back_begin(g, b, "shares memory that may be written", e);
+}
+
 static int ask_mapping(struct guest *g, struct mx_body *b, struct err *e)
 {
     int rc = mx_mapping_begin(b);
+    if (rc == MX_MAPPING_HOME)
+        return map_at_home(g, b, e);
     if (rc < 0)
         return mx_body_end_call(b, g->listener, MX_BODY_RESULT, rc, e);
     return next_of_mapping(g, b, e);
@@ -254,7 +166,9 @@ static int on_mapping_answer(struct guest *g, struct mx_body *b, struct mx_talk_
         mx_mapping_next(b, args, &m) ? mx_call_give(&b->wait, &f->body, &m, &result) : -EPROTO;
     if (rc == 0)
         rc = mx_mapping_result(b, g->listener, result, e);
-    if (rc != 1)
+    if (rc == MX_MAPPING_HOME)
+        return map_at_home(g, b, e);
+    if (rc != MX_MAPPING_MORE)
         return rc;
     g->is_pausing = false; /* it is tried again */
     return next_of_mapping(g, b, e);
@@ -272,7 +186,7 @@ static int forward(struct guest *g, struct mx_body *b, const char *name,
         return next_piece(g, b, e);
     line = one_of_many(b, line, args);
     if (!line || !mx_call_travels(line))
-        return mx_body_end_call(b, g->listener, MX_BODY_RESULT, -ENOSYS, e);
+        return mx_back_begin(g, b, "makes a call that is made at home only", e);
     cap_rooms(line, args);
     return send_call(g, b, line, args, &m, e);
 }
@@ -302,8 +216,14 @@ static int ask_fork(struct guest *g, struct mx_body *b, struct err *e)
 {
     struct mx_fork f;
     int rc = mx_fork_read(b, &f);
+    if (rc == -ENOTSUP)
+        return mx_back_begin(g, b,
+                             f.flags & CLONE_THREAD
+                                 ? "starts threads"
+                                 : "makes a child in a way that is known at home only",
+                             e);
     if (rc == 0 && g->count == MX_BODIES_MAX)
-        rc = -EAGAIN;
+        return mx_back_begin(g, b, "has too many children away", e);
     if (rc < 0)
         return mx_body_end_call(b, g->listener, MX_BODY_RESULT, rc, e);
     b->is_forking = true;
@@ -363,7 +283,11 @@ static int end_vfork(struct guest *g, uint32_t child, struct err *e)
 
 static int look_at(struct guest *g, struct mx_body *b, struct err *e)
 {
+    char words[MX_TALK_TEXT_MAX];
     b->is_held = false;
+    const char *why = mx_back_why(&b->notice.data, g->how->only, words);
+    if (why)
+        return mx_back_begin(g, b, why, e);
     if (b->notice.data.nr == SYS_rt_sigreturn)
         return see_return(g, b, e);
     if (is_fork(b->notice.data.nr))
@@ -373,10 +297,7 @@ static int look_at(struct guest *g, struct mx_body *b, struct err *e)
     uint64_t args[MX_CALL_ARGS];
     memcpy(args, b->notice.data.args, sizeof args);
     const char *name = mx_call_name(b->notice.data.nr);
-    const struct mx_call_line *line = name ? mx_call_pick(name, args) : NULL;
-    if (!line)
-        return mx_body_end_call(b, g->listener, MX_BODY_RESULT, -ENOSYS, e);
-    return forward(g, b, name, line, e);
+    return forward(g, b, name, mx_call_pick(name, args), e);
 }
 
 static int on_notice(struct guest *g, struct err *e)
@@ -390,7 +311,8 @@ static int on_notice(struct guest *g, struct err *e)
         return 0; /* it is being killed */
     b->notice = n;
     b->is_calling = true;
-    return look_at(g, b, e);
+    b->is_held = b->back != MX_BACK_NONE; /* it is about to be caught */
+    return b->is_held ? 0 : look_at(g, b, e);
 }
 
 /* Those that came while something else was looked at. */
@@ -398,7 +320,7 @@ static int look_at_held(struct guest *g, struct err *e)
 {
     int rc = 0;
     for (unsigned i = 0; rc == 0 && i < g->count; i++)
-        if (g->bodies[i]->is_held)
+        if (g->bodies[i]->is_held && g->bodies[i]->back == MX_BACK_NONE && !g->is_pausing)
             rc = look_at(g, g->bodies[i], e);
     return rc;
 }
@@ -449,6 +371,7 @@ static int on_answer(struct guest *g, struct mx_body *b, struct mx_talk_frame *f
                        (int)b->pid);
     if (b->transfer.is_active && !mx_transfer_result(&b->transfer, result, &result)) {
         g->is_pausing = false; /* it is tried again */
+        b->back = MX_BACK_NONE;
         return next_piece(g, b, e);
     }
     if (b->is_one_of_many)
@@ -460,6 +383,8 @@ static int on_answer(struct guest *g, struct mx_body *b, struct mx_talk_frame *f
         add_pending(b);
     enum mx_body_end how =
         is_done && b->wait.line->where == MX_WHERE_BOTH ? MX_BODY_CONTINUE : MX_BODY_RESULT;
+    if (b->back == MX_BACK_ASKED)
+        return mx_back_catch(g, b, how, result, e);
     if (!g->is_pausing || b->signal_count)
         return mx_body_end_call(b, g->listener, how, result, e);
     rc = mx_body_catch_call(b, g->listener, how, result, g->t, e);
@@ -476,7 +401,7 @@ static int on_signal(struct mx_body *b, struct mx_talk_frame *f, struct err *e)
     if (info->si_signo < 1 || info->si_signo > 64)
         return -EPROTO;
     b->seen++;
-    return b->is_calling || b->vfork ? 0 : mx_body_signal(b, e);
+    return b->is_calling || b->vfork || b->is_caught ? 0 : mx_body_signal(b, e);
 }
 
 static int send_signal(const struct mx_body *b, int signo, struct err *e)
@@ -492,15 +417,30 @@ static int on_end(struct guest *g, struct mx_body *b, struct mx_talk_frame *f, s
     if (get_u8(&f->body, &how) < 0)
         return -EPROTO;
     if (b->who == 0)
-        g->result = how == MX_END_EXEC ? MX_GUEST_EXEC
-                    : b->is_dead       ? MX_GUEST_KILLED
-                                       : MX_GUEST_ENDED;
+        g->result = how == MX_END_EXEC || how == MX_END_HOME ? MX_GUEST_EXEC
+                    : b->is_dead                             ? MX_GUEST_KILLED
+                                                             : MX_GUEST_ENDED;
     b->is_ended = true;
     return send_signal(b, SIGKILL, e);
 }
 
+/* The call that it waits in tells the truth at home only. */
+static int on_not_away(struct guest *g, struct mx_body *b, struct mx_talk_frame *f,
+                       struct err *e)
+{
+    char why[MX_TALK_TEXT_MAX];
+    if (!b->is_calling || b->is_held || b->is_forking || b->mapping.step != MX_MAP_NONE)
+        return -EPROTO;
+    mx_talk_get_text(&f->body, why);
+    return mx_back_begin(g, b, why, e);
+}
+
 static int on_frame(struct guest *g, struct mx_body *b, struct mx_talk_frame *f, struct err *e)
 {
+    if (f->kind == MX_TALK_FETCH) {
+        mx_back_fetch(g);
+        return 0;
+    }
     if (!b || (b->is_dead && f->kind != MX_TALK_END))
         return 0;
     switch (f->kind) {
@@ -509,9 +449,15 @@ static int on_frame(struct guest *g, struct mx_body *b, struct mx_talk_frame *f,
     case MX_TALK_STOP: return send_signal(b, SIGSTOP, e);
     case MX_TALK_CONT: return send_signal(b, SIGCONT, e);
     case MX_TALK_END: return on_end(g, b, f, e);
+    case MX_TALK_NOT_AWAY: return on_not_away(g, b, f, e);
+    case MX_TALK_TAKE: return mx_back_take(g, b, e);
     case MX_TALK_PAUSED:
         g->is_paused = ++g->pauses_got == g->pauses_sent && g->is_pausing;
         return 0;
+    case MX_TALK_FETCH:
+    case MX_TALK_BACK:
+    case MX_TALK_IMAGE:
+    case MX_TALK_IMAGE_END:
     case MX_TALK_PAUSE:
     case MX_TALK_RESUME:
     case MX_TALK_CALL:
@@ -616,7 +562,8 @@ static int begin_pause(struct guest *g)
 
 static int turn(struct guest *g, struct err *e)
 {
-    bool may_pause = !g->is_pausing && g->count == 1 && !g->bodies[0]->is_ended;
+    bool may_pause = !g->is_pausing && g->count == 1 && !g->bodies[0]->is_ended &&
+                     g->bodies[0]->who == 0 && g->bodies[0]->back == MX_BACK_NONE;
     struct pollfd p[4] = { { g->is_pausing ? -1 : g->listener, POLLIN, 0 },
                            { is_over(g) ? -1 : g->link.fd, mx_link_wants(&g->link), 0 },
                            { g->children_fd, POLLIN, 0 },
@@ -634,6 +581,8 @@ static int turn(struct guest *g, struct err *e)
         rc = check_bodies(g, e);
     if (rc == 0)
         rc = look_at_held(g, e);
+    if (rc == 0)
+        rc = mx_back_ask_fetched(g, e);
     if (rc == -ESRCH)
         rc = 0;
     if (rc == 0 && g->count && p[1].revents & (POLLIN | POLLHUP | POLLERR))
@@ -660,19 +609,26 @@ static int start(struct guest *g, pid_t pid, int home, struct err *e)
 /* It stands as good as still, and home has nothing more to say. */
 static int catch_first(struct guest *g, struct err *e)
 {
-    int rc = g->is_caught ? 0 : mx_tracee_catch(g->t, g->bodies[0]->pid, true, e);
+    struct mx_body *b = g->bodies[0];
+    int rc = 0;
+    if (!g->is_caught && b->is_calling)
+        rc = mx_body_catch_call(b, g->listener, MX_BODY_RESULT, MX_RESTART_ALWAYS, g->t, e);
+    else if (!g->is_caught)
+        rc = mx_tracee_catch(g->t, b->pid, true, e);
     return rc < 0 ? rc : MX_GUEST_TOLD;
 }
 
-int mx_guest_serve(struct mx_tracee *t, int listener, int home, int told, struct err *e)
+int mx_guest_serve(struct mx_tracee *t, const struct mx_guest_how *how, struct err *e)
 {
-    struct guest g = { .listener = listener, .children_fd = -1, .told = told, .t = t };
+    struct guest g = {
+        .how = how, .listener = how->listener, .children_fd = -1, .told = how->told, .t = t
+    };
     pid_t pid = t->pid;
     sigset_t child, before;
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
     sigprocmask(SIG_BLOCK, &child, &before);
-    int rc = start(&g, pid, home, e);
+    int rc = start(&g, pid, how->home, e);
     if (rc == 0)
         rc = check_bodies(&g, e); /* it may have died before SIGCHLD was blocked */
     while (rc == 0 && g.count && !g.is_paused)

@@ -8,6 +8,8 @@
 #include "common/base/err.h"
 #include "mosix-core/image/tracee.h"
 
+#include <stdint.h>
+
 enum { MX_BODIES_MAX = 256 }; /* processes of one job that are here */
 
 /* Puts the filter into a body that stands still; from its next call on it is noticed. Signals
@@ -19,16 +21,26 @@ enum {
     MX_GUEST_ENDED = 0,
     MX_GUEST_KILLED = 1, /* here, and then at home */
     MX_GUEST_TOLD = 2,
-    MX_GUEST_EXEC = 3, /* the job has executed another program at home */
+    MX_GUEST_EXEC = 3, /* the job goes on at home: it went there, or executed another program */
+};
+
+struct mx_guest_how {
+    int listener;
+    int home;         /* a stream socket */
+    int told;         /* or -1 */
+    int64_t ahead_ns; /* of the bodies' monotonic clock, against ours */
+    const char *only; /* names of calls that are known, with blanks around each; NULL: all of
+                         calls.def */
 };
 
 /* Serves the body t->pid, a child of ours that runs untraced, and the children that it makes,
- * until all have ended. home: a stream socket. told: a descriptor, or -1; when it can be read,
- * and the body has no children here, the call that the body waits in is made to end at home,
- * early if it can, and the body is caught: then MX_GUEST_TOLD is returned, nothing is on its
- * way, and mx_tracee_await has it stand still, between its calls. A call that is not known ends
- * with ENOSYS. Returns MX_GUEST_...; -errno when home is lost: the body is to be ended then.
- * When it has ended it is the caller's to wait for. */
-MUST int mx_guest_serve(struct mx_tracee *t, int listener, int home, int told, struct err *e);
+ * until all have ended. When told can be read, and the body has no children here, the call that
+ * the body waits in is made to end at home, early if it can, and the body is caught: then
+ * MX_GUEST_TOLD is returned, nothing is on its way, and mx_tracee_await has it stand still,
+ * between its calls. A body that makes a call that is not known, or that home wants, goes home
+ * by itself and goes on there: of the first that is MX_GUEST_EXEC. Returns MX_GUEST_...; -errno
+ * when home is lost: the body is to be ended then. When it has ended it is the caller's to wait
+ * for. */
+MUST int mx_guest_serve(struct mx_tracee *t, const struct mx_guest_how *how, struct err *e);
 
 #endif

@@ -24,11 +24,16 @@ enum mx_hands_ask {
                        */
     MX_HANDS_END,     /* home: the process is ended by signal number */
     /* Notes from the hands. */
-    MX_HANDS_SOME,  /* more of an image has come */
-    MX_HANDS_ENDED, /* the job has ended by itself; home: number 1: it is another program now,
-                       which runs here */
-    MX_HANDS_DIED,  /* the copy is no more; number: by which signal */
-    MX_HANDS_LOST,  /* calls: the other end is gone */
+    MX_HANDS_SOME,   /* more of an image has come */
+    MX_HANDS_ENDED,  /* the job has ended by itself; home: number 1: it is another program now,
+                        which runs here */
+    MX_HANDS_DIED,   /* the copy is no more; number: by which signal */
+    MX_HANDS_LOST,   /* calls: the other end is gone */
+    MX_HANDS_CAME,   /* home: process number (0: the job's own) has come home by itself, and is
+                        not ours any more; text: why */
+    MX_HANDS_MISSED, /* home: it was lost when it was to; text: why */
+    MX_HANDS_FAMILY, /* home: number 1: others of the job's are away too; 0 */
+    MX_HANDS_FETCH,  /* to the hands at home: all that are away are to come */
 };
 
 struct mx_hands {

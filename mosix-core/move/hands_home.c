@@ -3,6 +3,7 @@
  * away, and filled again when it comes home. Must not know: where the copies are. */
 #include "common/sys/fd.h"
 #include "mosix-core/deputy/inject.h"
+#include "mosix-core/deputy/own.h"
 #include "mosix-core/image/capture.h"
 #include "mosix-core/image/restore.h"
 #include "mosix-core/move/hands.h"
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -57,7 +59,8 @@ static int become_stub(struct home *h, struct err *e)
 
 static int do_look(struct home *h, int fd UNUSED, int32_t number UNUSED, struct err *e)
 {
-    return mx_capture_look(h->pid, MX_CAPTURE_MOVE, e);
+    int rc = mx_capture_look(h->pid, MX_CAPTURE_MOVE, e);
+    return rc == 0 ? mx_own_look(h->pid, e) : rc;
 }
 
 static int do_stop(struct home *h, int fd UNUSED, int32_t number UNUSED, struct err *e)
@@ -66,6 +69,9 @@ static int do_stop(struct home *h, int fd UNUSED, int32_t number UNUSED, struct 
         return 0;
     h->c = (struct mx_capture){ .what_for = MX_CAPTURE_MOVE };
     int rc = mx_capture_stop(&h->c, h->pid, e);
+    if (rc == 0 && (rc = mx_own_look(h->pid, e)) < 0 &&
+        mx_tracee_release(&h->c.t, NULL) < 0) /* the first reason counts */
+        return rc;
     h->is_held = rc == 0;
     return rc;
 }
@@ -134,11 +140,39 @@ static int do_serve(struct home *h, int fd, int32_t number UNUSED, struct err *e
     return h->calls < 0 ? err_set(e, errno, "keep a stream") : 0;
 }
 
+/* Is the next note that all are to come home? Then it is taken. */
+static bool is_fetch(void *ctx)
+{
+    struct home *h = ctx;
+    struct mx_note n;
+    int fd;
+    if (recv(h->sock, &n.what, sizeof n.what, MSG_PEEK | MSG_DONTWAIT) != sizeof n.what ||
+        n.what != MX_HANDS_FETCH || mx_note_receive(h->sock, &n, &fd, false) <= 0)
+        return false;
+    fd_close(&fd);
+    return true;
+}
+
+static void said(void *ctx, enum mx_deputy_news what, uint32_t who, const char *text)
+{
+    static const enum mx_hands_ask notes[] = { [MX_DEPUTY_CAME_HOME] = MX_HANDS_CAME,
+                                               [MX_DEPUTY_FAILED] = MX_HANDS_MISSED,
+                                               [MX_DEPUTY_FAMILY] = MX_HANDS_FAMILY };
+    struct home *h = ctx;
+    struct mx_note n = { .what = notes[what], .number = (int32_t)who };
+    snprintf(n.text, sizeof n.text, "%s", text);
+    if (mx_note_send(h->sock, &n, -1) < 0)
+        _exit(1); /* nobody is there to hear it, and we end with who isn't */
+}
+
 /* Until something is asked, or there is nothing left to serve. Returns false at the end. */
 static bool serve(struct home *h)
 {
     struct err e = { "" };
-    int rc = mx_deputy_serve(&h->c.t, h->calls, h->sock, &e);
+    struct mx_deputy_how how = {
+        .guest = h->calls, .told = h->sock, .is_fetch = is_fetch, .said = said, .ctx = h
+    };
+    int rc = mx_deputy_serve(&h->c.t, &how, &e);
     if (rc == MX_DEPUTY_TOLD)
         return true;
     if (rc == MX_DEPUTY_ENDED || rc == MX_DEPUTY_EXEC) {

@@ -127,11 +127,15 @@ static int signal_of(pid_t pid)
 static bool supervise(struct host *h)
 {
     struct err e = { "" };
-    int rc = mx_guest_serve(&h->t, h->listener, h->calls, h->sock, &e);
+    struct mx_guest_how how = {
+        .listener = h->listener, .home = h->calls, .told = h->sock, .ahead_ns = h->ahead_ns
+    };
+    int rc = mx_guest_serve(&h->t, &how, &e);
     h->is_running = false;
     if (rc == MX_GUEST_TOLD && mx_tracee_await(&h->t, &e) == 0)
         return true;
-    uint32_t what = rc == 0 ? MX_HANDS_ENDED : rc > 0 ? MX_HANDS_DIED : MX_HANDS_LOST;
+    bool is_over = rc == MX_GUEST_ENDED || rc == MX_GUEST_EXEC; /* home knows, and says so */
+    uint32_t what = is_over ? MX_HANDS_ENDED : rc > 0 ? MX_HANDS_DIED : MX_HANDS_LOST;
     int number = what == MX_HANDS_DIED ? signal_of(h->t.pid) : 0;
     if (mx_hands_say(h->sock, what, rc < 0 ? rc : 0, number, &e) < 0)
         return false;

@@ -59,6 +59,13 @@ struct keeper {
     bool is_looked; /* the process at home can move, as far as can be seen while it runs */
     uint64_t froze_ms;
     bool is_over;
+    bool is_first_home; /* the job's own process runs here, let go, while others of it are away
+                         */
+    bool is_first_gone; /* it has ended, and others of it are away */
+    bool is_family;     /* others of the job's are away */
+    bool had_family;    /* since it left */
+    bool is_fetching;   /* all are asked to come home */
+    char came[MX_WORDS_MAX + 1]; /* why it came home by itself */
     unsigned moves;
     char why[MX_WORDS_MAX + 1]; /* of the last failure */
     char program[MX_PROGRAM_MAX + 1];
@@ -92,6 +99,13 @@ static void note_why(struct keeper *k, const char *text)
         snprintf(k->why, sizeof k->why, "%s", text);
 }
 
+static void note_move(struct keeper *k)
+{
+    k->moves++;
+    if (k->how.moved)
+        k->how.moved(k->how.ctx, k->how.pid);
+}
+
 static void end_keeper(struct keeper *k)
 {
     loop_stop(k->loop, 0);
@@ -111,26 +125,34 @@ static bool has_process(const struct keeper *k)
     return poll(&p, 1, 0) == 0;
 }
 
+static void is_at_home(struct keeper *k);
+
 /* A stub, and a process whose image is whole somewhere else, has died with them, and says so
  * itself. Any other goes on by itself: then a move that has begun is given up. */
 static void hands_died(struct keeper *k)
 {
     mx_hands_end(&k->hands);
     k->served = 0;
+    if (k->is_first_home) {
+        is_at_home(k);
+        return;
+    }
     note_why(k, "who held its own process was killed");
     if (k->holder.is == MX_IS_COPYING || k->holder.is == MX_IS_STOPPING)
         held(k, MX_HOLD_FAILED, MX_WHY_REFUSED);
 }
 
 static void on_linger(void *ctx);
+static void say_to_job(struct keeper *k, const char *what);
 static void forget_host(struct host *h);
 static void end_relay(struct keeper *k);
 static void read_program(struct keeper *k);
 
-/* The process has executed another program, at home and held by nobody: whatever was elsewhere
- * is of the old one. */
+/* The process has come home by itself, or executed another program there: nobody holds it, and
+ * whatever was elsewhere is of what it was. */
 static void is_at_home(struct keeper *k)
 {
+    k->is_first_home = k->is_family = k->had_family = k->is_fetching = false;
     for (unsigned i = 0; i < HOSTS; i++)
         if (k->hosts[i].place)
             forget_host(&k->hosts[i]);
@@ -139,6 +161,11 @@ static void is_at_home(struct keeper *k)
     mx_holder_init(&k->holder, true, true);
     k->streams_move = 0;
     k->why[0] = 0;
+    if (k->came[0]) {
+        note_why(k, k->came);
+        note_move(k);
+    }
+    k->came[0] = 0;
     read_program(k);
     loop_timer_set(k->loop, &k->linger, MX_KEEPER_LINGER_MS, on_linger, k);
 }
@@ -155,10 +182,51 @@ static void freeze_if_ready(struct keeper *k)
     held(k, MX_HOLD_ROUND, MX_WHY_NOT);
 }
 
+/* One of them goes on here. */
+static void came_home(struct keeper *k, const struct mx_note *n)
+{
+    log_at(LOG_VERBOSE, "job %d: %s %d came home%s%s", (int)k->how.pid,
+           n->number ? "its process" : "process", n->number ? (int)n->number : (int)k->how.pid,
+           n->text[0] ? " because it " : "", n->text);
+    if (n->number)
+        return;
+    k->is_first_home = true;
+    if (n->text[0])
+        snprintf(k->came, sizeof k->came, "came home because it %.200s", n->text);
+}
+
+static void missed(struct keeper *k, const struct mx_note *n)
+{
+    char text[320];
+    snprintf(text, sizeof text, "process %d could not come home: %.200s",
+             n->number ? (int)n->number : (int)k->how.pid, n->text);
+    say_to_job(k, text);
+}
+
+/* All that were away have ended or are here. */
+static void none_is_away(struct keeper *k, bool is_first_home)
+{
+    k->is_family = k->is_fetching = false;
+    if (is_first_home) {
+        is_at_home(k);
+    } else if (k->is_first_gone && !k->is_over) {
+        k->is_over = true;
+        plan_step(k, (struct mx_migrate_in){ .what = MX_MIG_KILLED });
+        end_keeper(k);
+    }
+}
+
 static void on_note(struct keeper *k, const struct mx_note *n)
 {
-    note_why(k, n->text);
+    if (n->what != MX_HANDS_CAME && n->what != MX_HANDS_MISSED)
+        note_why(k, n->text);
     switch (n->what) {
+    case MX_HANDS_CAME: came_home(k, n); break;
+    case MX_HANDS_MISSED: missed(k, n); break;
+    case MX_HANDS_FAMILY:
+        k->is_family = n->number == 1;
+        k->had_family |= k->is_family;
+        break;
     case MX_HANDS_LOOK:
         if (n->rc < 0) {
             held(k, MX_HOLD_FAILED, MX_WHY_REFUSED);
@@ -184,10 +252,7 @@ static void on_note(struct keeper *k, const struct mx_note *n)
             kill(k->how.pid, SIGKILL);
         break;
     case MX_HANDS_SEND: /* the other place finds its image cut, and says so */
-    case MX_HANDS_ENDED:
-        if (n->number == 1)
-            is_at_home(k);
-        break;          /* else the process says so, in a moment */
+    case MX_HANDS_ENDED: none_is_away(k, n->number == 1); break;
     case MX_HANDS_LOST: /* so does the connection for orders */
     default: break;
     }
@@ -624,10 +689,16 @@ static void on_linger(void *ctx)
 
 static void after_step(struct keeper *k, const struct mx_migrate_out *out)
 {
+    if (out->has_ended && k->is_first_home) {
+        log_error("job %d: what was away of it is lost: %s", (int)k->how.pid,
+                  k->why[0] ? k->why : mx_why_text(out->why));
+        mx_hands_end(&k->hands);
+        is_at_home(k);
+        return;
+    }
     if (out->has_moved) {
-        k->moves++;
-        if (k->how.moved)
-            k->how.moved(k->how.ctx, k->how.pid);
+        note_move(k);
+        k->had_family = false;
         k->why[0] = 0;
         log_at(LOG_VERBOSE, "job %d is at %s, and stood still for %llu ms", (int)k->how.pid,
                node_name(k, k->plan.here), (unsigned long long)(clock_mono_ms() - k->froze_ms));
@@ -689,6 +760,18 @@ static void plan_step(struct keeper *k, struct mx_migrate_in in)
 
 /* ---- requests ---- */
 
+/* Processes that are away together come home each by itself. */
+static int fetch(struct keeper *k, bool is_home, struct err *e)
+{
+    if (!is_home)
+        return err_say(e, EBUSY, "children of process %d are away too: migrate %d home first",
+                       (int)k->how.pid, (int)k->how.pid);
+    if (!k->is_fetching)
+        tell(k, MX_HANDS_FETCH, -1);
+    k->is_fetching = true;
+    return 0;
+}
+
 static int migrate(struct keeper *k, const char *where, struct err *e)
 {
     struct host *h = NULL;
@@ -700,6 +783,10 @@ static int migrate(struct keeper *k, const char *where, struct err *e)
         return err_say(e, ESRCH, "the job has ended");
     if (k->plan.phase != MX_SETTLED)
         return err_say(e, EBUSY, "process %d is moving", (int)k->how.pid);
+    bool is_fetch = k->is_family || k->is_first_home || k->is_fetching ||
+                    (k->had_family && node == k->how.self);
+    if (k->plan.here != MX_HOME && is_fetch)
+        return fetch(k, node == k->how.self, e);
     if (node != k->how.self)
         h = find_node(k, node);
     if (node != k->how.self && !h) {
@@ -725,8 +812,11 @@ static int migrate(struct keeper *k, const char *where, struct err *e)
 
 static void status(struct keeper *k, char *text, size_t size)
 {
-    snprintf(text, size, "%s\t%s\t%u\t%s\n", node_name(k, k->plan.here),
-             mx_phase_text(k->plan.phase), k->moves, k->why[0] ? k->why : "-");
+    const char *why = k->came[0] ? k->came : k->why;
+    snprintf(text, size, "%s\t%s\t%u\t%s\n",
+             node_name(k, k->is_first_home ? MX_HOME : k->plan.here),
+             k->is_fetching ? "coming-home" : mx_phase_text(k->plan.phase), k->moves,
+             why[0] ? why : "-");
 }
 
 static void on_listener(void *ctx, uint32_t events UNUSED)
@@ -758,6 +848,12 @@ static void on_process(void *ctx, uint32_t events UNUSED)
 {
     struct keeper *k = ctx;
     loop_fd_del(&k->on_process);
+    k->is_first_gone = true;
+    for (struct pollfd p = { k->hands.sock, POLLIN, 0 }; /* what was said before */
+         k->hands.pid > 0 && poll(&p, 1, 0) > 0; p.fd = k->hands.sock)
+        on_hands(k, 0);
+    if (k->is_family && k->hands.pid > 0)
+        return;
     plan_step(k, (struct mx_migrate_in){ .what = MX_MIG_KILLED });
     end_keeper(k);
 }

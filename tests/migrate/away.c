@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* away.c: a process goes away into another PID namespace, from where its calls come home: by
- * itself what movers do, without faults. away PID [MS]   stays until the job has ended or
- * executed another program. Ends with 0; 99 when something is broken. "away: runs" on stderr:
- * from now on it does. Needs root: for the namespace and its /proc. */
+ * itself what movers do, without faults. away PID [MS [NAMES]]   stays until the job has ended,
+ * has executed another program or has come home by itself; it is caught every MS; of calls.def
+ * only NAMES are known. Ends with 0; 99 when something is broken. "away: runs" on stderr: from
+ * now on it does. Needs root: for the namespace and its /proc. */
 #include "common/sys/fd.h"
 #include "mosix-core/deputy/inject.h"
 #include "mosix-core/guest/supervise.h"
@@ -28,7 +29,7 @@ static int broken(const struct err *e)
 }
 
 /* First process of the namespace. */
-static int host(int sock, long pause_ms)
+static int host(int sock, long pause_ms, const char *only)
 {
     struct err e = { "" };
     struct mx_restored r;
@@ -45,10 +46,13 @@ static int host(int sock, long pause_ms)
     fprintf(stderr, "away: runs\n");
     struct itimerspec every = { { 0, 0 }, { pause_ms / 1000, pause_ms % 1000 * 1000000L } };
     AUTO_FD told = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    struct mx_guest_how how = {
+        .listener = listener, .home = sock, .told = told, .only = only
+    };
     do {
         if (timerfd_settime(told, 0, &every, NULL) < 0)
             return BROKEN;
-        rc = mx_guest_serve(&r.t, listener, sock, told, &e);
+        rc = mx_guest_serve(&r.t, &how, &e);
         if (rc != MX_GUEST_TOLD)
             break;
         fprintf(stderr, "away: paused\n");
@@ -57,6 +61,26 @@ static int host(int sock, long pause_ms)
             rc = mx_tracee_release(&r.t, &e);
     } while (rc == 0);
     return rc < 0 ? broken(&e) : 0;
+}
+
+static int status_of(pid_t child)
+{
+    int status;
+    while (waitpid(child, &status, 0) < 0)
+        if (errno != EINTR)
+            return BROKEN;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : BROKEN;
+}
+
+static int in_namespace(int sock, long pause_ms, const char *only)
+{
+    if (unshare(CLONE_NEWPID) < 0)
+        return BROKEN;
+    pid_t child = fork();
+    if (child == 0)
+        _exit(host(sock, pause_ms, only));
+    close(sock);
+    return child < 0 ? BROKEN : status_of(child);
 }
 
 /* Those that were never made. */
@@ -70,6 +94,14 @@ static void say_unused(const uint64_t *counts)
     fprintf(stderr, "\n");
 }
 
+static void said(void *ctx UNUSED, enum mx_deputy_news what, uint32_t who, const char *text)
+{
+    if (what == MX_DEPUTY_CAME_HOME && text[0])
+        fprintf(stderr, "away: %s came home because it %s\n", who ? "a child" : "it", text);
+    if (what == MX_DEPUTY_FAILED)
+        fprintf(stderr, "away: %u is lost: %s\n", who, text);
+}
+
 static int home(int sock, pid_t pid)
 {
     static uint64_t counts[MX_CALL_IDS];
@@ -80,7 +112,8 @@ static int home(int sock, pid_t pid)
         return broken(&e);
     if (fd_read_full(sock, &word, 1) != 1 || fd_write_full(sock, &word, 1) < 0)
         return BROKEN;
-    int rc = mx_deputy_serve_counting(&c.t, sock, -1, counts, &e);
+    struct mx_deputy_how how = { .guest = sock, .told = -1, .counts = counts, .said = said };
+    int rc = mx_deputy_serve(&c.t, &how, &e);
     say_unused(counts);
     if (rc <= 0)
         kill(pid, SIGKILL); /* the body is lost, and with it the job */
@@ -90,21 +123,20 @@ static int home(int sock, pid_t pid)
 
 int main(int argc, char **argv)
 {
-    int pair[2], status = 0;
-    if (argc < 2 || fd_socketpair(pair) < 0 || unshare(CLONE_NEWPID) < 0)
+    int pair[2];
+    if (argc < 2 || fd_socketpair(pair) < 0)
         return BROKEN;
     signal(SIGPIPE, SIG_IGN);
     pid_t child = fork();
     if (child == 0) {
         signal(SIGPIPE, SIG_DFL);
         close(pair[0]);
-        _exit(host(pair[1], argc > 2 ? strtol(argv[2], NULL, 10) : 0));
+        _exit(in_namespace(pair[1], argc > 2 ? strtol(argv[2], NULL, 10) : 0,
+                           argc > 3 ? argv[3] : NULL));
     }
     close(pair[1]);
     int rc = child < 0 ? BROKEN : home(pair[0], (pid_t)strtol(argv[1], NULL, 10));
     close(pair[0]);
-    while (child > 0 && waitpid(child, &status, 0) < 0)
-        if (errno != EINTR)
-            return BROKEN;
-    return rc ? rc : WIFEXITED(status) ? WEXITSTATUS(status) : BROKEN;
+    int there = child < 0 ? BROKEN : status_of(child);
+    return rc ? rc : there;
 }

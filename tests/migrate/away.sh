@@ -64,6 +64,31 @@ while read -r line; do
     esac
     grep -qw "$line" "$top_srcdir"/tests/migrate/probe_*.c || fail "no probe has $line"
 done <seen
+echo "# what is done at home only: the program comes home for it"
+comes_home() # PROBE REASON
+{
+    like_native "$bin/probe" "home_$1"
+    grep -q "came home because it $2" said || fail "home_$1 should come home because it $2: $(grep -v "not made" said)"
+}
+grep '^PROBE(home_' "$top_srcdir/tests/migrate/probe_home.c" | sed 's/PROBE(home_\(.*\))/\1/' >probes
+while read -r probe; do
+    case $probe in
+    threads | raw_clone) why="starts threads" ;;
+    child_with*) why="makes a child in a way" ;;
+    shared_anonymous | shared_file) why="shares memory that may be written" ;;
+    shared_memory) why="shares memory (shmget)" ;;
+    32_bit*) why="makes 32-bit" ;;
+    io_uring) why="uses io_uring" ;;
+    own_maps) why="reads /proc/self/maps" ;;
+    own_status) why="reads /proc/self/status" ;;
+    large_arguments) why="makes a call with more than a megabyte" ;;
+    own_filter) why="makes a kind of prctl" ;;
+    tracing) why="traces processes" ;;
+    personality) why="changes its personality" ;;
+    *) why="makes system call 1000" ;;
+    esac
+    comes_home "$probe" "$why"
+done <probes
 echo "# probes of what is caught between its calls every 30 ms"
 pauses=30
 like_native "$bin/probe" what_comes_with_them blocked_and_pending masks_of_waits while_computing
@@ -112,10 +137,10 @@ P
 ! command -v sqlite3 >/dev/null || input=".read p.sql" like_native sqlite3 -batch :memory:
 ! command -v python3 >/dev/null || like_native "$(python3 -c 'import sys; print(sys.executable)')" p.py
 
-# body: the child of the first process of its namespace, which is our child's
+# body: the child of the first process of its namespace, which is our child's child
 children() { cat "/proc/$1/task/$1/children" 2>/dev/null; }
 # shellcheck disable=SC2046
-body() { for first in $(children "$away"); do children "$first"; done; }
+body() { for middle in $(children "$away"); do for first in $(children "$middle"); do children "$first"; done; done; }
 state() { awk '$1 == "State:" { print $2 }' "/proc/$1/status" 2>/dev/null; }
 is_state() { [ "$(state "$pid")" = "$1" ]; }
 lines() { [ "$(wc -l <out)" -ge "$1" ]; }

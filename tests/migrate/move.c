@@ -79,7 +79,8 @@ static int destination(int sock)
         return BROKEN;
     }
     if (is_away) {
-        int rc = mx_guest_serve(&r.t, listener, sock, -1, &e);
+        struct mx_guest_how how = { .listener = listener, .home = sock, .told = -1 };
+        int rc = mx_guest_serve(&r.t, &how, &e);
         if (rc < 0)
             fprintf(stderr, "move: %s\n", e.text);
         kill(r.pid, SIGKILL);
@@ -107,9 +108,10 @@ static bool source(int sock, pid_t pid)
         is_ready = shutdown(sock, SHUT_RDWR) < 0;
     if (is_ready && has_fault("away")) {
         word = MAY_RUN;
+        struct mx_deputy_how how = { .guest = sock, .told = -1 };
         int rc = fd_write_full(sock, &word, 1);
         if (rc == 0)
-            rc = mx_deputy_serve(&c.t, sock, -1, &e);
+            rc = mx_deputy_serve(&c.t, &how, &e);
         if (rc < 0)
             fprintf(stderr, "move: %s\n", e.text);
         if (rc != 1)

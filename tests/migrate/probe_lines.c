@@ -389,7 +389,7 @@ PROBE(lines_of_identity)
     CALL(uname, &u);
     printf("  %s\n", u.sysname);
     WORKS(getcwd, text, sizeof text);
-    CALL(sethostname, text, -1);
+    CALL(sethostname, text, 70);
     CALL(sethostname, (void *)8, 5); /* reaches home, and changes nothing */
     CALL(setdomainname, (void *)8, 5);
     WORKS(sysinfo, text);

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* back.c: bodies go home. Must not know: what home does with them. */
+#include "mosix-core/guest/back.h"
+
+#include "mosix-core/deputy/parcel.h"
+#include "mosix-core/guest/filter.h"
+#include "mosix-core/image/capture.h"
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+/* ---- why ---- */
+
+static const struct {
+    long number;
+    const char *why;
+} whys[] = {
+#define BACK(name, why) { SYS_##name, why },
+#include "mosix-core/abi/back.def"
+#undef BACK
+};
+
+static bool is_in(const char *only, const char *name)
+{
+    char word[64];
+    snprintf(word, sizeof word, " %.60s ", name);
+    return !only || strstr(only, word);
+}
+
+const char *mx_back_why(const struct seccomp_data *d, const char *only,
+                        char text[MX_TALK_TEXT_MAX])
+{
+    static const int x32_bit = 0x40000000;
+    uint64_t args[MX_CALL_ARGS];
+    for (unsigned i = 0; i < MX_CALL_ARGS; i++)
+        args[i] = d->args[i];
+    if (d->arch != AUDIT_ARCH_X86_64)
+        return "makes 32-bit system calls";
+    if (d->nr & x32_bit)
+        return "makes x32 system calls";
+    const char *name = mx_call_name(d->nr);
+    if (name && is_in(only, name) && mx_call_pick(name, args))
+        return NULL;
+    for (unsigned i = 0; i < ARRAY_LEN(whys); i++)
+        if (whys[i].number == d->nr)
+            return whys[i].why;
+    if (name)
+        snprintf(text, MX_TALK_TEXT_MAX, "makes a kind of %s that is made at home only", name);
+    else
+        snprintf(text, MX_TALK_TEXT_MAX, "makes system call %d", d->nr);
+    return text;
+}
+
+/* ---- asking ---- */
+
+static int ask(struct guest *g, struct mx_body *b)
+{
+    b->back = MX_BACK_ASKED;
+    b->backs++;
+    mx_link_begin(&g->link, MX_TALK_BACK, b->who);
+    return mx_link_send(&g->link);
+}
+
+int mx_back_begin(struct guest *g, struct mx_body *b, const char *why, struct err *e)
+{
+    snprintf(b->why, sizeof b->why, "%s", why);
+    if (b->back != MX_BACK_NONE) { /* home wants it anyway, and comes for it */
+        b->is_held = true;
+        return 0;
+    }
+    if (!g->is_pausing)
+        return ask(g, b);
+    /* It moves, and will be at this call again. */
+    if (b->signal_count)
+        return mx_body_end_call(b, g->listener, MX_BODY_RESULT, MX_RESTART_ALWAYS, e);
+    int rc = mx_body_catch_call(b, g->listener, MX_BODY_RESULT, MX_RESTART_ALWAYS, g->t, e);
+    g->is_caught = rc == 0;
+    return rc;
+}
+
+void mx_back_fetch(struct guest *g)
+{
+    for (unsigned i = 0; i < g->count; i++)
+        g->bodies[i]->is_fetched = true;
+}
+
+/* A child that shares its parent's memory is about to leave it. */
+static bool is_borrowing(const struct guest *g, const struct mx_body *b)
+{
+    for (unsigned i = 0; i < g->count; i++)
+        if (b->who && g->bodies[i]->vfork == b->who)
+            return true;
+    return false;
+}
+
+int mx_back_ask_fetched(struct guest *g, struct err *e UNUSED)
+{
+    int rc = 0;
+    for (unsigned i = 0; rc == 0 && i < g->count; i++) {
+        struct mx_body *b = g->bodies[i];
+        if (!b->is_fetched || b->back != MX_BACK_NONE || b->is_dead || b->is_ended ||
+            b->is_forking || b->vfork || b->mapping.step != MX_MAP_NONE || g->is_pausing ||
+            is_borrowing(g, b))
+            continue;
+        if (!b->is_calling)
+            b->why[0] = 0;
+        rc = ask(g, b);
+    }
+    return rc;
+}
+
+int mx_back_catch(struct guest *g, struct mx_body *b, enum mx_body_end how, int64_t result,
+                  struct err *e)
+{
+    if (b->signal_count)
+        return mx_body_end_call(b, g->listener, how, result, e);
+    int rc = mx_body_catch_call(b, g->listener, how, result, &b->held, e);
+    b->is_caught = rc == 0;
+    return rc;
+}
+
+/* ---- going ---- */
+
+static int write_image(void *ctx, int fd, struct err *e)
+{
+    return mx_capture_write(ctx, fd, e);
+}
+
+/* It stands still, and until home has said something of it so it stays. */
+static int send_image(struct guest *g, struct mx_body *b, struct err *e)
+{
+    struct mx_capture *c = calloc(1, sizeof *c);
+    struct err why = { "" };
+    int wrote = 0;
+    if (!c)
+        return err_set(e, ENOMEM, "send process %d home", (int)b->pid);
+    c->t = b->held;
+    c->what_for = MX_CAPTURE_BODY;
+    c->ahead_ns = g->how->ahead_ns;
+    int rc = mx_parcel_send(&g->link, b->who, b->why, write_image, c, &wrote, &why);
+    b->held = c->t;
+    free(c);
+    return rc < 0 ? err_set(e, -rc, "send process %d home", (int)b->pid) : 0;
+}
+
+/* A signal has come first: its handler runs, and then the call is made again. */
+static int take_back(struct guest *g, struct mx_body *b, struct err *e)
+{
+    b->back = MX_BACK_NONE;
+    b->seen = 0;
+    b->is_held = false;
+    mx_link_begin(&g->link, MX_TALK_RESUME, b->who);
+    int rc = mx_link_send(&g->link);
+    return rc < 0 ? rc : mx_body_end_call(b, g->listener, MX_BODY_RESULT, MX_RESTART_ALWAYS, e);
+}
+
+static int catch_it(struct guest *g, struct mx_body *b, struct err *e)
+{
+    int rc = 0;
+    if (!b->is_caught && b->is_calling)
+        rc = mx_body_catch_call(b, g->listener, MX_BODY_RESULT, MX_RESTART_ALWAYS, &b->held, e);
+    else if (!b->is_caught)
+        rc = mx_tracee_catch(&b->held, b->pid, true, e);
+    b->is_held = false;
+    if (rc == 0)
+        rc = mx_tracee_await(&b->held, e);
+    b->is_caught = rc == 0;
+    return rc;
+}
+
+int mx_back_take(struct guest *g, struct mx_body *b, struct err *e)
+{
+    if (++b->takes != b->backs || b->back != MX_BACK_ASKED || b->is_ended)
+        return 0;
+    if (b->signal_count)
+        return take_back(g, b, e);
+    int rc = catch_it(g, b, e);
+    if (rc < 0)
+        return rc;
+    b->back = MX_BACK_SENT;
+    return send_image(g, b, e);
+}
