@@ -10,6 +10,26 @@ tests_migrate_driver_LDADD = $(MXIMAGE_LIBS)
 tests_migrate_probe_SOURCES = tests/migrate/probe.c tests/migrate/probe.h tests/migrate/probe_family.c tests/migrate/probe_home.c tests/migrate/probe_lines.c tests/migrate/probe_memory.c tests/migrate/probe_pieces.c tests/migrate/probe_signals.c
 tests_migrate_away_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.a $(MXIMAGE_LIBS)
 tests_migrate_move_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.a $(MXIMAGE_LIBS)
-TESTS += tests/migrate/asks.sh tests/migrate/away.sh tests/migrate/chaos.sh tests/migrate/checkpoint.sh tests/migrate/commands.sh tests/migrate/home.sh tests/migrate/mosrun.sh tests/migrate/move.sh
+# One a line: several people add to these.
+TESTS += \
+  tests/migrate/asks.sh \
+  tests/migrate/away.sh \
+  tests/migrate/chaos.sh \
+  tests/migrate/checkpoint.sh \
+  tests/migrate/commands.sh \
+  tests/migrate/examples.sh \
+  tests/migrate/home.sh \
+  tests/migrate/mosrun.sh \
+  tests/migrate/move.sh
 endif
-EXTRA_DIST += tests/migrate/asks.sh tests/migrate/away.sh tests/migrate/chaos.sh tests/migrate/checkpoint.sh tests/migrate/cluster.sh tests/migrate/commands.sh tests/migrate/home.sh tests/migrate/mosrun.sh tests/migrate/move.sh
+EXTRA_DIST += \
+  tests/migrate/cluster.sh \
+  tests/migrate/asks.sh \
+  tests/migrate/away.sh \
+  tests/migrate/chaos.sh \
+  tests/migrate/checkpoint.sh \
+  tests/migrate/commands.sh \
+  tests/migrate/examples.sh \
+  tests/migrate/home.sh \
+  tests/migrate/mosrun.sh \
+  tests/migrate/move.sh
