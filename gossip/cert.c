@@ -45,20 +45,37 @@ static int open_signed(const uint8_t *ptr, size_t len_bytes, size_t body_bytes,
     return 0;
 }
 
+static int take_body(struct rd *r, struct gsp_cert *c)
+{
+    struct gsp_cert found = { 0 };
+    if (get_u32(r, &found.net_id) < 0 || get_u16(r, &found.node) < 0 ||
+        get_u8(r, &found.cluster) < 0 || get_u8(r, &found.roles) < 0 ||
+        get_u32(r, &found.serial) < 0 || get_u32(r, &found.expires_s) < 0 ||
+        rd_left(r) != sizeof found.key)
+        return -EPROTO;
+    memcpy(found.key, r->at, sizeof found.key);
+    *c = found;
+    return 0;
+}
+
+int gsp_cert_peek(const uint8_t *ptr, size_t len_bytes, struct gsp_cert *c)
+{
+    if (len_bytes != GSP_CERT_BYTES || memcmp(ptr, cert_kind, KIND_BYTES) != 0)
+        return -EPROTO;
+    struct rd r = rd_of(ptr + KIND_BYTES, GSP_CERT_BODY_BYTES - KIND_BYTES);
+    return take_body(&r, c);
+}
+
 int gsp_cert_open(const uint8_t *ptr, size_t len_bytes, const uint8_t owner[KEYS_PUBLIC_BYTES],
                   int64_t now_s, struct gsp_cert *c)
 {
     struct rd r;
-    struct gsp_cert found = { 0 };
+    struct gsp_cert found;
     int rc = open_signed(ptr, len_bytes, GSP_CERT_BODY_BYTES, cert_kind, owner, &r);
     if (rc < 0)
         return rc;
-    if (get_u32(&r, &found.net_id) < 0 || get_u16(&r, &found.node) < 0 ||
-        get_u8(&r, &found.cluster) < 0 || get_u8(&r, &found.roles) < 0 ||
-        get_u32(&r, &found.serial) < 0 || get_u32(&r, &found.expires_s) < 0 ||
-        rd_left(&r) != sizeof found.key)
+    if (take_body(&r, &found) < 0)
         return -EPROTO;
-    memcpy(found.key, r.at, sizeof found.key);
     if (found.net_id != gsp_net_id(owner))
         return -EACCES;
     if (now_s >= (int64_t)found.expires_s)

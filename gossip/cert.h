@@ -40,6 +40,9 @@ MUST int gsp_cert_open(const uint8_t *ptr, size_t len_bytes,
                        const uint8_t owner[KEYS_PUBLIC_BYTES], int64_t now_s,
                        struct gsp_cert *c);
 
+/* What it says, without knowing whether it is true. Returns 0 or -EPROTO. */
+MUST int gsp_cert_peek(const uint8_t *ptr, size_t len_bytes, struct gsp_cert *c);
+
 void gsp_revoke_sign(const struct gsp_revoke *v, const uint8_t owner_secret[KEYS_SECRET_BYTES],
                      uint8_t out[GSP_REVOKE_BYTES]);
 /* Errors as gsp_cert_open(), but for -ETIME. */

@@ -1,4 +1,4 @@
-# Gossip between the nodes of a cluster (docs/gossip.md). Nothing of it is installed yet: it is run by tests and simulations only.
+# Gossip between the nodes of a cluster (docs/gossip.md): mosixd's, and run by tests and simulations.
 noinst_LIBRARIES += gossip/libgspcore.a
 gossip_libgspcore_a_SOURCES = \
   gossip/core/board.c gossip/core/board.h \
@@ -15,4 +15,8 @@ gossip_libgspcore_a_SOURCES = \
 
 # Certificates and sealed datagrams. Users need libcommon and $(SODIUM_LIBS).
 noinst_LIBRARIES += gossip/libgspseal.a
-gossip_libgspseal_a_SOURCES = gossip/cert.c gossip/cert.h gossip/seal.c gossip/seal.h
+gossip_libgspseal_a_SOURCES = gossip/cert.c gossip/cert.h gossip/keyfile.c gossip/keyfile.h gossip/seal.c gossip/seal.h
+
+# On a real network. Users need the two above, too.
+noinst_LIBRARIES += gossip/libgspdrive.a
+gossip_libgspdrive_a_SOURCES = gossip/drive.c gossip/drive.h gossip/drive_mail.c gossip/drive_mail.h

@@ -46,6 +46,7 @@ int gsp_seal_init(struct gsp_seal *s, const struct gsp_seal_opts *o, void *memor
     s->peers = memory;
     for (unsigned i = 0; i < GSP_SOURCES; i++)
         s->sources[i].left = GSP_SOURCE_BURST_MAX;
+    s->certs.left = GSP_CERT_BURST_MAX;
     return 0;
 }
 
@@ -78,8 +79,16 @@ int gsp_seal_certify(struct gsp_seal *s, const uint8_t *ptr, size_t len_bytes, i
     }
     memcpy(p->key, c.key, sizeof p->key);
     p->serial = c.serial;
+    p->expires_s = c.expires_s;
+    p->cluster = c.cluster;
     p->has_key = true;
     return 0;
+}
+
+void gsp_seal_live(struct gsp_seal *s, uint32_t life, uint32_t random)
+{
+    s->o.life = life;
+    s->boot = (uint64_t)life << 32 | random;
 }
 
 int gsp_seal_revoke(struct gsp_seal *s, const uint8_t *ptr, size_t len_bytes)
@@ -185,6 +194,22 @@ static void beside(uint8_t out[BESIDE_BYTES], const uint8_t *clear, uint64_t rec
     put_u16(&w, receiver);
 }
 
+static void put_head(struct gsp_seal *s, struct wr *w, unsigned type, unsigned epoch,
+                     size_t all, uint32_t receiver_tag)
+{
+    put_u16(w, MAGIC);
+    put_u8(w, VERSION);
+    put_u8(w, (uint8_t)epoch);
+    put_u32(w, s->net_id);
+    put_u16(w, (uint16_t)all);
+    put_u8(w, CLASS_PAIR);
+    put_u8(w, (uint8_t)type);
+    put_u32(w, s->o.self);
+    put_u64(w, s->boot);
+    put_u64(w, ++s->counter);
+    put_u32(w, receiver_tag);
+}
+
 /* Returns the length, or -errno. their_boot: the receiver's life, as we know it or it says; 0:
  * unknown. */
 static int seal(struct gsp_seal *s, uint16_t to, unsigned type, uint64_t their_boot,
@@ -199,17 +224,7 @@ static int seal(struct gsp_seal *s, uint16_t to, unsigned type, uint64_t their_b
     int rc = pair_key(s, to, epoch, key);
     if (rc < 0)
         return rc;
-    put_u16(&w, MAGIC);
-    put_u8(&w, VERSION);
-    put_u8(&w, epoch ? epoch->number : 0);
-    put_u32(&w, s->net_id);
-    put_u16(&w, (uint16_t)all);
-    put_u8(&w, CLASS_PAIR);
-    put_u8(&w, (uint8_t)type);
-    put_u32(&w, s->o.self);
-    put_u64(&w, s->boot);
-    put_u64(&w, ++s->counter);
-    put_u32(&w, (uint32_t)their_boot);
+    put_head(s, &w, type, epoch ? epoch->number : 0, all, (uint32_t)their_boot);
     beside(also, out, their_boot, to);
     keys_seal(w.at, ptr, len_bytes, also, sizeof also, out + GSP_SEAL_CLEAR_BYTES, key);
     crypto_wipe(key, sizeof key);
@@ -229,6 +244,42 @@ int gsp_seal_out(struct gsp_seal *s, uint16_t to, const void *ptr, size_t len_by
     if (!s->peers[to].boot)
         return seal(s, to, GSP_SEAL_HELLO, 0, zeros, sizeof zeros, out);
     return seal(s, to, GSP_SEAL_BODY, s->peers[to].boot, ptr, len_bytes, out);
+}
+
+int gsp_seal_revoke_out(struct gsp_seal *s, uint16_t to,
+                        const uint8_t revocation[GSP_REVOKE_BYTES], uint8_t out[GSP_SEALED_MAX])
+{
+    if (to >= s->o.ids || to == s->o.self || !s->peers[to].has_key || !s->peers[to].boot)
+        return -ENOENT;
+    if (is_revoked(&s->peers[to]))
+        return -EKEYREVOKED;
+    if (!s->epochs[0].is_set)
+        return -ENOKEY;
+    return seal(s, to, GSP_SEAL_REVOKE, s->peers[to].boot, revocation, GSP_REVOKE_BYTES, out);
+}
+
+/* ---- certificates that travel ---- */
+
+/* The receiver's tag of such a datagram: whether the sender needs the receiver's, too. */
+enum {
+    CERT_ANSWER = 0,
+    CERT_ASKS = 1,
+    CERT_ALL = GSP_SEAL_CLEAR_BYTES + KEYS_NONCE_BYTES + GSP_CERT_BYTES
+};
+
+static int cert_out(struct gsp_seal *s, uint32_t tag, uint8_t *out)
+{
+    struct wr w = wr_of(out, CERT_ALL);
+    put_head(s, &w, GSP_SEAL_CERT, 0, CERT_ALL, tag);
+    put_raw(&w, s->own_cert, sizeof s->own_cert);
+    return CERT_ALL;
+}
+
+int gsp_seal_cert_out(struct gsp_seal *s, uint16_t to, uint8_t out[GSP_SEALED_MAX])
+{
+    if (to >= s->o.ids || to == s->o.self)
+        return -ENOENT;
+    return cert_out(s, s->peers[to].has_key ? CERT_ANSWER : CERT_ASKS, out);
 }
 
 /* ---- opening ---- */
@@ -253,27 +304,66 @@ static int take_head(const struct gsp_seal *s, const uint8_t *ptr, size_t len_by
     h->sealed_bytes = rd_left(&r);
     return magic == MAGIC && version == VERSION && net_id == s->net_id && length == len_bytes &&
                    class == CLASS_PAIR && h->type >= GSP_SEAL_BODY &&
-                   h->type <= GSP_SEAL_EPOCH && h->boot
+                   h->type <= GSP_SEAL_REVOKE && h->boot
                ? 0
                : -EPROTO;
+}
+
+static bool is_spent(struct gsp_allowance *a, int64_t now_ms, unsigned per_s, unsigned most)
+{
+    uint32_t now = (uint32_t)now_ms, passed = now - a->at_ms;
+    uint64_t more = (uint64_t)passed * per_s / 1000;
+    if (more) {
+        uint64_t left = a->left + more;
+        a->left = (uint16_t)(left < most ? left : most);
+        a->at_ms = now;
+    }
+    if (!a->left)
+        return true;
+    a->left--;
+    return false;
 }
 
 /* A count for each address, before anything that costs. */
 static bool is_too_much(struct gsp_seal *s, uint64_t source, int64_t now_ms)
 {
-    unsigned at = (unsigned)(source % GSP_SOURCES);
-    uint32_t now = (uint32_t)now_ms, passed = now - s->sources[at].at_ms;
-    uint64_t more = (uint64_t)passed * GSP_SOURCE_PER_S / 1000;
-    if (more) {
-        uint64_t left = s->sources[at].left + more;
-        s->sources[at].left =
-            (uint16_t)(left < GSP_SOURCE_BURST_MAX ? left : GSP_SOURCE_BURST_MAX);
-        s->sources[at].at_ms = now;
+    return is_spent(&s->sources[source % GSP_SOURCES], now_ms, GSP_SOURCE_PER_S,
+                    GSP_SOURCE_BURST_MAX);
+}
+
+/* A certificate that says of whom it is. Only one that is new is verified, and only so many in
+ * a second. */
+static int take_cert(struct gsp_seal *s, const struct head *h, int64_t now_ms, int64_t now_s,
+                     struct gsp_seal_in *in)
+{
+    struct gsp_seal_peer *p = &s->peers[h->sender];
+    struct gsp_cert c;
+    if (h->sealed_bytes != GSP_CERT_BYTES || h->receiver_tag > CERT_ASKS)
+        return -EPROTO;
+    int rc = gsp_cert_peek(h->sealed, h->sealed_bytes, &c);
+    if (rc < 0 || c.node != h->sender || c.net_id != s->net_id)
+        return -EPROTO;
+    if (is_revoked(p) && c.serial <= p->serial)
+        return -EKEYREVOKED;
+    if (!p->has_key || c.serial > p->serial) {
+        if (is_spent(&s->certs, now_ms, GSP_CERT_PER_S, GSP_CERT_BURST_MAX)) {
+            s->counts.limited++;
+            return -EBUSY;
+        }
+        rc = gsp_seal_certify(s, h->sealed, h->sealed_bytes, now_s);
+        if (rc < 0) {
+            s->counts.forged++;
+            return rc;
+        }
+        s->counts.introduced++;
+        in->is_new_node = true;
     }
-    if (!s->sources[at].left)
-        return true;
-    s->sources[at].left--;
-    return false;
+    in->from = (uint16_t)h->sender;
+    if (h->receiver_tag == CERT_ASKS && gsp_cert_peek(s->own_cert, GSP_CERT_BYTES, &c) == 0) {
+        _Static_assert(CERT_ALL <= sizeof in->answer, "room");
+        in->answer_bytes = (size_t)cert_out(s, CERT_ANSWER, in->answer);
+    }
+    return 0;
 }
 
 /* False: it has come before, or is too old to know. */
@@ -362,6 +452,10 @@ static int take_body(struct gsp_seal *s, const struct head *h, const uint8_t *bo
             tell_epoch(s, h, in);
         return rc == -EALREADY ? 0 : rc;
     }
+    case GSP_SEAL_REVOKE:
+        in->has_revocation = len == GSP_REVOKE_BYTES;
+        return in->has_revocation ? 0 : -EPROTO;
+    case GSP_SEAL_CERT: break; /* is not sealed */
     }
     return -EPROTO;
 }
@@ -380,7 +474,7 @@ static int open_for(struct gsp_seal *s, const struct head *h, const struct gsp_e
 }
 
 int gsp_seal_in(struct gsp_seal *s, uint64_t source, int64_t now_ms, const uint8_t *ptr,
-                size_t len_bytes, uint8_t *body, struct gsp_seal_in *in)
+                size_t len_bytes, int64_t now_s, uint8_t *body, struct gsp_seal_in *in)
 {
     static const uint8_t zeros[HELLO_BYTES];
     struct head h;
@@ -390,7 +484,8 @@ int gsp_seal_in(struct gsp_seal *s, uint64_t source, int64_t now_ms, const uint8
         s->counts.malformed++;
         return -EPROTO;
     }
-    if (h.sender >= s->o.ids || h.sender == s->o.self || !s->peers[h.sender].has_key) {
+    if (h.sender >= s->o.ids || h.sender == s->o.self ||
+        (!s->peers[h.sender].has_key && h.type != GSP_SEAL_CERT)) {
         s->counts.unknown++;
         return -EPROTO;
     }
@@ -398,9 +493,13 @@ int gsp_seal_in(struct gsp_seal *s, uint64_t source, int64_t now_ms, const uint8
         s->counts.limited++;
         return -EBUSY;
     }
+    if (h.type == GSP_SEAL_CERT)
+        return take_cert(s, &h, now_ms, now_s, in);
     in->from = (uint16_t)h.sender;
     if (is_revoked(&s->peers[h.sender]))
         return -EKEYREVOKED;
+    if (now_s >= (int64_t)s->peers[h.sender].expires_s)
+        return -ETIME;
     if (h.type != GSP_SEAL_EPOCH && !(epoch = find_epoch(s, h.epoch))) {
         s->counts.old_epoch++;
         tell_epoch(s, &h, in);

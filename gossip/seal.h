@@ -21,6 +21,9 @@ enum {
     GSP_SOURCES = 1024,     /* addresses that are counted apart; several may share a count */
     GSP_SOURCE_PER_S = 400, /* datagrams of one source that are looked at */
     GSP_SOURCE_BURST_MAX = 800,
+    /* Certificates that came from outside are verified at most so often, whoever sends them. */
+    GSP_CERT_PER_S = 50,
+    GSP_CERT_BURST_MAX = 200,
     GSP_EPOCH_BODY_BYTES = 1 + KEYS_SHARED_BYTES + KEYS_SIGNATURE_BYTES,
 };
 
@@ -34,6 +37,10 @@ enum gsp_seal_type {
     /* The epoch that is in use, signed by the owner; sealed without any epoch, for one that
        slept. */
     GSP_SEAL_EPOCH = 4,
+    /* My certificate, in clear: to one that may not know it. */
+    GSP_SEAL_CERT = 5,
+    /* A revocation, as the owner signed it. */
+    GSP_SEAL_REVOKE = 6,
 };
 
 struct gsp_seal_peer {
@@ -41,7 +48,9 @@ struct gsp_seal_peer {
     uint8_t key[KEYS_PUBLIC_BYTES], shared[KEYS_SHARED_BYTES];
     bool has_shared;
     uint32_t serial, revoked; /* of its certificate; up to which they count no more */
-    uint64_t boot;            /* its newest life, as far as it is proven; 0: none */
+    uint32_t expires_s;
+    uint8_t cluster;
+    uint64_t boot; /* its newest life, as far as it is proven; 0: none */
     uint64_t highest, came[GSP_REPLAY_BITS / 64];
 };
 
@@ -63,6 +72,7 @@ struct gsp_seal_opts {
 
 struct gsp_seal_counts {
     uint64_t opened, malformed, unknown, limited, forged, replayed, former_life, old_epoch;
+    uint64_t introduced; /* certificates that came from their nodes and were new */
 };
 
 struct gsp_seal {
@@ -71,10 +81,11 @@ struct gsp_seal {
     uint64_t boot, counter;
     struct gsp_epoch epochs[2]; /* the one that is used, and the one before */
     struct gsp_seal_peer *peers;
-    struct {
+    struct gsp_allowance {
         uint32_t at_ms;
         uint16_t left;
-    } sources[GSP_SOURCES];
+    } sources[GSP_SOURCES], certs;
+    uint8_t own_cert[GSP_CERT_BYTES]; /* for those that ask; zeros: none */
     struct gsp_seal_counts counts;
 };
 
@@ -86,6 +97,8 @@ struct gsp_seal_in {
     uint8_t answer[256];
     uint32_t life_needed; /* above 0: we must take a life at least so great */
     bool has_new_epoch;
+    bool is_new_node;    /* its certificate has come, and is verified */
+    bool has_revocation; /* in body, GSP_REVOKE_BYTES, not yet looked at */
 };
 
 /* Zeroed memory that it needs. */
@@ -101,6 +114,9 @@ MUST int gsp_seal_certify(struct gsp_seal *s, const uint8_t *ptr, size_t len_byt
                           int64_t now_s);
 MUST int gsp_seal_revoke(struct gsp_seal *s, const uint8_t *ptr, size_t len_bytes);
 
+/* Another life of ours, greater than the one before. */
+void gsp_seal_live(struct gsp_seal *s, uint32_t life, uint32_t random);
+
 /* The owner's: an epoch as it goes to the nodes. */
 void gsp_epoch_sign(uint32_t net_id, uint8_t number, const uint8_t secret[KEYS_SHARED_BYTES],
                     const uint8_t owner_secret[KEYS_SECRET_BYTES],
@@ -115,11 +131,21 @@ MUST int gsp_seal_epoch(struct gsp_seal *s, const uint8_t *ptr, size_t len_bytes
 MUST int gsp_seal_out(struct gsp_seal *s, uint16_t to, const void *ptr, size_t len_bytes,
                       uint8_t out[GSP_SEALED_MAX]);
 
+/* The own certificate, for one that does not know it yet. out has room for GSP_SEALED_MAX.
+ * Returns the length. */
+MUST int gsp_seal_cert_out(struct gsp_seal *s, uint16_t to, uint8_t out[GSP_SEALED_MAX]);
+/* Returns the length; -ENOENT when its certificate or life is not known; else as
+ * gsp_seal_out(). */
+MUST int gsp_seal_revoke_out(struct gsp_seal *s, uint16_t to,
+                             const uint8_t revocation[GSP_REVOKE_BYTES],
+                             uint8_t out[GSP_SEALED_MAX]);
+
 /* source: a hash of the address it came from. body has room for GSP_SEALED_MAX. Returns 0;
  * -EPROTO: malformed, of another cluster or of an unknown node; -EBUSY: too many from there;
- * -EKEYREVOKED; -EBADMSG: not sealed by that node for us; -EALREADY: came before; -ESTALE: of a
- * former life, in->answer says so to it. */
+ * -EKEYREVOKED; -ETIME: its certificate has expired; -EBADMSG: not sealed by that node for us;
+ * -EALREADY: came before; -ESTALE: of a former life, in->answer says so to it; of a certificate
+ * the errors of gsp_seal_certify(). */
 MUST int gsp_seal_in(struct gsp_seal *s, uint64_t source, int64_t now_ms, const uint8_t *ptr,
-                     size_t len_bytes, uint8_t *body, struct gsp_seal_in *in);
+                     size_t len_bytes, int64_t now_s, uint8_t *body, struct gsp_seal_in *in);
 
 #endif

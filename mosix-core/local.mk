@@ -81,18 +81,30 @@ mosix_core_libmxmeet_a_SOURCES = \
   mosix-core/mosixd/place.c mosix-core/mosixd/place.h \
   mosix-core/mosixd/settings.c mosix-core/mosixd/settings.def mosix-core/mosixd/settings.h
 
+# Figures of a node.
+noinst_LIBRARIES += mosix-core/libmxfigures.a
+mosix_core_libmxfigures_a_SOURCES = \
+  mosix-core/mosixd/answer.c mosix-core/mosixd/answer.h \
+  mosix-core/mosixd/figures.c mosix-core/mosixd/figures.h \
+  mosix-core/mosixd/readings.c mosix-core/mosixd/readings.h \
+  mosix-core/mosixd/speed.c
+
+GSP_LIBS = gossip/libgspdrive.a gossip/libgspcore.a gossip/libgspseal.a
 MXALL_LIBS = mosix-core/libmxmove.a mosix-core/libmxmeet.a mosix-core/libmxaway.a mosix-core/libmxabi.a mosix-core/libmximage.a \
-  mosix-core/libmxform.a mosix-core/libmxplan.a mosix-core/libmxsandbox.a common/libcommon.a $(SODIUM_LIBS)
+  mosix-core/libmxform.a mosix-core/libmxplan.a mosix-core/libmxsandbox.a mosix-core/libmxfigures.a $(GSP_LIBS) common/libcommon.a $(SODIUM_LIBS)
 
 sbin_PROGRAMS += mosix-core/mosixd/mosixd
 mosix_core_mosixd_mosixd_SOURCES = \
   mosix-core/mosixd/asks.c \
   mosix-core/mosixd/checkpoint.c mosix-core/mosixd/checkpoint.h \
+  mosix-core/mosixd/cluster.c mosix-core/mosixd/cluster.h \
   mosix-core/mosixd/control.c \
   mosix-core/mosixd/front.c \
+  mosix-core/mosixd/look.c \
   mosix-core/mosixd/main.c \
   mosix-core/mosixd/mosixd.h mosix-core/mosixd/options.def \
   mosix-core/mosixd/request.h \
+  mosix-core/mosixd/status.c mosix-core/mosixd/status.h \
   mosix-core/mosixd/timer.c
 mosix_core_mosixd_mosixd_LDADD = $(MXALL_LIBS)
 
@@ -107,6 +119,17 @@ mosix_core_cmd_mosps_LDADD = mosix-core/libmxmeet.a common/libcommon.a
 mosix_core_cmd_mosrun_SOURCES = mosix-core/cmd/inspect.c mosix-core/cmd/inspect.h mosix-core/cmd/mosrun.c \
   mosix-core/cmd/wishes.c mosix-core/cmd/wishes.h
 mosix_core_cmd_mosrun_LDADD = mosix-core/libmxmeet.a $(MXIMAGE_CMD_LIBS)
+
+# Nodes and their keys.
+bin_PROGRAMS += mosix-core/cmd/mosctl
+mosix_core_cmd_mosctl_SOURCES = \
+  mosix-core/cmd/mosctl.c mosix-core/cmd/mosctl.def mosix-core/cmd/mosctl.h \
+  mosix-core/cmd/owner.c
+mosix_core_cmd_mosctl_LDADD = mosix-core/libmxmove.a mosix-core/libmxmeet.a gossip/libgspseal.a common/libcommon.a $(SODIUM_LIBS)
+dist_man_MANS += mosix-core/cmd/mosctl.1
+nodist_completions_DATA += completions/mosctl
+completions/mosctl: mosix-core/cmd/mosctl.def
+	$(COMPLETION) $(srcdir)/mosix-core/cmd/mosctl.def >$@
 
 dist_man_MANS += mosix-core/cmd/migrate.1 mosix-core/cmd/mosimg.1 mosix-core/cmd/moskillall.1 mosix-core/cmd/mosps.1 mosix-core/cmd/mosrun.1 mosix-core/cmd/native.1 mosix-core/mosixd/mosixd.8
 

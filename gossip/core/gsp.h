@@ -168,6 +168,9 @@ static inline uint32_t gsp_life(uint64_t incarnation)
 /* How old a node's entry is; GSP_LONG_MS if there is none. */
 uint32_t gsp_age_of(const struct gsp *g, uint16_t node);
 
+/* Of a node's descriptor: length 0 if there is none. */
+struct gsp_described *gsp_described_of(const struct gsp *g, uint16_t node);
+
 /* NULL, or which invariant does not hold. Looks at everything. */
 const char *gsp_check(const struct gsp *g);
 

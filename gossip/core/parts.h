@@ -30,7 +30,6 @@ void gsp_out_end(struct gsp *g, struct gsp_out *out);
 void gsp_send_claims(struct gsp *g, uint16_t to, unsigned type, uint32_t sequence,
                      unsigned your_state);
 void gsp_send_node(struct gsp *g, uint16_t to, unsigned type, uint32_t sequence, uint16_t node);
-struct gsp_described *gsp_described_of(const struct gsp *g, uint16_t node);
 /* A claim of our own, signed, to be spread. */
 void gsp_claim_own(struct gsp *g, unsigned kind, uint16_t subject, uint64_t incarnation);
 /* Our own accusation, to one node only. */

@@ -216,11 +216,14 @@ static int reach(struct mx_request *r, int node, struct err *e)
     struct wr w = wr_of(text, sizeof text);
     snprintf(hello.home, sizeof hello.home, "%s", r->d->nodes.list[r->d->self].name);
     snprintf(hello.program, sizeof hello.program, "mosrun");
-    int rc = crypto_random(hello.token, sizeof hello.token);
+    int rc = mx_cluster_may_go(r->d->cluster, node, e);
+    if (rc < 0)
+        return rc;
+    rc = crypto_random(hello.token, sizeof hello.token);
     if (rc < 0)
         return err_set(e, -rc, "make a token");
     mx_hello_put(&w, &hello);
-    rc = mx_wire_connect(&wire, &r->d->nodes.list[node], r->d->key, text, wr_len(&w), e);
+    rc = mx_wire_connect(&wire, &r->d->nodes.list[node], &r->d->id, text, wr_len(&w), e);
     if (rc == 0)
         close(wire.fd);
     return rc == -ESRCH ? 0 : rc;

@@ -10,6 +10,7 @@
 #include "common/sys/title.h"
 #include "mosix-core/mosixd/mark.h"
 #include "mosix-core/mosixd/settings.h"
+#include "mosix-core/mosixd/status.h"
 #include "mosix-core/move/keeper.h"
 
 #include <ctype.h>
@@ -141,9 +142,10 @@ static _Noreturn void keep(struct mx_request *r, pid_t pid, int process, int lis
     struct mx_keeper_how how = { .pid = pid,
                                  .process = process,
                                  .listener = listener,
-                                 .nodes = &r->d->nodes,
+                                 /* This process is nobody's but the keeper's now. */
+                                 .nodes = (struct mx_nodes *)(uintptr_t)&r->d->nodes,
                                  .self = r->d->self,
-                                 .key = r->d->key,
+                                 .id = &r->d->id,
                                  .moved = on_moved,
                                  .ctx = (void *)(uintptr_t)r->d };
     int rc = mx_keeper_run(&how, &e);
@@ -229,12 +231,12 @@ int mx_request_keeper(struct mx_request *r, pid_t pid, const char *line, char *a
 
 int mx_request_move(struct mx_request *r, pid_t pid, const char *where, struct err *e)
 {
-    char line[128], answer[MX_REQUEST_MAX];
-    if (strcmp(where, "home") != 0 && mx_nodes_find(&r->d->nodes, where) < 0)
-        return err_say(e, ENOENT, "no node is called %s", where);
-    snprintf(line, sizeof line, "migrate %s\n", where);
+    char line[256], answer[MX_REQUEST_MAX];
+    int rc = mx_cluster_target(r->d->cluster, where, line, sizeof line, e);
+    if (rc < 0)
+        return rc;
     for (unsigned i = 0; i <= TRIES; i++) {
-        int rc = need_keeper(r, pid, e);
+        rc = need_keeper(r, pid, e);
         if (rc < 0)
             return rc;
         if (mx_request_keeper(r, pid, line, answer, sizeof answer) > 0) {
@@ -344,6 +346,10 @@ void mx_control(const struct mx_daemon *d, int fd)
         return;
     line[n] = 0;
     line[strcspn(line, "\n")] = 0;
+    if (mx_status(d, &r.who, line, fd)) {
+        free(r.answer);
+        return;
+    }
     clean_up(d);
     mx_settings_clean(d->run);
     int rc = obey(&r, line, &e);

@@ -80,6 +80,18 @@ static int join_guest(const struct mx_daemon *d, const struct mx_hello *h, int *
     return rc < 0 ? err_set(e, -rc, "reach a guest") : 0;
 }
 
+/* Whose home is proven by a certificate has the name of the map, whatever it says. */
+static int take_stream(const struct mx_daemon *d, int who, struct mx_hello *h, int *plain,
+                       struct err *e)
+{
+    if (who >= 0)
+        snprintf(h->home, sizeof h->home, "%s", d->nodes.list[who].name);
+    if (h->stream != MX_STREAM_ORDERS)
+        return join_guest(d, h, plain, e);
+    int rc = mx_cluster_may_come(d->cluster, who, e);
+    return rc < 0 ? rc : start_guest(d, h, plain, e);
+}
+
 void mx_front(const struct mx_daemon *d, int fd)
 {
     uint8_t text[MX_HELLO_MAX];
@@ -88,7 +100,8 @@ void mx_front(const struct mx_daemon *d, int fd)
     struct mx_wire wire;
     struct mx_hello h;
     struct err e = { "" };
-    int plain = -1, rc = mx_wire_accept(&wire, fd, d->key, text, &len, &e);
+    int who, plain = -1;
+    int rc = mx_wire_accept(&wire, fd, &d->id, &d->nodes, &who, text, &len, &e);
     if (rc < 0) {
         log_error("refused a connection: %s", e.text);
         return;
@@ -99,10 +112,8 @@ void mx_front(const struct mx_daemon *d, int fd)
         rc =
             err_say(&e, -rc,
                     "this node has another version of mosixd, which does not understand yours");
-    else if (h.stream == MX_STREAM_ORDERS)
-        rc = start_guest(d, &h, &plain, &e);
     else
-        rc = join_guest(d, &h, &plain, &e);
+        rc = take_stream(d, who, &h, &plain, &e);
     int failed = mx_wire_answer(&wire, rc, e.text);
     if (rc == 0 && failed == 0)
         failed = mx_wire_carry(&wire, plain);

@@ -10,10 +10,7 @@
 #include "common/sys/loop.h"
 #include "common/sys/opt.h"
 
-#include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,7 +21,7 @@
 #include <unistd.h>
 
 struct mosixd_options {
-    const char *config, *run, *node;
+    const char *config, *run, *state, *node;
     int verbose;
     bool is_quiet;
 };
@@ -45,23 +42,27 @@ static const struct opt_program program = {
 
 struct server {
     struct mx_daemon d;
+    struct mx_cluster cluster;
     struct loop *loop;
-    int network, control, signals;
-    struct loop_fd on_network, on_control, on_signals;
+    int network, control, signals, notes;
+    struct loop_fd on_network, on_control, on_signals, on_notes;
+    struct loop_timer leaving;
     unsigned children;
+    bool is_leaving;
 };
 
 /* ---- children ---- */
 
 static void start_child(struct server *s, int fd, void (*fn)(const struct mx_daemon *d, int fd))
 {
+    s->cluster.children = s->children;
     pid_t pid = s->children < MX_CHILDREN_MAX ? fork() : -1;
     if (pid == 0) {
         sigset_t none;
-        int kept[1] = { fd };
+        int kept[2] = { fd, s->d.notes };
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
-        fd_close_all_but(kept, 1);
+        fd_close_all_but(kept, 2);
         fn(&s->d, fd);
         _exit(0);
     }
@@ -88,6 +89,34 @@ static void on_control(void *ctx, uint32_t events UNUSED)
         start_child(s, fd, mx_control);
 }
 
+/* What a child has been asked for, and has found right; it is looked at again. */
+static void on_notes(void *ctx, uint32_t events UNUSED)
+{
+    struct server *s = ctx;
+    uint8_t note[GSP_RECORD_FILE_MAX];
+    struct err e = { "" };
+    ssize_t n = recv(s->notes, note, sizeof note, MSG_DONTWAIT);
+    if (n > 0 && mx_cluster_take(&s->cluster, note, (size_t)n, &e) < 0)
+        log_error("%s", e.text);
+    crypto_wipe(note, sizeof note);
+}
+
+static void on_left(void *ctx)
+{
+    struct server *s = ctx;
+    loop_stop(s->loop, 0);
+}
+
+/* The others are told first, which takes a second; who can't wait says it twice. */
+static void leave(struct server *s)
+{
+    if (s->is_leaving || !mx_cluster_leave(&s->cluster))
+        loop_stop(s->loop, 0);
+    else
+        loop_timer_set(s->loop, &s->leaving, GSP_LEAVE_MS + 50, on_left, s);
+    s->is_leaving = true;
+}
+
 static void on_signals(void *ctx, uint32_t events UNUSED)
 {
     struct server *s = ctx;
@@ -96,40 +125,35 @@ static void on_signals(void *ctx, uint32_t events UNUSED)
         return;
     while (waitpid(-1, NULL, WNOHANG) > 0)
         s->children--;
-    if (i.ssi_signo != SIGCHLD)
-        loop_stop(s->loop, 0);
+    if (i.ssi_signo == SIGHUP)
+        mx_cluster_reload(&s->cluster);
+    else if (i.ssi_signo != SIGCHLD)
+        leave(s);
 }
 
 /* ---- start ---- */
 
 static int listen_on(const struct mx_node *n, int *fd_out, struct err *e)
 {
-    struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = htons(n->port) };
-    struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = htons(n->port) };
-    bool is_six = inet_pton(AF_INET, n->address, &four.sin_addr) != 1;
+    struct sockaddr_storage a;
+    socklen_t len = mx_node_address(n, &a);
     int on = 1;
-    if (is_six && inet_pton(AF_INET6, n->address, &six.sin6_addr) != 1)
-        return err_say(e, EINVAL, "%s is no address", n->address);
-    AUTO_FD fd =
-        socket(is_six ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    AUTO_FD fd = socket(a.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
-        bind(fd, is_six ? (struct sockaddr *)&six : (struct sockaddr *)&four,
-             is_six ? sizeof six : sizeof four) < 0 ||
-        listen(fd, 64) < 0)
+        bind(fd, (struct sockaddr *)&a, len) < 0 || listen(fd, 64) < 0)
         return err_set(e, errno, "listen at %s port %u", n->address, n->port);
     *fd_out = take_fd(&fd);
     return 0;
 }
 
-static int find_self(struct mx_daemon *d, const char *node, struct err *e)
+static int make_notes(struct server *s, struct err *e)
 {
-    char name[256] = "";
-    if (!node && gethostname(name, sizeof name - 1) < 0)
-        return err_set(e, errno, "ask for the host's name");
-    d->self = mx_nodes_find(&d->nodes, node ? node : name);
-    return d->self < 0 ? err_say(e, ENOENT, "no node is called %s in the map: use --node",
-                                 node ? node : name)
-                       : 0;
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return err_set(e, errno, "make a pair of sockets");
+    s->notes = pair[0];
+    s->d.notes = pair[1];
+    return 0;
 }
 
 static int make_dirs(const struct mx_daemon *d, struct err *e)
@@ -150,14 +174,11 @@ static int make_dirs(const struct mx_daemon *d, struct err *e)
 static int start(struct server *s, const struct mosixd_options *o, struct err *e)
 {
     char path[512];
-    const char *config = o->config ? o->config : "/etc/mosix";
-    snprintf(path, sizeof path, "%s/nodes", config);
-    int rc = mx_nodes_read(&s->d.nodes, path, e);
-    snprintf(path, sizeof path, "%s/key", config);
+    s->d.cluster = &s->cluster;
+    int rc = mx_cluster_read(&s->cluster, &s->d, o->config ? o->config : "/etc/mosix", o->state,
+                             o->node, e);
     if (rc == 0)
-        rc = mx_key_read(s->d.key, path, e);
-    if (rc == 0)
-        rc = find_self(&s->d, o->node, e);
+        rc = make_notes(s, e);
     if (rc == 0)
         rc = mx_run_dir(o->run, s->d.run, e);
     if (rc == 0)
@@ -178,6 +199,7 @@ static int serve(struct server *s, struct err *e)
     sigaddset(&set, SIGCHLD);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
     if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
         return err_set(e, errno, "block signals");
     s->signals = signalfd(-1, &set, SFD_CLOEXEC);
@@ -190,8 +212,13 @@ static int serve(struct server *s, struct err *e)
         rc = loop_fd_add(s->loop, &s->on_network, s->network, EPOLLIN, on_network, s);
     if (rc == 0)
         rc = loop_fd_add(s->loop, &s->on_control, s->control, EPOLLIN, on_control, s);
+    if (rc == 0)
+        rc = loop_fd_add(s->loop, &s->on_notes, s->notes, EPOLLIN, on_notes, s);
     if (rc < 0)
         return err_set(e, -rc, "start");
+    rc = mx_cluster_start(&s->cluster, s->loop, s->d.run, e);
+    if (rc < 0)
+        return rc;
     const struct mx_node *n = &s->d.nodes.list[s->d.self];
     log_at(LOG_NORMAL, "node %s listens at %s port %u", n->name, n->address, n->port);
     rc = loop_run(s->loop);
@@ -222,6 +249,7 @@ int main(int argc, char **argv)
         log_error("%s", e.text);
         return 1;
     }
+    mx_cluster_stop(&s.cluster);
     snprintf(path, sizeof path, "%s/control", s.d.run);
     unlink(path);
     mx_mark_clean(s.d.run);

@@ -5,8 +5,9 @@
 #ifndef MOSIX_CORE_MOSIXD_MOSIXD_H
 #define MOSIX_CORE_MOSIXD_MOSIXD_H
 
+#include "mosix-core/mosixd/cluster.h"
 #include "mosix-core/mosixd/place.h"
-#include "mosix-core/net/nodes.h"
+#include "mosix-core/net/wire.h"
 
 enum {
     MX_CHILDREN_MAX = 512,    /* of the daemon: connections from other nodes, and requests */
@@ -17,7 +18,9 @@ struct mx_daemon {
     char run[MX_RUN_MAX];
     struct mx_nodes nodes;
     int self; /* which of them this is */
-    uint8_t key[CRYPTO_KEY_BYTES];
+    struct mx_identity id;
+    struct mx_cluster *cluster;
+    int notes; /* to the daemon, from its children: a datagram for mx_cluster_take() */
 };
 
 /* A connection from another node; takes fd. In a child. */

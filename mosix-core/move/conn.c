@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static _Noreturn void carry(const struct mx_node *to, const uint8_t key[CRYPTO_KEY_BYTES],
+static _Noreturn void carry(const struct mx_node *to, const struct mx_identity *id,
                             const struct mx_hello *hello, int plain, int notes)
 {
     uint8_t text[MX_HELLO_MAX];
@@ -24,7 +24,7 @@ static _Noreturn void carry(const struct mx_node *to, const uint8_t key[CRYPTO_K
     struct err e = { "" };
     struct wr w = wr_of(text, sizeof text);
     mx_hello_put(&w, hello);
-    struct mx_note n = { .rc = mx_wire_connect(&wire, to, key, text, wr_len(&w), &e) };
+    struct mx_note n = { .rc = mx_wire_connect(&wire, to, id, text, wr_len(&w), &e) };
     snprintf(n.text, sizeof n.text, "%s", e.text);
     if (mx_note_send(notes, &n, -1) < 0 || n.rc < 0)
         _exit(1);
@@ -32,9 +32,8 @@ static _Noreturn void carry(const struct mx_node *to, const uint8_t key[CRYPTO_K
     _exit(mx_note_send(notes, &end, -1) < 0);
 }
 
-int mx_conn_start(struct mx_conn *c, const struct mx_node *to,
-                  const uint8_t key[CRYPTO_KEY_BYTES], const struct mx_hello *hello,
-                  struct err *e)
+int mx_conn_start(struct mx_conn *c, const struct mx_node *to, const struct mx_identity *id,
+                  const struct mx_hello *hello, struct err *e)
 {
     int plain[2], notes[2], rc = fd_socketpair(plain);
     pid_t parent = getpid();
@@ -54,7 +53,7 @@ int mx_conn_start(struct mx_conn *c, const struct mx_node *to,
             _exit(1);
         fd_close_all_but(kept, 2);
         title_set("mosixd: a connection");
-        carry(to, key, hello, theirs, their_notes);
+        carry(to, id, hello, theirs, their_notes);
     }
     *c = (struct mx_conn){ pid, take_fd(&ours), take_fd(&our_notes) };
     return 0;

@@ -21,7 +21,7 @@ struct mx_conn {
 /* Starts it; what is written into plain goes when there is a connection. Returns 0 or -errno
  * with words. */
 MUST int mx_conn_start(struct mx_conn *c, const struct mx_node *to,
-                       const uint8_t key[CRYPTO_KEY_BYTES], const struct mx_hello *hello,
+                       const struct mx_identity *id, const struct mx_hello *hello,
                        struct err *e);
 /* Ends the process and forgets it; accepts none. */
 void mx_conn_end(struct mx_conn *c);

@@ -440,7 +440,7 @@ static void open_stream(struct keeper *k, struct host *h, enum mx_stream stream)
     else
         end_image(h);
     /* When it can't be made the place finds that nothing comes, and says so. */
-    int rc = mx_conn_start(c, &k->how.nodes->list[h->node], k->how.key, &hello, &e);
+    int rc = mx_conn_start(c, &k->how.nodes->list[h->node], k->how.id, &hello, &e);
     if (rc == 0)
         rc = loop_fd_add(k->loop, is_calls ? &h->on_calls_notes : &h->on_image_notes, c->notes,
                          EPOLLIN, is_calls ? on_calls_notes : on_image_notes, h);
@@ -635,7 +635,7 @@ static int add_host(struct keeper *k, int node, struct host **out, struct err *e
     struct mx_hello hello = hello_of(k, h, MX_STREAM_ORDERS);
     if (rc < 0)
         return err_set(e, -rc, "make a token");
-    rc = mx_conn_start(&h->orders, &k->how.nodes->list[node], k->how.key, &hello, e);
+    rc = mx_conn_start(&h->orders, &k->how.nodes->list[node], k->how.id, &hello, e);
     if (rc < 0)
         return rc;
     h->place = ++k->last_place;
@@ -776,7 +776,7 @@ static int migrate(struct keeper *k, const char *where, struct err *e)
 {
     struct host *h = NULL;
     bool is_home = strcmp(where, "home") == 0;
-    int node = is_home ? k->how.self : mx_nodes_find(k->how.nodes, where);
+    int node = is_home ? k->how.self : mx_nodes_learn(k->how.nodes, where);
     if (node < 0)
         return err_say(e, ENOENT, "no node is called %s", where);
     if (k->plan.phase == MX_OVER)

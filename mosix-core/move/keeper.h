@@ -5,7 +5,7 @@
 #define MOSIX_CORE_MOVE_KEEPER_H
 
 #include "common/base/err.h"
-#include "mosix-core/net/nodes.h"
+#include "mosix-core/net/wire.h"
 
 #include <sys/types.h>
 
@@ -19,10 +19,11 @@ struct mx_keeper_how {
     pid_t pid;    /* the job's process */
     int process;  /* its pidfd */
     int listener; /* stream socket: requests, one a connection: "migrate WHERE" or "status";
-                     answered by one line, "ok…" or words */
-    const struct mx_nodes *nodes;
+                     answered by one line, "ok…" or words; WHERE: home, or mx_node_text(), which
+                     may be of a newer map than this one */
+    struct mx_nodes *nodes;
     int self; /* which node this is */
-    const uint8_t *key;
+    const struct mx_identity *id;
     void (*moved)(void *ctx, pid_t pid); /* after each move, or NULL */
     void *ctx;
 };

@@ -4,9 +4,9 @@
 #include "mosix-core/net/wire.h"
 
 #include "common/base/wire.h"
+#include "common/sys/clock.h"
 #include "common/sys/fd.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -17,7 +17,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-enum { GREETING_BYTES = MX_WIRE_MAGIC_BYTES + CRYPTO_PUBLIC_BYTES };
+enum { GREETING_MAX_BYTES = MX_WIRE_MAGIC_BYTES + CRYPTO_PUBLIC_BYTES + GSP_CERT_BYTES };
 
 /* ---- sockets ---- */
 
@@ -37,27 +37,10 @@ static int set_limits(int fd, unsigned handshake_ms)
     return 0;
 }
 
-static socklen_t address_of(const struct mx_node *n, struct sockaddr_storage *a)
-{
-    struct sockaddr_in *four = (struct sockaddr_in *)a;
-    struct sockaddr_in6 *six = (struct sockaddr_in6 *)a;
-    memset(a, 0, sizeof *a);
-    if (inet_pton(AF_INET, n->address, &four->sin_addr) == 1) {
-        four->sin_family = AF_INET;
-        four->sin_port = htons(n->port);
-        return sizeof *four;
-    }
-    if (inet_pton(AF_INET6, n->address, &six->sin6_addr) != 1)
-        return 0;
-    six->sin6_family = AF_INET6;
-    six->sin6_port = htons(n->port);
-    return sizeof *six;
-}
-
 static int dial(const struct mx_node *to, int *fd_out, struct err *e)
 {
     struct sockaddr_storage a;
-    socklen_t len = address_of(to, &a);
+    socklen_t len = mx_node_address(to, &a);
     AUTO_FD fd = socket(a.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return err_set(e, errno, "make a socket");
@@ -94,21 +77,70 @@ static int read_all(int fd, void *ptr, size_t len_bytes)
     return n == (ssize_t)len_bytes ? 0 : n < 0 ? (int)n : -EPIPE;
 }
 
-static int send_greeting(int fd, const struct crypto_exchange *x)
+/* What the two have said to each other before anything is sealed. */
+struct greeting {
+    uint8_t public[CRYPTO_PUBLIC_BYTES];
+    struct gsp_cert cert; /* theirs, signed by the owner; where there are certificates */
+};
+
+static size_t greeting_bytes(const struct mx_identity *id)
 {
-    uint8_t greeting[GREETING_BYTES];
-    memcpy(greeting, MX_WIRE_MAGIC, MX_WIRE_MAGIC_BYTES);
-    memcpy(greeting + MX_WIRE_MAGIC_BYTES, x->public, CRYPTO_PUBLIC_BYTES);
-    return fd_write_full(fd, greeting, sizeof greeting);
+    return id->has_cert ? GREETING_MAX_BYTES : GREETING_MAX_BYTES - GSP_CERT_BYTES;
 }
 
-static int take_greeting(int fd, uint8_t theirs[CRYPTO_PUBLIC_BYTES])
+static const char *magic_of(const struct mx_identity *id)
 {
-    uint8_t greeting[GREETING_BYTES];
-    int rc = read_all(fd, greeting, sizeof greeting);
-    if (rc == 0 && memcmp(greeting, MX_WIRE_MAGIC, MX_WIRE_MAGIC_BYTES) != 0)
+    return id->has_cert ? MX_WIRE_MAGIC_CERT : MX_WIRE_MAGIC;
+}
+
+static int send_greeting(int fd, const struct mx_identity *id, const struct crypto_exchange *x)
+{
+    uint8_t greeting[GREETING_MAX_BYTES];
+    struct wr w = wr_of(greeting, sizeof greeting);
+    put_raw(&w, magic_of(id), MX_WIRE_MAGIC_BYTES);
+    put_raw(&w, x->public, sizeof x->public);
+    put_raw(&w, id->cert, sizeof id->cert);
+    return fd_write_full(fd, greeting, greeting_bytes(id));
+}
+
+static int take_greeting(int fd, const struct mx_identity *id, struct greeting *g)
+{
+    uint8_t greeting[GREETING_MAX_BYTES];
+    const uint8_t *at = greeting + MX_WIRE_MAGIC_BYTES;
+    int rc = read_all(fd, greeting, MX_WIRE_MAGIC_BYTES);
+    if (rc == 0 && memcmp(greeting, magic_of(id), MX_WIRE_MAGIC_BYTES) != 0)
         rc = -EPROTO;
-    memcpy(theirs, greeting + MX_WIRE_MAGIC_BYTES, CRYPTO_PUBLIC_BYTES);
+    if (rc == 0)
+        rc = read_all(fd, greeting + MX_WIRE_MAGIC_BYTES,
+                      greeting_bytes(id) - MX_WIRE_MAGIC_BYTES);
+    memcpy(g->public, at, sizeof g->public);
+    if (rc == 0 && id->has_cert)
+        rc = gsp_cert_open(at + sizeof g->public, GSP_CERT_BYTES, id->owner,
+                           clock_wall_ms() / 1000, &g->cert);
+    return rc;
+}
+
+/* Does the certificate stand for that node of the map? */
+static int check_cert(const struct mx_node *n, const struct gsp_cert *c)
+{
+    if (c->node != n->number)
+        return -EACCES;
+    return c->serial <= n->revoked ? -EKEYREVOKED : 0;
+}
+
+static int derive(const struct mx_identity *id, struct crypto_exchange *x,
+                  const struct greeting *g, bool is_first, uint8_t sending[CRYPTO_KEY_BYTES],
+                  uint8_t receiving[CRYPTO_KEY_BYTES])
+{
+    _Static_assert((int)CRYPTO_KEY_BYTES == (int)KEYS_SHARED_BYTES, "one length");
+    uint8_t shared[CRYPTO_KEY_BYTES];
+    int rc = 0;
+    memcpy(shared, id->key, sizeof shared);
+    if (id->has_cert)
+        rc = keys_shared(shared, id->secret, g->cert.key);
+    if (rc == 0)
+        rc = crypto_exchange_keys(x, shared, g->public, is_first, sending, receiving);
+    crypto_wipe(shared, sizeof shared);
     return rc;
 }
 
@@ -159,40 +191,52 @@ static int take_first(struct mx_wire *l, const uint8_t key[CRYPTO_KEY_BYTES], vo
 }
 
 /* Words for what only the lack of the key, or a bad day, does. */
-static int say_why(int rc, const char *who, struct err *e)
+static int say_why(int rc, const struct mx_identity *id, const char *who, struct err *e)
 {
+    if (rc == -EKEYREVOKED)
+        return err_say(e, EKEYREVOKED, "%s: its certificate was revoked", who);
+    if (rc == -ETIME)
+        return err_say(e, ETIME, "%s: its certificate has expired", who);
+    if ((rc == -EPROTO || rc == -EACCES) && id->has_cert)
+        return err_say(e, EACCES,
+                       "%s is not that node by a certificate of this cluster's owner, or is no "
+                       "mosixd of this version",
+                       who);
     if (rc == -EPROTO)
         return err_say(e, EACCES, "%s has not the same key, or is no mosixd of this version",
                        who);
     return err_set(e, -rc, "greet %s", who);
 }
 
-static int meet(struct mx_wire *l, const uint8_t key[CRYPTO_KEY_BYTES], const void *hello,
-                size_t hello_bytes, uint8_t answer[MX_HELLO_MAX], size_t *answer_bytes)
+static int meet(struct mx_wire *l, const struct mx_node *to, const struct mx_identity *id,
+                const void *hello, size_t hello_bytes, uint8_t answer[MX_HELLO_MAX],
+                size_t *answer_bytes)
 {
     struct crypto_exchange x;
-    uint8_t theirs[CRYPTO_PUBLIC_BYTES], sending[CRYPTO_KEY_BYTES], receiving[CRYPTO_KEY_BYTES];
+    struct greeting theirs;
+    uint8_t sending[CRYPTO_KEY_BYTES], receiving[CRYPTO_KEY_BYTES];
     int rc = crypto_exchange_new(&x);
     if (rc == 0)
-        rc = send_greeting(l->fd, &x);
+        rc = send_greeting(l->fd, id, &x);
     if (rc == 0)
-        rc = take_greeting(l->fd, theirs);
+        rc = take_greeting(l->fd, id, &theirs);
+    if (rc == 0 && id->has_cert)
+        rc = check_cert(to, &theirs.cert);
     if (rc == 0)
-        rc = crypto_exchange_keys(&x, key, theirs, true, sending, receiving);
+        rc = derive(id, &x, &theirs, true, sending, receiving);
     if (rc == 0)
         rc = send_first(l, sending, hello, hello_bytes);
     if (rc == 0)
         rc = take_first(l, receiving, answer, answer_bytes);
-    if (rc == -EPIPE) /* it has hung up on our hello */
+    if (rc == -EPIPE || rc == -ECONNRESET) /* it has hung up on our hello */
         rc = -EPROTO;
     crypto_wipe(sending, sizeof sending);
     crypto_wipe(receiving, sizeof receiving);
     return rc;
 }
 
-int mx_wire_connect(struct mx_wire *l, const struct mx_node *to,
-                    const uint8_t key[CRYPTO_KEY_BYTES], const void *hello, size_t hello_bytes,
-                    struct err *e)
+int mx_wire_connect(struct mx_wire *l, const struct mx_node *to, const struct mx_identity *id,
+                    const void *hello, size_t hello_bytes, struct err *e)
 {
     uint8_t answer[MX_HELLO_MAX];
     size_t len = sizeof answer;
@@ -203,7 +247,7 @@ int mx_wire_connect(struct mx_wire *l, const struct mx_node *to,
     int rc = dial(to, &l->fd, e);
     if (rc < 0)
         return rc;
-    rc = meet(l, key, hello, hello_bytes, answer, &len);
+    rc = meet(l, to, id, hello, hello_bytes, answer, &len);
     struct rd r = rd_of(answer, len);
     if (rc == 0 && (get_i32(&r, &said) < 0 || get_bytes(&r, &text) < 0 ||
                     bytes_to_text(text, words, sizeof words) < 0 || said > 0 || said < -4095))
@@ -211,7 +255,7 @@ int mx_wire_connect(struct mx_wire *l, const struct mx_node *to,
     if (rc == 0 && said == 0)
         rc = set_limits(l->fd, 0);
     if (rc < 0)
-        rc = say_why(rc, who, e);
+        rc = say_why(rc, id, who, e);
     else if (said < 0)
         rc = err_say(e, -said, "%s: %s", who, words);
     if (rc < 0)
@@ -219,22 +263,39 @@ int mx_wire_connect(struct mx_wire *l, const struct mx_node *to,
     return rc;
 }
 
-int mx_wire_accept(struct mx_wire *l, int fd, const uint8_t key[CRYPTO_KEY_BYTES], void *hello,
-                   size_t *hello_bytes, struct err *e)
+static int find_who(const struct mx_nodes *nodes, const struct gsp_cert *c)
+{
+    int who = mx_nodes_number(nodes, c->node);
+    if (who < 0)
+        return -EACCES;
+    int rc = check_cert(&nodes->list[who], c);
+    return rc < 0 ? rc : who;
+}
+
+int mx_wire_accept(struct mx_wire *l, int fd, const struct mx_identity *id,
+                   const struct mx_nodes *nodes, int *who, void *hello, size_t *hello_bytes,
+                   struct err *e)
 {
     struct crypto_exchange x;
-    uint8_t theirs[CRYPTO_PUBLIC_BYTES], sending[CRYPTO_KEY_BYTES], receiving[CRYPTO_KEY_BYTES];
+    struct greeting theirs;
+    uint8_t sending[CRYPTO_KEY_BYTES], receiving[CRYPTO_KEY_BYTES];
     uint8_t header[CRYPTO_HEADER_BYTES];
     l->fd = fd;
     int rc = set_limits(fd, MX_HANDSHAKE_MS);
     if (rc == 0)
         rc = crypto_exchange_new(&x);
     if (rc == 0)
-        rc = take_greeting(fd, theirs);
+        rc = take_greeting(fd, id, &theirs);
     if (rc == 0)
-        rc = send_greeting(fd, &x);
+        rc = send_greeting(fd, id, &x);
+    if (rc == 0 && id->has_cert) {
+        *who = find_who(nodes, &theirs.cert);
+        rc = *who < 0 ? *who : 0;
+    } else {
+        *who = -1;
+    }
     if (rc == 0)
-        rc = crypto_exchange_keys(&x, key, theirs, false, sending, receiving);
+        rc = derive(id, &x, &theirs, false, sending, receiving);
     if (rc == 0)
         rc = take_first(l, receiving, hello, hello_bytes);
     if (rc == 0) {
@@ -245,7 +306,7 @@ int mx_wire_accept(struct mx_wire *l, int fd, const uint8_t key[CRYPTO_KEY_BYTES
     crypto_wipe(receiving, sizeof receiving);
     if (rc < 0) {
         fd_close(&l->fd);
-        return say_why(rc, "who has connected", e);
+        return say_why(rc, id, "who has connected", e);
     }
     return 0;
 }

@@ -52,6 +52,7 @@ static void start(struct node *n, uint16_t self)
     memcpy(o.secret, secrets[self], sizeof o.secret);
     memset(n->peers, 0, sizeof n->peers);
     must(gsp_seal_init(&n->s, &o, n->peers) == 0);
+    memcpy(n->s.own_cert, certs[self], GSP_CERT_BYTES);
     for (unsigned i = 0; i < NODES; i++)
         must(gsp_seal_certify(&n->s, certs[i], GSP_CERT_BYTES, NOW_S) == 0);
     must(gsp_seal_epoch(&n->s, epoch, sizeof epoch) == 0);
@@ -61,7 +62,7 @@ static int give(struct node *to, const uint8_t *ptr, size_t len, struct gsp_seal
                 int64_t now_ms)
 {
     uint8_t body[GSP_SEALED_MAX];
-    int rc = gsp_seal_in(&to->s, 5, now_ms, ptr, len, body, in);
+    int rc = gsp_seal_in(&to->s, 5, now_ms, ptr, len, NOW_S, body, in);
     must(in->answer_bytes <= len && (rc == 0 || in->len_bytes == 0));
     return rc;
 }

@@ -101,7 +101,7 @@ static struct datagram out(unsigned from, unsigned to, const char *text)
 static int in(unsigned at, const struct datagram *d)
 {
     struct node *n = &t.n[at];
-    int rc = gsp_seal_in(&n->s, 77, t.now_ms += 10, d->bytes, d->len, n->body, &n->in);
+    int rc = gsp_seal_in(&n->s, 77, t.now_ms += 10, d->bytes, d->len, NOW_S, n->body, &n->in);
     assert_true(n->in.answer_bytes <= d->len);
     assert_true(rc == 0 || n->in.len_bytes == 0);
     return rc;
@@ -387,8 +387,8 @@ TEST(a_source_is_counted_before_anything_costs)
     bad.bytes[bad.len - 1] ^= 1;
     unsigned looked_at = 0;
     for (unsigned i = 0; i < 5000; i++)
-        looked_at += gsp_seal_in(&n->s, 99, t.now_ms + i / 5, bad.bytes, bad.len, n->body,
-                                 &n->in) != -EBUSY;
+        looked_at += gsp_seal_in(&n->s, 99, t.now_ms + i / 5, bad.bytes, bad.len, NOW_S,
+                                 n->body, &n->in) != -EBUSY;
     assert_in_range(looked_at, GSP_SOURCE_BURST_MAX,
                     GSP_SOURCE_BURST_MAX + GSP_SOURCE_PER_S + 1);
     assert_int_equal(n->s.counts.limited, 5000 - looked_at);
@@ -398,8 +398,9 @@ TEST(a_source_is_counted_before_anything_costs)
     /* A stranger's costs not even that. */
     bad.bytes[4] ^= 1;
     for (unsigned i = 0; i < 5000; i++)
-        assert_error(gsp_seal_in(&n->s, 100, t.now_ms, bad.bytes, bad.len, n->body, &n->in),
-                     EPROTO);
+        assert_error(
+            gsp_seal_in(&n->s, 100, t.now_ms, bad.bytes, bad.len, NOW_S, n->body, &n->in),
+            EPROTO);
     assert_int_equal(n->s.counts.limited, 5000 - looked_at);
 }
 

@@ -59,6 +59,87 @@ TEST(map)
     }
 }
 
+/* What is wrong is said with its line. */
+static void wrong_map(const char *text, const char *words)
+{
+    static struct mx_nodes n;
+    struct err e = { "" };
+    write_file(text, 0644);
+    assert_error(mx_map_read(&n, path, &e), EINVAL);
+    assert_has(e.text, words);
+}
+
+TEST(mosix_map)
+{
+    static struct mx_nodes n, old;
+    struct err e = { "" };
+    char text[MX_NODE_TEXT_MAX];
+    write_file("1 ant 10.0.0.1\n5 bee 10.0.0.2 99 # a port\n\ncluster 3 far\n9 cat fe80::1\n",
+               0644);
+    assert_ok(mx_map_read(&n, path, &e));
+    assert_int_equal(n.count, 3);
+    assert_int_equal(n.cluster_count, 2);
+    assert_int_equal(n.list[1].number, 5);
+    assert_int_equal(n.list[1].cluster, 0);
+    assert_int_equal(n.list[2].cluster, 3);
+    assert_string_equal(mx_nodes_cluster(&n, 3)->name, "far");
+    assert_null(mx_nodes_cluster(&n, 1));
+    assert_int_equal(mx_nodes_find(&n, "5"), 1);
+    assert_int_equal(mx_nodes_find(&n, "2"), -ENOENT);
+    assert_int_equal(mx_nodes_find(&n, "cat"), 2);
+    assert_int_equal(mx_nodes_find(&n, "fe80::1"), 2);
+    wrong_map("1 ant 10.0.0.1\n0 bee 10.0.0.2\n", "line 2: '0' can't be");
+    wrong_map("1 ant 10.0.0.1\n65535 bee 10.0.0.2\n", "line 2: '65535' can't be");
+    wrong_map("2 ant 10.0.0.1\n\n2 bee 10.0.0.2\n", "line 3: numbers must ascend");
+    wrong_map("1 ant 10.0.0.1\n2 ant 10.0.0.2\n", "line 2: node ant was named before");
+    wrong_map("1 ant 10.0.0.1\n2 bee 10.0.0.1\n", "line 2: 10.0.0.1 port 7722 is node ant");
+    wrong_map("1 ant host\n", "line 1: 'host' is no numeric address");
+    wrong_map("1 ant\n", "line 1: should be a number");
+    wrong_map("1 ant 10.0.0.1 7 8 9 10 11\n", "line 1: should be a number");
+    wrong_map("cluster 256 far\n", "line 1: should be 'cluster'");
+    wrong_map("1 ant 10.0.0.1\ncluster 0 far\n", "line 2: cluster 0 main was named before");
+    wrong_map("# nothing\n", "names no node");
+    /* A keeper with an older map learns. */
+    write_file("1 ant 10.0.0.1\n5 bee 10.0.0.2\n", 0644);
+    assert_ok(mx_map_read(&old, path, &e));
+    mx_node_text(&n.list[2], text);
+    assert_int_equal(mx_nodes_learn(&old, text), 2);
+    assert_string_equal(old.list[2].name, "cat");
+    n.list[1].revoked = 4;
+    mx_node_text(&n.list[1], text);
+    assert_int_equal(mx_nodes_learn(&old, text), 1);
+    assert_int_equal(old.list[1].port, 99);
+    assert_int_equal(old.list[1].revoked, 4);
+    assert_error(mx_nodes_learn(&old, "bee"), EPROTO);
+    assert_error(mx_nodes_learn(&old, "0 a 1.1.1.1 7 0 0"), EPROTO);
+    assert_error(mx_nodes_learn(&old, "4 a 1.1.1.1 7 0 0 more"), EPROTO);
+    assert_int_equal(old.count, 3);
+}
+
+TEST(partners)
+{
+    static struct mx_nodes n;
+    struct err e = { "" };
+    write_file("1 ant 10.0.0.1\ncluster 3 far\n9 cat 10.0.0.9\n", 0644);
+    assert_ok(mx_map_read(&n, path, &e));
+    assert_ok(mx_partners_read(&n, "/nonexistent/partners", &e));
+    assert_false(mx_nodes_cluster(&n, 3)->takes);
+    write_file("far take stay\n", 0644);
+    assert_ok(mx_partners_read(&n, path, &e));
+    assert_true(mx_nodes_cluster(&n, 3)->takes);
+    assert_false(mx_nodes_cluster(&n, 3)->goes);
+    write_file("# who\nfar refuse go\n", 0644);
+    assert_ok(mx_partners_read(&n, path, &e));
+    assert_false(mx_nodes_cluster(&n, 3)->takes);
+    assert_true(mx_nodes_cluster(&n, 3)->goes);
+    static const char *const wrong[] = { "far take\n", "far go take\n", "near take go\n" };
+    for (unsigned i = 0; i < ARRAY_LEN(wrong); i++) {
+        write_file(wrong[i], 0644);
+        assert_error(mx_partners_read(&n, path, &e), EINVAL);
+        assert_has(e.text, "line 1: ");
+    }
+}
+
 TEST(key)
 {
     uint8_t key[CRYPTO_KEY_BYTES];
@@ -103,7 +184,7 @@ TEST(hello)
 
 /* ---- connections ---- */
 
-static const uint8_t one[CRYPTO_KEY_BYTES] = { 1 }, other[CRYPTO_KEY_BYTES] = { 2 };
+static const struct mx_identity one = { .key = { 1 } }, other = { .key = { 2 } };
 
 static int listen_here(struct mx_node *n)
 {
@@ -116,9 +197,13 @@ static int listen_here(struct mx_node *n)
     return fd;
 }
 
-/* A child that accepts one connection with key, answers rc, and sends back what it is sent;
+/* A child that accepts one connection as id, answers rc, and sends back what it is sent;
  * status 0 when all was well. */
-static pid_t echo(int listener, const uint8_t key[CRYPTO_KEY_BYTES], int answer)
+/* Whom an echo may know; and who has connected there was to be this one. */
+static struct mx_nodes known;
+static int expected = -1;
+
+static pid_t echo(int listener, const struct mx_identity *id, int answer)
 {
     pid_t pid = fork();
     if (pid != 0)
@@ -128,8 +213,8 @@ static pid_t echo(int listener, const uint8_t key[CRYPTO_KEY_BYTES], int answer)
     uint8_t hello[MX_HELLO_MAX];
     size_t len = sizeof hello;
     int pair[2], fd = accept(listener, NULL, NULL);
-    int rc = mx_wire_accept(&w, fd, key, hello, &len, &e);
-    if (rc < 0 || len != 5 || memcmp(hello, "hello", 5) != 0)
+    int who, rc = mx_wire_accept(&w, fd, id, &known, &who, hello, &len, &e);
+    if (rc < 0 || who != expected || len != 5 || memcmp(hello, "hello", 5) != 0)
         _exit(10);
     if (mx_wire_answer(&w, answer, "no room") < 0 || answer < 0 || fd_socketpair(pair) < 0)
         _exit(11);
@@ -162,8 +247,8 @@ TEST(same_key)
     struct err e = { "" };
     int pair[2], listener = listen_here(&n);
     static uint8_t sent[300000], back[300000];
-    pid_t pid = echo(listener, one, 0);
-    assert_ok(mx_wire_connect(&w, &n, one, "hello", 5, &e));
+    pid_t pid = echo(listener, &one, 0);
+    assert_ok(mx_wire_connect(&w, &n, &one, "hello", 5, &e));
     assert_ok(fd_socketpair(pair));
     pid_t carrier = fork();
     if (carrier == 0) {
@@ -195,11 +280,93 @@ TEST(another_key)
     struct mx_wire w;
     struct err e = { "" };
     int listener = listen_here(&n);
-    pid_t pid = echo(listener, other, 0);
-    assert_error(mx_wire_connect(&w, &n, one, "hello", 5, &e), EACCES);
+    pid_t pid = echo(listener, &other, 0);
+    assert_error(mx_wire_connect(&w, &n, &one, "hello", 5, &e), EACCES);
     assert_non_null(strstr(e.text, "has not the same key"));
     assert_int_equal(end_of(pid), 10);
     close(listener);
+}
+
+/* ---- by certificates ---- */
+
+static uint8_t owner[KEYS_PUBLIC_BYTES], owner_secret[KEYS_SECRET_BYTES];
+
+static struct mx_identity certified(unsigned node, uint32_t serial, int64_t expires_s)
+{
+    struct mx_identity id = { .has_cert = true };
+    struct gsp_cert c = { .net_id = gsp_net_id(owner),
+                          .node = (uint16_t)node,
+                          .serial = serial,
+                          .expires_s = (uint32_t)expires_s };
+    memcpy(id.owner, owner, sizeof id.owner);
+    assert_ok(keys_new(c.key, id.secret));
+    gsp_cert_sign(&c, owner_secret, id.cert);
+    return id;
+}
+
+/* Node 7 connects as from, who should be at answers as to. Returns what it gets. */
+static int try_certified(const struct mx_identity *from, const struct mx_identity *to,
+                         uint32_t revoked, int *end, struct err *e)
+{
+    struct mx_node n;
+    struct mx_wire w;
+    int listener = listen_here(&n);
+    n.number = 9;
+    n.revoked = revoked;
+    pid_t pid = echo(listener, to, 0);
+    int rc = mx_wire_connect(&w, &n, from, "hello", 5, e);
+    if (rc == 0) {
+        /* The end of one direction ends both there. */
+        shutdown(w.fd, SHUT_RDWR);
+        close(w.fd);
+    }
+    *end = end_of(pid);
+    close(listener);
+    return rc;
+}
+
+TEST(certificates)
+{
+    struct err e = { "" };
+    int end;
+    assert_ok(keys_new(owner, owner_secret));
+    struct mx_identity seven = certified(7, 2, 2000000000), nine = certified(9, 1, 2000000000);
+    struct mx_identity eight = certified(8, 1, 2000000000), old = certified(9, 1, 1000);
+    known.count = 2;
+    known.list[0] = (struct mx_node){ .number = 3 };
+    known.list[1] = (struct mx_node){ .number = 7 };
+    expected = 1;
+    assert_ok(try_certified(&seven, &nine, 0, &end, &e));
+    assert_int_equal(end, 12);
+    /* The other is not who it should be: another node, with the key of none, expired, revoked.
+     */
+    assert_error(try_certified(&seven, &eight, 0, &end, &e), EACCES);
+    assert_non_null(strstr(e.text, "is not that node by a certificate"));
+    assert_int_equal(end, 10);
+    struct mx_identity thief = eight;
+    memcpy(thief.cert, nine.cert, sizeof thief.cert);
+    assert_error(try_certified(&seven, &thief, 0, &end, &e), EACCES);
+    assert_int_equal(end, 10);
+    assert_error(try_certified(&seven, &old, 0, &end, &e), ETIME);
+    assert_error(try_certified(&seven, &nine, 1, &end, &e), EKEYREVOKED);
+    /* And who connects: not in the map, revoked, of another owner, one who shares a key. */
+    assert_error(try_certified(&eight, &nine, 0, &end, &e), EACCES);
+    assert_int_equal(end, 10);
+    known.list[1].revoked = 2;
+    assert_error(try_certified(&seven, &nine, 0, &end, &e), EACCES);
+    assert_int_equal(end, 10);
+    known.list[1].revoked = 1;
+    assert_ok(try_certified(&seven, &nine, 0, &end, &e));
+    assert_int_equal(end, 12);
+    struct mx_identity stranger = seven;
+    assert_ok(keys_new(owner, owner_secret));
+    struct mx_identity theirs = certified(7, 9, 2000000000);
+    assert_error(try_certified(&theirs, &nine, 0, &end, &e), EACCES);
+    assert_int_equal(end, 10);
+    stranger.has_cert = false;
+    assert_error(try_certified(&stranger, &nine, 0, &end, &e), EACCES);
+    assert_int_equal(end, 10);
+    expected = -1;
 }
 
 TEST(refused)
@@ -208,8 +375,8 @@ TEST(refused)
     struct mx_wire w;
     struct err e = { "" };
     int listener = listen_here(&n);
-    pid_t pid = echo(listener, one, -ENOSPC);
-    assert_error(mx_wire_connect(&w, &n, one, "hello", 5, &e), ENOSPC);
+    pid_t pid = echo(listener, &one, -ENOSPC);
+    assert_error(mx_wire_connect(&w, &n, &one, "hello", 5, &e), ENOSPC);
     assert_non_null(strstr(e.text, "no room"));
     assert_int_equal(end_of(pid), 11);
     close(listener);
@@ -234,7 +401,7 @@ TEST(strangers)
     for (size_t i = 0; i < sizeof noise; i++)
         noise[i] = (uint8_t)(i * 31 + 7);
     for (unsigned how = 0; how < 4; how++) {
-        pid_t pid = echo(listener, one, 0);
+        pid_t pid = echo(listener, &one, 0);
         int fd = dial(&n);
         if (how == 3) {
             memset(noise, 0, sizeof noise);
@@ -286,9 +453,9 @@ TEST(changed_and_cut)
         struct mx_wire w;
         struct err e = { "" };
         int pair[2], far = listen_here(&behind), near = listen_here(&before);
-        pid_t pid = echo(far, one, 0);
+        pid_t pid = echo(far, &one, 0);
         pid_t third = meddler(near, &behind, places[i / 2], i % 2);
-        int rc = mx_wire_connect(&w, &before, one, "hello", 5, &e);
+        int rc = mx_wire_connect(&w, &before, &one, "hello", 5, &e);
         if (rc == 0) {
             assert_ok(fd_socketpair(pair));
             assert_ok(fd_write_full(pair[1], "0123456789012345678901234567890123456789", 40));
@@ -322,10 +489,17 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(map),         cmocka_unit_test(key),
-        cmocka_unit_test(hello),       cmocka_unit_test(same_key),
-        cmocka_unit_test(another_key), cmocka_unit_test(refused),
-        cmocka_unit_test(strangers),   cmocka_unit_test(changed_and_cut),
+        cmocka_unit_test(map),
+        cmocka_unit_test(key),
+        cmocka_unit_test(mosix_map),
+        cmocka_unit_test(partners),
+        cmocka_unit_test(certificates),
+        cmocka_unit_test(hello),
+        cmocka_unit_test(same_key),
+        cmocka_unit_test(another_key),
+        cmocka_unit_test(refused),
+        cmocka_unit_test(strangers),
+        cmocka_unit_test(changed_and_cut),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

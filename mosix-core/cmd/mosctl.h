@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* mosctl.h: the verbs of mosctl.
+ * Must not know: how they are chosen. Each returns an exit status's meaning: 0 or -errno with
+ * words; what they say goes to standard output. */
+#ifndef MOSIX_CORE_CMD_MOSCTL_H
+#define MOSIX_CORE_CMD_MOSCTL_H
+
+#include "common/base/err.h"
+
+#include <stdbool.h>
+
+enum {
+    MOSCTL_PATH_MAX = 1024, /* bytes of a file's name */
+    MOSCTL_DAYS = 825,      /* that a certificate lasts */
+};
+
+struct mosctl_options {
+    const char *dir, *key, *out;
+    long long days;
+    bool is_node;
+};
+
+typedef int (*mosctl_verb)(const struct mosctl_options *o, const char *what, struct err *e);
+
+MUST int mosctl_keygen(const struct mosctl_options *o, const char *what, struct err *e);
+MUST int mosctl_certify(const struct mosctl_options *o, const char *what, struct err *e);
+MUST int mosctl_revoke(const struct mosctl_options *o, const char *what, struct err *e);
+MUST int mosctl_rotate(const struct mosctl_options *o, const char *what, struct err *e);
+MUST int mosctl_deliver(const struct mosctl_options *o, const char *what, struct err *e);
+
+#endif
