@@ -302,9 +302,14 @@ check-core: core-programs
 
 include tests/tidy/local.mk
 
-# Minutes; needs root. Writes docs/benchmarks.md of the source tree.
+# Minutes; needs root. Each of BENCHES prints a section of docs/benchmarks.md, and put writes it there, in the source tree.
+BENCHES = bench calls
 bench: all tests/migrate/away$(EXEEXT) tests/migrate/pace$(EXEEXT)
-	$(AM_TESTS_ENVIRONMENT) '$(srcdir)/tests/bench/bench' $(BENCH_FLAGS) >benchmarks.md.tmp && $(AM_TESTS_ENVIRONMENT) '$(srcdir)/tests/bench/calls' >>benchmarks.md.tmp && mv benchmarks.md.tmp '$(srcdir)/docs/benchmarks.md'
+	$(AM_TESTS_ENVIRONMENT) for b in $(BENCHES); do \
+	    case $$b in bench) set -- $(BENCH_FLAGS) ;; *) set -- ;; esac; \
+	    '$(srcdir)/tests/bench/'$$b "$$@" >bench.tmp && '$(srcdir)/tests/bench/put' '$(srcdir)/docs/benchmarks.md' $$b <bench.tmp || exit; \
+	done
+	rm -f bench.tmp
 .PHONY: bench
 
 # Ten minutes, or SOAK_SECONDS; needs root.
@@ -321,4 +326,4 @@ soak-resume: all
 	$(AM_TESTS_ENVIRONMENT) $(BASH) "$(srcdir)/tests/soak/resume.sh" $${SOAK_JOBS:-50} $${SOAK_CUTS:-500} $$SOAK_SEED
 .PHONY: soak soak-cluster soak-resume
 EXTRA_DIST += tests/soak/soak.sh tests/soak/resume.sh tests/soak/resume.py tests/soak/work.sh
-EXTRA_DIST += tests/bench/bench tests/bench/calls tests/bench/workloads.sh
+EXTRA_DIST += tests/bench/bench tests/bench/calls tests/bench/put tests/bench/workloads.sh

@@ -149,22 +149,22 @@ static bool follows(const struct mfs_session *s, uint64_t from, uint64_t node)
     return false;
 }
 
+/* Is n a small file that the kernel has no pages of? */
+static bool is_worth(struct mfs_session *s, const struct mfs_known *n)
+{
+    return n && n->is_small_file && !n->own_pending && !n->behind &&
+           ((!n->has_stamp && !n->reader) || mfs_ahead_is_lost(&s->ahead)) && !find(s, n->number);
+}
+
 /* Opens those of count files after n that are worth it. */
 static void open_next(struct mfs_session *s, const struct mfs_known *n, int count,
                       const struct mfs_caller *who)
 {
     for (int i = 0; n && i < count; i++) {
         n = mfs_scan_next(s, n);
-        if (n && n->is_small_file && !n->has_stamp && !n->own_pending && !n->reader &&
-            !find(s, n->number) && !open_one(s, n, who, false, 0))
+        if (is_worth(s, n) && !open_one(s, n, who, false, 0))
             return;
     }
-}
-
-static bool is_worth(struct mfs_session *s, const struct mfs_known *n)
-{
-    return n && n->is_small_file && !n->has_stamp && !n->own_pending && !n->behind &&
-           !n->reader && !find(s, n->number);
 }
 
 /* Files of one small directory are opened in an order of their own: all of them may be wanted. False: there is no room for all. */
@@ -246,25 +246,52 @@ static void look_at_dirs(struct mfs_session *s, const struct mfs_known *n,
         open_dirs(s, dir, who);
 }
 
-void mfs_ahead_look(struct mfs_session *s, uint64_t node, const struct mfs_caller *who)
+/* Counts how many files were opened in the order of the lists, up to node. last: the one opened before it. */
+static void count_run(struct mfs_session *s, const struct mfs_known *n, uint64_t node)
 {
     enum { RUN_MAX = 4 };
+    struct mfs_ahead *o = &s->ahead;
+    /* Likewise the first file of a directory that was visited after others. */
+    bool is_next = follows(s, o->last_opened, node) ||
+                   (mfs_lease_is_on(s->client) && n && n->parent == s->scan.current &&
+                    follows(s, s->scan.current, node));
+    o->run = is_next ? o->run + (o->run < RUN_MAX) : 0;
+    o->last_opened = node;
+}
+
+void mfs_ahead_look(struct mfs_session *s, uint64_t node, const struct mfs_caller *who)
+{
     struct mfs_ahead *o = &s->ahead;
     bool is_leased = mfs_lease_is_on(s->client);
     const struct mfs_known *n = mfs_known_find(&s->nodes, node);
     const struct mfs_known *last = o->last_opened ? mfs_known_find(&s->nodes, o->last_opened) : NULL;
-    /* Likewise the first file of a directory that was visited after others. */
-    bool is_next = follows(s, o->last_opened, node) ||
-                   (is_leased && n && n->parent == s->scan.current &&
-                    follows(s, s->scan.current, node));
-    o->run = is_next ? o->run + (o->run < RUN_MAX) : 0;
-    o->last_opened = node;
-    if (!n)
-        return;
-    if (o->run)
+    count_run(s, n, node);
+    if (n && o->run)
         open_next(s, n, is_leased ? 4 << 2 * o->run : 3 << o->run, who);
-    else if (is_leased)
+    else if (n && is_leased)
         look_at_dirs(s, n, last, who);
+    o->lost -= o->lost > 0;
+}
+
+void mfs_ahead_known(struct mfs_session *s, uint64_t node, const struct mfs_caller *who)
+{
+    if (mfs_ahead_is_lost(&s->ahead)) {
+        mfs_ahead_look(s, node, who);
+        return;
+    }
+    count_run(s, mfs_known_find(&s->nodes, node), node);
+    s->ahead.lost -= s->ahead.lost > 0;
+}
+
+void mfs_ahead_missed(struct mfs_session *s)
+{
+    unsigned lost = s->ahead.lost + 2;
+    s->ahead.lost = lost < MFS_AHEAD_LOST_MAX ? lost : MFS_AHEAD_LOST_MAX;
+}
+
+bool mfs_ahead_has(struct mfs_session *s, uint64_t node)
+{
+    return find(s, node) != NULL;
 }
 
 bool mfs_ahead_want(struct mfs_session *s, uint64_t node, const struct mfs_caller *who,

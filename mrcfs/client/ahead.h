@@ -19,6 +19,8 @@ enum {
     MFS_AHEAD_UNLEASED_MAX = 64,   /* … and without */
     MFS_AHEAD_HINTS_MAX = 128,     /* of these because of a profile */
     MFS_AHEAD_BYTES_MAX = 1 << 20, /* what they are expected to bring, and have brought */
+    MFS_AHEAD_LOST_FROM = 3,       /* doubts about the kernel's pages (below) that are believed */
+    MFS_AHEAD_LOST_MAX = 16,
 };
 
 /* A file that was opened before anybody asked. */
@@ -48,8 +50,22 @@ struct mfs_ahead {
     unsigned run;         /* files opened one after the other in the order of their directory */
     unsigned in_dir;      /* … and in any order, of one directory */
     unsigned dirs;        /* directories beside it that were gone through so before, doubled with each */
+    /* How much speaks for it that the kernel has dropped the pages of what was read before: two for each such file that it reads
+       again from the start, less one for each that is opened. */
+    unsigned lost;
 };
 
+/* The kernel reads a small file from its start whose pages it was to have. */
+void mfs_ahead_missed(struct mfs_session *s);
+/* Are such pages lost, so that files are opened ahead once more? */
+static inline bool mfs_ahead_is_lost(const struct mfs_ahead *a)
+{
+    return a->lost >= MFS_AHEAD_LOST_FROM;
+}
+/* Was node opened ahead? */
+MUST bool mfs_ahead_has(struct mfs_session *s, uint64_t node);
+/* node was opened for reading without asking the server. */
+void mfs_ahead_known(struct mfs_session *s, uint64_t node, const struct mfs_caller *who);
 /* node is being opened for reading: if the files before it in its directory were, opens those
  * that will be next. */
 void mfs_ahead_look(struct mfs_session *s, uint64_t node, const struct mfs_caller *who);

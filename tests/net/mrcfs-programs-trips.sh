@@ -65,3 +65,23 @@ if command -v python3 > /dev/null; then
     at_most 32 $first "python3, imports of 100 modules, cold"
     at_most 20 $again "python3, the same again"
 fi
+
+# 1,000 small files that the kernel had, and whose pages it has dropped: one of the first few tells that the others' are gone too.
+if command -v python3 > /dev/null; then
+    find "$served" -mindepth 1 -delete
+    (cd "$served" && sources 1000 20 4600 && find . -exec touch -d '1 hour ago' {} +) > "$tmp/out" 2>&1 || fail "prepare files"
+    cat > "$tmp/drop.py" << 'END'
+import os
+for where, _, names in os.walk("."):
+    for name in names:
+        f = os.open(os.path.join(where, name), os.O_RDONLY)
+        os.posix_fadvise(f, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(f)
+END
+    twice 'grep -rc needle . | wc -l' 'grep -rc needle . | wc -l'
+    at_most 3 $again "grep -r in 1,000 files, the same again"
+    same "files that were read" 1000 "$(cat "$tmp/out")"
+    twice "grep -rc needle . | wc -l; python3 $tmp/drop.py" 'grep -rc needle . | wc -l'
+    at_most 20 $again "grep -r in 1,000 files, the same again when their pages were dropped"
+    same "files that were read" 1000 "$(cat "$tmp/out")"
+fi

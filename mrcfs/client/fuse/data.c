@@ -4,6 +4,7 @@
 #include "mrcfs/client/fuse/fuse.h"
 
 #include "mrcfs/chunks/put.h"
+#include "mrcfs/client/ahead.h"
 #include "mrcfs/client/assume.h"
 #include "mrcfs/client/chunks.h"
 #include "mrcfs/client/coherence.h"
@@ -49,6 +50,8 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
     struct bytes head;
     struct mfs_session *s = mfs_fuse_session(req);
     struct mfs_known *of = mfs_known_find(&s->nodes, mfs_fuse_opened(fi)->node);
+    if (offset == 0 && of && of->is_small_file && (mfs_fuse_opened(fi)->reader || s->ahead.lost))
+        mfs_ahead_missed(s);
     if (offset >= 0 && mfs_own_read(s, of, (uint64_t)offset, size, &head)) {
         fuse_reply_buf(req, (const char *)head.ptr, head.len);
         return;

@@ -119,6 +119,8 @@ static bool open_known(struct mfs_call *call, const struct mfs_caller *who)
 {
     struct mfs_session *s = call->session;
     struct mfs_opened *f = call->file;
+    if (mfs_ahead_has(s, call->node)) /* with its contents, which the kernel has dropped */
+        return false;
     if (!mfs_opened_use_reader(s, f, who->uid))
         return false;
     struct mfs_known *n = mfs_known_find(&s->nodes, f->node);
@@ -126,12 +128,14 @@ static bool open_known(struct mfs_call *call, const struct mfs_caller *who)
     f->size = n->attr.size;
     struct fuse_file_info fi = { .fh = (uintptr_t)f, .keep_cache = true };
     s->client->stats.cache_hits++;
+    uint64_t node = f->node;
     if (fuse_reply_open(call->req, &fi) < 0) {
         uncount(s, f);
         mfs_opened_done_reader(s, f);
         mfs_opened_free(f);
     }
     mfs_call_drop(call);
+    mfs_ahead_known(s, node, who);
     return true;
 }
 
@@ -215,7 +219,7 @@ static void open_asking(struct mfs_call *call)
     mfs_lease_ask(call, call->node);
     if (f && is_read && mfs_lease_or_loose(call->client)) {
         uint64_t node = call->node;
-        if (!known || !known->has_stamp)
+        if (!known || !known->has_stamp || mfs_ahead_is_lost(&s->ahead))
             m.oflags |= MFS_O_HEAD;
         mfs_fuse_waiting(call);
         bool is_taken = mfs_ahead_take(s, call, &who);
