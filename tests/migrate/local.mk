@@ -20,6 +20,7 @@ TESTS += \
   tests/migrate/examples.sh \
   tests/migrate/home.sh \
   tests/migrate/mosrun.sh \
+  tests/migrate/onto.sh \
   tests/migrate/move.sh
 endif
 EXTRA_DIST += \
@@ -32,4 +33,5 @@ EXTRA_DIST += \
   tests/migrate/examples.sh \
   tests/migrate/home.sh \
   tests/migrate/mosrun.sh \
+  tests/migrate/onto.sh \
   tests/migrate/move.sh
