@@ -16,14 +16,20 @@ mosix_core_libmxform_a_SOURCES = \
 noinst_LIBRARIES += mosix-core/libmximage.a
 mosix_core_libmximage_a_SOURCES = \
   mosix-core/image/capture.c mosix-core/image/capture.h \
-  mosix-core/image/capture_memory.c \
+  mosix-core/image/calls.c \
   mosix-core/image/capture_state.c \
   mosix-core/image/descriptors.c \
   mosix-core/image/image.c mosix-core/image/image.h \
   mosix-core/image/maps.c mosix-core/image/maps.h \
-  mosix-core/image/parts.h \
+  mosix-core/image/memory.c mosix-core/image/memory.h \
+  mosix-core/image/pack.c mosix-core/image/pack.h \
+  mosix-core/image/pageset.c mosix-core/image/pageset.h \
+  mosix-core/image/making.h mosix-core/image/parts.h \
   mosix-core/image/restore.c mosix-core/image/restore.h \
+  mosix-core/image/restore_memory.c \
   mosix-core/image/restore_state.c \
+  mosix-core/image/scan.c mosix-core/image/scan.h \
+  mosix-core/image/send.c mosix-core/image/send.h \
   mosix-core/image/tracee.c mosix-core/image/tracee.h
 
 # The table of system calls, and their coding.
@@ -71,6 +77,7 @@ mosix_core_libmxmove_a_SOURCES = \
   mosix-core/move/note.c mosix-core/move/note.h \
   mosix-core/net/carry.c \
   mosix-core/net/nodes.c mosix-core/net/nodes.h \
+  mosix-core/net/prompt.c mosix-core/net/prompt.h \
   mosix-core/net/wire.c mosix-core/net/wire.h
 
 # Meeting the daemon.
@@ -91,7 +98,7 @@ mosix_core_libmxfigures_a_SOURCES = \
 
 GSP_LIBS = gossip/libgspdrive.a gossip/libgspcore.a gossip/libgspseal.a
 MXALL_LIBS = mosix-core/libmxmove.a mosix-core/libmxmeet.a mosix-core/libmxaway.a mosix-core/libmxabi.a mosix-core/libmximage.a \
-  mosix-core/libmxform.a mosix-core/libmxplan.a mosix-core/libmxsandbox.a mosix-core/libmxfigures.a $(GSP_LIBS) common/libcommon.a $(SODIUM_LIBS)
+  mosix-core/libmxform.a mosix-core/libmxplan.a mosix-core/libmxsandbox.a mosix-core/libmxfigures.a $(GSP_LIBS) common/libcommon.a $(SODIUM_LIBS) $(LZO_LIBS)
 
 sbin_PROGRAMS += mosix-core/mosixd/mosixd
 mosix_core_mosixd_mosixd_SOURCES = \
@@ -109,7 +116,7 @@ mosix_core_mosixd_mosixd_SOURCES = \
 mosix_core_mosixd_mosixd_LDADD = $(MXALL_LIBS)
 
 bin_PROGRAMS += mosix-core/cmd/migrate mosix-core/cmd/mosimg mosix-core/cmd/moskillall mosix-core/cmd/mosps mosix-core/cmd/mosrun
-MXIMAGE_CMD_LIBS = mosix-core/libmximage.a mosix-core/libmxform.a common/libcommon.a $(SODIUM_LIBS)
+MXIMAGE_CMD_LIBS = mosix-core/libmximage.a mosix-core/libmxform.a common/libcommon.a $(SODIUM_LIBS) $(LZO_LIBS)
 mosix_core_cmd_mosimg_SOURCES = mosix-core/cmd/inspect.c mosix-core/cmd/inspect.h mosix-core/cmd/mosimg.c mosix-core/cmd/mosimg.def
 mosix_core_cmd_mosimg_LDADD = $(MXIMAGE_CMD_LIBS)
 mosix_core_cmd_moskillall_LDADD = mosix-core/libmxmeet.a common/libcommon.a

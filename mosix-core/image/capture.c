@@ -5,6 +5,7 @@
 
 #include "common/sys/clock.h"
 #include "common/sys/crypto.h"
+#include "mosix-core/image/memory.h"
 #include "mosix-core/image/parts.h"
 
 #include <ctype.h>
@@ -133,10 +134,9 @@ int mx_vdso_sum(const struct mx_tracee *t, const struct mx_maps *m,
     return rc;
 }
 
-static int write_process(const struct mx_capture *c, const struct mx_maps *m,
-                         struct mx_image_writer *w, struct err *e)
+int mx_capture_process(const struct mx_tracee *t, int64_t ahead_ns, const struct mx_maps *m,
+                       struct mx_image_writer *w, struct err *e)
 {
-    const struct mx_tracee *t = &c->t;
     uint8_t sum[MX_SECTION_SUM_BYTES];
     char path[40], comm[17] = "";
     struct utsname name;
@@ -155,21 +155,11 @@ static int write_process(const struct mx_capture *c, const struct mx_maps *m,
     struct mx_sec s = { .number = MX_SEC_process,
                         .process = { .pid = (uint32_t)t->pid,
                                      .page_bytes = 4096,
-                                     .mono_ns = clock_mono_us() * 1000 + (uint64_t)c->ahead_ns,
+                                     .mono_ns = clock_mono_us() * 1000 + (uint64_t)ahead_ns,
                                      .release = bytes_of(name.release),
                                      .vdso = { sum, sizeof sum },
                                      .comm = bytes_of(comm) } };
     return mx_image_write(w, &s, e);
-}
-
-static int write_mappings(const struct mx_maps *m, struct mx_image_writer *w, struct err *e)
-{
-    int rc = 0;
-    for (uint32_t i = 0; rc == 0 && i < m->count; i++) {
-        struct mx_sec s = { .number = MX_SEC_mapping, .mapping = m->list[i] };
-        rc = mx_image_write(w, &s, e);
-    }
-    return rc;
 }
 
 static int write_registers(struct mx_tracee *t, const struct user_regs_struct *regs,
@@ -188,24 +178,32 @@ static int write_registers(struct mx_tracee *t, const struct user_regs_struct *r
     return mx_image_write(w, &s, e);
 }
 
-/* What is small, and what it must tell itself: from here to the end of the calls nobody may
- * kill us. */
-static int write_small(struct mx_capture *c, const struct mx_maps *m, struct mx_image_writer *w,
-                       struct err *e)
+int mx_capture_check(const struct mx_capture *c, struct err *e)
+{
+    return check_movable(c->t.pid, c->what_for == MX_CAPTURE_BODY, e);
+}
+
+int mx_capture_find_call(struct mx_tracee *t, const struct mx_maps *m, struct err *e)
+{
+    const struct mx_sec_mapping *v = mx_maps_kind(m, MX_MAP_VDSO);
+    return v ? mx_tracee_find_syscall(t, v->start, v->end, e)
+             : err_say(e, ENOTSUP, "process %d has no vdso", (int)t->pid);
+}
+
+/* What the vdso does depends on the time namespace, which is another elsewhere. */
+int mx_capture_leave_vdso(struct mx_tracee *t, const struct mx_maps *m, struct err *e)
+{
+    const struct mx_sec_mapping *v = mx_maps_kind(m, MX_MAP_VDSO);
+    return v ? mx_tracee_step_out(t, v->start, v->end, e) : 0;
+}
+
+int mx_capture_rest(struct mx_capture *c, struct mx_image_writer *w, struct err *e)
 {
     struct mx_tracee *t = &c->t;
     struct user_regs_struct elsewhere;
-    const struct mx_sec_mapping *v = mx_maps_kind(m, MX_MAP_VDSO);
-    int rc = v ? mx_tracee_find_syscall(t, v->start, v->end, e)
-               : err_say(e, ENOTSUP, "process %d has no vdso", (int)t->pid);
-    if (rc == 0)
-        rc = fix_registers(t, &elsewhere, e);
-    if (rc == 0)
-        rc = write_process(c, m, w, e);
+    int rc = fix_registers(t, &elsewhere, e);
     if (rc == 0)
         rc = write_registers(t, &elsewhere, w, e);
-    if (rc == 0 && c->what_for == MX_CAPTURE_WHOLE)
-        rc = mx_capture_descriptors(t, c->without, w, e);
     if (rc < 0)
         return rc;
     mx_image_hold(w);
@@ -220,17 +218,48 @@ static int write_small(struct mx_capture *c, const struct mx_maps *m, struct mx_
 static int write_all(struct mx_capture *c, struct mx_image_writer *w, struct err *e)
 {
     struct mx_maps m = { 0 };
-    int rc = check_movable(c->t.pid, c->what_for == MX_CAPTURE_BODY, e);
+    struct mx_memory memory = { .mem = -1, .scan.pagemap = -1, .uffd = -1, .w = w };
+    int rc = mx_capture_check(c, e);
     if (rc == 0)
         rc = mx_maps_read(&m, c->t.pid, true, e);
     if (rc == 0)
-        rc = write_small(c, &m, w, e);
+        rc = mx_capture_find_call(&c->t, &m, e);
     if (rc == 0)
-        rc = write_mappings(&m, w, e);
+        rc = mx_capture_leave_vdso(&c->t, &m, e);
     if (rc == 0)
-        rc = mx_capture_memory(&c->t, &m, w, e);
+        rc = mx_capture_process(&c->t, c->ahead_ns, &m, w, e);
+    if (rc == 0 && c->what_for == MX_CAPTURE_WHOLE)
+        rc = mx_capture_descriptors(&c->t, c->without, w, e);
+    if (rc == 0)
+        rc = mx_capture_rest(c, w, e);
+    if (rc == 0)
+        rc = mx_memory_open(&memory, c->t.pid, false, e);
+    if (rc == 0)
+        rc = mx_memory_send(&memory, &m, true, e);
+    mx_memory_fini(&memory);
     mx_maps_fini(&m);
     return rc == 0 ? mx_image_write_end(w, e) : rc;
+}
+
+int mx_capture_watch(pid_t pid, int *uffd, struct err *e)
+{
+    struct mx_maps m = { 0 };
+    struct mx_tracee t;
+    struct user_regs_struct elsewhere;
+    int rc = mx_maps_read(&m, pid, true, e);
+    if (rc == 0)
+        rc = mx_tracee_seize(&t, pid, false, e);
+    if (rc == 0) {
+        rc = fix_registers(&t, &elsewhere, e);
+        if (rc == 0)
+            rc = mx_capture_find_call(&t, &m, e);
+        if (rc == 0)
+            rc = mx_watch_make(&t, uffd, e);
+        int released = mx_tracee_release(&t, rc == 0 ? e : NULL);
+        rc = rc < 0 ? rc : released;
+    }
+    mx_maps_fini(&m);
+    return rc;
 }
 
 int mx_capture_look(pid_t pid, enum mx_capture_for what_for, struct err *e)

@@ -39,6 +39,11 @@ struct mx_capture {
  * 0, or -ENOTSUP with words as mx_capture_start; -ESRCH, -EPERM. */
 MUST int mx_capture_look(pid_t pid, enum mx_capture_for what_for, struct err *e);
 
+/* Stops it for a moment, in which it makes a userfaultfd that notes changes of its memory
+ * (mosix-core/image/scan.h). It runs on, also after a failure. Returns what mx_watch_make does.
+ */
+MUST int mx_capture_watch(pid_t pid, int *uffd, struct err *e);
+
 /* Stops it. c: zeroed but for what_for and ahead_ns. Returns 0, or what mx_tracee_seize does.
  */
 MUST int mx_capture_stop(struct mx_capture *c, pid_t pid, struct err *e);

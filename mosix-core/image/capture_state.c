@@ -18,6 +18,21 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+/* Where the answers of its calls come to lie in the scratch memory. */
+enum {
+    ACTIONS_AT = 0,
+    STACK_AT = MX_SIGNALS * MX_ACTION_BYTES,
+    TIMERS_AT = STACK_AT + 64,
+    TID_AT = TIMERS_AT + 3 * (int)sizeof(struct itimerval),
+    ANSWERS_BYTES = TID_AT + 8,
+    CALLS_ROOM = MX_SIGNALS + 8,
+};
+
+struct answers {
+    uint8_t bytes[ANSWERS_BYTES];
+    uint64_t brk;
+};
+
 /* A call whose answer is len_bytes in the scratch memory. */
 static int ask(struct mx_tracee *t, const struct mx_call *c, const char *what, void *ptr,
                size_t len_bytes, struct err *e)
@@ -26,22 +41,36 @@ static int ask(struct mx_tracee *t, const struct mx_call *c, const char *what, v
     return rc < 0 ? rc : mx_tracee_read(t, t->scratch, ptr, len_bytes, e);
 }
 
-/* ---- signals ---- */
-
-static int read_actions(struct mx_tracee *t, uint8_t *actions, struct err *e)
+/* What only the process itself can tell. Real time goes on at home: a process that moves leaves
+ * that timer there. */
+static int ask_all(const struct mx_capture *capture, struct mx_tracee *t, struct answers *a,
+                   struct err *e)
 {
-    memset(actions, 0, MX_SIGNALS * MX_ACTION_BYTES);
-    for (unsigned s = 1; s <= MX_SIGNALS; s++) {
-        struct mx_call c = { SYS_rt_sigaction, { s, 0, t->scratch, 8 } };
-        if (s == SIGKILL || s == SIGSTOP)
-            continue;
-        int rc =
-            ask(t, &c, "rt_sigaction", actions + (s - 1) * MX_ACTION_BYTES, MX_ACTION_BYTES, e);
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
+    struct mx_call c[CALLS_ROOM];
+    int64_t results[CALLS_ROOM];
+    unsigned count = 0;
+    c[count++] = (struct mx_call){ SYS_brk, { 0 } };
+    c[count++] = (struct mx_call){ SYS_sigaltstack, { 0, t->scratch + STACK_AT } };
+    c[count++] = (struct mx_call){ SYS_prctl, { PR_GET_TID_ADDRESS, t->scratch + TID_AT } };
+    for (unsigned i = capture->what_for == MX_CAPTURE_WHOLE ? 0 : 1; i < 3; i++)
+        c[count++] =
+            (struct mx_call){ SYS_getitimer,
+                              { i, t->scratch + TIMERS_AT + i * sizeof(struct itimerval) } };
+    for (unsigned s = 1; s <= MX_SIGNALS; s++)
+        if (s != SIGKILL && s != SIGSTOP)
+            c[count++] =
+                (struct mx_call){ SYS_rt_sigaction,
+                                  { s, 0, t->scratch + (s - 1) * MX_ACTION_BYTES, 8 } };
+    int rc = mx_tracee_calls(t, c, count, results, e);
+    for (unsigned i = 1; rc == 0 && i < count; i++)
+        if (results[i] < 0)
+            rc = err_set(e, (int)-results[i], "ask process %d for its state (call %ld)",
+                         (int)t->pid, c[i].number);
+    a->brk = rc == 0 ? (uint64_t)results[0] : 0;
+    return rc < 0 ? rc : mx_tracee_read(t, t->scratch, a->bytes, sizeof a->bytes, e);
 }
+
+/* ---- signals ---- */
 
 /* Waiting signals, without taking them. */
 static int peek_signals(const struct mx_tracee *t, bool is_of_process, uint8_t *ptr,
@@ -60,26 +89,23 @@ static int peek_signals(const struct mx_tracee *t, bool is_of_process, uint8_t *
     return 0;
 }
 
-static int write_signals(struct mx_tracee *t, struct mx_image_writer *w, struct err *e)
+static int write_signals(struct mx_tracee *t, const struct answers *a,
+                         struct mx_image_writer *w, struct err *e)
 {
-    uint8_t actions[MX_SIGNALS * MX_ACTION_BYTES];
     static const size_t room = MX_PENDING_MAX * MX_SIGINFO_BYTES;
     uint8_t *pending = malloc(2 * room);
     uint32_t shared_len, private_len;
-    struct mx_call c = { SYS_sigaltstack, { 0, t->scratch } };
     stack_t alt;
     if (!pending)
         return err_set(e, ENOMEM, "note the signals of process %d", (int)t->pid);
-    int rc = read_actions(t, actions, e);
-    if (rc == 0)
-        rc = ask(t, &c, "sigaltstack", &alt, sizeof alt, e);
-    if (rc == 0)
-        rc = peek_signals(t, true, pending, &shared_len, e);
+    memcpy(&alt, a->bytes + STACK_AT, sizeof alt);
+    int rc = peek_signals(t, true, pending, &shared_len, e);
     if (rc == 0)
         rc = peek_signals(t, false, pending + room, &private_len, e);
     if (rc == 0) {
         struct mx_sec s = { .number = MX_SEC_signals,
-                            .signals = { .actions = { actions, sizeof actions },
+                            .signals = { .actions = { a->bytes + ACTIONS_AT,
+                                                      MX_SIGNALS * MX_ACTION_BYTES },
                                          .pending = { pending, shared_len },
                                          .pending_private = { pending + room, private_len },
                                          .altstack = (uint64_t)(uintptr_t)alt.ss_sp,
@@ -98,17 +124,10 @@ static uint64_t in_us(struct timeval v)
     return (uint64_t)v.tv_sec * 1000000 + (uint64_t)v.tv_usec;
 }
 
-/* Real time goes on at home: a process that moves leaves that timer there. */
-static int write_timers(struct mx_capture *capture, struct mx_image_writer *w, struct err *e)
+static int write_timers(const struct answers *a, struct mx_image_writer *w, struct err *e)
 {
-    struct mx_tracee *t = &capture->t;
-    struct itimerval v[3] = { 0 };
-    for (unsigned i = capture->what_for == MX_CAPTURE_WHOLE ? 0 : 1; i < 3; i++) {
-        struct mx_call c = { SYS_getitimer, { i, t->scratch } };
-        int rc = ask(t, &c, "getitimer", &v[i], sizeof v[i], e);
-        if (rc < 0)
-            return rc;
-    }
+    struct itimerval v[3];
+    memcpy(v, a->bytes + TIMERS_AT, sizeof v);
     struct mx_sec s = { .number = MX_SEC_timers,
                         .timers = { in_us(v[0].it_value), in_us(v[0].it_interval),
                                     in_us(v[1].it_value), in_us(v[1].it_interval),
@@ -116,16 +135,14 @@ static int write_timers(struct mx_capture *capture, struct mx_image_writer *w, s
     return mx_image_write(w, &s, e);
 }
 
-static int write_thread(struct mx_tracee *t, struct mx_image_writer *w, struct err *e)
+static int write_thread(struct mx_tracee *t, const struct answers *a, struct mx_image_writer *w,
+                        struct err *e)
 {
     struct __ptrace_rseq_configuration rseq = { 0 };
     struct robust_list_head *robust = NULL;
     size_t robust_bytes = 0;
     uint64_t clear_tid;
-    struct mx_call c = { SYS_prctl, { PR_GET_TID_ADDRESS, t->scratch } };
-    int rc = ask(t, &c, "prctl(PR_GET_TID_ADDRESS)", &clear_tid, sizeof clear_tid, e);
-    if (rc < 0)
-        return rc;
+    memcpy(&clear_tid, a->bytes + TID_AT, sizeof clear_tid);
     if (syscall(SYS_get_robust_list, t->pid, &robust, &robust_bytes) < 0)
         return err_set(e, errno, "ask for the robust list of process %d", (int)t->pid);
     if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, t->pid, sizeof rseq, &rseq) < 0)
@@ -173,26 +190,22 @@ static int read_stat(pid_t pid, uint64_t fields[53])
     return i >= 52 ? 0 : -EIO;
 }
 
-static int write_layout(struct mx_tracee *t, struct mx_image_writer *w, struct err *e)
+static int write_layout(struct mx_tracee *t, const struct answers *a, struct mx_image_writer *w,
+                        struct err *e)
 {
     uint64_t f[53];
     char auxv[1024 + 1];
-    int64_t brk_now;
     ssize_t n = read_proc(t->pid, "auxv", auxv, sizeof auxv);
     int rc = read_stat(t->pid, f);
     if (n < 0 || rc < 0)
         return err_set(e, n < 0 ? (int)-n : -rc, "read the layout of process %d", (int)t->pid);
-    struct mx_call c = { SYS_brk, { 0 } };
-    rc = mx_tracee_call(t, &c, &brk_now, e);
-    if (rc < 0)
-        return rc;
     struct mx_sec s = { .number = MX_SEC_layout,
                         .layout = { .start_code = f[26],
                                     .end_code = f[27],
                                     .start_data = f[45],
                                     .end_data = f[46],
                                     .start_brk = f[47],
-                                    .brk = (uint64_t)brk_now,
+                                    .brk = a->brk,
                                     .start_stack = f[28],
                                     .arg_start = f[48],
                                     .arg_end = f[49],
@@ -231,15 +244,20 @@ static int write_setting(struct mx_tracee *t, struct mx_image_writer *w, struct 
 int mx_capture_state(struct mx_capture *c, struct mx_image_writer *w, struct err *e)
 {
     struct mx_tracee *t = &c->t;
+    struct answers a = { .brk = 0 };
     int rc = mx_tracee_scratch(t, 0, e);
     if (rc == 0)
-        rc = write_signals(t, w, e);
+        rc = mx_tracee_write(t, t->scratch, a.bytes, sizeof a.bytes, e);
     if (rc == 0)
-        rc = write_timers(c, w, e);
+        rc = ask_all(c, t, &a, e);
     if (rc == 0)
-        rc = write_thread(t, w, e);
+        rc = write_signals(t, &a, w, e);
     if (rc == 0)
-        rc = write_layout(t, w, e);
+        rc = write_timers(&a, w, e);
+    if (rc == 0)
+        rc = write_thread(t, &a, w, e);
+    if (rc == 0)
+        rc = write_layout(t, &a, w, e);
     if (rc == 0)
         rc = write_setting(t, w, e);
     return rc;

@@ -162,6 +162,59 @@ int mx_maps_read(struct mx_maps *m, pid_t pid, bool has_to_move, struct err *e)
     return rc;
 }
 
+static bool is_same(const struct mx_sec_mapping *a, const struct mx_sec_mapping *b)
+{
+    return a->start == b->start && a->end == b->end && a->prot == b->prot &&
+           a->kind == b->kind && a->offset == b->offset && a->path.len == b->path.len &&
+           memcmp(a->path.ptr, b->path.ptr, a->path.len) == 0;
+}
+
+bool mx_maps_are_same(const struct mx_maps *a, const struct mx_maps *b)
+{
+    bool same = a->count == b->count;
+    for (uint32_t i = 0; same && i < a->count; i++)
+        same =
+            is_same(&a->list[i], &b->list[i]) && a->list[i].attributes == b->list[i].attributes;
+    return same;
+}
+
+/* Each line of /proc/PID/maps is what smaps has as the first line of a mapping. */
+static int read_heads(struct mx_maps *m, const struct mx_maps *known, FILE *f, char *line,
+                      struct entry *x)
+{
+    int rc = 0;
+    while (rc == 0 && fgets(line, LINE_BYTES, f)) {
+        if (!parse_head(line, x))
+            return -EIO;
+        if (x->is_legacy)
+            continue;
+        uint32_t at = m->count;
+        x->s.path = bytes_of(x->path);
+        if (at >= known->count || !is_same(&x->s, &known->list[at]) ||
+            x->is_of_file != known->is_of_file[at])
+            return -ESTALE;
+        rc = mx_maps_add(m, &known->list[at], x->is_of_file);
+    }
+    return rc == 0 && m->count != known->count ? -ESTALE : rc;
+}
+
+int mx_maps_read_again(struct mx_maps *m, const struct mx_maps *known, pid_t pid, struct err *e)
+{
+    char path[40];
+    *m = (struct mx_maps){ 0 };
+    AUTO_FREE char *line = malloc(LINE_BYTES);
+    AUTO_FREE struct entry *x = calloc(1, sizeof *x);
+    snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
+    AUTO(file_close) FILE *f = fopen(path, "re");
+    if (!f || !line || !x)
+        return err_set(e, f ? ENOMEM : errno, "open %s", path);
+    int rc = read_heads(m, known, f, line, x);
+    if (rc == 0)
+        return 0;
+    mx_maps_fini(m);
+    return mx_maps_read(m, pid, true, e);
+}
+
 const struct mx_sec_mapping *mx_maps_kind(const struct mx_maps *m, enum mx_map_kind kind)
 {
     for (uint32_t i = 0; i < m->count; i++)

@@ -25,6 +25,13 @@ struct mx_maps {
 MUST int mx_maps_read(struct mx_maps *m, pid_t pid, bool has_to_move, struct err *e);
 void mx_maps_fini(struct mx_maps *m);
 
+/* The same without the kernel's walk through all pages, if nothing but their contents has
+ * changed since known was read: attributes are known's then, of which those that madvise and
+ * mlock make may have changed. */
+MUST int mx_maps_read_again(struct mx_maps *m, const struct mx_maps *known, pid_t pid,
+                            struct err *e);
+bool mx_maps_are_same(const struct mx_maps *a, const struct mx_maps *b);
+
 /* Adds a copy. Returns 0, -ENOMEM, -ENOSPC over MX_MAPPINGS_MAX. */
 MUST int mx_maps_add(struct mx_maps *m, const struct mx_sec_mapping *s, bool is_of_file);
 

@@ -27,12 +27,22 @@ struct __ptrace_rseq_configuration {
 void mx_regs_interrupted(struct user_regs_struct *regs, bool has_signal, bool is_elsewhere);
 
 /* Capturing: each writes its sections. */
-MUST int mx_capture_memory(const struct mx_tracee *t, const struct mx_maps *m,
-                           struct mx_image_writer *w, struct err *e);
+MUST int mx_capture_process(const struct mx_tracee *t, int64_t ahead_ns,
+                            const struct mx_maps *m, struct mx_image_writer *w, struct err *e);
 MUST int mx_capture_state(struct mx_capture *c, struct mx_image_writer *w, struct err *e);
 /* without: one that is left out; 0: none. */
 MUST int mx_capture_descriptors(const struct mx_tracee *t, int without,
                                 struct mx_image_writer *w, struct err *e);
+
+/* Could it be moved, as far as that is seen outside of its memory? */
+MUST int mx_capture_check(const struct mx_capture *c, struct err *e);
+/* Where it makes calls. */
+MUST int mx_capture_find_call(struct mx_tracee *t, const struct mx_maps *m, struct err *e);
+/* It stands outside of its vdso: before its memory is read. */
+MUST int mx_capture_leave_vdso(struct mx_tracee *t, const struct mx_maps *m, struct err *e);
+/* Registers and state: from here to the end of its calls nobody may kill us, so what is written
+ * meanwhile is held. */
+MUST int mx_capture_rest(struct mx_capture *c, struct mx_image_writer *w, struct err *e);
 
 /* "Name:\tvalue" of /proc/PID/status: the value as a number in base. Returns 0; -ENODATA when
  * there is no such line. */

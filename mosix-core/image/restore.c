@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* restore.c: a fresh child gives up its own memory and gets that of an image.
+/* restore.c: a fresh child becomes the process of an image.
  * Must not know: where the image comes from.
  * Order: what comes before the first pages is read and kept; the child opens the descriptors;
- * it is stopped, its mappings are exchanged for the image's, whose pages are then written as
- * they are read; its state comes last, after the image's end has been seen: nothing of an image
- * that is not whole ever runs. */
-#include "mosix-core/image/restore.h"
-
+ * it is stopped, its mappings are exchanged for the image's (restore_memory.c), whose pages are
+ * then written as they are read; its state comes last, after the image's end has been seen:
+ * nothing of an image that is not whole ever runs. */
 #include "common/sys/fd.h"
-#include "common/sys/mem.h"
-#include "mosix-core/image/parts.h"
+#include "mosix-core/image/making.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,26 +25,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A section that is kept: its views point into its own body. */
-struct kept {
-    struct mx_sec s;
-    uint8_t *body;
-};
+/* ---- what is kept ---- */
 
-struct plan {
-    struct mx_image_reader reader;
-    struct mx_maps maps;               /* of the image */
-    struct kept once[MX_SECTIONS_END]; /* those that come once */
-    struct kept *descriptors;
-    uint32_t descriptor_count;
-    struct mx_sec first_pages; /* the section that ended the reading */
-    bool is_at_end;
-    struct mx_restore_how how;
-};
-
-/* ---- reading what comes before the pages ---- */
-
-static int keep(struct kept *k, const struct mx_sec *s, struct err *e)
+static int keep(struct mx_kept *k, const struct mx_sec *s, struct err *e)
 {
     struct mx_section_head head = { (uint16_t)s->number, mx_section_version(s->number), 0 };
     k->body = malloc(MX_SECTION_MAX);
@@ -61,50 +41,17 @@ static int keep(struct kept *k, const struct mx_sec *s, struct err *e)
     return mx_sec_get(&head, (struct bytes){ k->body, head.len_bytes }, &k->s);
 }
 
-static int keep_descriptor(struct plan *p, const struct mx_sec *s, struct err *e)
+static int keep_descriptor(struct mx_making *p, const struct mx_sec *s, struct err *e)
 {
     void *more = realloc(p->descriptors, (p->descriptor_count + 1) * sizeof *p->descriptors);
     if (!more)
         return err_set(e, ENOMEM, "read an image");
     p->descriptors = more;
-    p->descriptors[p->descriptor_count] = (struct kept){ 0 };
+    p->descriptors[p->descriptor_count] = (struct mx_kept){ 0 };
     return keep(&p->descriptors[p->descriptor_count++], s, e);
 }
 
-static int take_early(struct plan *p, const struct mx_sec *s, struct err *e)
-{
-    if (s->number == MX_SEC_mapping) {
-        int rc = mx_maps_add(&p->maps, &s->mapping, false);
-        return rc < 0 ? err_set(e, -rc, "note a mapping") : 0;
-    }
-    return s->number == MX_SEC_descriptor ? keep_descriptor(p, s, e)
-                                          : keep(&p->once[s->number], s, e);
-}
-
-static int read_early(struct plan *p, struct err *e)
-{
-    for (;;) {
-        struct mx_sec s;
-        int rc = mx_image_read(&p->reader, &s, e);
-        if (rc < 0)
-            return rc;
-        p->is_at_end = rc == 0 || s.number == MX_SEC_end;
-        if (p->is_at_end || s.number == MX_SEC_pages) {
-            p->first_pages = s;
-            break;
-        }
-        rc = take_early(p, &s, e);
-        if (rc < 0)
-            return rc;
-    }
-    for (unsigned i = MX_SEC_process; i <= MX_SEC_setting; i++)
-        if (i != MX_SEC_mapping && i != MX_SEC_pages && !p->once[i].body)
-            return err_say(e, EPROTO, "the image has no section %s before its pages",
-                           mx_section_name(i));
-    return 0;
-}
-
-static void plan_fini(struct plan *p)
+static void making_fini(struct mx_making *p)
 {
     for (unsigned i = 0; i < MX_SECTIONS_END; i++)
         free(p->once[i].body);
@@ -112,6 +59,8 @@ static void plan_fini(struct plan *p)
         free(p->descriptors[i].body);
     free(p->descriptors);
     mx_maps_fini(&p->maps);
+    mx_maps_fini(&p->next);
+    free(p->space);
     mx_image_reader_fini(&p->reader);
 }
 
@@ -132,25 +81,25 @@ static int set_limits(struct bytes limits, struct err *e)
 }
 
 /* Of a body: as much as this host allows. */
-static int lower_limits(struct bytes limits, struct err *e)
+static int lower_limits(pid_t pid, struct bytes limits, struct err *e)
 {
     static const int here[] = { RLIMIT_STACK, RLIMIT_DATA, RLIMIT_AS, RLIMIT_MEMLOCK,
                                 RLIMIT_SIGPENDING };
     for (unsigned i = 0; i < ARRAY_LEN(here); i++) {
         struct rlimit want, have;
         memcpy(&want, limits.ptr + (size_t)here[i] * sizeof want, sizeof want);
-        if (getrlimit((__rlimit_resource_t)here[i], &have) < 0)
+        if (prlimit(pid, (__rlimit_resource_t)here[i], NULL, &have) < 0)
             return err_set(e, errno, "read limit %d", here[i]);
         if (have.rlim_max != RLIM_INFINITY && want.rlim_cur > have.rlim_max)
             want.rlim_cur = have.rlim_max;
         have.rlim_cur = want.rlim_cur;
-        if (setrlimit((__rlimit_resource_t)here[i], &have) < 0)
+        if (prlimit(pid, (__rlimit_resource_t)here[i], &have, NULL) < 0)
             return err_set(e, errno, "set limit %d", here[i]);
     }
     return 0;
 }
 
-static const char *instead_of(const struct plan *p, unsigned number)
+static const char *instead_of(const struct mx_making *p, unsigned number)
 {
     for (unsigned i = 0; i < p->how.other_count; i++)
         if (p->how.others[i].number == number)
@@ -159,7 +108,7 @@ static const char *instead_of(const struct plan *p, unsigned number)
 }
 
 /* What was open here is ours and ends; what is opened takes the old numbers. */
-static int open_descriptors(const struct plan *p, int words, struct err *e)
+static int open_descriptors(const struct mx_making *p, int words, struct err *e)
 {
     bool has_standard[3] = { false, false, false };
     for (uint32_t i = 0; i < p->descriptor_count; i++)
@@ -178,7 +127,7 @@ static int open_descriptors(const struct plan *p, int words, struct err *e)
     return 0;
 }
 
-static int prepare(const struct plan *p, int words, struct err *e)
+static int prepare(const struct mx_making *p, int words, struct err *e)
 {
     const struct mx_sec_setting *s = &p->once[MX_SEC_setting].s.setting;
     char cwd[4096];
@@ -186,8 +135,7 @@ static int prepare(const struct plan *p, int words, struct err *e)
         fd_close_all_but(&words, 1);
         for (int i = 0; i < 3; i++)
             close(i);
-        int limited = lower_limits(s->limits, e);
-        return limited < 0 ? limited : p->how.inside(p->how.ctx, e);
+        return p->how.inside(p->how.ctx, e);
     }
     int rc = bytes_to_text(s->cwd, cwd, sizeof cwd);
     if (rc < 0 || chdir(cwd) < 0)
@@ -198,7 +146,7 @@ static int prepare(const struct plan *p, int words, struct err *e)
 }
 
 /* Never returns: it is stopped, and goes on as another. Says "" or why not. */
-static _Noreturn void be_child(const struct plan *p, int words)
+static _Noreturn void be_child(const struct mx_making *p, int words)
 {
     struct err e = { "" };
     uint32_t last = 2;
@@ -226,7 +174,7 @@ static pid_t fork_as(pid_t wanted)
     return pid < 0 ? fork() : (pid_t)pid;
 }
 
-static int start_child(const struct plan *p, pid_t *pid_out, struct err *e)
+static int start_child(const struct mx_making *p, pid_t *pid_out, struct err *e)
 {
     int pair[2], rc = fd_pipe(pair);
     if (rc < 0)
@@ -254,192 +202,9 @@ static int start_child(const struct plan *p, pid_t *pid_out, struct err *e)
     return said < 0 ? err_say(e, -said, "%s", words.text) : 0;
 }
 
-/* ---- memory ---- */
-
-static int check_kernel(const struct plan *p, const struct mx_tracee *t,
-                        const struct mx_maps *own, struct err *e)
-{
-    uint8_t sum[MX_SECTION_SUM_BYTES];
-    int rc = mx_vdso_sum(t, own, sum, e);
-    if (rc == 0 && memcmp(sum, p->once[MX_SEC_process].s.process.vdso.ptr, sizeof sum) != 0)
-        return err_say(e, ENOTSUP, "the image is of another kernel");
-    return rc;
-}
-
-static int drop_rseq(struct mx_tracee *t, struct err *e)
-{
-    struct __ptrace_rseq_configuration r = { 0 };
-    if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, t->pid, sizeof r, &r) < 0)
-        return err_set(e, errno, "ask for the rseq area of process %d", (int)t->pid);
-    struct mx_call c = { SYS_rseq, { r.rseq_abi_pointer, r.rseq_abi_size, 1, r.signature } };
-    return r.rseq_abi_pointer ? mx_tracee_must(t, &c, "rseq", e) : 0;
-}
-
-/* All but the scratch memory and what the kernel maps by itself. */
-static int unmap_own(struct mx_tracee *t, const struct mx_maps *own, struct err *e)
-{
-    int rc = 0;
-    for (uint32_t i = 0; rc == 0 && i < own->count; i++) {
-        const struct mx_sec_mapping *m = &own->list[i];
-        struct mx_call c = { SYS_munmap, { m->start, m->end - m->start } };
-        if (m->kind == MX_MAP_MEMORY)
-            rc = mx_tracee_must(t, &c, "munmap", e);
-    }
-    return rc;
-}
-
-static int move_mapping(struct mx_tracee *t, uint64_t from, uint64_t to, uint64_t len_bytes,
-                        struct err *e)
-{
-    struct mx_call c = { SYS_mremap,
-                         { from, len_bytes, len_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to } };
-    bool has_call = t->syscall_at >= from && t->syscall_at < from + len_bytes;
-    int rc = from == to ? 0 : mx_tracee_must(t, &c, "mremap", e);
-    if (rc == 0 && has_call)
-        t->syscall_at += to - from;
-    return rc;
-}
-
-/* The kernel's mappings go where the image had them, by way of a parking place, as the two may
- * overlap. */
-static int move_special(struct mx_tracee *t, const struct plan *p, const struct mx_maps *own,
-                        uint64_t parking, struct err *e)
-{
-    uint64_t at[MX_MAP_KINDS] = { 0 };
-    int rc = 0;
-    for (unsigned kind = MX_MAP_VDSO; rc == 0 && kind < MX_MAP_KINDS; kind++) {
-        const struct mx_sec_mapping *have = mx_maps_kind(own, kind);
-        const struct mx_sec_mapping *want = mx_maps_kind(&p->maps, kind);
-        if (!have && !want)
-            continue;
-        if (!have || !want || have->end - have->start != want->end - want->start)
-            return err_say(e, ENOTSUP, "the image is of another kernel: it maps %s differently",
-                           want ? (const char *)want->path.ptr : (const char *)have->path.ptr);
-        at[kind] = parking;
-        rc = move_mapping(t, have->start, parking, have->end - have->start, e);
-        parking += have->end - have->start;
-    }
-    for (unsigned kind = MX_MAP_VDSO; rc == 0 && kind < MX_MAP_KINDS; kind++) {
-        const struct mx_sec_mapping *want = mx_maps_kind(&p->maps, kind);
-        if (want)
-            rc = move_mapping(t, at[kind], want->start, want->end - want->start, e);
-    }
-    return rc;
-}
-
-static int map_one(struct mx_tracee *t, const struct mx_sec_mapping *m, struct err *e)
-{
-    uint64_t flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
-    if (m->attributes & MX_ATTR_GROWSDOWN)
-        flags |= MAP_GROWSDOWN;
-    if (m->attributes & MX_ATTR_NORESERVE || !(m->prot & PROT_WRITE))
-        flags |= MAP_NORESERVE;
-    struct mx_call c = {
-        SYS_mmap, { m->start, m->end - m->start, PROT_READ | PROT_WRITE, flags, UINT64_MAX, 0 }
-    };
-    return mx_tracee_must(t, &c, "mmap", e);
-}
-
-static int put_pages(struct mx_tracee *t, const struct plan *p, const struct mx_sec_pages *s,
-                     struct err *e)
-{
-    const struct mx_sec_mapping *m =
-        mx_mapping_find(p->maps.list, p->maps.count, s->start, s->start + s->body.len);
-    if (!m || m->kind != MX_MAP_MEMORY)
-        return err_say(e, EPROTO, "the image has pages outside of its mappings");
-    if (p->how.some)
-        p->how.some(p->how.ctx);
-    return mx_tracee_write(t, s->start, s->body.ptr, s->body.len, e);
-}
-
-/* Until the end of the image. */
-static int put_all_pages(struct mx_tracee *t, struct plan *p, struct err *e)
-{
-    if (p->is_at_end)
-        return 0;
-    int rc = put_pages(t, p, &p->first_pages.pages, e);
-    while (rc == 0) {
-        struct mx_sec s;
-        rc = mx_image_read(&p->reader, &s, e);
-        if (rc == 0 || (rc > 0 && s.number == MX_SEC_end))
-            return 0;
-        if (rc > 0)
-            rc = s.number == MX_SEC_pages
-                     ? put_pages(t, p, &s.pages, e)
-                     : err_say(e, EPROTO, "the image has a section %s after its pages",
-                               mx_section_name(s.number));
-    }
-    return rc;
-}
-
-static const struct {
-    uint32_t attribute;
-    int advice;
-} advices[] = {
-    { MX_ATTR_DONTFORK, MADV_DONTFORK },     { MX_ATTR_DONTDUMP, MADV_DONTDUMP },
-    { MX_ATTR_WIPEONFORK, MADV_WIPEONFORK }, { MX_ATTR_HUGEPAGE, MADV_HUGEPAGE },
-    { MX_ATTR_NOHUGEPAGE, MADV_NOHUGEPAGE }, { MX_ATTR_MERGEABLE, MADV_MERGEABLE },
-};
-
-static int protect_one(struct mx_tracee *t, const struct mx_sec_mapping *m, struct err *e)
-{
-    uint64_t len = m->end - m->start;
-    int rc = 0;
-    for (unsigned i = 0; rc == 0 && i < ARRAY_LEN(advices); i++) {
-        struct mx_call c = { SYS_madvise, { m->start, len, (uint64_t)advices[i].advice } };
-        if (m->attributes & advices[i].attribute)
-            rc = mx_tracee_must(t, &c, "madvise", e);
-    }
-    struct mx_call lock = { SYS_mlock, { m->start, len } };
-    if (rc == 0 && m->attributes & MX_ATTR_LOCKED)
-        rc = mx_tracee_must(t, &lock, "mlock", e);
-    struct mx_call c = { SYS_mprotect, { m->start, len, m->prot } };
-    if (rc == 0 && m->prot != (PROT_READ | PROT_WRITE))
-        rc = mx_tracee_must(t, &c, "mprotect", e);
-    return rc;
-}
-
-static int for_memory(struct mx_tracee *t, const struct plan *p,
-                      int (*fn)(struct mx_tracee *, const struct mx_sec_mapping *,
-                                struct err *),
-                      struct err *e)
-{
-    int rc = 0;
-    for (uint32_t i = 0; rc == 0 && i < p->maps.count; i++)
-        if (p->maps.list[i].kind == MX_MAP_MEMORY)
-            rc = fn(t, &p->maps.list[i], e);
-    return rc;
-}
-
-static int exchange_memory(struct mx_tracee *t, struct plan *p, const struct mx_maps *own,
-                           struct err *e)
-{
-    const struct mx_sec_mapping *v = mx_maps_kind(own, MX_MAP_VDSO);
-    uint64_t hole = mx_maps_hole(own, &p->maps, 1 << 20);
-    int rc = v ? mx_tracee_find_syscall(t, v->start, v->end, e)
-               : err_say(e, ENOTSUP, "this kernel has no vdso");
-    if (rc == 0 && !hole)
-        rc = err_say(e, ENOMEM, "the image leaves no room");
-    if (rc == 0)
-        rc = check_kernel(p, t, own, e);
-    if (rc == 0)
-        rc = drop_rseq(t, e);
-    if (rc == 0)
-        rc = mx_tracee_scratch(t, hole, e);
-    if (rc == 0)
-        rc = unmap_own(t, own, e);
-    if (rc == 0)
-        rc = move_special(t, p, own, hole + MX_SCRATCH_BYTES, e);
-    if (rc == 0)
-        rc = for_memory(t, p, map_one, e);
-    if (rc == 0)
-        rc = put_all_pages(t, p, e);
-    return rc == 0 ? for_memory(t, p, protect_one, e) : rc;
-}
-
 /* ---- all ---- */
 
-static int put_state(struct mx_tracee *t, struct plan *p, struct err *e)
+static int put_state(struct mx_tracee *t, struct mx_making *p, struct err *e)
 {
     static const enum mx_section order[] = { MX_SEC_layout, MX_SEC_process, MX_SEC_thread,
                                              MX_SEC_signals, MX_SEC_timers };
@@ -457,19 +222,6 @@ static int put_state(struct mx_tracee *t, struct plan *p, struct err *e)
     return rc;
 }
 
-/* All but letting it go. */
-static int fill_process(struct plan *p, struct mx_restored *r, struct err *e)
-{
-    struct mx_maps own = { 0 };
-    int rc = mx_maps_read(&own, r->pid, false, e);
-    if (rc == 0)
-        rc = exchange_memory(&r->t, p, &own, e);
-    if (rc == 0)
-        rc = put_state(&r->t, p, e);
-    mx_maps_fini(&own);
-    return rc;
-}
-
 static void end_child(struct mx_restored *r)
 {
     kill(r->pid, SIGKILL);
@@ -478,7 +230,7 @@ static void end_child(struct mx_restored *r)
         ;
 }
 
-static int make_child(struct plan *p, struct mx_restored *r, struct err *e)
+static int make_child(struct mx_making *p, struct mx_restored *r, struct err *e)
 {
     int rc = 0;
     if (p->how.before)
@@ -488,26 +240,119 @@ static int make_child(struct plan *p, struct mx_restored *r, struct err *e)
     return rc == 0 ? mx_tracee_seize(&r->t, r->pid, true, e) : rc;
 }
 
+/* What a fresh child that is no body has to know before it can be made. */
+static int check_early(const struct mx_making *p, struct err *e)
+{
+    for (unsigned i = MX_SEC_process; i <= MX_SEC_setting; i++)
+        if (i != MX_SEC_mapping && i != MX_SEC_pages && !p->once[i].body)
+            return err_say(e, EPROTO, "the image has no section %s before its pages",
+                           mx_section_name(i));
+    return 0;
+}
+
+/* All mappings are known: the process is made, or its mappings become these. */
+static int settle(struct mx_making *p, struct mx_restored *r, struct err *e)
+{
+    int rc = 0;
+    if (!p->has_next)
+        return p->is_made ? 0 : err_say(e, EPROTO, "the image has no mappings");
+    if (p->is_made)
+        return mx_making_remap(p, &r->t, e);
+    if (p->how.stub)
+        r->pid = r->t.pid;
+    else if (p->how.is_body || (rc = check_early(p, e)) == 0)
+        rc = make_child(p, r, e);
+    p->is_made = rc == 0;
+    return rc == 0 ? mx_making_exchange(p, &r->t, e) : rc;
+}
+
+static int take_mapping(struct mx_making *p, const struct mx_sec *s, struct err *e)
+{
+    p->has_next = true;
+    int rc = mx_maps_add(&p->next, &s->mapping, false);
+    return rc < 0 ? err_set(e, -rc, "note a mapping") : 0;
+}
+
+/* Who sends is told that all before is done. */
+static int take_round(struct mx_making *p, struct mx_restored *r, const struct mx_sec *s,
+                      struct err *e)
+{
+    uint8_t number[4];
+    struct wr w = wr_of(number, sizeof number);
+    int rc = p->has_next ? settle(p, r, e) : 0;
+    put_u32(&w, s->round.number);
+    p->mono_ns = s->round.is_last ? s->round.mono_ns : 0;
+    if (rc == 0 && !s->round.is_last && (rc = fd_write_full(p->fd, number, sizeof number)) < 0)
+        rc = err_set(e, -rc, "answer to an image");
+    return rc;
+}
+
+static int take(struct mx_making *p, struct mx_restored *r, const struct mx_sec *s,
+                struct err *e)
+{
+    int rc;
+    switch (s->number) {
+    case MX_SEC_mapping: return take_mapping(p, s, e);
+    case MX_SEC_round: return take_round(p, r, s, e);
+    case MX_SEC_descriptor: return keep_descriptor(p, s, e);
+    case MX_SEC_pages:
+    case MX_SEC_packed:
+    case MX_SEC_gone:
+        rc = settle(p, r, e);
+        return rc == 0 ? mx_making_pages(p, &r->t, s, e) : rc;
+    case MX_SEC_end: return settle(p, r, e);
+    case MX_SEC_process:
+    case MX_SEC_registers:
+    case MX_SEC_signals:
+    case MX_SEC_timers:
+    case MX_SEC_thread:
+    case MX_SEC_layout:
+    case MX_SEC_setting: return keep(&p->once[s->number], s, e);
+    case MX_SECTIONS_END: break;
+    }
+    return -EINVAL;
+}
+
+/* Until its end. */
+static int make(struct mx_making *p, struct mx_restored *r, struct err *e)
+{
+    struct mx_sec s;
+    int rc;
+    while ((rc = mx_image_read(&p->reader, &s, e)) > 0) {
+        rc = take(p, r, &s, e);
+        if (rc < 0)
+            return rc;
+    }
+    if (rc == 0)
+        rc = mx_making_protect(p, &r->t, e);
+    if (rc == 0)
+        rc = put_state(&r->t, p, e);
+    if (rc == 0 && p->how.is_body)
+        rc = lower_limits(r->pid, p->once[MX_SEC_setting].s.setting.limits, e);
+    if (rc == 0 && p->how.after && p->mono_ns)
+        rc = p->how.after(p->how.ctx, p->mono_ns, e);
+    return rc;
+}
+
 int mx_restore_as(int fd, const struct mx_restore_how *how, struct mx_restored *r,
                   struct err *e)
 {
-    struct plan p = { .how = *how };
+    struct mx_making *p = calloc(1, sizeof *p);
     *r = (struct mx_restored){ .t.mem_fd = -1, .t.cancel_fd = -1 };
     if (how->stub)
         r->t = *how->stub;
-    int rc = mx_image_reader_init(&p.reader, fd, e);
+    if (!p)
+        return err_set(e, ENOMEM, "read an image");
+    p->how = *how;
+    p->fd = fd;
+    int rc = mx_image_reader_init(&p->reader, fd, e);
     if (rc == 0)
-        rc = read_early(&p, e);
-    if (rc == 0 && how->stub)
-        r->pid = r->t.pid;
-    else if (rc == 0)
-        rc = make_child(&p, r, e);
-    if (rc == 0)
-        rc = fill_process(&p, r, e);
+        rc = make(p, r, e);
     if (rc < 0 && r->pid > 0 && !how->stub)
         end_child(r);
-    r->has_old_pid = rc == 0 && (uint32_t)r->pid == p.once[MX_SEC_process].s.process.pid;
-    plan_fini(&p);
+    r->has_old_pid = rc == 0 && (uint32_t)r->pid == p->once[MX_SEC_process].s.process.pid;
+    making_fini(p);
+    free(p);
     return rc;
 }
 

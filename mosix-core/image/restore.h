@@ -31,12 +31,16 @@ struct mx_restore_how {
      * signals and timers of processor time become the image's; all else it has already. Its old
      * memory is lost as soon as the image begins to be read. */
     struct mx_tracee *stub;
-    /* A body: descriptors, directory and mask of the image are its home's business. before:
-     * called when the image has begun, before the child is made; inside: in the child, before
+    /* A body: descriptors, directory and mask of the image are its home's business, and it may
+     * come in rounds, each of which is answered with its number. before: called when the image
+     * has begun, before the child is made; inside: in the child, before
      * anything else. Each returns 0 or -errno with words. */
     bool is_body;
     int (*before)(void *ctx, const struct mx_sec_process *p, struct err *e);
     int (*inside)(void *ctx, struct err *e);
+    /* All is there. mono_ns: what the process's clock showed when it stood still; not called if
+     * the image does not say. Returns 0 or -errno with words. */
+    int (*after)(void *ctx, uint64_t mono_ns, struct err *e);
     void (*some)(void *ctx);               /* some more of the image has come; or NULL */
     const struct mx_restore_other *others; /* of a fresh child */
     unsigned other_count;

@@ -68,16 +68,23 @@ static int put_thread(struct mx_tracee *t, const struct mx_sec *s, struct err *e
 
 /* ---- signals ---- */
 
+/* That of SIGTRAP by itself, as many calls at once end in one (calls.c). */
 static int put_actions(struct mx_tracee *t, struct bytes actions, struct err *e)
 {
-    int rc = 0;
-    for (unsigned s = 1; rc == 0 && s <= MX_SIGNALS; s++) {
-        struct mx_call c = { SYS_rt_sigaction, { s, t->scratch, 0, 8 } };
-        if (s != SIGKILL && s != SIGSTOP)
-            rc = tell(t, &c, "rt_sigaction", actions.ptr + (s - 1) * MX_ACTION_BYTES,
-                      MX_ACTION_BYTES, e);
-    }
-    return rc;
+    struct mx_call c[MX_SIGNALS];
+    unsigned count = 0;
+    _Static_assert((int)MX_SIGNALS * (int)MX_ACTION_BYTES <= (int)MX_SCRATCH_BYTES, "room");
+    for (uint64_t s = 1; s <= MX_SIGNALS; s++)
+        if (s != SIGKILL && s != SIGSTOP && s != SIGTRAP)
+            c[count++] =
+                (struct mx_call){ SYS_rt_sigaction,
+                                  { s, t->scratch + (s - 1) * MX_ACTION_BYTES, 0, 8 } };
+    struct mx_call trap = { SYS_rt_sigaction,
+                            { SIGTRAP, t->scratch + (SIGTRAP - 1) * MX_ACTION_BYTES, 0, 8 } };
+    int rc = mx_tracee_write(t, t->scratch, actions.ptr, actions.len, e);
+    if (rc == 0)
+        rc = mx_tracee_must_all(t, c, count, "rt_sigaction", e);
+    return rc == 0 ? mx_tracee_must(t, &trap, "rt_sigaction", e) : rc;
 }
 
 /* All are blocked now, so they wait again. */

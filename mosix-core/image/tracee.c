@@ -26,7 +26,10 @@
 #error "registers and calls are those of x86-64"
 #endif
 
-enum { CS_64_BIT = 0x33 };
+enum {
+    CS_64_BIT = 0x33,
+    VDSO_STEPS = 5000, /* the longest way through a vdso has some hundreds */
+};
 
 /* A stop has no descriptor to wait on. */
 static void wait_a_bit(struct mx_tracee *t, unsigned us)
@@ -54,7 +57,7 @@ static int next_stop(struct mx_tracee *t, int *status, struct err *e)
         if ((int64_t)clock_mono_ms() >= end_ms)
             return err_say(e, ETIMEDOUT, "process %d does not stand still", (int)t->pid);
         if (turn > 20)
-            wait_a_bit(t, turn < 100 ? 50 : 1000);
+            wait_a_bit(t, turn < 100 ? 20 : 1000);
     }
     return WIFSTOPPED(*status) ? 0 : err_say(e, ESRCH, "process %d has ended", (int)t->pid);
 }
@@ -221,6 +224,53 @@ int mx_tracee_call(struct mx_tracee *t, const struct mx_call *c, int64_t *result
     return rc;
 }
 
+int mx_tracee_run(struct mx_tracee *t, const struct user_regs_struct *regs, uint64_t trap_at,
+                  struct err *e)
+{
+    struct user_regs_struct now;
+    t->has_called = true;
+    t->is_cancelled = false;
+    int status, rc = mx_tracee_put_set(t, NT_PRSTATUS, regs, sizeof *regs, e);
+    while (rc == 0) {
+        if (ptrace(PTRACE_CONT, t->pid, 0, 0) < 0)
+            return err_set(e, errno, "go on with process %d", (int)t->pid);
+        rc = next_stop(t, &status, e);
+        if (rc < 0)
+            return rc;
+        if (!(status >> 16) && WSTOPSIG(status) == SIGTRAP)
+            break;
+        t->has_stop |= !(status >> 16) && WSTOPSIG(status) == SIGSTOP;
+    }
+    if (rc == 0)
+        rc = get_regs(t, &now, e);
+    if (rc == 0 && now.rip != trap_at)
+        rc = err_say(e, EIO, "process %d left the code of ours", (int)t->pid);
+    return rc;
+}
+
+int mx_tracee_step_out(struct mx_tracee *t, uint64_t start, uint64_t end, struct err *e)
+{
+    int status, rc = 0;
+    bool is_inside = t->regs.rip >= start && t->regs.rip < end;
+    if (!is_inside || (int64_t)t->regs.orig_rax >= 0) /* a call is made anew as it is */
+        return 0;
+    rc = set_mask(t, ~UINT64_C(0), e);
+    for (unsigned i = 0; rc == 0 && i < VDSO_STEPS && is_inside; i++) {
+        if (ptrace(PTRACE_SINGLESTEP, t->pid, 0, 0) < 0)
+            return err_set(e, errno, "go on with process %d", (int)t->pid);
+        rc = next_stop(t, &status, e);
+        if (rc == 0)
+            rc = get_regs(t, &t->regs, e);
+        is_inside = t->regs.rip >= start && t->regs.rip < end;
+        t->has_stop |= rc == 0 && !(status >> 16) && WSTOPSIG(status) == SIGSTOP;
+    }
+    if (rc == 0)
+        rc = set_mask(t, t->blocked, e);
+    if (rc == 0 && is_inside)
+        rc = err_say(e, ENOTSUP, "process %d stays in its kernel's code", (int)t->pid);
+    return rc;
+}
+
 int mx_tracee_must(struct mx_tracee *t, const struct mx_call *c, const char *what,
                    struct err *e)
 {
@@ -237,14 +287,15 @@ int mx_tracee_scratch(struct mx_tracee *t, uint64_t address, struct err *e)
 {
     int64_t at;
     uint64_t flags = MAP_PRIVATE | MAP_ANONYMOUS | (address ? MAP_FIXED_NOREPLACE : 0);
-    struct mx_call c = {
-        SYS_mmap, { address, MX_SCRATCH_BYTES, PROT_READ | PROT_WRITE, flags, UINT64_MAX, 0 }
-    };
+    struct mx_call c = { SYS_mmap,
+                         { address, MX_SCRATCH_WITH_CODE, PROT_READ | PROT_WRITE, flags,
+                           UINT64_MAX, 0 } };
     int rc = mx_tracee_call(t, &c, &at, e);
     if (rc == 0 && at < 0 && at > -4096)
         rc = err_set(e, (int)-at, "get memory in process %d", (int)t->pid);
     if (rc == 0)
         t->scratch = (uint64_t)at;
+    t->has_code = false;
     return rc;
 }
 
@@ -252,7 +303,7 @@ int mx_tracee_unscratch(struct mx_tracee *t, struct err *e)
 {
     if (!t->scratch)
         return 0;
-    struct mx_call c = { SYS_munmap, { t->scratch, MX_SCRATCH_BYTES } };
+    struct mx_call c = { SYS_munmap, { t->scratch, MX_SCRATCH_WITH_CODE } };
     int rc = mx_tracee_must(t, &c, "munmap", e);
     t->scratch = 0;
     return rc;

@@ -19,6 +19,7 @@
 enum {
     MX_STOP_MS = 5000, /* a process that does not stand still within it is let go */
     MX_SCRATCH_BYTES = 4 * 4096,
+    MX_SCRATCH_WITH_CODE = MX_SCRATCH_BYTES + 9 * 4096,
 };
 
 struct mx_tracee {
@@ -32,6 +33,7 @@ struct mx_tracee {
     int mem_fd;          /* /proc/PID/mem */
     uint64_t syscall_at; /* address of a syscall instruction */
     uint64_t scratch;    /* memory of ours in the process; 0: none */
+    bool has_code;       /* behind it, which makes calls one after the other */
     uint64_t blocked;    /* its mask of signals; while calls are made all are blocked */
     struct user_regs_struct regs; /* as it was found */
 };
@@ -67,7 +69,25 @@ MUST int mx_tracee_call(struct mx_tracee *t, const struct mx_call *c, int64_t *r
 MUST int mx_tracee_must(struct mx_tracee *t, const struct mx_call *c, const char *what,
                         struct err *e);
 
-/* MX_SCRATCH_BYTES for arguments, at address (0: anywhere), and their end. */
+/* Goes on, a step at a time and without signals, until it is outside of [start, end), which is
+ * code that comes to an end. Returns 0; -ENOTSUP when it does not. */
+MUST int mx_tracee_step_out(struct mx_tracee *t, uint64_t start, uint64_t end, struct err *e);
+
+/* Goes on at regs until it traps before trap_at; for code of ours. */
+MUST int mx_tracee_run(struct mx_tracee *t, const struct user_regs_struct *regs,
+                       uint64_t trap_at, struct err *e);
+
+/* Any number of calls, one after the other; with scratch memory the process stops once for
+ * hundreds of them. results: one each, which may be -errno. Returns 0, or -errno when the
+ * process is gone. */
+MUST int mx_tracee_calls(struct mx_tracee *t, const struct mx_call *c, unsigned count,
+                         int64_t *results, struct err *e);
+/* The same; the first result that is an error is ours too, with the words of what. */
+MUST int mx_tracee_must_all(struct mx_tracee *t, const struct mx_call *c, unsigned count,
+                            const char *what, struct err *e);
+
+/* MX_SCRATCH_BYTES for arguments, at address (0: anywhere; else MX_SCRATCH_WITH_CODE are used
+ * there), and their end. */
 MUST int mx_tracee_scratch(struct mx_tracee *t, uint64_t address, struct err *e);
 MUST int mx_tracee_unscratch(struct mx_tracee *t, struct err *e);
 

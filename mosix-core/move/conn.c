@@ -6,8 +6,10 @@
 #include "common/sys/fd.h"
 #include "common/sys/mem.h"
 #include "common/sys/title.h"
+#include "mosix-core/net/prompt.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,11 +84,23 @@ pid_t mx_conn_relay(int from, int to, struct err *e)
     int kept[2] = { in, out };
     AUTO_FREE uint8_t *space = malloc(MX_PIECE_MAX);
     ssize_t n = 1;
+    bool is_answering = true;
     if (!space || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
         _exit(1);
     fd_close_all_but(kept, 2);
     title_set("mosixd: an image between hosts");
+    mx_be_prompt(0, true);
     while (n > 0) {
+        struct pollfd p[2] = { { in, POLLIN, 0 }, { is_answering ? out : -1, POLLIN, 0 } };
+        if (poll(p, 2, -1) < 0 && errno != EINTR)
+            break;
+        /* Answers are few and short: they are always taken. */
+        if (p[1].revents) {
+            ssize_t got = fd_read(out, space, MX_PIECE_MAX);
+            is_answering = got > 0 && fd_write_full(in, space, (size_t)got) == 0;
+        }
+        if (!p[0].revents)
+            continue;
         n = fd_read(in, space, MX_PIECE_MAX);
         if (n > 0 && fd_write_full(out, space, (size_t)n) < 0)
             break;

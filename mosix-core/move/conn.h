@@ -26,8 +26,8 @@ MUST int mx_conn_start(struct mx_conn *c, const struct mx_node *to,
 /* Ends the process and forgets it; accepts none. */
 void mx_conn_end(struct mx_conn *c);
 
-/* A child of ours that copies bytes from one socket to another until the first has ended; takes
- * both. Returns its number. */
+/* A child of ours that copies bytes both ways between two sockets until the first has ended;
+ * takes both. Returns its number. */
 MUST pid_t mx_conn_relay(int from, int to, struct err *e);
 
 #endif

@@ -10,6 +10,7 @@
 #include "common/sys/log.h"
 #include "common/sys/loop.h"
 #include "mosix-core/move/hands.h"
+#include "mosix-core/net/prompt.h"
 #include "mosix-core/plan/messages.h"
 
 #include <errno.h>
@@ -23,6 +24,7 @@ struct stream {
     int fd; /* -1: none */
     uint32_t move;
     int64_t ahead_ns;
+    bool is_at_once; /* an image without rounds */
 };
 
 struct guest {
@@ -36,7 +38,8 @@ struct guest {
     bool is_image_wanted; /* to build from, or to send into, when it comes */
     bool has_calls;       /* the hands have a stream for calls */
     bool is_run_wanted;   /* when that has come */
-    bool is_copy_wanted;  /* when there is a stream for it, it may stand still */
+    bool is_copy_wanted;  /* when there is a stream for it */
+    bool has_rounds;      /* the hands have that */
     bool is_ended;        /* the job has ended by itself: the home knows best */
     uint8_t in[2 * MX_MESSAGE_MAX];
     size_t in_bytes;
@@ -107,6 +110,18 @@ static void on_note(struct guest *g, const struct mx_note *n)
         break;
     case MX_HANDS_SOME: happened(g, MX_HOLD_ARRIVING, MX_WHY_NOT); break;
     case MX_HANDS_STOP: happened(g, MX_HOLD_STOPPED, MX_WHY_NOT); break;
+    case MX_HANDS_COPY:
+        if (n->rc < 0)
+            fail(g, MX_WHY_REFUSED, n->text);
+        break;
+    case MX_HANDS_ROUND:
+        if (n->rc < 0)
+            fail(g, MX_WHY_REFUSED, n->text);
+        else
+            step(g, (struct mx_holder_in){ .what = MX_HOLD_ROUND,
+                                           .move = g->holder.move,
+                                           .left_ms = (uint32_t)n->number });
+        break;
     case MX_HANDS_SEND:
         if (n->rc < 0) /* the other place finds its image cut, and says so */
             send_words(g, 0, n->text);
@@ -151,7 +166,7 @@ static void drop_hands(struct guest *g)
     fd_close(&g->calls.fd);
     fd_close(&g->image.fd);
     g->is_image_wanted = g->has_calls = g->is_run_wanted = g->is_ended = false;
-    g->is_copy_wanted = false;
+    g->is_copy_wanted = g->has_rounds = false;
 }
 
 /* ---- what is to be done ---- */
@@ -169,8 +184,11 @@ static void use_image(struct guest *g)
 
 static void do_send_rest(struct guest *g)
 {
-    g->is_image_wanted = true;
-    use_image(g);
+    g->is_image_wanted = !g->has_rounds;
+    if (g->has_rounds)
+        tell(g, MX_HANDS_SEND, -1, 0);
+    else
+        use_image(g);
 }
 
 /* The namespaces are made while the job still runs elsewhere. */
@@ -184,12 +202,16 @@ static void do_build(struct guest *g)
         use_image(g);
 }
 
-/* What changes while it runs is not sent ahead: all is sent when it stands still, when there is
- * a way. */
+/* Nothing is done before there is a way. */
 static void do_copy(struct guest *g)
 {
     g->is_copy_wanted = g->image.fd < 0 || g->image.move != g->holder.move;
-    if (!g->is_copy_wanted)
+    if (g->is_copy_wanted)
+        return;
+    g->has_rounds = !g->image.is_at_once;
+    if (g->has_rounds)
+        tell(g, MX_HANDS_COPY, take_fd(&g->image.fd), 0);
+    else
         happened(g, MX_HOLD_ROUND, MX_WHY_NOT);
 }
 
@@ -205,6 +227,7 @@ static void do_run(struct guest *g)
     if (g->is_run_wanted)
         return;
     g->has_calls = true;
+    g->has_rounds = false;
     tell(g, MX_HANDS_RUN, take_fd(&g->calls.fd), 0);
 }
 
@@ -287,7 +310,7 @@ static void on_listener(void *ctx, uint32_t events UNUSED)
         return;
     }
     fd_close(&s->fd);
-    *s = (struct stream){ fd, (uint32_t)n.rc, n.big };
+    *s = (struct stream){ fd, (uint32_t)n.rc, n.big, n.number == MX_STREAM_IMAGE_AT_ONCE };
     use_image(g);
     if (g->is_copy_wanted)
         do_copy(g);
@@ -303,6 +326,7 @@ int mx_guest_run(int orders, int listener)
                        .calls.fd = -1,
                        .image.fd = -1 };
     mx_holder_init(&g.holder, false, false);
+    mx_be_prompt(0, true);
     int rc = loop_new(&g.loop);
     if (rc < 0)
         return rc;

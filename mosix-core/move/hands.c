@@ -5,6 +5,7 @@
 
 #include "common/sys/fd.h"
 #include "common/sys/title.h"
+#include "mosix-core/net/prompt.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -27,6 +28,7 @@ int mx_hands_start(struct mx_hands *h, const char *title,
             _exit(1);
         fd_close_all_but(&pair[1], 1);
         title_set(title);
+        mx_be_prompt(0, true);
         main(pair[1], number);
         _exit(0);
     }

@@ -17,7 +17,8 @@
 enum mx_hands_ask {
     MX_HANDS_LOOK = 1, /* home: could it move? */
     MX_HANDS_STOP,     /* it stands still */
-    MX_HANDS_SEND,     /* fd: its image goes there */
+    MX_HANDS_COPY,     /* it runs, and its memory goes to fd meanwhile, in rounds */
+    MX_HANDS_SEND,     /* what is left of its image goes there; without COPY: all, to fd */
     MX_HANDS_RUN,      /* it runs; host, at first: fd, where its calls go */
     MX_HANDS_SERVE, /* home: the process is a stub now, and makes the calls that come from fd */
     MX_HANDS_RESTORE, /* fd: an image comes from there; big: how far the home's clock is ahead
@@ -25,6 +26,7 @@ enum mx_hands_ask {
     MX_HANDS_END,     /* home: the process is ended by signal number */
     /* Notes from the hands. */
     MX_HANDS_SOME,   /* more of an image has come */
+    MX_HANDS_ROUND,  /* a round was sent; number: milliseconds that the rest would take; rc */
     MX_HANDS_ENDED,  /* the job has ended by itself; home: number 1: it is another program now,
                         which runs here */
     MX_HANDS_DIED,   /* the copy is no more; number: by which signal */

@@ -6,7 +6,10 @@
 #include "mosix-core/deputy/own.h"
 #include "mosix-core/image/capture.h"
 #include "mosix-core/image/restore.h"
+#include "mosix-core/image/scan.h"
+#include "mosix-core/image/send.h"
 #include "mosix-core/move/hands.h"
+#include "mosix-core/net/prompt.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -26,6 +29,8 @@ struct home {
     bool is_held; /* traced, and stands still */
     bool is_stub; /* the job is away */
     int calls;    /* of the copy that is served; -1: none */
+    struct mx_send *send;
+    int image, uffd; /* of send; -1: none */
 };
 
 /* ---- becoming a stub ---- */
@@ -63,10 +68,55 @@ static int do_look(struct home *h, int fd UNUSED, int32_t number UNUSED, struct 
     return rc == 0 ? mx_own_look(h->pid, e) : rc;
 }
 
+/* All of it is as if it had never been. */
+static void end_send(struct home *h)
+{
+    mx_send_free(h->send);
+    h->send = NULL;
+    fd_close(&h->image);
+    fd_close(&h->uffd);
+}
+
+/* Rounds are sent when it is their turn: only what is left at last is urgent. */
+static void before_rounds(void *ctx UNUSED)
+{
+    mx_be_prompt(0, false);
+}
+
+static void on_round(void *ctx, int rc, uint32_t left_ms, const struct err *e)
+{
+    struct home *h = ctx;
+    if (mx_hands_say(h->sock, MX_HANDS_ROUND, rc, (int32_t)left_ms, e) < 0)
+        _exit(1); /* nobody is there who could want it */
+}
+
+static int do_copy(struct home *h, int fd, int32_t number UNUSED, struct err *e)
+{
+    struct err none = { "" };
+    end_send(h);
+    h->image = dup(fd);
+    if (h->image < 0)
+        return err_set(e, errno, "keep a stream");
+    /* On an old kernel, or when the process may not, all goes at the end. */
+    int rc = mx_capture_watch(h->pid, &h->uffd, &none);
+    if (rc < 0 && rc != -ENOTSUP)
+        return err_say(e, -rc, "%s", none.text);
+    struct mx_send_how how = { .pid = h->pid,
+                               .what_for = MX_CAPTURE_MOVE,
+                               .fd = h->image,
+                               .uffd = h->uffd,
+                               .before = before_rounds,
+                               .round = on_round,
+                               .ctx = h };
+    return mx_send_start(&h->send, &how, e);
+}
+
 static int do_stop(struct home *h, int fd UNUSED, int32_t number UNUSED, struct err *e)
 {
     if (h->is_held)
         return 0;
+    if (h->send)
+        mx_send_stop(h->send);
     h->c = (struct mx_capture){ .what_for = MX_CAPTURE_MOVE };
     int rc = mx_capture_stop(&h->c, h->pid, e);
     if (rc == 0 && (rc = mx_own_look(h->pid, e)) < 0 &&
@@ -76,13 +126,15 @@ static int do_stop(struct home *h, int fd UNUSED, int32_t number UNUSED, struct 
     return rc;
 }
 
-static int do_send(struct home *h, int fd, int32_t number UNUSED, struct err *e)
+static int do_send(struct home *h, int fd UNUSED, int32_t number UNUSED, struct err *e)
 {
-    int rc = h->is_held ? mx_capture_write(&h->c, fd, e) : err_say(e, EINVAL, "it runs");
+    int rc =
+        h->is_held && h->send ? mx_send_rest(h->send, &h->c, e) : err_say(e, EINVAL, "it runs");
     /* Another may run from now on: this one must not, if nobody holds it. */
     if (rc == 0 &&
         ptrace(PTRACE_SETOPTIONS, h->pid, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL) < 0)
         rc = err_set(e, errno, "hold process %d", (int)h->pid);
+    end_send(h);
     return rc;
 }
 
@@ -90,6 +142,7 @@ static int do_run(struct home *h, int fd UNUSED, int32_t number UNUSED, struct e
 {
     int rc = h->is_held ? mx_tracee_release(&h->c.t, e) : 0;
     h->is_held = h->is_stub = false;
+    end_send(h);
     fd_close(&h->calls);
     return rc;
 }
@@ -189,15 +242,15 @@ static const struct {
     do_fn fn;
     bool is_answered;
 } dos[] = {
-    [MX_HANDS_LOOK] = { do_look, true },       [MX_HANDS_STOP] = { do_stop, true },
-    [MX_HANDS_SEND] = { do_send, true },       [MX_HANDS_RUN] = { do_run, false },
-    [MX_HANDS_RESTORE] = { do_restore, true }, [MX_HANDS_SERVE] = { do_serve, false },
-    [MX_HANDS_END] = { do_end, false },
+    [MX_HANDS_LOOK] = { do_look, true },    [MX_HANDS_STOP] = { do_stop, true },
+    [MX_HANDS_COPY] = { do_copy, true },    [MX_HANDS_SEND] = { do_send, true },
+    [MX_HANDS_RUN] = { do_run, false },     [MX_HANDS_RESTORE] = { do_restore, true },
+    [MX_HANDS_SERVE] = { do_serve, false }, [MX_HANDS_END] = { do_end, false },
 };
 
 static void work(int sock, int32_t number)
 {
-    struct home h = { .sock = sock, .pid = number, .calls = -1 };
+    struct home h = { .sock = sock, .pid = number, .calls = -1, .image = -1, .uffd = -1 };
     bool is_serving = false;
     for (;;) {
         struct mx_note n;

@@ -7,7 +7,10 @@
 #include "mosix-core/guest/supervise.h"
 #include "mosix-core/image/capture.h"
 #include "mosix-core/image/restore.h"
+#include "mosix-core/image/scan.h"
+#include "mosix-core/image/send.h"
 #include "mosix-core/move/hands.h"
+#include "mosix-core/net/prompt.h"
 #include "mosix-core/sandbox/sandbox.h"
 
 #include <errno.h>
@@ -16,9 +19,14 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { SOME_EVERY_MS = 250 };
+enum {
+    SOME_EVERY_MS = 250,
+    CLOCK_OFF_MAX_MS =
+        1000, /* by which a copy waits until its clock goes on from where it was */
+};
 
 struct host {
     int sock, listener, calls;
@@ -27,6 +35,9 @@ struct host {
     int64_t least_ahead_ns; /* of the clock of bodies, against ours: what the home's shows */
     int64_t ahead_ns;
     uint64_t said_ms;
+    int uffd; /* of the body, as long as it is there; -1: its kernel is too old */
+    struct mx_send *send;
+    int image; /* of send */
 };
 
 /* ---- the parts of restoring ---- */
@@ -46,6 +57,21 @@ static int inside(void *ctx UNUSED, struct err *e)
     return mx_sandbox_body(e);
 }
 
+/* The process goes on later than it stood still, by its own clock: what we know of the home's
+ * was a message's way too late, and may have been known a while ago. */
+static int after(void *ctx, uint64_t mono_ns, struct err *e)
+{
+    struct host *h = ctx;
+    int64_t left_ns = (int64_t)(mono_ns - clock_mono_us() * 1000) - h->ahead_ns;
+    if (left_ns > CLOCK_OFF_MAX_MS * 1000000LL)
+        return err_say(e, EPROTO, "the clock of the process's home is %lld ms off",
+                       (long long)left_ns / 1000000);
+    struct timespec wait = { left_ns / 1000000000, left_ns % 1000000000 };
+    while (left_ns > 0 && nanosleep(&wait, &wait) < 0 && errno == EINTR)
+        ;
+    return 0;
+}
+
 static void some(void *ctx)
 {
     struct host *h = ctx;
@@ -62,14 +88,19 @@ static void some(void *ctx)
 
 static int do_restore(struct host *h, const struct mx_note *n, int fd, struct err *e)
 {
-    struct mx_restore_how how = {
-        .is_body = true, .before = before, .inside = inside, .some = some, .ctx = h
-    };
+    struct mx_restore_how how = { .is_body = true,
+                                  .before = before,
+                                  .inside = inside,
+                                  .after = after,
+                                  .some = some,
+                                  .ctx = h };
     struct mx_restored r;
     h->least_ahead_ns = n->big;
     if (h->is_there)
         return err_say(e, EBUSY, "there is a body already");
     int rc = mx_restore_as(fd, &how, &r, e);
+    if (rc == 0 && mx_watch_make(&r.t, &h->uffd, NULL) < 0)
+        h->uffd = -1;
     if (rc == 0)
         rc = mx_guest_confine(&r.t, &h->listener, e);
     if (rc < 0)
@@ -79,10 +110,67 @@ static int do_restore(struct host *h, const struct mx_note *n, int fd, struct er
     return 0;
 }
 
-/* It stands still already: hearing of this has stopped it. */
-static int do_stop(struct host *h UNUSED, const struct mx_note *n UNUSED, int fd UNUSED,
+static void end_send(struct host *h)
+{
+    mx_send_free(h->send);
+    h->send = NULL;
+    fd_close(&h->image);
+}
+
+/* Rounds are sent when it is their turn: only what is left at last is urgent. */
+static void before_rounds(void *ctx UNUSED)
+{
+    mx_be_prompt(0, false);
+}
+
+static void on_round(void *ctx, int rc, uint32_t left_ms, const struct err *e)
+{
+    struct host *h = ctx;
+    if (mx_hands_say(h->sock, MX_HANDS_ROUND, rc, (int32_t)left_ms, e) < 0)
+        _exit(1);
+}
+
+static int start_send(struct host *h, int fd, bool has_rounds, struct err *e)
+{
+    end_send(h);
+    h->image = dup(fd);
+    if (h->image < 0)
+        return err_set(e, errno, "keep a stream");
+    struct mx_send_how how = { .pid = h->t.pid,
+                               .what_for = MX_CAPTURE_BODY,
+                               .ahead_ns = h->ahead_ns,
+                               .fd = h->image,
+                               .uffd = has_rounds ? h->uffd : -1,
+                               .before = before_rounds,
+                               .round = has_rounds ? on_round : NULL,
+                               .ctx = h };
+    return mx_send_start(&h->send, &how, e);
+}
+
+static int go_on(struct host *h, struct err *e)
+{
+    pid_t pid = h->t.pid;
+    mx_be_prompt(pid, false); /* it was so while it was made */
+    int rc = mx_tracee_release(&h->t, e);
+    h->t.pid = pid;
+    h->is_running = rc == 0;
+    return rc;
+}
+
+/* Hearing of this has stopped it. */
+static int do_copy(struct host *h, const struct mx_note *n UNUSED, int fd, struct err *e)
+{
+    int rc = h->is_there ? start_send(h, fd, true, e) : err_say(e, EINVAL, "there is no body");
+    int gone = h->is_there ? go_on(h, NULL) : 0;
+    return rc < 0 ? rc : gone;
+}
+
+/* It stands still already, as above. */
+static int do_stop(struct host *h, const struct mx_note *n UNUSED, int fd UNUSED,
                    struct err *e UNUSED)
 {
+    if (h->send)
+        mx_send_stop(h->send);
     return 0;
 }
 
@@ -94,25 +182,25 @@ static int do_send(struct host *h, const struct mx_note *n UNUSED, int fd, struc
     c->t = h->t;
     c->what_for = MX_CAPTURE_BODY;
     c->ahead_ns = h->ahead_ns;
-    int rc = mx_capture_write(c, fd, e);
+    int rc = h->send ? 0 : start_send(h, fd, false, e);
+    if (rc == 0)
+        rc = mx_send_rest(h->send, c, e);
     h->t = c->t;
     free(c);
+    end_send(h);
     return rc;
 }
 
 static int do_run(struct host *h, const struct mx_note *n UNUSED, int fd, struct err *e)
 {
-    pid_t pid = h->t.pid;
     if (fd >= 0) {
         fd_close(&h->calls);
         h->calls = dup(fd);
     }
     if (!h->is_there || h->calls < 0)
         return err_say(e, EINVAL, "there is no body, or nowhere for its calls");
-    int rc = mx_tracee_release(&h->t, e);
-    h->t.pid = pid;
-    h->is_running = rc == 0;
-    return rc;
+    end_send(h);
+    return go_on(h, e);
 }
 
 /* By which signal it died, as far as that is known. */
@@ -148,15 +236,14 @@ static const struct {
     do_fn fn;
     bool is_answered;
 } dos[] = {
-    [MX_HANDS_STOP] = { do_stop, true },
-    [MX_HANDS_SEND] = { do_send, true },
-    [MX_HANDS_RUN] = { do_run, false },
+    [MX_HANDS_COPY] = { do_copy, true },       [MX_HANDS_STOP] = { do_stop, true },
+    [MX_HANDS_SEND] = { do_send, true },       [MX_HANDS_RUN] = { do_run, false },
     [MX_HANDS_RESTORE] = { do_restore, true },
 };
 
 static void work(int sock)
 {
-    struct host h = { .sock = sock, .listener = -1, .calls = -1 };
+    struct host h = { .sock = sock, .listener = -1, .calls = -1, .uffd = -1, .image = -1 };
     for (;;) {
         struct mx_note n;
         struct err e = { "" };

@@ -18,6 +18,7 @@ enum mx_stream {
         1,           /* orders and reports; the first of a job to a host, and its life there */
     MX_STREAM_CALLS, /* of a copy that comes with this move */
     MX_STREAM_IMAGE, /* of this move, in whichever direction */
+    MX_STREAM_IMAGE_AT_ONCE, /* to a home, which takes it when the copy stands still */
     MX_STREAM_END,
 };
 

@@ -11,6 +11,7 @@
 #include "common/sys/loop.h"
 #include "mosix-core/move/conn.h"
 #include "mosix-core/move/hands.h"
+#include "mosix-core/net/prompt.h"
 #include "mosix-core/plan/messages.h"
 #include "mosix-core/plan/migrate.h"
 
@@ -144,6 +145,7 @@ static void hands_died(struct keeper *k)
 
 static void on_linger(void *ctx);
 static void say_to_job(struct keeper *k, const char *what);
+static void tell(struct keeper *k, enum mx_hands_ask what, int fd);
 static void forget_host(struct host *h);
 static void end_relay(struct keeper *k);
 static void read_program(struct keeper *k);
@@ -170,16 +172,15 @@ static void is_at_home(struct keeper *k)
     loop_timer_set(k->loop, &k->linger, MX_KEEPER_LINGER_MS, on_linger, k);
 }
 
-/* All is sent when it stands still: nothing is left to be sent before. But it stands still only
- * when there is a way to send. */
-static void freeze_if_ready(struct keeper *k)
+/* Nothing is done to it before there is a way. */
+static void copy_if_ready(struct keeper *k)
 {
-    const struct host *to = host_of(k, k->plan.there);
+    struct host *to = host_of(k, k->plan.there);
     if (!k->is_looked || k->holder.is != MX_IS_COPYING || !to || !to->has_image ||
         !to->has_calls)
         return;
     k->is_looked = false;
-    held(k, MX_HOLD_ROUND, MX_WHY_NOT);
+    tell(k, MX_HANDS_COPY, take_fd(&to->image.plain));
 }
 
 /* One of them goes on here. */
@@ -232,8 +233,20 @@ static void on_note(struct keeper *k, const struct mx_note *n)
             held(k, MX_HOLD_FAILED, MX_WHY_REFUSED);
         } else {
             k->is_looked = true;
-            freeze_if_ready(k);
+            copy_if_ready(k);
         }
+        break;
+    case MX_HANDS_COPY:
+        if (n->rc < 0)
+            held(k, MX_HOLD_FAILED, MX_WHY_REFUSED);
+        break;
+    case MX_HANDS_ROUND:
+        if (n->rc < 0)
+            held(k, MX_HOLD_FAILED, MX_WHY_REFUSED);
+        else
+            hold_step(k, (struct mx_holder_in){ .what = MX_HOLD_ROUND,
+                                                .move = k->holder.move,
+                                                .left_ms = (uint32_t)n->number });
         break;
     case MX_HANDS_STOP:
         if (n->rc < 0)
@@ -321,9 +334,7 @@ static void do_stop(struct keeper *k)
 
 static void do_send_rest(struct keeper *k)
 {
-    struct host *h = host_of(k, k->plan.there);
-    if (h && h->image.pid)
-        tell(k, MX_HANDS_SEND, take_fd(&h->image.plain));
+    tell(k, MX_HANDS_SEND, -1);
 }
 
 static void do_run(struct keeper *k)
@@ -399,7 +410,7 @@ static void stream_said(struct host *h, const struct mx_conn *c, struct loop_fd 
         note_why(k, n.text[0] ? n.text : "a connection for the move was lost");
         held(k, MX_HOLD_FAILED, MX_WHY_REFUSED);
     }
-    freeze_if_ready(k);
+    copy_if_ready(k);
 }
 
 static void on_image_notes(void *ctx, uint32_t events UNUSED)
@@ -467,7 +478,7 @@ static void open_streams(struct keeper *k)
         return;
     k->streams_move = k->plan.move;
     if (from)
-        open_stream(k, from, MX_STREAM_IMAGE);
+        open_stream(k, from, to ? MX_STREAM_IMAGE : MX_STREAM_IMAGE_AT_ONCE);
     if (to) {
         open_stream(k, to, MX_STREAM_IMAGE);
         open_stream(k, to, MX_STREAM_CALLS);
@@ -878,6 +889,7 @@ int mx_keeper_run(const struct mx_keeper_how *how, struct err *e)
     mx_migrate_init(&k.plan, now_ms);
     mx_holder_init(&k.holder, true, true);
     read_program(&k);
+    mx_be_prompt(0, true);
     int rc = loop_new(&k.loop);
     if (rc == 0)
         rc = loop_fd_add(k.loop, &k.on_process, how->process, EPOLLIN, on_process, &k);

@@ -8,6 +8,7 @@
 #include "common/base/wire.h"
 #include "common/sys/fd.h"
 #include "common/sys/mem.h"
+#include "mosix-core/net/prompt.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -157,6 +158,7 @@ int mx_wire_carry(struct mx_wire *l, int plain)
         return -ENOMEM;
     struct mx_wire link = { sealed, l->out, l->in };
     c->link = &link;
+    mx_be_prompt(0, true);
     c->sealing.from = c->opening.to = open_end;
     c->sealing.to = c->opening.from = sealed;
     int rc = fd_set_nonblock(sealed, true);

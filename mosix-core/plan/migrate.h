@@ -14,7 +14,7 @@
 enum {
     MX_COMMIT_MS = 2000,      /* a whole copy says within it that it runs, or is given up */
     MX_STALL_MS = 10 * 1000,  /* a transfer that does not grow for so long is given up */
-    MX_FREEZE_AIM_MS = 20,    /* freeze when the rest can be sent in this time */
+    MX_FREEZE_AIM_MS = 4,     /* freeze when the rest can be sent in this time */
     MX_COPY_MS = 3600 * 1000, /* a whole transfer */
 };
 

@@ -1,6 +1,6 @@
 # Real processes that are captured and restored. A sanitizer's shadow memory is more than an image holds.
 if !SANITIZE
-check_PROGRAMS += tests/migrate/asker tests/migrate/counter tests/migrate/counter_static tests/migrate/driver tests/migrate/move tests/migrate/away tests/migrate/probe tests/migrate/pace
+check_PROGRAMS += tests/migrate/asker tests/migrate/counter tests/migrate/counter_static tests/migrate/driver tests/migrate/gap tests/migrate/move tests/migrate/away tests/migrate/probe tests/migrate/pace
 tests_migrate_asker_LDADD = mosix-core/lib/libmosix.a
 tests_migrate_counter_LDADD = -lm
 tests_migrate_counter_static_SOURCES = tests/migrate/counter.c

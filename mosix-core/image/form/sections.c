@@ -160,6 +160,22 @@ static bool check_end(const struct mx_sec_end *s)
     return s->sum.len == MX_SECTION_SUM_BYTES;
 }
 
+static bool check_round(const struct mx_sec_round *s)
+{
+    return s->number > 0 && s->is_last <= 1 && s->mono_ns <= INT64_MAX;
+}
+
+static bool check_gone(const struct mx_sec_gone *s)
+{
+    return is_range(s->start, s->end);
+}
+
+static bool check_packed(const struct mx_sec_packed *s)
+{
+    return s->body.len > 0 && s->bytes <= MX_PAGES_BODY_MAX && s->start < address_end &&
+           is_range(s->start, s->start + s->bytes);
+}
+
 int mx_sec_get(const struct mx_section_head *h, struct bytes body, struct mx_sec *s)
 {
     struct rd r = rd_of(body.ptr, body.len);
@@ -206,26 +222,59 @@ static bool has(const struct mx_image_order *o, enum mx_section number)
     return o->seen & 1u << number;
 }
 
+static bool is_here(const struct mx_image_order *o, enum mx_section number)
+{
+    return o->here & 1u << number;
+}
+
+static bool has_contents(const struct mx_image_order *o)
+{
+    return is_here(o, MX_SEC_pages) || is_here(o, MX_SEC_packed) || is_here(o, MX_SEC_gone);
+}
+
+static bool fits_round(struct mx_image_order *o, const struct mx_sec_round *s)
+{
+    if (s->number != o->rounds + 1 || o->is_last_round || (o->rounds == 0 && o->taken != 1))
+        return false;
+    o->rounds++;
+    o->is_last_round = s->is_last;
+    o->here = 0;
+    o->mapped_end = o->gone_end = o->pages_end = 0;
+    return true;
+}
+
 static bool fits_mapping(struct mx_image_order *o, const struct mx_sec_mapping *m)
 {
-    if (has(o, MX_SEC_pages) || m->start < o->mapped_end || o->mappings >= MX_MAPPINGS_MAX)
+    if (!is_here(o, MX_SEC_mapping))
+        o->mappings = 0;
+    if (has_contents(o) || m->start < o->mapped_end || o->mappings >= MX_MAPPINGS_MAX)
         return false;
     o->mapped_end = m->end;
     o->mappings++;
     return true;
 }
 
-static bool fits_pages(struct mx_image_order *o, const struct mx_sec_pages *p)
+static bool fits_gone(struct mx_image_order *o, const struct mx_sec_gone *g)
 {
-    if (p->start < o->pages_end)
+    if (!o->rounds || g->start < o->gone_end)
         return false;
-    o->pages_end = p->start + p->body.len;
+    o->gone_end = g->end;
+    return true;
+}
+
+static bool fits_pages(struct mx_image_order *o, uint64_t start, uint64_t len)
+{
+    if (start < o->pages_end)
+        return false;
+    o->pages_end = start + len;
     return true;
 }
 
 static bool fits_descriptor(struct mx_image_order *o, const struct mx_sec_descriptor *d)
 {
-    if ((int64_t)d->number <= o->last_descriptor || o->descriptors >= MX_DESCRIPTORS_MAX)
+    bool is_too_early = o->rounds && !o->is_last_round;
+    if (is_too_early || (int64_t)d->number <= o->last_descriptor ||
+        o->descriptors >= MX_DESCRIPTORS_MAX)
         return false;
     o->last_descriptor = d->number;
     o->descriptors++;
@@ -240,12 +289,12 @@ static bool fits_end(const struct mx_image_order *o, const struct mx_sec_end *e)
     for (unsigned i = 0; i < ARRAY_LEN(needed); i++)
         if (!has(o, needed[i]))
             return false;
-    return e->sections == o->taken;
+    return e->sections == o->taken && (!o->rounds || o->is_last_round);
 }
 
 static bool fits_once(const struct mx_image_order *o, const struct mx_sec *s)
 {
-    return !has(o, s->number);
+    return !has(o, s->number) && (!o->rounds || o->is_last_round);
 }
 
 int mx_image_order_take(struct mx_image_order *o, const struct mx_sec *s)
@@ -255,10 +304,13 @@ int mx_image_order_take(struct mx_image_order *o, const struct mx_sec *s)
         return -EPROTO;
     switch (s->number) {
     case MX_SEC_mapping: is_fit = fits_mapping(o, &s->mapping); break;
-    case MX_SEC_pages: is_fit = fits_pages(o, &s->pages); break;
+    case MX_SEC_pages: is_fit = fits_pages(o, s->pages.start, s->pages.body.len); break;
+    case MX_SEC_packed: is_fit = fits_pages(o, s->packed.start, s->packed.bytes); break;
+    case MX_SEC_gone: is_fit = fits_gone(o, &s->gone); break;
+    case MX_SEC_round: is_fit = fits_round(o, &s->round); break;
     case MX_SEC_descriptor: is_fit = fits_descriptor(o, &s->descriptor); break;
     case MX_SEC_end: is_fit = fits_end(o, &s->end); break;
-    case MX_SEC_process:
+    case MX_SEC_process: is_fit = true; break; /* the first and only one */
     case MX_SEC_registers:
     case MX_SEC_signals:
     case MX_SEC_timers:
@@ -270,6 +322,7 @@ int mx_image_order_take(struct mx_image_order *o, const struct mx_sec *s)
     if (!is_fit || o->taken == UINT32_MAX)
         return -EPROTO;
     o->seen |= 1u << s->number;
+    o->here |= 1u << s->number;
     o->taken++;
     o->is_complete = s->number == MX_SEC_end;
     return 0;

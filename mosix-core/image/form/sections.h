@@ -109,17 +109,20 @@ void mx_sec_put(struct wr *w, const struct mx_sec *s);
 struct mx_image_order {
     uint32_t taken;
     uint32_t seen; /* bit for each number */
+    uint32_t rounds;
+    bool is_last_round;
+    uint32_t here; /* bit for each number in this round */
     uint32_t mappings, descriptors;
-    uint64_t mapped_end, pages_end; /* addresses grow */
+    uint64_t mapped_end, gone_end, pages_end; /* addresses grow in a round */
     int64_t last_descriptor;
     bool is_complete;
 };
 
 void mx_image_order_init(struct mx_image_order *o);
-/* Does s fit what came before: first process, then mappings without overlap and pages and
- * descriptors in growing order, what may come once comes once, end last with everything there?
- * Returns 0, or -EPROTO. Whether pages lie in a mapping is for who keeps the mappings
- * (mx_mapping_find). */
+/* Does s fit what came before: first process, then in each round mappings without overlap, and
+ * pages and descriptors in growing order; what may come once comes once, in the last round if
+ * there are any; end last with everything there? Returns 0, or -EPROTO. Whether pages lie in a
+ * mapping is for who keeps the mappings (mx_mapping_find). */
 MUST int mx_image_order_take(struct mx_image_order *o, const struct mx_sec *s);
 
 /* The mapping of a sorted array that holds all of [start, end), or NULL. */

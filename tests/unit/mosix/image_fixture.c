@@ -13,6 +13,7 @@ unsigned image_fixture(struct mx_sec sections[MX_SECTIONS_END])
     struct mx_sec all[] = {
         { .number = MX_SEC_process,
           .process = { 1234, 4096, 99, bytes_of("6.18"), sum, bytes_of("counter") } },
+        { .number = MX_SEC_round, .round = { 1, 1, 99 } },
         { .number = MX_SEC_registers,
           .registers = { 5, { zeros, MX_GENERAL_BYTES }, { zeros, 832 } } },
         { .number = MX_SEC_signals,
@@ -35,7 +36,9 @@ unsigned image_fixture(struct mx_sec sections[MX_SECTIONS_END])
           .mapping = { 0x10000, 0x20000, 5, MX_MAP_MEMORY, MX_ATTR_NORESERVE, 0,
                        bytes_of("/bin/x") } },
         { .number = MX_SEC_pages, .pages = { 0x11000, { pages, sizeof pages } } },
-        { .number = MX_SEC_end, .end = { 10, sum } },
+        { .number = MX_SEC_gone, .gone = { 0x10000, 0x11000 } },
+        { .number = MX_SEC_packed, .packed = { 0x13000, 8192, { pages, 100 } } },
+        { .number = MX_SEC_end, .end = { 13, sum } },
     };
     memcpy(sections, all, sizeof all);
     return ARRAY_LEN(all);

@@ -95,17 +95,17 @@ TEST(one_with_a_section_exchanged_is_refused)
     struct err e = { "" };
     write_whole();
     /* timers and thread, which may come in either order */
-    size_t a = starts[3], b = starts[4], c = starts[5];
-    assert_int_equal(all[3].number, MX_SEC_timers);
+    size_t a = starts[4], b = starts[5], c = starts[6];
+    assert_int_equal(all[4].number, MX_SEC_timers);
     memcpy(changed, whole, whole_len);
     memcpy(changed + a, whole + b, c - b);
     memcpy(changed + a + (c - b), whole + a, b - a);
     assert_error(read_image(changed, whole_len, &e), EPROTO);
     assert_has(e.text, "missing or exchanged");
     /* the one that may be missing */
-    a = starts[7];
-    b = starts[8];
-    assert_int_equal(all[7].number, MX_SEC_descriptor);
+    a = starts[8];
+    b = starts[9];
+    assert_int_equal(all[8].number, MX_SEC_descriptor);
     memcpy(changed, whole, a);
     memcpy(changed + a, whole + b, whole_len - b);
     assert_error(read_image(changed, whole_len - (b - a), &e), EPROTO);

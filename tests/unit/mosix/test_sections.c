@@ -90,6 +90,12 @@ TEST(what_makes_no_sense_is_refused)
     REFUSED(MX_SEC_descriptor, s.descriptor.path.len = 0)
     REFUSED(MX_SEC_descriptor, s.descriptor.same_as = 4)
     REFUSED(MX_SEC_end, s.end.sum.len = 0)
+    REFUSED(MX_SEC_round, s.round.number = 0)
+    REFUSED(MX_SEC_round, s.round.is_last = 2)
+    REFUSED(MX_SEC_gone, s.gone.end = s.gone.start)
+    REFUSED(MX_SEC_packed, s.packed.bytes = 4097)
+    REFUSED(MX_SEC_packed, s.packed.bytes = MX_PAGES_BODY_MAX + 4096)
+    REFUSED(MX_SEC_packed, s.packed.body.len = 0)
 #undef REFUSED
 }
 
@@ -109,8 +115,9 @@ TEST(sections_come_in_order)
     assert_error(mx_image_order_take(&o, &all[count - 1]), EPROTO);
     /* Nothing may be missing but pages and descriptors. */
     for (unsigned left_out = 0; left_out + 1 < count; left_out++) {
-        bool may =
-            all[left_out].number == MX_SEC_pages || all[left_out].number == MX_SEC_descriptor;
+        bool may = all[left_out].number == MX_SEC_pages ||
+                   all[left_out].number == MX_SEC_descriptor ||
+                   all[left_out].number == MX_SEC_packed || all[left_out].number == MX_SEC_gone;
         int rc = 0;
         mx_image_order_init(&o);
         for (unsigned i = 0; rc == 0 && i < count; i++) {
@@ -122,6 +129,71 @@ TEST(sections_come_in_order)
         }
         assert_int_equal(rc, may ? 0 : -EPROTO);
     }
+}
+
+static const struct mx_sec *numbered(const struct mx_sec *all, enum mx_section number)
+{
+    while (all->number != number)
+        all++;
+    return all;
+}
+
+TEST(rounds_replace_each_other)
+{
+    struct mx_sec all[MX_SECTIONS_END], round, end;
+    unsigned count = image_fixture(all);
+    struct mx_image_order o;
+    mx_image_order_init(&o);
+    round = *numbered(all, MX_SEC_round);
+    assert_ok(mx_image_order_take(&o, &all[0]));
+    round.round = (struct mx_sec_round){ 2, 0, 1 };
+    assert_error(mx_image_order_take(&o, &round), EPROTO); /* one was left out */
+    for (round.round.number = 1; round.round.number <= 3; round.round.number++) {
+        assert_ok(mx_image_order_take(&o, &round));
+        assert_error(mx_image_order_take(&o, &round), EPROTO);
+        if (round.round.number != 2) /* else they are as they were */
+            assert_ok(mx_image_order_take(&o, numbered(all, MX_SEC_mapping)));
+        assert_ok(mx_image_order_take(&o, numbered(all, MX_SEC_pages)));
+        assert_error(mx_image_order_take(&o, numbered(all, MX_SEC_mapping)), EPROTO);
+        assert_error(mx_image_order_take(&o, numbered(all, MX_SEC_pages)), EPROTO);
+        /* What it is besides memory is not known while it runs. */
+        assert_error(mx_image_order_take(&o, numbered(all, MX_SEC_registers)), EPROTO);
+        assert_error(mx_image_order_take(&o, numbered(all, MX_SEC_descriptor)), EPROTO);
+    }
+    round.round.is_last = 1;
+    assert_ok(mx_image_order_take(&o, &round));
+    round.round.number++;
+    assert_error(mx_image_order_take(&o, &round), EPROTO); /* the last was the last */
+    for (unsigned i = 0; i < count; i++) {
+        bool is_once = all[i].number != MX_SEC_process && all[i].number != MX_SEC_round &&
+                       all[i].number != MX_SEC_end;
+        if (is_once)
+            assert_ok(mx_image_order_take(&o, &all[i]));
+    }
+    end = *numbered(all, MX_SEC_end);
+    end.end.sections = o.taken;
+    assert_ok(mx_image_order_take(&o, &end));
+}
+
+TEST(an_image_without_its_last_round_has_no_end)
+{
+    struct mx_sec all[MX_SECTIONS_END];
+    unsigned count = image_fixture(all);
+    struct mx_image_order o;
+    int rc = 0;
+    mx_image_order_init(&o);
+    for (unsigned i = 0; rc == 0 && i < count; i++) {
+        if (all[i].number == MX_SEC_round)
+            all[i].round.is_last = 0;
+        rc = mx_image_order_take(&o, &all[i]);
+    }
+    assert_int_equal(rc, -EPROTO);
+    /* And outside of rounds nothing is gone. */
+    mx_image_order_init(&o);
+    assert_ok(mx_image_order_take(&o, numbered(all, MX_SEC_process)));
+    assert_ok(mx_image_order_take(&o, numbered(all, MX_SEC_mapping)));
+    assert_error(mx_image_order_take(&o, numbered(all, MX_SEC_gone)), EPROTO);
+    assert_error(mx_image_order_take(&o, numbered(all, MX_SEC_round)), EPROTO);
 }
 
 TEST(a_mapping_is_found_by_a_range_inside)
@@ -141,5 +213,6 @@ TEST(a_mapping_is_found_by_a_range_inside)
 UNIT_MAIN(cmocka_unit_test(each_section_is_read_as_it_was_written),
           cmocka_unit_test(unknown_numbers_and_versions_are_named_so),
           cmocka_unit_test(what_makes_no_sense_is_refused),
-          cmocka_unit_test(sections_come_in_order),
+          cmocka_unit_test(sections_come_in_order), cmocka_unit_test(rounds_replace_each_other),
+          cmocka_unit_test(an_image_without_its_last_round_has_no_end),
           cmocka_unit_test(a_mapping_is_found_by_a_range_inside))

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* making.h: a process that is being made from an image, for the files that do it.
+ * Must not know: where the image comes from. */
+#ifndef MOSIX_CORE_IMAGE_MAKING_H
+#define MOSIX_CORE_IMAGE_MAKING_H
+
+#include "mosix-core/image/parts.h"
+#include "mosix-core/image/restore.h"
+
+enum { MX_MAKING_GONE_MAX = 128 };
+
+/* A section that is kept: its views point into its own body. */
+struct mx_kept {
+    struct mx_sec s;
+    uint8_t *body;
+};
+
+struct mx_making {
+    int fd;
+    struct mx_image_reader reader;
+    struct mx_maps maps, next; /* of the image: those that are there; a list that comes */
+    bool has_next;
+    struct mx_kept once[MX_SECTIONS_END]; /* those that come once */
+    struct mx_kept *descriptors;
+    uint32_t descriptor_count;
+    bool is_made; /* the process is there, with the image's mappings */
+    struct mx_call gone[MX_MAKING_GONE_MAX];
+    unsigned gone_count;
+    uint8_t *space;   /* of pages that come packed */
+    uint64_t mono_ns; /* when the process stood still; 0: not known */
+    struct mx_restore_how how;
+};
+
+/* Its own memory is exchanged for the mappings of next, which become maps. */
+MUST int mx_making_exchange(struct mx_making *p, struct mx_tracee *t, struct err *e);
+/* The mappings of maps become those of next; what stays mapped keeps its contents. */
+MUST int mx_making_remap(struct mx_making *p, struct mx_tracee *t, struct err *e);
+/* A section of pages, packed or gone is done to it. */
+MUST int mx_making_pages(struct mx_making *p, struct mx_tracee *t, const struct mx_sec *s,
+                         struct err *e);
+/* After the last: protection, and what else mappings are told. */
+MUST int mx_making_protect(struct mx_making *p, struct mx_tracee *t, struct err *e);
+
+#endif

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* restore_memory.c: a stopped process gives up its memory and gets that of an image, at once or
+ * round by round. Must not know: where the image comes from, what else is in it. */
+#include "mosix-core/image/making.h"
+
+#include "common/sys/lzo.h"
+#include "common/sys/mem.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+
+enum {
+    HOLE_BYTES = 1 << 20, /* for the scratch memory, and to park the kernel's mappings */
+    PARKING_AT = HOLE_BYTES / 2,
+};
+
+/* ---- calls, many at a time ---- */
+
+struct calls {
+    struct mx_call *list;
+    unsigned count, size;
+};
+
+static int add_call(struct calls *c, struct mx_call call, struct err *e)
+{
+    if (c->count == c->size) {
+        unsigned size = c->size ? 2 * c->size : 64;
+        void *more = realloc(c->list, size * sizeof *c->list);
+        if (!more)
+            return err_set(e, ENOMEM, "make a process");
+        c->list = more;
+        c->size = size;
+    }
+    c->list[c->count++] = call;
+    return 0;
+}
+
+static int make_calls(struct calls *c, struct mx_tracee *t, const char *what, struct err *e)
+{
+    int rc = mx_tracee_must_all(t, c->list, c->count, what, e);
+    c->count = 0;
+    return rc;
+}
+
+/* ---- the memory that it had ---- */
+
+static int check_kernel(const struct mx_making *p, const struct mx_tracee *t,
+                        const struct mx_maps *own, struct err *e)
+{
+    uint8_t sum[MX_SECTION_SUM_BYTES];
+    int rc = mx_vdso_sum(t, own, sum, e);
+    if (rc == 0 && memcmp(sum, p->once[MX_SEC_process].s.process.vdso.ptr, sizeof sum) != 0)
+        return err_say(e, ENOTSUP, "the image is of another kernel");
+    return rc;
+}
+
+static int drop_rseq(struct mx_tracee *t, struct err *e)
+{
+    struct __ptrace_rseq_configuration r = { 0 };
+    if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, t->pid, sizeof r, &r) < 0)
+        return err_set(e, errno, "ask for the rseq area of process %d", (int)t->pid);
+    struct mx_call c = { SYS_rseq, { r.rseq_abi_pointer, r.rseq_abi_size, 1, r.signature } };
+    return r.rseq_abi_pointer ? mx_tracee_must(t, &c, "rseq", e) : 0;
+}
+
+/* All but the scratch memory and what the kernel maps by itself. */
+static int unmap_own(struct mx_tracee *t, const struct mx_maps *own, struct calls *c,
+                     struct err *e)
+{
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < own->count; i++) {
+        const struct mx_sec_mapping *m = &own->list[i];
+        if (m->kind == MX_MAP_MEMORY)
+            rc =
+                add_call(c, (struct mx_call){ SYS_munmap, { m->start, m->end - m->start } }, e);
+    }
+    return rc == 0 ? make_calls(c, t, "munmap", e) : rc;
+}
+
+static int move_mapping(struct mx_tracee *t, uint64_t from, uint64_t to, uint64_t len_bytes,
+                        struct err *e)
+{
+    struct mx_call c = { SYS_mremap,
+                         { from, len_bytes, len_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to } };
+    bool has_call = t->syscall_at >= from && t->syscall_at < from + len_bytes;
+    int rc = from == to ? 0 : mx_tracee_must(t, &c, "mremap", e);
+    if (rc == 0 && has_call)
+        t->syscall_at += to - from;
+    return rc;
+}
+
+/* The kernel's mappings go where the image had them, by way of a parking place, as the two may
+ * overlap. */
+static int move_special(struct mx_tracee *t, const struct mx_making *p,
+                        const struct mx_maps *own, uint64_t parking, struct err *e)
+{
+    uint64_t at[MX_MAP_KINDS] = { 0 };
+    int rc = 0;
+    for (unsigned kind = MX_MAP_VDSO; rc == 0 && kind < MX_MAP_KINDS; kind++) {
+        const struct mx_sec_mapping *have = mx_maps_kind(own, kind);
+        const struct mx_sec_mapping *want = mx_maps_kind(&p->next, kind);
+        if (!have && !want)
+            continue;
+        if (!have || !want || have->end - have->start != want->end - want->start)
+            return err_say(e, ENOTSUP, "the image is of another kernel: it maps %s differently",
+                           want ? (const char *)want->path.ptr : (const char *)have->path.ptr);
+        at[kind] = parking;
+        rc = move_mapping(t, have->start, parking, have->end - have->start, e);
+        parking += have->end - have->start;
+    }
+    for (unsigned kind = MX_MAP_VDSO; rc == 0 && kind < MX_MAP_KINDS; kind++) {
+        const struct mx_sec_mapping *want = mx_maps_kind(&p->next, kind);
+        if (want)
+            rc = move_mapping(t, at[kind], want->start, want->end - want->start, e);
+    }
+    return rc;
+}
+
+/* ---- mappings ---- */
+
+/* Those that are memory, and have from birth what the other has. */
+static bool is_alike(const struct mx_sec_mapping *a, const struct mx_sec_mapping *b)
+{
+    const uint32_t born = MX_ATTR_GROWSDOWN | MX_ATTR_NORESERVE;
+    return a->kind == MX_MAP_MEMORY && b->kind == MX_MAP_MEMORY &&
+           !((a->attributes ^ b->attributes) & born);
+}
+
+static struct mx_call unmap_call(const struct mx_sec_mapping *m UNUSED, uint64_t start,
+                                 uint64_t end)
+{
+    return (struct mx_call){ SYS_munmap, { start, end - start } };
+}
+
+/* To be written first; protected at the end. */
+static struct mx_call map_call(const struct mx_sec_mapping *m, uint64_t start, uint64_t end)
+{
+    uint64_t flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
+    if (m->attributes & MX_ATTR_GROWSDOWN)
+        flags |= MAP_GROWSDOWN;
+    if (m->attributes & MX_ATTR_NORESERVE || !(m->prot & PROT_WRITE))
+        flags |= MAP_NORESERVE;
+    return (struct mx_call){
+        SYS_mmap, { start, end - start, PROT_READ | PROT_WRITE, flags, UINT64_MAX, 0 }
+    };
+}
+
+/* A call for each part of the mappings of a that is in none of b. */
+static int add_differing(const struct mx_maps *a, const struct mx_maps *b,
+                         struct mx_call (*call)(const struct mx_sec_mapping *, uint64_t,
+                                                uint64_t),
+                         struct calls *c, struct err *e)
+{
+    uint32_t other = 0;
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < a->count; i++) {
+        const struct mx_sec_mapping *m = &a->list[i];
+        uint64_t at = m->start;
+        if (m->kind != MX_MAP_MEMORY)
+            continue;
+        while (other < b->count && b->list[other].end <= at)
+            other++;
+        for (uint32_t k = other; rc == 0 && k < b->count && b->list[k].start < m->end; k++) {
+            const struct mx_sec_mapping *o = &b->list[k];
+            if (!is_alike(m, o))
+                continue;
+            if (o->start > at)
+                rc = add_call(c, call(m, at, o->start), e);
+            at = o->end;
+        }
+        if (rc == 0 && at < m->end)
+            rc = add_call(c, call(m, at, m->end), e);
+    }
+    return rc;
+}
+
+static void take_next(struct mx_making *p)
+{
+    mx_maps_fini(&p->maps);
+    p->maps = p->next;
+    p->next = (struct mx_maps){ 0 };
+    p->has_next = false;
+}
+
+int mx_making_exchange(struct mx_making *p, struct mx_tracee *t, struct err *e)
+{
+    struct mx_maps own = { 0 }, none = { 0 };
+    struct calls c = { 0 };
+    int rc = mx_maps_read(&own, t->pid, false, e);
+    uint64_t hole = rc == 0 ? mx_maps_hole(&own, &p->next, HOLE_BYTES) : 0;
+    if (rc == 0)
+        rc = mx_capture_find_call(t, &own, e);
+    if (rc == 0 && !hole)
+        rc = err_say(e, ENOMEM, "the image leaves no room");
+    if (rc == 0)
+        rc = check_kernel(p, t, &own, e);
+    if (rc == 0)
+        rc = drop_rseq(t, e);
+    if (rc == 0)
+        rc = mx_tracee_scratch(t, hole, e);
+    if (rc == 0)
+        rc = unmap_own(t, &own, &c, e);
+    if (rc == 0)
+        rc = move_special(t, p, &own, hole + PARKING_AT, e);
+    if (rc == 0)
+        rc = add_differing(&p->next, &none, map_call, &c, e);
+    if (rc == 0)
+        rc = make_calls(&c, t, "mmap", e);
+    take_next(p);
+    mx_maps_fini(&own);
+    free(c.list);
+    return rc;
+}
+
+static bool is_moved(const struct mx_making *p, enum mx_map_kind kind)
+{
+    const struct mx_sec_mapping *a = mx_maps_kind(&p->maps, kind),
+                                *b = mx_maps_kind(&p->next, kind);
+    return (a == NULL) != (b == NULL) || (a && (a->start != b->start || a->end != b->end));
+}
+
+/* The scratch memory gives way. */
+static int clear_scratch(struct mx_making *p, struct mx_tracee *t, struct err *e)
+{
+    for (uint32_t i = 0; i < p->next.count; i++) {
+        const struct mx_sec_mapping *m = &p->next.list[i];
+        if (m->start >= t->scratch + MX_SCRATCH_WITH_CODE || m->end <= t->scratch)
+            continue;
+        uint64_t hole = mx_maps_hole(&p->maps, &p->next, HOLE_BYTES);
+        int rc =
+            hole ? mx_tracee_unscratch(t, e) : err_say(e, ENOMEM, "the image leaves no room");
+        return rc == 0 ? mx_tracee_scratch(t, hole, e) : rc;
+    }
+    return 0;
+}
+
+int mx_making_remap(struct mx_making *p, struct mx_tracee *t, struct err *e)
+{
+    struct calls c = { 0 };
+    int rc = 0;
+    for (unsigned kind = MX_MAP_VDSO; rc == 0 && kind < MX_MAP_KINDS; kind++)
+        if (is_moved(p, kind))
+            rc = err_say(e, ENOTSUP, "the program became another on its way");
+    if (rc == 0)
+        rc = clear_scratch(p, t, e);
+    if (rc == 0)
+        rc = add_differing(&p->maps, &p->next, unmap_call, &c, e);
+    if (rc == 0)
+        rc = make_calls(&c, t, "munmap", e);
+    if (rc == 0)
+        rc = add_differing(&p->next, &p->maps, map_call, &c, e);
+    if (rc == 0)
+        rc = make_calls(&c, t, "mmap", e);
+    take_next(p);
+    free(c.list);
+    return rc;
+}
+
+/* ---- pages ---- */
+
+static int flush_gone(struct mx_making *p, struct mx_tracee *t, struct err *e)
+{
+    int rc = mx_tracee_must_all(t, p->gone, p->gone_count, "madvise", e);
+    p->gone_count = 0;
+    return rc;
+}
+
+/* Parts of it may be no memory of the image. */
+static int put_gone(struct mx_making *p, struct mx_tracee *t, const struct mx_sec_gone *g,
+                    struct err *e)
+{
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < p->maps.count; i++) {
+        const struct mx_sec_mapping *m = &p->maps.list[i];
+        uint64_t start = g->start > m->start ? g->start : m->start;
+        uint64_t end = g->end < m->end ? g->end : m->end;
+        if (m->kind != MX_MAP_MEMORY || start >= end)
+            continue;
+        if (p->gone_count == MX_MAKING_GONE_MAX)
+            rc = flush_gone(p, t, e);
+        p->gone[p->gone_count++] =
+            (struct mx_call){ SYS_madvise, { start, end - start, MADV_DONTNEED } };
+    }
+    return rc;
+}
+
+static int put_pages(struct mx_making *p, struct mx_tracee *t, uint64_t start,
+                     const uint8_t *ptr, uint32_t len_bytes, struct err *e)
+{
+    const struct mx_sec_mapping *m =
+        mx_mapping_find(p->maps.list, p->maps.count, start, start + len_bytes);
+    if (!m || m->kind != MX_MAP_MEMORY)
+        return err_say(e, EPROTO, "the image has pages outside of its mappings");
+    int rc = p->gone_count ? flush_gone(p, t, e) : 0;
+    if (rc < 0)
+        return rc;
+    if (p->how.some)
+        p->how.some(p->how.ctx);
+    return mx_tracee_write(t, start, ptr, len_bytes, e);
+}
+
+static int put_packed(struct mx_making *p, struct mx_tracee *t, const struct mx_sec_packed *s,
+                      struct err *e)
+{
+    if (!p->space && !(p->space = malloc(MX_PAGES_BODY_MAX)))
+        return err_set(e, ENOMEM, "unpack pages");
+    if (lzo_unpack(s->body.ptr, s->body.len, p->space, s->bytes) < 0)
+        return err_say(e, EPROTO, "pages of the image can't be unpacked");
+    return put_pages(p, t, s->start, p->space, s->bytes, e);
+}
+
+int mx_making_pages(struct mx_making *p, struct mx_tracee *t, const struct mx_sec *s,
+                    struct err *e)
+{
+    if (s->number == MX_SEC_gone)
+        return put_gone(p, t, &s->gone, e);
+    if (s->number == MX_SEC_packed)
+        return put_packed(p, t, &s->packed, e);
+    return put_pages(p, t, s->pages.start, s->pages.body.ptr, s->pages.body.len, e);
+}
+
+/* ---- at last ---- */
+
+static const struct {
+    uint32_t attribute;
+    int advice;
+} advices[] = {
+    { MX_ATTR_DONTFORK, MADV_DONTFORK },     { MX_ATTR_DONTDUMP, MADV_DONTDUMP },
+    { MX_ATTR_WIPEONFORK, MADV_WIPEONFORK }, { MX_ATTR_HUGEPAGE, MADV_HUGEPAGE },
+    { MX_ATTR_NOHUGEPAGE, MADV_NOHUGEPAGE }, { MX_ATTR_MERGEABLE, MADV_MERGEABLE },
+};
+
+static int add_advices(const struct mx_sec_mapping *m, struct calls *c, struct err *e)
+{
+    uint64_t len = m->end - m->start;
+    int rc = 0;
+    for (unsigned i = 0; rc == 0 && i < ARRAY_LEN(advices); i++)
+        if (m->attributes & advices[i].attribute)
+            rc = add_call(
+                c,
+                (struct mx_call){ SYS_madvise, { m->start, len, (uint64_t)advices[i].advice } },
+                e);
+    if (rc == 0 && m->attributes & MX_ATTR_LOCKED)
+        rc = add_call(c, (struct mx_call){ SYS_mlock, { m->start, len } }, e);
+    return rc;
+}
+
+int mx_making_protect(struct mx_making *p, struct mx_tracee *t, struct err *e)
+{
+    struct calls c = { 0 };
+    int rc = flush_gone(p, t, e);
+    for (uint32_t i = 0; rc == 0 && i < p->maps.count; i++)
+        if (p->maps.list[i].kind == MX_MAP_MEMORY)
+            rc = add_advices(&p->maps.list[i], &c, e);
+    if (rc == 0)
+        rc = make_calls(&c, t, "madvise or mlock", e);
+    for (uint32_t i = 0; rc == 0 && i < p->maps.count; i++) {
+        const struct mx_sec_mapping *m = &p->maps.list[i];
+        struct mx_call protect = { SYS_mprotect, { m->start, m->end - m->start, m->prot } };
+        if (m->kind == MX_MAP_MEMORY && m->prot != (PROT_READ | PROT_WRITE))
+            rc = add_call(&c, protect, e);
+    }
+    if (rc == 0)
+        rc = make_calls(&c, t, "mprotect", e);
+    free(c.list);
+    return rc;
+}
