@@ -73,7 +73,9 @@ mosix_core_libmxmove_a_SOURCES = \
   mosix-core/move/hands_home.c \
   mosix-core/move/hands_host.c \
   mosix-core/move/hello.c mosix-core/move/hello.h \
-  mosix-core/move/keeper.c mosix-core/move/keeper.h \
+  mosix-core/move/keeper.c mosix-core/move/keeper.h mosix-core/move/keeping.h \
+  mosix-core/move/keeper_home.c \
+  mosix-core/move/keeper_hosts.c \
   mosix-core/move/note.c mosix-core/move/note.h \
   mosix-core/net/carry.c \
   mosix-core/net/nodes.c mosix-core/net/nodes.h \
