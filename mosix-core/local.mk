@@ -130,15 +130,25 @@ mosix_core_cmd_mosrun_SOURCES = mosix-core/cmd/inspect.c mosix-core/cmd/inspect.
 mosix_core_cmd_mosrun_LDADD = mosix-core/libmxmeet.a $(MXIMAGE_CMD_LIBS)
 
 # Nodes and their keys.
-bin_PROGRAMS += mosix-core/cmd/mosctl
+bin_PROGRAMS += mosix-core/cmd/bestnode mosix-core/cmd/mosctl mosix-core/cmd/setpe
+NODELIST = mosix-core/cmd/nodelist.c mosix-core/cmd/nodelist.h
+NODELIST_LIBS = mosix-core/libmxmove.a mosix-core/libmxmeet.a gossip/libgspseal.a common/libcommon.a $(SODIUM_LIBS) $(JANSSON_LIBS)
+mosix_core_cmd_bestnode_SOURCES = mosix-core/cmd/bestnode.c mosix-core/cmd/bestnode.def $(NODELIST)
+mosix_core_cmd_bestnode_LDADD = $(NODELIST_LIBS)
 mosix_core_cmd_mosctl_SOURCES = \
   mosix-core/cmd/mosctl.c mosix-core/cmd/mosctl.def mosix-core/cmd/mosctl.h \
-  mosix-core/cmd/owner.c
-mosix_core_cmd_mosctl_LDADD = mosix-core/libmxmove.a mosix-core/libmxmeet.a gossip/libgspseal.a common/libcommon.a $(SODIUM_LIBS)
-dist_man_MANS += mosix-core/cmd/mosctl.1
-nodist_completions_DATA += completions/mosctl
+  mosix-core/cmd/owner.c mosix-core/cmd/show.c $(NODELIST)
+mosix_core_cmd_mosctl_LDADD = $(NODELIST_LIBS)
+mosix_core_cmd_setpe_SOURCES = mosix-core/cmd/setpe.c mosix-core/cmd/setpe.def $(NODELIST)
+mosix_core_cmd_setpe_LDADD = $(NODELIST_LIBS)
+dist_man_MANS += mosix-core/cmd/bestnode.1 mosix-core/cmd/mosctl.1 mosix-core/cmd/setpe.1
+nodist_completions_DATA += completions/bestnode completions/mosctl completions/setpe
+completions/bestnode: mosix-core/cmd/bestnode.def
+	$(COMPLETION) $(srcdir)/mosix-core/cmd/bestnode.def >$@
 completions/mosctl: mosix-core/cmd/mosctl.def
 	$(COMPLETION) $(srcdir)/mosix-core/cmd/mosctl.def >$@
+completions/setpe: mosix-core/cmd/setpe.def
+	$(COMPLETION) $(srcdir)/mosix-core/cmd/setpe.def >$@
 
 dist_man_MANS += mosix-core/cmd/migrate.1 mosix-core/cmd/mosimg.1 mosix-core/cmd/moskillall.1 mosix-core/cmd/mosps.1 mosix-core/cmd/mosrun.1 mosix-core/cmd/native.1 mosix-core/mosixd/mosixd.8
 

@@ -2,7 +2,7 @@
 bin_SCRIPTS += examples/lab/mrc-lab
 dist_pkglibexec_SCRIPTS += examples/lab/lab-cluster
 CLEANFILES += examples/lab/mrc-lab
-EXTRA_DIST += examples/lab/lab examples/lab/README.md
+EXTRA_DIST += examples/lab/lab examples/lab/lab-mosix examples/lab/README.md
 dist_man_MANS += examples/lab/mrc-lab.1
 
 examples/lab/mrc-lab: examples/lab/lab Makefile

@@ -24,16 +24,23 @@ static const struct opt_program program = {
     "certify [-d DIR] [-k FILE] [-o DIR] [--days N] NODE\n"
     "revoke [-d DIR] NODE\n"
     "rotate [-d DIR]\n"
-    "deliver [-d DIR]",
-    "Makes and ends the trust among the nodes of a cluster.", table, ARRAY_LEN(table)
+    "deliver [-d DIR]\n"
+    "status|rstatus [--json] [NODE]\n"
+    "localstatus [--json]\n"
+    "whois [--json] NODE",
+    "Makes and ends the trust among the nodes of a cluster, and shows them.", table,
+    ARRAY_LEN(table)
 };
 
 static const struct {
     const char *word;
     mosctl_verb fn;
 } verbs[] = {
-    { "keygen", mosctl_keygen }, { "certify", mosctl_certify }, { "revoke", mosctl_revoke },
-    { "rotate", mosctl_rotate }, { "deliver", mosctl_deliver },
+    { "keygen", mosctl_keygen },   { "certify", mosctl_certify },
+    { "revoke", mosctl_revoke },   { "rotate", mosctl_rotate },
+    { "deliver", mosctl_deliver }, { "status", mosctl_status },
+    { "rstatus", mosctl_rstatus }, { "localstatus", mosctl_localstatus },
+    { "whois", mosctl_whois },
 };
 
 int main(int argc, char **argv)

@@ -17,7 +17,7 @@ enum {
 struct mosctl_options {
     const char *dir, *key, *out;
     long long days;
-    bool is_node;
+    bool is_node, is_json;
 };
 
 typedef int (*mosctl_verb)(const struct mosctl_options *o, const char *what, struct err *e);
@@ -27,5 +27,9 @@ MUST int mosctl_certify(const struct mosctl_options *o, const char *what, struct
 MUST int mosctl_revoke(const struct mosctl_options *o, const char *what, struct err *e);
 MUST int mosctl_rotate(const struct mosctl_options *o, const char *what, struct err *e);
 MUST int mosctl_deliver(const struct mosctl_options *o, const char *what, struct err *e);
+MUST int mosctl_status(const struct mosctl_options *o, const char *what, struct err *e);
+MUST int mosctl_rstatus(const struct mosctl_options *o, const char *what, struct err *e);
+MUST int mosctl_localstatus(const struct mosctl_options *o, const char *what, struct err *e);
+MUST int mosctl_whois(const struct mosctl_options *o, const char *what, struct err *e);
 
 #endif

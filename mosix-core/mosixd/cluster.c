@@ -192,7 +192,8 @@ static int make_state(struct mx_cluster *c, struct err *e)
 }
 
 /* The newer of the one that was given and the one that was heard of. */
-static int read_epoch(struct mx_cluster *c, uint8_t out[GSP_EPOCH_BODY_BYTES], struct err *e)
+static int read_epoch(const struct mx_cluster *c, uint8_t out[GSP_EPOCH_BODY_BYTES],
+                      struct err *e)
 {
     char path[MX_PATH_MAX];
     uint8_t kept[GSP_EPOCH_BODY_BYTES];
@@ -436,35 +437,56 @@ static void use_nodes(struct mx_cluster *c, const struct mx_nodes *n, int self)
     put_map(c, n);
 }
 
+/* All of it, checked; c is as before. *out: to be freed. */
+static int read_new(const struct mx_cluster *c, struct mx_nodes **out, int *self,
+                    uint8_t epoch[GSP_EPOCH_BODY_BYTES], struct err *e)
+{
+    if (!c->drive)
+        return err_say(e, ENOTSUP, "a static map is read at the start only");
+    AUTO_FREE struct mx_nodes *n = calloc(1, sizeof *n);
+    int rc = n ? read_nodes(c, n, self, e) : err_set(e, ENOMEM, "read the map");
+    if (rc == 0)
+        rc = check_new(c, n, *self, e);
+    if (rc == 0)
+        rc = read_epoch(c, epoch, e);
+    if (rc == 0)
+        *out = take_ptr(&n);
+    return rc;
+}
+
+int mx_cluster_try_reload(const struct mx_cluster *c, struct err *e)
+{
+    struct mx_nodes *n = NULL;
+    int self;
+    uint8_t epoch[GSP_EPOCH_BODY_BYTES];
+    int rc = read_new(c, &n, &self, epoch, e);
+    crypto_wipe(epoch, sizeof epoch);
+    free(n);
+    return rc;
+}
+
 void mx_cluster_reload(struct mx_cluster *c)
 {
     struct err e = { "" };
-    int self, rc;
+    struct mx_nodes *n = NULL;
+    int self = 0;
     uint8_t epoch[GSP_EPOCH_BODY_BYTES];
-    if (!c->drive) {
-        log_warn("a static map is read at the start only");
-        return;
-    }
-    AUTO_FREE struct mx_nodes *n = calloc(1, sizeof *n);
-    rc = n ? read_nodes(c, n, &self, &e) : err_set(&e, ENOMEM, "read the map");
-    if (rc == 0)
-        rc = check_new(c, n, self, &e);
-    if (rc == 0)
-        rc = read_epoch(c, epoch, &e);
+    int rc = read_new(c, &n, &self, epoch, &e);
     if (rc == 0) {
         rc = gsp_drive_epoch(c->drive, epoch, sizeof epoch);
         rc =
             rc < 0 ? err_say(&e, -rc, "%s/epoch is not of this cluster's owner", c->config) : 0;
     }
     crypto_wipe(epoch, sizeof epoch);
-    snprintf(c->problem, sizeof c->problem, "%s", e.text);
+    snprintf(c->problem, sizeof c->problem, "%s", rc < 0 ? e.text : "");
     if (rc < 0) {
         log_error("the configuration stays as it was: %s", e.text);
-        return;
+    } else {
+        use_nodes(c, n, self);
+        c->read_s = clock_wall_ms() / 1000;
+        log_at(LOG_NORMAL, "the configuration was read anew: %u nodes", c->d->nodes.count);
     }
-    use_nodes(c, n, self);
-    c->read_s = clock_wall_ms() / 1000;
-    log_at(LOG_NORMAL, "the configuration was read anew: %u nodes", c->d->nodes.count);
+    free(n);
 }
 
 int mx_cluster_take(struct mx_cluster *c, const uint8_t *ptr, size_t len_bytes, struct err *e)

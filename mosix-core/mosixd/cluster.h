@@ -53,6 +53,8 @@ MUST int mx_cluster_start(struct mx_cluster *c, struct loop *loop, const char *r
 /* The configuration anew: all of it, or, if anything of it is wrong, nothing, with words in
  * problem. */
 void mx_cluster_reload(struct mx_cluster *c);
+/* What that would say: 0, or -errno with words. Nothing changes. */
+MUST int mx_cluster_try_reload(const struct mx_cluster *c, struct err *e);
 /* Says to the others that it goes. False: there is nobody to tell. */
 bool mx_cluster_leave(struct mx_cluster *c);
 void mx_cluster_stop(struct mx_cluster *c);

@@ -20,7 +20,8 @@ struct mx_daemon {
     int self; /* which of them this is */
     struct mx_identity id;
     struct mx_cluster *cluster;
-    int notes; /* to the daemon, from its children: a datagram for mx_cluster_take() */
+    int notes; /* to the daemon, from its children: a datagram for mx_cluster_take(), or one
+                  byte: read the configuration anew */
 };
 
 /* A connection from another node; takes fd. In a child. */

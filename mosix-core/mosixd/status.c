@@ -426,6 +426,22 @@ static int do_take(struct asked *q, const char *rest, struct err *e)
     return 0;
 }
 
+static int do_reload(struct asked *q, const char *rest UNUSED, struct err *e)
+{
+    if (q->who->uid != 0 && q->who->uid != geteuid())
+        return err_say(e, EPERM, "only root and the daemon's user may have it reload");
+    int rc = mx_cluster_try_reload(q->d->cluster, e);
+    /* Also what is wrong: the daemon then says so to whoever looks later. */
+    if (send(q->d->notes, "r", 1, MSG_NOSIGNAL) < 0 && rc == 0)
+        rc = err_set(e, errno, "give it to the daemon");
+    if (rc < 0)
+        return rc;
+    begin(q, "reload");
+    mx_answer_number(&q->a, "nodes", q->d->nodes.count);
+    mx_answer_close(&q->a, '}');
+    return 0;
+}
+
 /* ---- */
 
 static const struct {
@@ -433,7 +449,7 @@ static const struct {
     int (*fn)(struct asked *q, const char *rest, struct err *e);
 } requests[] = {
     { "status", do_status },       { "local", do_local }, { "whois", do_whois },
-    { "processes", do_processes }, { "take", do_take },
+    { "processes", do_processes }, { "take", do_take },   { "reload", do_reload },
 };
 
 bool mx_status(const struct mx_daemon *d, const struct ucred *who, const char *line, int fd)

@@ -272,8 +272,9 @@ int mx_partners_read(struct mx_nodes *n, const char *path, struct err *e)
     r->n = n;
     for (unsigned i = 0; i < n->cluster_count; i++)
         n->clusters[i].takes = n->clusters[i].goes = false;
-    int rc = each_line(path, partner_line, r, e);
-    return rc == -ENOENT ? 0 : rc;
+    struct err why = { "" };
+    int rc = each_line(path, partner_line, r, &why);
+    return rc < 0 && rc != -ENOENT ? err_say(e, -rc, "%s", why.text) : 0;
 }
 
 /* ---- looking ---- */
