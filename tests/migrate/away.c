@@ -28,6 +28,11 @@ static int broken(const struct err *e)
     return BROKEN;
 }
 
+static int nothing(void *ctx UNUSED, struct err *e UNUSED)
+{
+    return 0;
+}
+
 /* First process of the namespace. */
 static int host(int sock, long pause_ms, const char *only)
 {
@@ -38,7 +43,8 @@ static int host(int sock, long pause_ms, const char *only)
     if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
         mount("proc", "/proc", "proc", 0, NULL) < 0)
         return BROKEN;
-    if (mx_restore_start(sock, &r, &e) < 0 || mx_guest_confine(&r.t, &listener, &e) < 0)
+    const struct mx_restore_how body = { .is_body = true, .inside = nothing };
+    if (mx_restore_as(sock, &body, &r, &e) < 0 || mx_guest_confine(&r.t, &listener, &e) < 0)
         return broken(&e);
     if (fd_write_full(sock, &word, 1) < 0 || fd_read_full(sock, &word, 1) != 1 ||
         mx_restore_finish(&r, true, &e) < 0)
@@ -108,7 +114,11 @@ static int home(int sock, pid_t pid)
     struct err e = { "" };
     struct mx_capture c;
     char word;
-    if (mx_capture_start(&c, pid, sock, &e) < 0)
+    c = (struct mx_capture){ .what_for = MX_CAPTURE_MOVE };
+    int began = mx_capture_stop(&c, pid, &e);
+    if (began == 0 && (began = mx_capture_write(&c, sock, &e)) < 0)
+        mx_tracee_fini(&c.t);
+    if (began < 0)
         return broken(&e);
     if (fd_read_full(sock, &word, 1) != 1 || fd_write_full(sock, &word, 1) < 0)
         return BROKEN;

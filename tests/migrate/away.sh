@@ -89,6 +89,32 @@ while read -r probe; do
     esac
     comes_home "$probe" "$why"
 done <probes
+echo "# no call of the table is known but what the kernel there does: it comes home for each, and leaves again"
+again_and_again() # PROBE...
+{
+    echo go | "$bin/probe" "$@" >native 2>&1
+    rm -f go
+    mkfifo go
+    "$bin/probe" -s "$@" <go >out 2>&1 & pid=$!
+    exec 8>go
+    at_exit "kill -9 $pid 2>/dev/null"
+    waits() { [ "$(cut -d' ' -f1 "/proc/$pid/syscall" 2>/dev/null)" = 0 ]; }
+    wait_for 10 waits
+    : >said
+    echo go >&8
+    exec 8>&-
+    local end=$((SECONDS + 30))
+    while [ $SECONDS -lt $end ] && ! is_gone "$pid"; do
+        "$bin/away" "$pid" 0 " none " 2>>said
+    done
+    rc=0
+    wait "$pid" || rc=$?
+    same "status of what came home again and again ($(tail -n 3 said))" 7 $rc
+    diff native out >&2 || fail "calls do something else when the program comes home for them"
+    came=$(grep -c "came home" said)
+    [ "$came" -ge 40 ] || fail "it came home only $came times: $(tail -n 3 said)"
+}
+again_and_again fork_and_wait memory_is_copied memory_of_its_own lines_of_descriptors messages masks_of_handlers
 echo "# probes of what is caught between its calls every 30 ms"
 pauses=30
 like_native "$bin/probe" what_comes_with_them blocked_and_pending masks_of_waits while_computing

@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* probe.c: runs probes after a line from stdin has said so: probe [NAME...]; without names all
+/* probe.c: runs probes after a line from stdin has said so: probe [-s] [NAME...]; -s: slowly; without names all
  * of them, but those that are called home_..., which are for being run one by one. */
 #include "tests/migrate/probe.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 extern const struct probe __start_probes[], __stop_probes[];
 
+static int is_slow;
+
 void probe_say(const char *what, long result)
 {
+    int error = errno;
+    if (is_slow)
+        usleep(30000);
+    errno = error;
     if (result < 0)
         printf("  %s: %s\n", what, strerrorname_np(errno));
     else
@@ -37,6 +44,11 @@ static int is_wanted(const char *name, int argc, char **argv)
 int main(int argc, char **argv)
 {
     char line[16];
+    if (argc > 1 && strcmp(argv[1], "-s") == 0) {
+        is_slow = 1;
+        argc--;
+        argv++;
+    }
     int out = dup(1);
     close(out);
     setvbuf(stdout, NULL, _IOLBF, 0);
