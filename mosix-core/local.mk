@@ -77,6 +77,7 @@ mosix_core_libmxmove_a_SOURCES = \
   mosix-core/move/keeper_home.c \
   mosix-core/move/keeper_hosts.c \
   mosix-core/move/note.c mosix-core/move/note.h \
+  mosix-core/move/stay.c mosix-core/move/stay.h \
   mosix-core/net/carry.c \
   mosix-core/net/nodes.c mosix-core/net/nodes.h \
   mosix-core/net/prompt.c mosix-core/net/prompt.h \

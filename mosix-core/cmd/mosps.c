@@ -70,7 +70,8 @@ int main(int argc, char **argv)
         return 2;
     }
     char *list = malloc(MX_LISTING_MAX);
-    if (!list || mx_client_ask("list\n", list, MX_LISTING_MAX, &e) < 0) {
+    if (!list ||
+        mx_client_ask(o.is_why ? "list why\n" : "list\n", list, MX_LISTING_MAX, &e) < 0) {
         fprintf(stderr, "mosps: %s\n", list ? e.text : "no memory");
         free(list);
         return 1;

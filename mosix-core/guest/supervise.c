@@ -581,13 +581,11 @@ static int turn(struct guest *g, struct err *e)
         rc = check_bodies(g, e);
     if (rc == 0)
         rc = look_at_held(g, e);
-    if (rc == 0)
-        rc = mx_back_ask_fetched(g, e);
     if (rc == -ESRCH)
         rc = 0;
     if (rc == 0 && g->count && p[1].revents & (POLLIN | POLLHUP | POLLERR))
         rc = take_frames(g, e);
-    return rc;
+    return rc == 0 ? mx_back_ask_fetched(g, e) : rc;
 }
 
 static int start(struct guest *g, pid_t pid, int home, struct err *e)

@@ -12,6 +12,7 @@
 #include "mosix-core/mosixd/settings.h"
 #include "mosix-core/mosixd/status.h"
 #include "mosix-core/move/keeper.h"
+#include "mosix-core/move/stay.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -262,7 +263,15 @@ static int do_migrate(struct mx_request *r, const char *rest, struct err *e)
 
 /* ---- listing ---- */
 
-static void list_one(struct mx_request *r, pid_t pid, unsigned id)
+/* Of those at home it is looked at, as it may no longer be what it was. */
+static void find_why(pid_t pid, const char *where, char *why, size_t size)
+{
+    struct err e = { "" };
+    if (strcmp(where, "home") == 0 && mx_stay_look(pid, &e) == -ENOTSUP)
+        snprintf(why, size, "%s", e.text);
+}
+
+static void list_one(struct mx_request *r, pid_t pid, unsigned id, bool is_why)
 {
     char path[40], comm[32] = "?", where[MX_NODE_NAME_MAX + 1], why[256],
                    noted[MX_SETTINGS_TEXT_MAX];
@@ -282,13 +291,15 @@ static void list_one(struct mx_request *r, pid_t pid, unsigned id)
     if (mx_request_keeper(r, pid, "status\n", status, sizeof status) > 0 &&
         sscanf(status, "%63[^\t]\t%31[^\t]\t%*u\t%255[^\n]", where, phase, why) < 2)
         return;
+    if (is_why && strcmp(why, "-") == 0)
+        find_why(pid, where, why, sizeof why);
     mx_settings_read(&s, r->d->run, pid);
     mx_settings_put(&s, noted);
     mx_request_say(r, "%d\t%u\t%u\t%s\t%s\t%s\t%u\t%s\t%s\n", (int)pid, uid, id, comm, where,
                    phase, s.moves, why, noted[0] ? noted : "-");
 }
 
-static int do_list(struct mx_request *r, const char *rest UNUSED, struct err *e)
+static int do_list(struct mx_request *r, const char *rest, struct err *e)
 {
     unsigned id;
     DIR *d = opendir("/proc");
@@ -297,7 +308,7 @@ static int do_list(struct mx_request *r, const char *rest UNUSED, struct err *e)
     for (struct dirent *x; (x = readdir(d));) {
         int pid = isdigit((unsigned char)x->d_name[0]) ? (int)strtol(x->d_name, NULL, 10) : 0;
         if (pid > 0 && mx_mark_has(r->d->run, pid, &id))
-            list_one(r, pid, id);
+            list_one(r, pid, id, strcmp(rest, "why") == 0);
     }
     closedir(d);
     mx_request_say(r, "ok\n");

@@ -9,6 +9,7 @@
 #include "mosix-core/image/scan.h"
 #include "mosix-core/image/send.h"
 #include "mosix-core/move/hands.h"
+#include "mosix-core/move/stay.h"
 #include "mosix-core/net/prompt.h"
 
 #include <errno.h>
@@ -64,8 +65,7 @@ static int become_stub(struct home *h, struct err *e)
 
 static int do_look(struct home *h, int fd UNUSED, int32_t number UNUSED, struct err *e)
 {
-    int rc = mx_capture_look(h->pid, MX_CAPTURE_MOVE, e);
-    return rc == 0 ? mx_own_look(h->pid, e) : rc;
+    return mx_stay_look(h->pid, e);
 }
 
 /* All of it is as if it had never been. */

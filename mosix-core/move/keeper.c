@@ -8,6 +8,7 @@
 #include "common/sys/crypto.h"
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
+#include "mosix-core/move/stay.h"
 #include "mosix-core/net/prompt.h"
 
 #include <errno.h>
@@ -71,6 +72,15 @@ void mx_keeper_say(struct mx_keeper *k, const char *what)
         log_at(LOG_VERBOSE, "job %d can't be told", (int)k->how.pid);
 }
 
+/* As long as something has to be remembered of it, too. */
+void mx_keeper_start_linger(struct mx_keeper *k)
+{
+    uint64_t now_ms = clock_mono_ms(), for_ms = MX_KEEPER_LINGER_MS;
+    if (k->stays_until_ms > now_ms + for_ms)
+        for_ms = k->stays_until_ms - now_ms;
+    loop_timer_set(k->loop, &k->linger, for_ms, mx_keeper_on_linger, k);
+}
+
 void mx_keeper_on_linger(void *ctx)
 {
     struct mx_keeper *k = ctx;
@@ -106,7 +116,7 @@ static void after_step(struct mx_keeper *k, const struct mx_migrate_out *out)
     if (out->has_moved || out->has_failed)
         mx_keeper_close_streams(k);
     if ((out->has_moved || out->has_failed) && k->plan.here == MX_HOME)
-        loop_timer_set(k->loop, &k->linger, MX_KEEPER_LINGER_MS, mx_keeper_on_linger, k);
+        mx_keeper_start_linger(k);
     if (out->has_ended && !k->is_over) {
         k->is_over = true;
         if (mx_keeper_has_process(k) && out->why != MX_WHY_KILLED && out->why != MX_WHY_ENDED &&
@@ -179,6 +189,10 @@ static int migrate(struct mx_keeper *k, const char *where, struct err *e)
         return err_say(e, EBUSY, "process %d is moving", (int)k->how.pid);
     bool is_fetch = k->is_family || k->is_first_home || k->is_fetching ||
                     (k->had_family && node == k->how.self);
+    int stays =
+        k->plan.here == MX_HOME && node != k->how.self ? mx_stay_look(k->how.pid, e) : 0;
+    if (stays < 0)
+        return stays;
     if (k->plan.here != MX_HOME && is_fetch)
         return fetch(k, node == k->how.self, e);
     if (node != k->how.self)
@@ -202,6 +216,18 @@ static int migrate(struct mx_keeper *k, const char *where, struct err *e)
     loop_timer_del(&k->linger);
     mx_keeper_plan(k, in);
     return 0;
+}
+
+/* Nobody in particular wants it elsewhere. */
+static int send_away(struct mx_keeper *k, const char *where, struct err *e)
+{
+    uint64_t now_ms = clock_mono_ms();
+    if (now_ms < k->stays_until_ms)
+        return err_say(e, EAGAIN,
+                       "process %d %.180s, and is not sent away by itself for another %u s",
+                       (int)k->how.pid, k->why[0] ? k->why : "came home by itself",
+                       (unsigned)((k->stays_until_ms - now_ms + 999) / 1000));
+    return migrate(k, where, e);
 }
 
 static void status(struct mx_keeper *k, char *text, size_t size)
@@ -230,6 +256,8 @@ static void on_listener(void *ctx, uint32_t events UNUSED)
     if (strcmp(text, "status") == 0)
         status(k, text, sizeof text);
     else if (strncmp(text, "migrate ", 8) == 0 && migrate(k, text + 8, &e) == 0)
+        snprintf(text, sizeof text, "ok\n");
+    else if (strncmp(text, "auto ", 5) == 0 && send_away(k, text + 5, &e) == 0)
         snprintf(text, sizeof text, "ok\n");
     else
         snprintf(text, sizeof text, "%.200s\n", e.text[0] ? e.text : "no such request");

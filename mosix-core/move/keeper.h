@@ -11,16 +11,20 @@
 
 enum {
     MX_KEEPER_LINGER_MS =
-        3000,             /* after the job has come home connections are kept for a next move */
-    MX_REQUEST_MAX = 512, /* bytes of a request and of an answer */
+        3000, /* after the job has come home connections are kept for a next move */
+    MX_STAYS_MS =
+        2000, /* after it came home by itself it is not sent away by itself so long, */
+    MX_STAYS_MAX_MS = 64 * 1000, /* twice as long each time, up to this */
+    MX_REQUEST_MAX = 512,        /* bytes of a request and of an answer */
 };
 
 struct mx_keeper_how {
     pid_t pid;    /* the job's process */
     int process;  /* its pidfd */
-    int listener; /* stream socket: requests, one a connection: "migrate WHERE" or "status";
-                     answered by one line, "ok…" or words; WHERE: home, or mx_node_text(), which
-                     may be of a newer map than this one */
+    int listener; /* stream socket: requests, one a connection: "migrate WHERE", "auto WHERE"
+                     when nobody in particular wants it there, or "status"; answered by one
+                     line, "ok…" or words; WHERE: home, or mx_node_text(), which may be of a
+                     newer map than this one */
     struct mx_nodes *nodes;
     int self; /* which node this is */
     const struct mx_identity *id;

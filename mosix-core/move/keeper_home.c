@@ -62,10 +62,14 @@ void mx_keeper_is_at_home(struct mx_keeper *k)
     if (k->came[0]) {
         mx_keeper_why(k, k->came);
         mx_keeper_note_move(k);
+        k->stays_ms = k->stays_ms ? 2 * k->stays_ms : MX_STAYS_MS;
+        if (k->stays_ms > MX_STAYS_MAX_MS)
+            k->stays_ms = MX_STAYS_MAX_MS;
+        k->stays_until_ms = clock_mono_ms() + k->stays_ms;
     }
     k->came[0] = 0;
     mx_keeper_read_program(k);
-    loop_timer_set(k->loop, &k->linger, MX_KEEPER_LINGER_MS, mx_keeper_on_linger, k);
+    mx_keeper_start_linger(k);
 }
 
 /* Nothing is done to it before there is a way. */

@@ -56,7 +56,8 @@ struct mx_keeper {
     bool is_family;     /* others of the job's are away */
     bool had_family;    /* since it left */
     bool is_fetching;   /* all are asked to come home */
-    char came[MX_WORDS_MAX + 1]; /* why it came home by itself */
+    char came[MX_WORDS_MAX + 1];       /* why it came home by itself */
+    uint64_t stays_ms, stays_until_ms; /* after that it isn't sent away by itself so long */
     unsigned moves;
     char why[MX_WORDS_MAX + 1]; /* of the last failure */
     char program[MX_PROGRAM_MAX + 1];
@@ -74,6 +75,7 @@ void mx_keeper_end(struct mx_keeper *k);
 void mx_keeper_say(struct mx_keeper *k, const char *what);
 /* The keeper's time at home is over, if nobody has asked for anything. */
 void mx_keeper_on_linger(void *ctx);
+void mx_keeper_start_linger(struct mx_keeper *k);
 /* One step of the plan, and what follows from it. */
 void mx_keeper_plan(struct mx_keeper *k, struct mx_migrate_in in);
 void mx_keeper_read_program(struct mx_keeper *k);

@@ -31,7 +31,7 @@ send()
     "${prefix[@]}" migrate $pid n1 || fail "migrate $*"
     wait_for 10 is_at $pid n1
 }
-let_go() { echo "$input" >&8; exec 8>&-; }
+let_go() { cat "$input" >&8; exec 8>&-; }
 why() { "${prefix[@]}" mosps -aw | awk -v pid="$1" '$1 == pid' | grep -o '(.*)'; }
 is_why() { case $(why "$pid") in *"$1"*) ;; *) false ;; esac; }
 ends()
@@ -46,7 +46,7 @@ ends()
 native() # COMMAND...
 {
     what=$* native=0
-    { echo "$input" | "${prefix[@]}" "$@" 2>"$tmp/native.err"; echo $? >"$tmp/status"; } | cat >"$tmp/native"
+    { "${prefix[@]}" "$@" <"$input" 2>"$tmp/native.err"; echo $? >"$tmp/status"; } | cat >"$tmp/native"
     native=$(cat "$tmp/status")
 }
 # like_native REASON COMMAND...: comes home because of that; "": because of nothing, or its children do
@@ -61,6 +61,8 @@ like_native()
     ends
     echo "# $who: $what"
 }
+echo go >go
+printf 'go\ngo\n' >twice
 input=go
 
 cat >threads.py <<'P'
@@ -75,7 +77,7 @@ threads = [threading.Thread(target=work, args=(30000 * k,)) for k in range(1, 5)
 for t in threads: t.start()
 for t in threads: t.join()
 print(sorted(found))
-time.sleep(0.7)
+sys.stdin.readline()
 raise SystemExit(3)
 P
 cat >pool.py <<'P'
@@ -94,13 +96,121 @@ all: one two three
 one two three: %:
 	@echo "made $@" >$@
 M
+cat >large.py <<'P'
+import os, sys, threading
+big = os.urandom(1000) * 60000
+sys.stdin.readline()
+t = threading.Thread(target=lambda: print(hash(big) == hash(bytes(big)), flush=True))
+t.start()
+t.join()
+raise SystemExit(7)
+P
+cat >work.sh <<'W'
+read -r _
+rm -rf one two three repo
+make -s -j2 PY="$1"
+git init -q repo && cd repo && git config gc.auto 0
+for i in 1 2; do
+    seq $((i * 9999)) >f$i
+    git add .
+    git -c user.name=n -c user.email=e -c commit.gpgsign=false commit -qm $i
+done
+git -c gc.threads=2 gc -q 2>&1
+git fsck 2>/dev/null
+git count-objects -v | grep -E "^(in-pack|packs|garbage)"
+git log --format=%s
+! command -v zstd >/dev/null || zstd -q -T2 -5 -c <../numbers | md5sum
+(sleep 0.3; echo late) &
+W
+seq 300000 | sort -R --random-source=<(yes) >numbers
+says() { grep -q -- "$1" "$tmp/said" || fail "should say '$1': $(cat "$tmp/said")"; }
+
 for who in root user; do
     as $who
-    like_native "starts threads" "$py" threads.py
     like_native "" "$py" pool.py
-done
-for who in root user; do
-    as $who
+    like_native "" bash work.sh "$py"
+    input=numbers like_native "" sort --parallel=2 -S 1M -n
+
+    echo "# $who: why it came, and why it can't leave; and then it may"
+    input=twice native "$py" threads.py
+    send "$py" threads.py
+    echo go >&8
+    wait_for 10 is_why "came home because it starts threads"
+    same "migrate what has threads" 1 "$(status "${prefix[@]}" migrate $pid n1 2>"$tmp/said")"
+    says "has [2-5] threads"
+    same "to send it away automatically" 1 "$(status "$py" - "$MOSIX_RUN/j/$pid" <<'P' 2>"$tmp/said"
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.sendall(b"auto n1\n")
+sys.exit(s.recv(500).decode())
+P
+)"
+    says "came home because it starts threads, and is not sent away by itself for another [12] s"
+    leaves() { "${prefix[@]}" migrate $pid n1 2>/dev/null; }
+    wait_for 10 leaves
+    wait_for 10 is_at $pid n1
+    let_go
+    ends
+
+    echo "# $who: a family is called home, and leaves again"
+    rm -f wait1 wait2
+    mkfifo -m 666 wait1 wait2
     # shellcheck disable=SC2016
-    like_native "" bash -c 'read -r _; rm -f one two three; make -s -j2 PY="$0"; echo $?; sort --parallel=2 -S 1M <(seq 200000) | tail -n 2; (sleep 0.3; echo late) & ' "$py"
+    family=(bash -c 'read -r _; for i in 1 2; do (read -r x <wait$i; echo "child $i: $x") & done; echo ready; wait; echo "all"; exit 9')
+    native=9 what=family
+    send "${family[@]}"
+    let_go
+    wait_for 10 grep -q ready "$tmp/out"
+    children() { pgrep -P "$pid" | tr '\n' ' '; }
+    two() { [ "$(children | wc -w)" = 2 ]; }
+    wait_for 10 two
+    same "a family can't go on elsewhere" 1 "$(status "${prefix[@]}" migrate $pid n2 2>"$tmp/said")"
+    says "children of process $pid are away too: migrate $pid home first"
+    "${prefix[@]}" migrate $pid home || fail "a family is called home"
+    settled() { mosps -a | grep -q "^ *$pid  *home  *settled"; }
+    wait_for 10 settled
+    for p in $pid $(children); do
+        same "tracer of $p" 0 "$(awk '$1 == "TracerPid:" { print $2 }' "/proc/$p/status")"
+    done
+    for p in $pid $(children); do
+        "${prefix[@]}" migrate "$p" n1 || fail "migrate $p again"
+        wait_for 10 is_at "$p" n1
+    done
+    echo a >wait1
+    echo b >wait2
+    printf 'ready\nchild 1: a\nchild 2: b\nall\n' >"$tmp/native"
+    sorted() { sort "$tmp/out" | cmp -s - <(sort "$tmp/native"); }
+    wait_for 10 sorted
+    : >"$tmp/native.err"
+    cp "$tmp/out" "$tmp/native"
+    ends
 done
+
+echo "# kills and cuts on the way home"
+as root
+native "$py" large.py
+ran_on=0
+for turn in 1 2 3 4 5 6; do
+    got=0
+    send "$py" large.py
+    let_go
+    sleep "0.0$((RANDOM % 10))"
+    if [ $turn = 3 ]; then
+        "$lab" --name $name link head n1 --cut 500ms
+    else
+        victim=$(inside $pid . | shuf -n 1)
+        [ -z "$victim" ] || kill -9 "$victim" 2>/dev/null
+    fi
+    wait "$pid" || got=$?
+    echo "# turn $turn: status $got: $(cat "$tmp/err")"
+    case $got in
+    7) cmp "$tmp/native" "$tmp/out" || fail "output of what went on"
+        ran_on=$((ran_on + 1)) ;;
+    137) ;;
+    *) fail "status $got" ;;
+    esac
+    wait_for 10 none_inside $pid
+    [ $turn != 3 ] || "$lab" --name $name link head n1 --clear
+done
+[ $ran_on -gt 0 ] || fail "nothing ran on"
