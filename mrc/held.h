@@ -34,6 +34,7 @@ enum held_role {
     HELD_BULK,
     HELD_STATE, /* of its agent's: a byte each time that the head of this visit can't be reached (1), or can again (0) */
     HELD_LEAVE, /* whoever is attached shall leave: answered by one byte, 1 if there was somebody */
+    HELD_END,   /* the job shall end: answered by one byte, 1 if it ran; the stream ends when all of it is gone */
     HELD_ROLES
 };
 

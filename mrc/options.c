@@ -33,7 +33,7 @@ static const struct opt_program program = {
              "logs [[user@]host]\n"
              "doctor [--json] [user@]host\n"
              "attach [--files] [host:]job\n"
-             "detach [--forget] [host:]job",
+             "detach [--end|--forget] [host:]job",
     .about =
         "Runs a command on another computer as if it ran here: this computer's files at their "
         "own paths,\n"
@@ -106,7 +106,7 @@ static const struct verb {
     { "logs", VERB_LOGS, HOST_OPTIONAL, "[[user@]host]" },
     { "doctor", VERB_DOCTOR, HOST_NEEDED, "[--json] [user@]host" },
     { "attach", VERB_ATTACH, HOST_NAME, "[--files] [host:]job|host" },
-    { "detach", VERB_DETACH, HOST_NAME, "[--forget] [host:]job|host" },
+    { "detach", VERB_DETACH, HOST_NAME, "[--end|--forget] [host:]job|host" },
 };
 
 static const struct {
@@ -121,6 +121,7 @@ static const struct {
     { VERB_DOCTOR, "--json", offsetof(struct mrc_options, wants_json) },
     { VERB_ATTACH, "--files", offsetof(struct mrc_options, files_only) },
     { VERB_DETACH, "--forget", offsetof(struct mrc_options, is_forgetting) },
+    { VERB_DETACH, "--end", offsetof(struct mrc_options, is_ending) },
     { VERB_CACHE, "clear", offsetof(struct mrc_options, is_clearing) },
     { VERB_CACHE, "show", offsetof(struct mrc_options, is_showing) },
 };

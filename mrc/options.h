@@ -41,6 +41,7 @@ struct mrc_options {
     bool is_clearing, is_showing; /* of VERB_CACHE */
     bool files_only; /* of VERB_ATTACH; its job is in host */
     bool is_forgetting; /* of VERB_DETACH, likewise */
+    bool is_ending;     /* likewise */
     /* Of a job that a job wanted (mrc/nest/wanted.h); NULL: this process's. */
     char **job_env;
     char *job_cwd;

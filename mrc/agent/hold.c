@@ -28,7 +28,11 @@
 enum {
     MAGIC_MS = 20 * 1000, /* for the job's agent to say that it is one */
     END_MS = 15 * 1000,   /* for it to end */
+    HUNG_UP_MS = 5000,    /* for a job that is told to end, before it is killed */
+    KILLED_MS = 30 * 1000, /* and then, for its last changes to come to the head */
 };
+
+static const char stopped_text[] = "its owner has ended it";
 
 /* ---- the report to who started us ---- */
 
@@ -102,7 +106,10 @@ static void job_is_over(struct hold *h)
     fail(h, EIO, "the job's agent on the target has ended, and the job with it"); /* if it said nothing */
     hold_flush(h);
     hold_look(h);
-    maybe_let_agent_go(h);
+    if (h->is_stopping)
+        hold_end(h, stopped_text);
+    else
+        maybe_let_agent_go(h);
 }
 
 static void on_job_closed(void *ctx, int code UNUSED, struct bytes text UNUSED)
@@ -251,6 +258,43 @@ void hold_end(struct hold *h, const char *why)
     log_keep("ends: %s", why);
     h->is_ending = true;
     let_agent_go(h);
+}
+
+static void signal_job(struct hold *h, int number)
+{
+    hold_to_job(h, &(struct job_msg){ .id = JOB_MSG_signal, .signal = { (uint32_t)number, 1 } });
+}
+
+static void on_not_stopped(void *ctx)
+{
+    struct hold *h = ctx;
+    if (h->is_job_over)
+        return;
+    if (h->is_killing) {
+        hold_end(h, stopped_text);
+        return;
+    }
+    h->is_killing = true;
+    log_keep("the job does not end: it is killed");
+    signal_job(h, SIGKILL);
+    loop_timer_set(h->loop, &h->stop_timer, KILLED_MS, on_not_stopped, h);
+}
+
+void hold_stop(struct hold *h)
+{
+    if (h->is_job_over || !h->pid) {
+        hold_end(h, stopped_text);
+        return;
+    }
+    if (h->is_stopping)
+        return;
+    h->is_stopping = true;
+    if (h->is_frozen)
+        hold_to_job(h, &(struct job_msg){ .id = JOB_MSG_freeze, .freeze = { 0 } });
+    h->is_frozen = false;
+    signal_job(h, SIGHUP);
+    signal_job(h, SIGCONT);
+    loop_timer_set(h->loop, &h->stop_timer, HUNG_UP_MS, on_not_stopped, h);
 }
 
 void hold_maybe_done(struct hold *h)

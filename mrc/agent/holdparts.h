@@ -70,7 +70,7 @@ struct hold {
     int report_fd, listen_fd;
     struct loop_fd listen_watch;
     uint32_t pid; /* of the job; 0: not started yet */
-    bool has_begun, is_job_over, is_ending, is_let_go, is_link_over, is_frozen, is_away;
+    bool has_begun, is_job_over, is_ending, is_let_go, is_link_over, is_frozen, is_away, is_stopping, is_killing;
     struct hold_stream streams[HOLD_STREAMS];
     struct hold_caller callers[HOLD_CALLERS_MAX];
     struct hold_files files;
@@ -81,7 +81,7 @@ struct hold {
     struct loop_fd job_watch;
     struct buf from_visit, to_visit;
     bool is_shut, is_told_end;
-    struct loop_timer away_timer, freeze_timer, input_timer, end_timer;
+    struct loop_timer away_timer, freeze_timer, input_timer, end_timer, stop_timer;
 };
 
 /* hold.c */
@@ -90,6 +90,8 @@ void hold_to_job(struct hold *h, const struct job_msg *m);
 /* Somebody has come or gone: how long may nobody be there? */
 void hold_look(struct hold *h);
 void hold_end(struct hold *h, const char *why);
+/* The job is told to end, killed if it doesn't, and then all of it is over; its last changes are on the head. */
+void hold_stop(struct hold *h);
 /* The last words were taken: nothing is needed any more. */
 void hold_maybe_done(struct hold *h);
 

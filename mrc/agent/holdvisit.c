@@ -371,6 +371,14 @@ static void serve(struct hold *h, const struct held_head *head, int fd)
             send_away(h, true, "detached");
         if (fd_write(fd, &was_there, 1) < 0)
             log_keep("nobody hears that the visit is over");
+    } else if (head->role == HELD_END) {
+        char has_run = !h->is_job_over;
+        if (h->visit)
+            send_away(h, false, "the job was ended by mrc detach --end");
+        if (fd_write(fd, &has_run, 1) < 0)
+            log_keep("nobody hears that the job ends");
+        hold_stop(h);
+        return; /* fd ends with this process */
     } else if (s && h->visit && head->visit == h->visit) {
         stream_come(s, fd);
         return;

@@ -190,7 +190,8 @@ int mrc_attach(const struct mrc_options *given, struct mrc_outcome *out, struct 
     return rc;
 }
 
-static void on_leave_data(void *ctx, struct bytes body)
+/* The answer to HELD_LEAVE or HELD_END. */
+static void on_yes_or_no(void *ctx, struct bytes body)
 {
     *(bool *)ctx = body.len && body.ptr[0] == 1;
 }
@@ -201,6 +202,9 @@ int mrc_detach_job(const struct mrc_options *given, struct err *e)
     static struct mrc_trees trees;
     struct detach_record r;
     uint8_t head[HELD_HEAD_BYTES];
+    bool is_ending = given->is_ending;
+    if (given->is_forgetting && is_ending)
+        return err_say(e, EINVAL, "detach --end asks the target to end the job, --forget asks it nothing: give one of them");
     if (given->is_forgetting)
         return mrc_detach_forget(given->host, e);
     int rc = record_find(given->host, &r, e);
@@ -215,21 +219,25 @@ int mrc_detach_job(const struct mrc_options *given, struct err *e)
         rc = connect_to(&a, false, &fd, e);
     if (rc == 0) {
         bool was_there = false;
-        detach_head_of(&r, HELD_LEAVE, 1, head);
+        detach_head_of(&r, is_ending ? HELD_END : HELD_LEAVE, 1, head);
         struct mrc_question q = { .host = o.host,
                                   .service = HELD_STREAM_SERVICE,
                                   .what = "the job",
                                   .request = { head, sizeof head },
-                                  .on_data = on_leave_data,
+                                  .on_data = on_yes_or_no,
                                   .ctx = &was_there };
         rc = mrc_question(fd, &q, e);
         explicit_bzero(head, sizeof head);
         if (rc == -ESRCH)
             rc = err_say(e, ESRCH, "%.60s: %s", o.host, held_why(rc));
-        else if (rc == 0 && !was_there)
+        else if (rc == 0 && is_ending && !was_there)
+            log_warn("%s: the job was over already; what it said and nobody has read is gone", o.host);
+        else if (rc == 0 && !is_ending && !was_there)
             rc = err_say(e, ENOENT, "%.60s: nobody is attached to the job", o.host);
     }
     mrc_leave(&a.connection);
+    if (rc == 0 && is_ending) /* who serves its files hears of the end by itself */
+        record_remove(&r);
     mrc_trees_fini(&trees);
     record_fini(&r);
     return rc < 0 ? rc : 0;

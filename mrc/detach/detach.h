@@ -18,7 +18,7 @@ MUST int mrc_attach(const struct mrc_options *o, struct mrc_outcome *out, struct
 struct json;
 void mrc_detach_list(struct json *entries);
 
-/* mrc detach: sends away who is attached; or forgets the job: what is known of it here, and who serves its files. */
+/* mrc detach: sends away who is attached; or ends the job; or forgets it: what is known of it here, and who serves its files. */
 MUST int mrc_detach_job(const struct mrc_options *o, struct err *e);
 
 /* For mrc doctor: what is known here of detached jobs on this host, with the user or without. */

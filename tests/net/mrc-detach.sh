@@ -248,6 +248,28 @@ doctor_says note "0 are held there" "$j is the first" "--forget $j"
 bad "it waited for too long" 255 'not there any more' a attach "$j"
 doctor_says ok "0 are held there, this computer knows of 0"
 
+echo "# a job is ended without anybody who attaches; who was attached is told; its last writes are here"
+o=()
+j2=$(detached sh -c 'trap "" TERM HUP; echo began; while :; do sleep 0.1; done')
+a detach --end "$j2" 2>"$tmp/err2" & ending=$!
+j=$(detached sh -c 'trap "echo ended >ended; exit 1" TERM HUP; echo began; while :; do sleep 0.1; done')
+a attach "$j" >"$tmp/out" 2>"$tmp/err.attach" </dev/null & attached=$!
+wait_for 10 grep -q began "$tmp/out"
+server=$(a ps | awk -v j="$j" 'index($0, j) { print $2 }')
+a detach --end "$j" 2>"$tmp/err" || fail "end: $(cat "$tmp/err")"
+same "words" "" "$(cat "$tmp/err")"
+wait $attached && fail "who was attached ended well"
+grep -q "ended by mrc detach --end" "$tmp/err.attach" || fail "who was attached heard: $(cat "$tmp/err.attach")"
+wait $ending || fail "end of a job that does not want to: $(cat "$tmp/err2")"
+same "nothing is remembered" "" "$(ls -A "$state")" $?
+gone_there || fail "left there: $(of_agents)"
+same "its last word" ended "$(cat "$dir/ended")" $?
+server_ended() { ! grep -qs '^State:.[^ZX]' "/proc/$server/status"; }
+wait_for 20 server_ended
+bad "both" 255 'give one of them' a detach --end --forget "$j"
+bad "twice" 255 "$j|no such|not" a detach --end "$j"
+o=(--reconnect-for 2s)
+
 echo "# a target that is gone for ever is forgotten, and who serves the files ends"
 j=$(detached sleep 100)
 doctor_says ok "1 are held there, this computer knows of 1"
