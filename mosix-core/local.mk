@@ -106,6 +106,8 @@ MXALL_LIBS = mosix-core/libmxmove.a mosix-core/libmxmeet.a mosix-core/libmxaway.
 sbin_PROGRAMS += mosix-core/mosixd/mosixd
 mosix_core_mosixd_mosixd_SOURCES = \
   mosix-core/mosixd/asks.c \
+  mosix-core/mosixd/best.c mosix-core/mosixd/best.h \
+  mosix-core/mosixd/choose.c \
   mosix-core/mosixd/checkpoint.c mosix-core/mosixd/checkpoint.h \
   mosix-core/mosixd/cluster.c mosix-core/mosixd/cluster.h \
   mosix-core/mosixd/control.c \

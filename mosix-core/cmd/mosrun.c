@@ -100,6 +100,21 @@ static int add_library(struct err *e)
     return setenv("LD_PRELOAD", text, 1) < 0 ? err_set(e, errno, "set LD_PRELOAD") : 0;
 }
 
+/* -b: the daemon names a node; the figures are seconds old, so it may be a good one only. */
+static int choose(struct mosrun_wishes *w, struct err *e)
+{
+    char request[64], answer[256];
+    snprintf(request, sizeof request, "best %u\n", w->settings.memory);
+    int rc = mx_client_ask(request, answer, sizeof answer, e);
+    if (rc < 0)
+        return w->is_lenient ? 0 : rc;
+    if (sscanf(answer, "ok %63s", w->node) != 1)
+        return err_say(e, EPROTO, "mosixd answers what makes no sense");
+    if (strcmp(w->node, "home") == 0)
+        w->node[0] = 0;
+    return 0;
+}
+
 /* What is open then closes when this becomes the program, which moves from then on. */
 static int begin_at(const struct mosrun_wishes *w, struct err *e)
 {
@@ -254,7 +269,7 @@ int main(int argc, char **argv)
         return status;
     if (w.inspect)
         return mx_inspect("mosrun", w.inspect, MX_INSPECT_ALL);
-    if (become(&w, &e) < 0)
+    if (become(&w, &e) < 0 || (w.is_best && !w.node[0] && choose(&w, &e) < 0))
         return say(&e);
     if (w.recover)
         return recover(&w);

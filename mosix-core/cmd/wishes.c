@@ -19,7 +19,6 @@ static const struct {
     char letter;
     const char *needs;
 } unbuilt[] = {
-    { 'b', "choosing the best node" },
     { 'G', "other clusters, and flood control by classes," },
     { 'D', "the estimate of running times" },
     { 'q', "the queue" },
@@ -27,9 +26,6 @@ static const struct {
     { 'P', "the queue" },
     { 'S', "running a file of commands" },
     { 'd', "statistics that decay" },
-    { 'e', "a choice of what happens to what is not supported" },
-    { 'w', "a choice of what happens to what is not supported" },
-    { 'u', "a choice of what happens to what is not supported" },
     { 't', "a choice of clocks" },
     { 'T', "a choice of clocks" },
     { 'E', "running a batch job on another node" },
@@ -67,6 +63,7 @@ void mosrun_help(void)
          "          on that node; it fails when the node does not answer\n"
          "  -jN-M,...\n"
          "          on one of the nodes of these numbers, by chance\n"
+         "  -b      on the node with the least load that has room for -m\n"
          "  -F      with these: at home when the node does not answer\n"
          "What it is\n"
          "  -JID    the number of the job that it and its children are part of\n"
@@ -74,6 +71,8 @@ void mosrun_help(void)
          "  -mMB    it will need so much memory\n"
          "  -c, -n  it computes, whatever it calls; or is like others\n"
          "  -i      all of standard input is its own (as always)\n"
+         "  -e, -w, -u\n"
+         "          for what is not supported away: it comes home for that in any case\n"
          "  -z      the first argument is the name that the program is told\n"
          "      --proc-files\n"
          "          its open() understands /proc/self/where, nmigs, lock and so on\n"
@@ -218,14 +217,21 @@ static int get_file(const char *text, const char **file)
 static int get_flag(char letter, struct mosrun_wishes *w)
 {
     switch (letter) {
-    case 'h': w->node[0] = 0; return 0;
+    case 'h':
+        w->node[0] = 0;
+        w->is_best = false;
+        return 0;
+    case 'b': w->is_best = true; return 0;
     case 'F': w->is_lenient = true; return 0;
     case 'L': w->settings.lock = 1; return 0;
     case 'l': w->settings.lock = 0; return 0;
     case 'c': w->settings.cpujob = 1; return 0;
     case 'n': w->settings.cpujob = 0; return 0;
     case 'z': w->has_name = true; return 0;
-    case 'i': return 0;
+    case 'i':
+    case 'e':
+    case 'w':
+    case 'u': return 0;
     default: return -1;
     }
 }

@@ -16,6 +16,7 @@ struct mosrun_wishes {
     unsigned job;
     bool has_job, has_name, has_proc_files;
     char node[64];   /* to begin there; "": at home */
+    bool is_best;    /* where the load is least */
     bool is_lenient; /* at home when it can't */
     const char *checkpoint, *recover, *inspect;
     uint32_t every;              /* seconds; 0: no checkpoints by time */

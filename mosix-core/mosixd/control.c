@@ -325,7 +325,7 @@ static const struct {
     { "migrate", do_migrate }, { "checkpoint", mx_ask_checkpoint },
     { "list", do_list },       { "get", mx_ask_get },
     { "set", mx_ask_set },     { "go", mx_ask_go },
-    { "begin", mx_ask_begin },
+    { "begin", mx_ask_begin }, { "best", mx_ask_best },
 };
 
 static int obey(struct mx_request *r, char *line, struct err *e)

@@ -81,31 +81,37 @@ int mx_sandbox_first(struct err *e)
 
 /* The kernel wants the distance from the first namespace of all, of which ours may be some way
  * off already. */
-static int64_t own_offset_ns(void)
+static int64_t own_offset_ns(const char *clock)
 {
     char name[32];
     long long sec, nsec, found = 0;
     FILE *f = fopen("/proc/self/timens_offsets", "re");
     while (f && fscanf(f, "%31s %lld %lld", name, &sec, &nsec) == 3)
-        if (strcmp(name, "monotonic") == 0)
+        if (strcmp(name, clock) == 0)
             found = sec * 1000000000 + nsec;
     if (f)
         fclose(f);
     return found;
 }
 
-int mx_sandbox_shift_clock(int64_t ahead_ns, struct err *e)
+static void put_offset(const char *clock, int64_t from_first_ns, char line[64])
 {
-    char text[64];
-    int64_t from_first = own_offset_ns() + ahead_ns, second = 1000000000;
-    int64_t sec = from_first / second, nsec = from_first % second;
+    int64_t second = 1000000000, sec = from_first_ns / second, nsec = from_first_ns % second;
     if (nsec < 0) {
         nsec += second;
         sec--;
     }
+    snprintf(line, 64, "%s %lld %lld\n", clock, (long long)sec, (long long)nsec);
+}
+
+int mx_sandbox_shift_clock(int64_t ahead_ns, struct err *e)
+{
+    static const char *const clocks[] = { "monotonic", "boottime" };
+    char text[128] = "";
+    for (unsigned i = 0; i < 2; i++)
+        put_offset(clocks[i], own_offset_ns(clocks[i]) + ahead_ns, text + strlen(text));
     if (unshare(CLONE_NEWTIME) < 0)
         return err_set(e, errno, "make a time namespace");
-    snprintf(text, sizeof text, "monotonic %lld %lld\n", (long long)sec, (long long)nsec);
     return write_text("/proc/self/timens_offsets", text, e);
 }
 

@@ -21,8 +21,8 @@ MUST int mx_sandbox_enter(struct err *e);
  * use, and a directory without anything for its children. */
 MUST int mx_sandbox_first(struct err *e);
 
-/* Processes that are started from now on have a monotonic clock that is ahead_ns ahead of ours.
- */
+/* Processes that are started from now on have clocks, CLOCK_MONOTONIC and CLOCK_BOOTTIME, that
+ * are ahead_ns ahead of ours. */
 MUST int mx_sandbox_shift_clock(int64_t ahead_ns, struct err *e);
 
 /* In a child: an empty root, no capabilities, no new privileges. */

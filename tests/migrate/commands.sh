@@ -40,6 +40,9 @@ for at in -rn9 -9 -10.1.2.3 -rn2; do
     same "with -F" 5 "$(status mosrun $at -F sh -c 'exit 5' 2>said)"
 done
 daemon n2
+same "the best node of a static map" 1 "$(status mosrun -b true 2>said)"
+says "their map is static"
+same "or at home" 5 "$(status mosrun -b -F sh -c 'exit 5')"
 for option in -r -jx -j0 -j5-2 -O1 -m -mx -N0 -A -A0 -Ax; do
     same "status of $option" 2 "$(status mosrun $option true 2>said)"
 done
@@ -51,6 +54,8 @@ same "noted" "7 LC 500" "$(mosrun -J7 -L -m500 -c sh -c "$list")"
 same "inherited" "7 LC 500" "$(mosrun -J7 -L -m500 -c mosrun sh -c "$list")"
 same "changed inside" "8 - 9" "$(mosrun -J7 -L -m500 -c mosrun -J8 -l -n -m9 sh -c "$list")"
 same "native" "" "$(mosrun -J7 -L native sh -c "$list")"
+
+same "what means nothing here" 5 "$(status mosrun -i -e -w -u sh -c "exit 5")"
 
 echo "# moskillall"
 sleepers=()
@@ -127,3 +132,27 @@ got=0
 mosrun -Rk.2 || got=$?
 same "status of the recovered" 7 $got
 cmp native out || fail "output of the recovered"
+
+echo "# the best node, as gossip tells"
+for n in head n1 n2; do kill_daemon $n; done
+mkdir -m 700 owner
+printf '1 head 10.77.0.254\n2 n1 10.77.0.1\n3 n2 10.77.0.2\n' >owner/mosix.map
+mosctl keygen -d owner >/dev/null || fail "keygen"
+for n in head n1 n2; do mosctl certify -d owner $n >/dev/null || fail "certify $n"; done
+cp -p owner/head/* "$tmp/etc" || exit 99
+for n in n1 n2; do
+    tar -C owner/$n -c . | on_node $n tar -C /etc/mosix -x --no-same-owner || fail "files on $n"
+done
+for n in head n1 n2; do daemon $n; done
+same "more memory than there is" 1 "$(status mosrun -b -m16777216 true 2>said)"
+says "no node has 16777216 MiB free"
+# What was chosen counts, so that some go elsewhere as soon as others are known.
+places() { mosps | awk '$5 == 31 { print $2 }' | sort -u; }
+spreads()
+{
+    mosrun -b -J31 sleep 60 & at_exit "kill $! 2>/dev/null"
+    sleep 0.2
+    [ "$(places | wc -l)" -ge 2 ]
+}
+wait_for 20 spreads
+echo "# chosen: $(places | xargs)"

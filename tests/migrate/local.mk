@@ -1,6 +1,7 @@
 # Real processes that are captured and restored. A sanitizer's shadow memory is more than an image holds.
 if !SANITIZE
-check_PROGRAMS += tests/migrate/asker tests/migrate/counter tests/migrate/counter_static tests/migrate/driver tests/migrate/gap tests/migrate/move tests/migrate/away tests/migrate/probe tests/migrate/pace
+check_PROGRAMS += tests/migrate/adversary tests/migrate/asker tests/migrate/counter tests/migrate/counter_static tests/migrate/driver tests/migrate/gap tests/migrate/move tests/migrate/away tests/migrate/probe tests/migrate/pace
+tests_migrate_adversary_LDADD = -lm -lpthread
 tests_migrate_asker_LDADD = mosix-core/lib/libmosix.a
 tests_migrate_counter_LDADD = -lm
 tests_migrate_counter_static_SOURCES = tests/migrate/counter.c
@@ -17,6 +18,7 @@ TESTS += \
   tests/migrate/chaos.sh \
   tests/migrate/checkpoint.sh \
   tests/migrate/commands.sh \
+  tests/migrate/compatibility.sh \
   tests/migrate/examples.sh \
   tests/migrate/home.sh \
   tests/migrate/mosrun.sh \
@@ -25,13 +27,25 @@ TESTS += \
 endif
 EXTRA_DIST += \
   tests/migrate/cluster.sh \
+  tests/migrate/programs \
   tests/migrate/asks.sh \
   tests/migrate/away.sh \
   tests/migrate/chaos.sh \
   tests/migrate/checkpoint.sh \
   tests/migrate/commands.sh \
+  tests/migrate/compatibility.sh \
   tests/migrate/examples.sh \
   tests/migrate/home.sh \
   tests/migrate/mosrun.sh \
   tests/migrate/onto.sh \
   tests/migrate/move.sh
+
+# All programs of tests/migrate/programs, which takes ten minutes; the table goes into docs/compatibility.md.
+compatibility: all tests/migrate/adversary tests/migrate/counter_static
+	rc=0; top_srcdir='$(abs_top_srcdir)' top_builddir='$(abs_top_builddir)' \
+	  $(srcdir)/tests/migrate/compatibility.sh -o compatibility.table all </dev/null || rc=$$?; \
+	$(AWK) '/^<!-- made by/ { print; print "| program | as root | as a user | came home, or stayed, because it |"; print "|---|---|---|---|"; \
+	    while ((getline line <"compatibility.table") > 0) print line; is_old = 1 } /^<!-- end/ { is_old = 0 } !is_old' \
+	  $(srcdir)/docs/compatibility.md >compatibility.new && cp compatibility.new $(srcdir)/docs/compatibility.md; exit $$rc
+CLEANFILES += compatibility.table compatibility.new
+.PHONY: compatibility

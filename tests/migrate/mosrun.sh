@@ -30,7 +30,7 @@ same "status" 7 "$(status mosrun sh -c 'exit 7')"
 same "status of what isn't there" 127 "$(status mosrun no-such-program 2>said)"
 # shellcheck disable=SC2016 # for that shell
 same "argv[0]" other "$(mosrun -z sh other -c 'echo "$0"')"
-for option in -b -q3 -G2 -C -Ofile -y -Jx; do
+for option in -q3 -G2 -C -Ofile -y -Jx; do
     same "status of $option" 2 "$(status mosrun $option true 2>said)"
 done
 same "without a daemon" 1 "$(MOSIX_RUN=$tmp/none status mosrun true 2>said)"
