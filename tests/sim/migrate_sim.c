@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* migrate_sim.c: a home, its job and three hosts with clocks of their own, on links that delay,
  * lose and cut, with hosts and homes that die, copies that can't be built and memory that can't
- * be read. Checked at every event:
+ * be read. A copy that is away may go home by itself, over the stream of its calls: it stands
+ * still, sends itself, and runs there when that has come; then the home ends all connections.
+ * Checked at every event:
  *   - never do two copies run;
  *   - no call of the job is served twice or from an older state;
  *   - while the job has not ended there is a copy in its last state, but if the place that had
@@ -46,12 +48,14 @@ enum kind {
     EV_CUT,
     EV_KILL,
     EV_MISS,
+    EV_BACK,   /* a copy has arrived at home by itself */
+    EV_CLOSED, /* the home has ended its connection to a place */
 };
 
 struct event {
     enum kind kind;
     int64_t at_ms;
-    uint32_t place, other, life;
+    uint32_t place, other, life, stream;
     uint64_t value, born; /* born: which came first of those at the same time */
     struct mx_order order;
     struct mx_report report;
@@ -60,12 +64,15 @@ struct event {
 /* The copy that is really there. */
 struct body {
     bool is_here, is_running, is_whole;
+    bool is_going;    /* home: it stands still, and is not heard of otherwise */
     uint64_t version; /* calls that it has had answers of */
 };
 
 struct place {
     bool is_alive;
-    uint32_t life; /* of the copy: what was under way for an older one counts no more */
+    uint32_t life;   /* of the copy: what was under way for an older one counts no more */
+    uint32_t stream; /* of the connection, likewise */
+    bool is_closing; /* it has been ended, and the place doesn't know yet */
     struct mx_holder holder;
     struct body body;
     int64_t offset_ms, rate; /* local = offset + time * rate / 1000000 */
@@ -85,11 +92,11 @@ static struct {
     struct place places[PLACES];
     struct mx_migrate home;
     int64_t home_offset_ms, home_rate;
-    bool is_home_alive, is_over, was_destroyed, has_faults;
+    bool is_home_alive, is_over, was_destroyed, has_faults, has_backs;
     enum mx_why over_why;
     uint64_t served, served_before;
     int64_t over_ms, home_died_ms;
-    unsigned loss_percent, moved, failed, steps;
+    unsigned loss_percent, moved, failed, came, steps;
     /* The fault of a systematic run: at message number at. */
     unsigned messages, fault_at;
     enum {
@@ -102,11 +109,12 @@ static struct {
         FAULT_HOME,
         FAULTS
     } fault;
+    int64_t back_at_ms; /* of a systematic run: it goes home by itself then; 0: it doesn't */
     uint32_t from, to;
 } w;
 
 static struct {
-    unsigned long runs, moved, failed, ended[MX_WHYS], lost_home;
+    unsigned long runs, moved, failed, came, ended[MX_WHYS], lost_home;
 } sum;
 
 static void fail_at(const char *what, int line)
@@ -157,7 +165,8 @@ static struct event *later(enum kind kind, uint32_t place, int64_t at_ms)
                          .at_ms = at_ms,
                          .place = place,
                          .born = ++w.born,
-                         .life = place < PLACES ? w.places[place].life : 0 };
+                         .life = place < PLACES ? w.places[place].life : 0,
+                         .stream = place < PLACES ? w.places[place].stream : 0 };
     return e;
 }
 
@@ -289,6 +298,34 @@ static void home_call(uint32_t id, uint64_t number, uint32_t call)
         e->value = number;
 }
 
+/* A copy has come home by itself, whole: it runs here, and nothing else of the job's is
+ * anywhere. Hosts find their connections ended. */
+static void home_back(uint32_t id, uint64_t version)
+{
+    if (!w.is_home_alive || w.is_over)
+        return;
+    CHECK(mx_migrate_serves(&w.home, id));
+    for (uint32_t i = 0; i < PLACES; i++) {
+        struct place *p = &w.places[i];
+        int64_t at = p->cut_until_ms > w.now_ms ? p->cut_until_ms : w.now_ms;
+        p->stream++;
+        if (i != MX_HOME && p->is_alive) {
+            p->is_closing = true;
+            later(EV_CLOSED, i, at + rnd(50));
+        }
+    }
+    w.came++;
+    mx_migrate_init(&w.home, local(w.home_offset_ms, w.home_rate));
+    struct place *home = &w.places[MX_HOME];
+    mx_holder_init(&home->holder, true, true);
+    home->life++;
+    home->calls = home->calls_seen = 0;
+    home->body = (struct body){
+        .is_here = true, .is_running = true, .is_whole = true, .version = version
+    };
+    later(EV_WORK, MX_HOME, w.now_ms + 1);
+}
+
 /* ---- a place ---- */
 
 static void start_work(uint32_t id)
@@ -323,6 +360,8 @@ static void act(uint32_t id, enum mx_holder_do what, const struct mx_report *rep
         break;
     case MX_DO_RUN:
         CHECK(p->body.is_here && p->body.is_whole);
+        if (p->body.is_going) /* who holds it hears of nothing else until it has gone */
+            break;
         if (!p->body.is_running)
             start_work(id);
         p->body.is_running = true;
@@ -350,11 +389,41 @@ static void place_step(uint32_t id, struct mx_holder_in in)
         tick_at(id, global(out.wake_ms, p->offset_ms, p->rate));
 }
 
+/* It stands still from now on, and what is lost of it on its way is lost. */
+static void go_home(uint32_t id)
+{
+    struct place *p = &w.places[id];
+    p->body.is_running = false;
+    p->body.is_going = true;
+    struct event *e = send_message(EV_BACK, id, true);
+    if (e) {
+        e->value = p->body.version;
+        e->at_ms += rnd(rnd(2) ? 20 : 3000); /* as long as its memory takes */
+        faulty_until(e->at_ms);
+        return;
+    }
+    w.was_destroyed = true;
+    if (p->is_alive)
+        later(EV_MISS, id, w.now_ms + 1 + rnd(100))->value = MX_WHY_CUT;
+}
+
+static bool goes_home(uint32_t id)
+{
+    bool is_time = w.back_at_ms && w.now_ms >= w.back_at_ms && !w.came;
+    return id != MX_HOME &&
+           (is_time || (w.has_backs && w.now_ms < w.last_fault_ms && rnd(100) == 0)) &&
+           w.places[id].holder.is != MX_IS_STOPPING;
+}
+
 static void work(uint32_t id)
 {
     struct place *p = &w.places[id];
     if (!p->body.is_running)
         return;
+    if (goes_home(id)) {
+        go_home(id);
+        return;
+    }
     start_work(id);
     struct event *e = send_message(EV_CALL, id, true);
     p->calls++;
@@ -422,6 +491,8 @@ static void tell(const struct event *e)
         [EV_CUT] = "CUT",
         [EV_KILL] = "KILL",
         [EV_MISS] = "MISS",
+        [EV_BACK] = "BACK",
+        [EV_CLOSED] = "closed",
     };
     if (e->kind == EV_WORK || e->kind == EV_TICK || e->kind == EV_TICK_HOME ||
         e->kind == EV_CALL || e->kind == EV_REPLY)
@@ -441,6 +512,10 @@ static void take(struct event *e)
         tell(e);
 
     struct place *p = e->place < PLACES ? &w.places[e->place] : NULL;
+    bool is_of_stream = e->kind == EV_ORDER || e->kind == EV_REPORT || e->kind == EV_CALL ||
+                        e->kind == EV_REPLY || e->kind == EV_BACK || e->kind == EV_DEAD;
+    if (p && is_of_stream && e->stream != p->stream)
+        return;
     bool is_current = p && p->is_alive && e->life == p->life;
     switch (e->kind) {
     case EV_NONE: break;
@@ -481,7 +556,7 @@ static void take(struct event *e)
         break;
     case EV_WHOLE: image_whole(e); break;
     case EV_STOPPED:
-        if (!is_current || p->holder.is != MX_IS_STOPPING)
+        if (!is_current || p->holder.is != MX_IS_STOPPING || p->body.is_going)
             break;
         p->body.is_running = false;
         place_step(e->place, (struct mx_holder_in){ .what = MX_HOLD_STOPPED });
@@ -498,7 +573,26 @@ static void take(struct event *e)
             place_step(e->place, (struct mx_holder_in){ .what = MX_HOLD_FAILED,
                                                         .why = (enum mx_why)e->value });
         break;
+    case EV_BACK:
+        if (!is_current)
+            break;
+        if (w.is_home_alive && !w.is_over && !mx_migrate_serves(&w.home, e->place))
+            later(EV_BACK, e->place, w.now_ms + 10)->value = e->value; /* not yet its turn */
+        else
+            home_back(e->place, e->value);
+        break;
+    case EV_CLOSED:
+        if (!p->is_closing || !p->is_alive)
+            break;
+        p->is_closing = false;
+        p->body = (struct body){ 0 };
+        p->life++;
+        p->calls = p->calls_seen = 0;
+        mx_holder_init(&p->holder, false, false);
+        break;
     case EV_MOVE:
+        if (p->is_closing)
+            break;
         home_step((struct mx_migrate_in){ .what = MX_MIG_MOVE, .place = e->place });
         break;
     case EV_CRASH: crash(e->place); break;
@@ -546,6 +640,7 @@ static void check_end(void)
     }
     sum.moved += w.moved;
     sum.failed += w.failed;
+    sum.came += w.came;
     sum.lost_home += !w.is_home_alive;
     if (w.is_over)
         sum.ended[w.over_why]++;
@@ -646,6 +741,7 @@ static void run_seed(uint64_t seed)
 {
     begin(seed);
     w.has_faults = seed % 8 != 0;
+    w.has_backs = seed % 2;
     unsigned moves = 1 + rnd(6);
     int64_t at_ms = 0;
     for (unsigned i = 0; i < moves; i++)
@@ -669,12 +765,12 @@ static void run_seed(uint64_t seed)
     }
     run(at_ms + 5000);
     if (!w.has_faults)
-        CHECK(w.failed == 0 && !w.is_over);
+        CHECK((w.failed == 0 || w.came) && !w.is_over);
 }
 
 /* Home to 1; then, if from is not the home, to where the move under test begins; then that
  * move, with its fault. */
-static unsigned run_fault(uint32_t from, uint32_t to, int fault, unsigned at)
+static unsigned run_fault(uint32_t from, uint32_t to, int fault, unsigned at, int64_t back_ms)
 {
     begin(at * 31u + (unsigned)fault);
     w.from = from;
@@ -686,10 +782,15 @@ static unsigned run_fault(uint32_t from, uint32_t to, int fault, unsigned at)
         at_ms = 4000;
     w.fault = fault;
     w.fault_at = at;
-    later(EV_MOVE, to, at_ms);
+    if (to != from)
+        later(EV_MOVE, to, at_ms);
+    if (back_ms)
+        w.back_at_ms = at_ms + back_ms;
     run(at_ms + 4000);
-    if (fault == FAULT_NONE)
+    if (fault == FAULT_NONE && !back_ms)
         CHECK(w.moved == (from == MX_HOME ? 1 : 2) && w.failed == 0 && !w.is_over);
+    if (fault == FAULT_NONE && back_ms)
+        CHECK(w.came == 1 && w.home.here == MX_HOME && !w.is_over);
     return w.messages;
 }
 
@@ -697,13 +798,21 @@ static void run_faults(void)
 {
     static const uint32_t moves[][2] = { { MX_HOME, 1 }, { 1, MX_HOME }, { 1, 2 } };
     for (unsigned k = 0; k < ARRAY_LEN(moves); k++) {
-        run_fault(moves[k][0], moves[k][1], FAULT_NONE, 0);
+        run_fault(moves[k][0], moves[k][1], FAULT_NONE, 0, 0);
         /* The messages until some time after the move. */
         unsigned end = 300;
         for (int fault = FAULT_LOSE; fault < FAULTS; fault++)
             for (unsigned at = 0; at < end; at++)
-                run_fault(moves[k][0], moves[k][1], fault, at);
+                run_fault(moves[k][0], moves[k][1], fault, at, 0);
     }
+    /* It goes home by itself, when nothing else happens and in the middle of a move. */
+    for (int64_t back_ms = 1; back_ms < 1000; back_ms += 90)
+        for (uint32_t to = 1; to <= 2; to++) {
+            run_fault(1, to, FAULT_NONE, 0, back_ms);
+            for (int fault = FAULT_LOSE; fault < FAULTS; fault++)
+                for (unsigned at = 0; at < 100; at += 3)
+                    run_fault(1, to, fault, at, back_ms);
+        }
 }
 
 int main(int argc, char **argv)
@@ -721,13 +830,14 @@ int main(int argc, char **argv)
     run_faults();
     for (uint64_t seed = first; seed < first + count; seed++)
         run_seed(seed);
-    printf("%lu runs: %lu moves succeeded, %lu failed; homes lost %lu; jobs ended:", sum.runs,
-           sum.moved, sum.failed, sum.lost_home);
+    printf("%lu runs: %lu moves succeeded, %lu failed; %lu came home by themselves; homes lost "
+           "%lu; jobs ended:",
+           sum.runs, sum.moved, sum.failed, sum.came, sum.lost_home);
     for (int why = 1; why < MX_WHYS; why++)
         printf(" %lu (%s)", sum.ended[why], mx_why_text((enum mx_why)why));
     printf("\n");
     /* The runs have seen what they are for. */
-    if (!sum.moved || !sum.failed || !sum.lost_home || !sum.ended[MX_WHY_SILENT] ||
+    if (!sum.moved || !sum.failed || !sum.came || !sum.lost_home || !sum.ended[MX_WHY_SILENT] ||
         !sum.ended[MX_WHY_DIED]) {
         fprintf(stderr, "migrate_sim: some outcomes never happened\n");
         return 1;
