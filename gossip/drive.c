@@ -16,7 +16,10 @@
 
 /* What is signed by a node's key begins so: for one purpose only. */
 static const uint8_t claim_kind[] = { 'M', 'X', 'k', '1' };
-enum { LATE_MAX_MS = 60000 }; /* so long a datagram may have lain */
+enum {
+    LATE_MAX_MS = 60000, /* so long a datagram may have lain */
+    AGAIN_MS = 1000,     /* between revocations that are told again */
+};
 
 struct gsp_drive {
     struct gsp_drive_opts o;
@@ -32,7 +35,8 @@ struct gsp_drive {
         int64_t changed_ms;   /* when its state did */
     } * places;
     uint8_t (*revoked)[GSP_REVOKE_BYTES];
-    unsigned revoked_count;
+    unsigned revoked_count, again; /* again: the one that is told next */
+    int64_t again_ms;
     uint64_t salt; /* of sources' hashes */
     struct loop_fd on_mail;
     struct loop_timer timer;
@@ -49,19 +53,26 @@ static void post(struct gsp_drive *d, uint16_t to, const uint8_t *ptr, size_t le
         gsp_mail_put(&d->mail, &p->at, p->len_bytes, ptr, len_bytes);
 }
 
-/* Each node is told each revocation once in each of its lives, by everybody: one with each
- * datagram that goes there anyhow. */
+/* Each node is told each revocation soon in each of its lives, by everybody: one with each
+ * datagram that goes there anyhow. Datagrams are lost: so it goes on for ever, one a second to
+ * whomever we talk to then. */
 static void post_revocation(struct gsp_drive *d, uint16_t to)
 {
     uint8_t out[GSP_SEALED_MAX];
     struct place *p = &d->places[to];
-    if (p->revocations >= d->revoked_count)
+    int64_t now_ms = (int64_t)clock_mono_ms();
+    bool is_again = p->revocations >= d->revoked_count;
+    if (!d->revoked_count || (is_again && now_ms < d->again_ms))
         return;
-    int n = gsp_seal_revoke_out(d->seal, to, d->revoked[p->revocations], out);
+    unsigned which = is_again ? d->again++ % d->revoked_count : p->revocations;
+    int n = gsp_seal_revoke_out(d->seal, to, d->revoked[which], out);
     if (n < 0)
         return;
-    p->revocations++;
     post(d, to, out, (size_t)n);
+    if (is_again)
+        d->again_ms = now_ms + AGAIN_MS;
+    else
+        p->revocations++;
 }
 
 static void on_send(void *ctx, uint16_t to, const uint8_t *ptr, size_t len_bytes)

@@ -255,6 +255,8 @@ int gsp_seal_revoke_out(struct gsp_seal *s, uint16_t to,
         return -EKEYREVOKED;
     if (!s->epochs[0].is_set)
         return -ENOKEY;
+    if (s->peers[to].epoch != s->epochs[0].number)
+        return -EAGAIN;
     return seal(s, to, GSP_SEAL_REVOKE, s->peers[to].boot, revocation, GSP_REVOKE_BYTES, out);
 }
 
@@ -338,7 +340,7 @@ static int take_cert(struct gsp_seal *s, const struct head *h, int64_t now_ms, i
 {
     struct gsp_seal_peer *p = &s->peers[h->sender];
     struct gsp_cert c;
-    if (h->sealed_bytes != GSP_CERT_BYTES || h->receiver_tag > CERT_ASKS)
+    if (h->sealed_bytes != GSP_CERT_BYTES || h->receiver_tag > CERT_ASKS || h->epoch)
         return -EPROTO;
     int rc = gsp_cert_peek(h->sealed, h->sealed_bytes, &c);
     if (rc < 0 || c.node != h->sender || c.net_id != s->net_id)
@@ -526,6 +528,8 @@ int gsp_seal_in(struct gsp_seal *s, uint64_t source, int64_t now_ms, const uint8
     rc = take_boot(s, &h, len_bytes, in);
     if (rc < 0)
         return rc;
+    if (epoch)
+        s->peers[h.sender].epoch = epoch->number;
     rc = take_body(s, &h, body, h.sealed_bytes - KEYS_TAG_BYTES, in);
     s->counts.opened += rc == 0;
     return rc;

@@ -49,8 +49,8 @@ struct gsp_seal_peer {
     bool has_shared;
     uint32_t serial, revoked; /* of its certificate; up to which they count no more */
     uint32_t expires_s;
-    uint8_t cluster;
-    uint64_t boot; /* its newest life, as far as it is proven; 0: none */
+    uint8_t cluster, epoch; /* epoch: that it used last */
+    uint64_t boot;          /* its newest life, as far as it is proven; 0: none */
     uint64_t highest, came[GSP_REPLAY_BITS / 64];
 };
 
@@ -134,8 +134,8 @@ MUST int gsp_seal_out(struct gsp_seal *s, uint16_t to, const void *ptr, size_t l
 /* The own certificate, for one that does not know it yet. out has room for GSP_SEALED_MAX.
  * Returns the length. */
 MUST int gsp_seal_cert_out(struct gsp_seal *s, uint16_t to, uint8_t out[GSP_SEALED_MAX]);
-/* Returns the length; -ENOENT when its certificate or life is not known; else as
- * gsp_seal_out(). */
+/* Returns the length; -ENOENT when its certificate or life is not known; -EAGAIN: it has not
+ * yet shown that it knows the epoch; else as gsp_seal_out(). */
 MUST int gsp_seal_revoke_out(struct gsp_seal *s, uint16_t to,
                              const uint8_t revocation[GSP_REVOKE_BYTES],
                              uint8_t out[GSP_SEALED_MAX]);

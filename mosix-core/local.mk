@@ -162,3 +162,11 @@ completions/mosixd: mosix-core/mosixd/options.def
 	$(COMPLETION) $(srcdir)/mosix-core/mosixd/options.def >$@
 completions/mosps: mosix-core/cmd/mosps.def
 	$(COMPLETION) $(srcdir)/mosix-core/cmd/mosps.def >$@
+
+# For systemd, which looks there below /usr and /usr/local.
+systemdunitdir = $(prefix)/lib/systemd/system
+nodist_systemdunit_DATA = mosix-core/mosixd/mosixd.service
+EXTRA_DIST += mosix-core/mosixd/mosixd.service.in
+CLEANFILES += mosix-core/mosixd/mosixd.service
+mosix-core/mosixd/mosixd.service: mosix-core/mosixd/mosixd.service.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) mosix-core/mosixd && sed 's|[@]sbindir[@]|$(sbindir)|' $(srcdir)/mosix-core/mosixd/mosixd.service.in >$@.tmp && mv $@.tmp $@

@@ -144,7 +144,9 @@ tests_unit_mosix_test_messages_LDADD = mosix-core/libmxplan.a common/libcommon.a
 tests_unit_mosix_test_migrate_LDADD = mosix-core/libmxplan.a $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/gossip/test_gsp tests/unit/gossip/test_messages tests/unit/gossip/test_parts
-UNIT_TESTS += tests/unit/gossip/test_seal
+UNIT_TESTS += tests/unit/gossip/test_seal tests/unit/gossip/test_keyfile tests/unit/gossip/test_drive
+tests_unit_gossip_test_keyfile_LDADD = gossip/libgspseal.a common/libcommon.a $(SODIUM_LIBS) $(CMOCKA_LIBS)
+tests_unit_gossip_test_drive_LDADD = gossip/libgspdrive.a gossip/libgspcore.a gossip/libgspseal.a common/libcommon.a $(SODIUM_LIBS) $(CMOCKA_LIBS)
 tests_unit_gossip_test_seal_LDADD = gossip/libgspseal.a common/libcommon.a $(SODIUM_LIBS) $(CMOCKA_LIBS)
 tests_unit_gossip_test_gsp_LDADD = gossip/libgspcore.a common/libcommon.a $(CMOCKA_LIBS)
 tests_unit_gossip_test_messages_LDADD = gossip/libgspcore.a common/libcommon.a $(CMOCKA_LIBS)
@@ -306,7 +308,7 @@ check-core: core-programs
 include tests/tidy/local.mk
 
 # Minutes; needs root. Each of BENCHES prints a section of docs/benchmarks.md, and put writes it there, in the source tree.
-BENCHES = bench calls
+BENCHES = bench calls daemons
 bench: all tests/migrate/away$(EXEEXT) tests/migrate/pace$(EXEEXT)
 	$(AM_TESTS_ENVIRONMENT) for b in $(BENCHES); do \
 	    case $$b in bench) set -- $(BENCH_FLAGS) ;; *) set -- ;; esac; \
@@ -329,4 +331,4 @@ soak-resume: all
 	$(AM_TESTS_ENVIRONMENT) $(BASH) "$(srcdir)/tests/soak/resume.sh" $${SOAK_JOBS:-50} $${SOAK_CUTS:-500} $$SOAK_SEED
 .PHONY: soak soak-cluster soak-resume
 EXTRA_DIST += tests/soak/soak.sh tests/soak/resume.sh tests/soak/resume.py tests/soak/work.sh
-EXTRA_DIST += tests/bench/bench tests/bench/calls tests/bench/put tests/bench/workloads.sh
+EXTRA_DIST += tests/bench/bench tests/bench/calls tests/bench/daemons tests/bench/put tests/bench/workloads.sh

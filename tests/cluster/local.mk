@@ -1,5 +1,6 @@
 # Daemons that know each other, in the lab.
 if !SANITIZE
-TESTS += tests/cluster/gossip.sh
+TESTS += tests/cluster/gossip.sh tests/cluster/guide.sh
 endif
-EXTRA_DIST += tests/cluster/gossip.sh tests/cluster/lab.sh
+TESTS += tests/cluster/keys.sh
+EXTRA_DIST += tests/cluster/gossip.sh tests/cluster/guide.sh tests/cluster/keys.sh tests/cluster/lab.sh

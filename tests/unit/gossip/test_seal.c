@@ -22,6 +22,7 @@ static struct {
     } n[NODES];
     uint8_t epoch[8][GSP_EPOCH_BODY_BYTES];
     int64_t now_ms;
+    bool are_strangers; /* who boots knows no certificate but its own */
 } t;
 
 struct datagram {
@@ -51,7 +52,8 @@ static void boot(unsigned node, uint32_t life, unsigned epoch)
     n->memory = calloc(1, gsp_seal_memory_bytes(&o));
     assert_non_null(n->memory);
     assert_ok(gsp_seal_init(&n->s, &o, n->memory));
-    for (unsigned i = 0; i < NODES; i++)
+    memcpy(n->s.own_cert, n->cert, GSP_CERT_BYTES);
+    for (unsigned i = 0; i < NODES && !t.are_strangers; i++)
         assert_ok(gsp_seal_certify(&n->s, t.n[i].cert, GSP_CERT_BYTES, NOW_S));
     assert_ok(gsp_seal_epoch(&n->s, t.epoch[epoch], GSP_EPOCH_BODY_BYTES));
 }
@@ -404,10 +406,125 @@ TEST(a_source_is_counted_before_anything_costs)
     assert_int_equal(n->s.counts.limited, 5000 - looked_at);
 }
 
+static struct datagram introduction(unsigned from, unsigned to)
+{
+    struct datagram d;
+    int n = gsp_seal_cert_out(&t.n[from].s, (uint16_t)to, d.bytes);
+    assert_ok(n);
+    d.len = (size_t)n;
+    return d;
+}
+
+/* Two that have no certificate of each other: one introduces itself, and they can talk. */
+TEST(nodes_introduce_themselves)
+{
+    uint8_t nothing[GSP_SEALED_MAX];
+    t.are_strangers = true;
+    boot(0, BOOT + 1, 0);
+    boot(1, BOOT + 1, 0);
+    t.are_strangers = false;
+    assert_error(gsp_seal_out(&t.n[0].s, 1, "x", 1, nothing), ENOENT);
+    struct datagram first = introduction(0, 1), d;
+    assert_ok(in(1, &first));
+    assert_true(t.n[1].in.is_new_node);
+    d = answer_of(1);
+    assert_ok(in(0, &d));
+    assert_true(t.n[0].in.is_new_node);
+    assert_int_equal(t.n[0].in.answer_bytes, 0); /* it does not go on for ever */
+    greet(0, 1);
+    /* Again it is nothing new, and costs no signature. */
+    uint16_t left = t.n[1].s.certs.left;
+    assert_ok(in(1, &first));
+    assert_false(t.n[1].in.is_new_node);
+    assert_int_equal(t.n[1].s.certs.left, left);
+    /* One that is known does not ask. */
+    d = introduction(0, 1);
+    assert_ok(in(1, &d));
+    assert_int_equal(t.n[1].in.answer_bytes, 0);
+    /* A newer certificate takes the place of the older one, not the other way. */
+    certify(0, 2);
+    memcpy(t.n[0].s.own_cert, t.n[0].cert, GSP_CERT_BYTES);
+    d = introduction(0, 1);
+    assert_ok(in(1, &d));
+    assert_true(t.n[1].in.is_new_node);
+    assert_ok(in(1, &first));
+    assert_int_equal(t.n[1].s.peers[0].serial, 2);
+}
+
+/* What a stranger, or a member for another one, can't introduce; and what trying costs. */
+TEST(false_introductions)
+{
+    t.are_strangers = true;
+    boot(1, BOOT + 1, 0);
+    t.are_strangers = false;
+    struct datagram good = introduction(0, 1), d;
+    for (size_t bit = 0; bit < good.len * 8; bit += 7) {
+        d = good;
+        d.bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        t.now_ms += 1000;
+        int rc = in(1, &d);
+        /* Of the clear head its life, counter and tag say nothing yet. */
+        assert_true(rc < 0 ||
+                    (bit / 8 >= 16 && bit / 8 < GSP_SEAL_CLEAR_BYTES + KEYS_NONCE_BYTES));
+        t.n[1].s.peers[0].has_key = false;
+    }
+    boot(1, BOOT + 2, 0);
+    struct node *n = &t.n[1];
+    n->s.peers[0].has_key = false;
+    d = good;
+    d.bytes[good.len - 1] ^= 1;
+    unsigned verified = 0;
+    for (unsigned i = 0; i < 5000; i++) { /* each from another address */
+        int rc = gsp_seal_in(&n->s, i, t.now_ms, d.bytes, d.len, NOW_S, n->body, &n->in);
+        assert_true(rc == -EACCES || rc == -EBUSY);
+        verified += rc == -EACCES;
+    }
+    assert_in_range(verified, 1, GSP_CERT_BURST_MAX);
+    /* One that has expired, and one that was revoked. */
+    t.now_ms += 10000;
+    assert_error(
+        gsp_seal_in(&n->s, 7, t.now_ms, good.bytes, good.len, NOW_S + 1000, n->body, &n->in),
+        ETIME);
+    uint8_t revocation[GSP_REVOKE_BYTES];
+    struct gsp_revoke v = { .net_id = gsp_net_id(t.owner), .node = 0, .serial = 1 };
+    gsp_revoke_sign(&v, t.owner_secret, revocation);
+    assert_ok(gsp_seal_revoke(&n->s, revocation, sizeof revocation));
+    assert_error(in(1, &good), EKEYREVOKED);
+}
+
+TEST(a_certificate_ends)
+{
+    greet(0, 1);
+    struct datagram d = out(0, 1, "x");
+    struct node *n = &t.n[1];
+    assert_error(gsp_seal_in(&n->s, 77, t.now_ms, d.bytes, d.len, NOW_S + 100, n->body, &n->in),
+                 ETIME);
+    assert_ok(in(1, &d));
+}
+
+TEST(revocations_travel_sealed)
+{
+    uint8_t revocation[GSP_REVOKE_BYTES];
+    struct gsp_revoke v = { .net_id = gsp_net_id(t.owner), .node = 3, .serial = 1 };
+    struct datagram d;
+    gsp_revoke_sign(&v, t.owner_secret, revocation);
+    assert_error(gsp_seal_revoke_out(&t.n[0].s, 1, revocation, d.bytes), ENOENT); /* no life */
+    greet(0, 1);
+    int n = gsp_seal_revoke_out(&t.n[0].s, 1, revocation, d.bytes);
+    assert_ok(n);
+    d.len = (size_t)n;
+    assert_ok(in(1, &d));
+    assert_true(t.n[1].in.has_revocation && !t.n[1].in.len_bytes);
+    assert_memory_equal(t.n[1].body, revocation, sizeof revocation);
+    assert_error(in(1, &d), EALREADY);
+}
+
 #define SEALED(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 UNIT_MAIN(SEALED(two_that_never_met), SEALED(nothing_is_taken_twice),
           SEALED(every_changed_bit_is_noticed), SEALED(it_is_for_one_receiver_only),
           SEALED(a_receivers_former_life_is_over), SEALED(a_senders_former_life_is_over),
           SEALED(a_member_can_speak_for_itself_only), SEALED(only_the_owner_makes_members),
           SEALED(a_revoked_node_is_out), SEALED(epochs_change_while_one_sleeps),
+          SEALED(nodes_introduce_themselves), SEALED(false_introductions),
+          SEALED(a_certificate_ends), SEALED(revocations_travel_sealed),
           SEALED(rotation_under_loss), SEALED(a_source_is_counted_before_anything_costs))
