@@ -3,14 +3,18 @@
 # Pure: the table of nodes, what is shown of it, screens, and what is written for browsers and programs.
 noinst_LIBRARIES += gossip/monitor/libmoncore.a
 gossip_monitor_libmoncore_a_SOURCES = \
+  gossip/monitor/core/api.c gossip/monitor/core/api.h \
   gossip/monitor/core/counters.def \
   gossip/monitor/core/figures.def \
+  gossip/monitor/core/history.c gossip/monitor/core/history.h \
+  gossip/monitor/core/host.c gossip/monitor/core/host.h \
   gossip/monitor/core/keys.def \
   gossip/monitor/core/layout.c gossip/monitor/core/layout.h \
   gossip/monitor/core/layout_bars.c \
   gossip/monitor/core/layout_help.c \
   gossip/monitor/core/layout_list.c \
   gossip/monitor/core/layout_map.c \
+  gossip/monitor/core/metrics.c gossip/monitor/core/metrics.h \
   gossip/monitor/core/paint.c gossip/monitor/core/paint.h \
   gossip/monitor/core/shown.c gossip/monitor/core/shown.h \
   gossip/monitor/core/table.c gossip/monitor/core/table.h \
@@ -36,3 +40,24 @@ dist_man_MANS += gossip/monitor/mon.1
 nodist_completions_DATA += completions/mon
 completions/mon: gossip/monitor/mon.def
 	$(COMPLETION) $(srcdir)/gossip/monitor/mon.def >$@
+
+if MOSWEB
+bin_PROGRAMS += gossip/monitor/mosweb
+gossip_monitor_mosweb_SOURCES = \
+  gossip/monitor/confine.c gossip/monitor/confine.h \
+  gossip/monitor/http.c gossip/monitor/http.h \
+  gossip/monitor/mosweb.c gossip/monitor/mosweb.def \
+  gossip/monitor/site.c gossip/monitor/site.h
+nodist_gossip_monitor_mosweb_SOURCES = gossip/monitor/page.h
+gossip_monitor_mosweb_LDADD = $(MONITOR_LIBS) $(MICROHTTPD_LIBS)
+dist_man_MANS += gossip/monitor/mosweb.8
+nodist_completions_DATA += completions/mosweb
+completions/mosweb: gossip/monitor/mosweb.def
+	$(COMPLETION) $(srcdir)/gossip/monitor/mosweb.def >$@
+endif
+MOSWEB_PAGE = gossip/monitor/page/make-page gossip/monitor/page/page.css gossip/monitor/page/page.html gossip/monitor/page/page.js
+EXTRA_DIST += $(MOSWEB_PAGE) gossip/monitor/mosweb.8
+gossip/monitor/page.h: $(MOSWEB_PAGE)
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && '$(srcdir)/gossip/monitor/page/make-page' '$(srcdir)/gossip/monitor/page' >$@.tmp && mv $@.tmp $@
+gossip/monitor/site.$(OBJEXT): gossip/monitor/page.h
+CLEANFILES += gossip/monitor/page.h

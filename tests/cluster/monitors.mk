@@ -12,3 +12,13 @@ tests_fuzz_monitor_fuzz_CPPFLAGS = $(AM_CPPFLAGS) -DREPLAY_PREFIXES=300 -DREPLAY
 tests_fuzz_monitor_fuzz_SOURCES = tests/fuzz/monitor_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_monitor_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
 tests_fuzz_monitor_fuzz_LDADD = $(MONITOR_LIBS)
+UNIT_TESTS += tests/unit/gossip/test_monweb
+tests_unit_gossip_test_monweb_LDADD = $(MONITOR_LIBS) $(CMOCKA_LIBS)
+TESTS += tests/cluster/mosweb.sh
+EXTRA_DIST += tests/cluster/mosweb.sh tests/cluster/openmetrics.py tests/cluster/browser.py docs/pictures
+TESTS += tests/cluster/mosweb-page.sh
+EXTRA_DIST += tests/cluster/mosweb-page.sh docs/make-pictures
+if !SANITIZE
+TESTS += tests/cluster/monitors.sh
+endif
+EXTRA_DIST += tests/cluster/monitors.sh

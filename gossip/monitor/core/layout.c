@@ -63,38 +63,57 @@ static void draw_title(const struct mon_canvas *c, const struct mon_totals *sums
     put_count(&right, sums->states[MON_NEVER], "unknown");
     text_put(&right, " ");
     paint_row(s, 0, MON_TITLE);
-    unsigned used = paint_words(s, 0, 0, s->cols, left_words, MON_TITLE);
-    if (used + 2 < s->cols && right.len_bytes + 2 + used <= s->cols)
-        paint_right(s, 0, used + 2, s->cols - used - 2, right_words, MON_TITLE);
-    else if (s->cols > right.len_bytes) /* who is dead is more than how it is drawn */
-        paint_right(s, 0, 0, s->cols, right_words, MON_TITLE);
+    /* who is dead is more than how it is drawn */
+    unsigned room = s->cols > right.len_bytes ? s->cols - (unsigned)right.len_bytes : s->cols;
+    paint_words(s, 0, 0, room - 1, left_words, MON_TITLE);
+    if (room < s->cols)
+        paint_right(s, 0, room, s->cols - room, right_words, MON_TITLE);
+}
+
+/* What has no room as a whole is taken back. */
+static void keep_if_it_fits(struct text *t, size_t *kept, unsigned cols)
+{
+    if (t->len_bytes > cols || t->is_cut) {
+        t->len_bytes = *kept;
+        t->ptr[*kept] = 0;
+    }
+    *kept = t->len_bytes;
 }
 
 static void draw_totals(const struct mon_canvas *c, unsigned row, const struct mon_totals *sums)
 {
     char words[240];
     struct text t = text_of(words, sizeof words);
+    size_t kept = 0;
+    unsigned cols = c->screen->cols;
     text_put(&t, " ");
     text_int(&t, sums->cores);
     text_put(&t, " cores  load ");
     mon_shown_text(&t, sums->load_centi, MON_SHOW_LOAD);
+    keep_if_it_fits(&t, &kept, cols);
     text_put(&t, "  mem ");
     text_size(&t, sums->memory_mb - sums->memory_free_mb);
     text_put(&t, "/");
     text_size(&t, sums->memory_mb);
+    keep_if_it_fits(&t, &kept, cols);
+    text_put(&t, "  ");
+    text_int(&t, sums->guests);
+    text_put(&t, sums->guests == 1 ? " guest" : " guests");
+    keep_if_it_fits(&t, &kept, cols);
+    if (sums->oldest_ms >= 0) {
+        text_put(&t, "  oldest ");
+        text_age(&t, sums->oldest_ms);
+        keep_if_it_fits(&t, &kept, cols);
+    }
     text_put(&t, "  swap ");
     text_size(&t, sums->swap_used_mb);
     text_put(&t, "/");
     text_size(&t, sums->swap_mb);
+    keep_if_it_fits(&t, &kept, cols);
     text_put(&t, "  ");
-    text_int(&t, sums->guests);
-    text_put(&t, sums->guests == 1 ? " guest  " : " guests  ");
     text_int(&t, sums->frozen);
     text_put(&t, " frozen");
-    if (sums->oldest_ms >= 0) {
-        text_put(&t, "  oldest ");
-        text_age(&t, sums->oldest_ms);
-    }
+    keep_if_it_fits(&t, &kept, cols);
     paint_row(c->screen, row, MON_PLAIN);
     paint_words(c->screen, row, 0, c->screen->cols, words, MON_HEAD);
 }

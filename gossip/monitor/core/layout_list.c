@@ -74,9 +74,12 @@ static void number_or_none(struct text *out, int64_t figure, int64_t most)
 static void guests_words(struct text *out, const struct mon_node *n)
 {
     number_or_none(out, n->figures[MON_guests], 999);
-    text_put(out, n->is_blocked ? " shut" : "/");
-    if (!n->is_blocked)
+    if (n->is_blocked) {
+        text_put(out, " shut");
+    } else if (n->figures[MON_guests_max] >= 0) {
+        text_put(out, "/");
         number_or_none(out, n->figures[MON_guests_max], 999);
+    }
 }
 
 static void frozen_words(struct text *out, const struct mon_node *n)
