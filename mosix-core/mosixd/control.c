@@ -11,6 +11,7 @@
 #include "mosix-core/mosixd/mark.h"
 #include "mosix-core/mosixd/settings.h"
 #include "mosix-core/mosixd/status.h"
+#include "mosix-core/image/parts.h"
 #include "mosix-core/move/keeper.h"
 #include "mosix-core/move/stay.h"
 
@@ -230,12 +231,33 @@ int mx_request_keeper(struct mx_request *r, pid_t pid, const char *line, char *a
     return rc > 0 ? rc : -ENOENT;
 }
 
+/* A child that was made elsewhere is held by the hands of the process that it went with: the
+ * number of that, or 0. */
+static pid_t family_of(pid_t pid)
+{
+    char path[48], title[64] = "";
+    uint64_t tracer = 0;
+    int first = 0;
+    if (mx_status_number(pid, "TracerPid", 10, &tracer, NULL) < 0 || !tracer)
+        return 0;
+    snprintf(path, sizeof path, "/proc/%u/cmdline", (unsigned)tracer);
+    AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fd_read(fd, title, sizeof title - 1) <= 0 ||
+        sscanf(title, "mosixd: hands %d", &first) != 1)
+        return 0;
+    return first == pid ? 0 : first;
+}
+
 int mx_request_move(struct mx_request *r, pid_t pid, const char *where, struct err *e)
 {
     char line[256], answer[MX_REQUEST_MAX];
     int rc = mx_cluster_target(r->d->cluster, where, line, sizeof line, e);
     if (rc < 0)
         return rc;
+    pid_t first = family_of(pid);
+    if (first)
+        return err_say(e, EBUSY, "process %d is away with process %d: migrate %d home first",
+                       (int)pid, (int)first, (int)first);
     for (unsigned i = 0; i <= TRIES; i++) {
         rc = need_keeper(r, pid, e);
         if (rc < 0)
@@ -291,6 +313,11 @@ static void list_one(struct mx_request *r, pid_t pid, unsigned id, bool is_why)
     if (mx_request_keeper(r, pid, "status\n", status, sizeof status) > 0 &&
         sscanf(status, "%63[^\t]\t%31[^\t]\t%*u\t%255[^\n]", where, phase, why) < 2)
         return;
+    pid_t first = family_of(pid);
+    if (first && mx_request_keeper(r, first, "family\n", status, sizeof status) > 0) {
+        snprintf(where, sizeof where, "%.*s", (int)strcspn(status, "\n"), status);
+        snprintf(why, sizeof why, "away with process %d", (int)first);
+    }
     if (is_why && strcmp(why, "-") == 0)
         find_why(pid, where, why, sizeof why);
     mx_settings_read(&s, r->d->run, pid);

@@ -255,6 +255,8 @@ static void on_listener(void *ctx, uint32_t events UNUSED)
     text[strcspn(text, "\n")] = 0;
     if (strcmp(text, "status") == 0)
         status(k, text, sizeof text);
+    else if (strcmp(text, "family") == 0)
+        snprintf(text, sizeof text, "%s\n", mx_keeper_name(k, k->plan.here));
     else if (strncmp(text, "migrate ", 8) == 0 && migrate(k, text + 8, &e) == 0)
         snprintf(text, sizeof text, "ok\n");
     else if (strncmp(text, "auto ", 5) == 0 && send_away(k, text + 5, &e) == 0)

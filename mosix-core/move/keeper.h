@@ -22,7 +22,8 @@ struct mx_keeper_how {
     pid_t pid;    /* the job's process */
     int process;  /* its pidfd */
     int listener; /* stream socket: requests, one a connection: "migrate WHERE", "auto WHERE"
-                     when nobody in particular wants it there, or "status"; answered by one
+                     when nobody in particular wants it there, "status", or "family": where
+                     those are that are away with it; answered by one
                      line, "ok…" or words; WHERE: home, or mx_node_text(), which may be of a
                      newer map than this one */
     struct mx_nodes *nodes;

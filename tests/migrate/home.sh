@@ -165,6 +165,11 @@ P
     children() { pgrep -P "$pid" | tr '\n' ' '; }
     two() { [ "$(children | wc -w)" = 2 ]; }
     wait_for 10 two
+    for p in $(children); do
+        same "place of a child" n1 "$(place "$p")"
+        same "a child by itself" 1 "$(status "${prefix[@]}" migrate "$p" home 2>"$tmp/said")"
+        says "is away with process $pid: migrate $pid home first"
+    done
     same "a family can't go on elsewhere" 1 "$(status "${prefix[@]}" migrate $pid n2 2>"$tmp/said")"
     says "children of process $pid are away too: migrate $pid home first"
     "${prefix[@]}" migrate $pid home || fail "a family is called home"
