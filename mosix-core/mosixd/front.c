@@ -86,10 +86,15 @@ static int take_stream(const struct mx_daemon *d, int who, struct mx_hello *h, i
 {
     if (who >= 0)
         snprintf(h->home, sizeof h->home, "%s", d->nodes.list[who].name);
-    if (h->stream != MX_STREAM_ORDERS)
-        return join_guest(d, h, plain, e);
-    int rc = mx_cluster_may_come(d->cluster, who, e);
-    return rc < 0 ? rc : start_guest(d, h, plain, e);
+    if (h->stream == MX_STREAM_ORDERS) {
+        int rc = mx_cluster_may_come(d->cluster, who, e);
+        return rc < 0 ? rc : start_guest(d, h, plain, e);
+    }
+    int rc = join_guest(d, h, plain, e);
+    if (rc != -ESRCH) /* a guest that is here may stay, whatever is allowed now */
+        return rc;
+    int may = mx_cluster_may_come(d->cluster, who, e);
+    return may < 0 ? may : rc;
 }
 
 void mx_front(const struct mx_daemon *d, int fd)
