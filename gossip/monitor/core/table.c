@@ -27,7 +27,10 @@ int64_t mon_memory_used_pct(const struct mon_node *n)
 int64_t mon_swap_used_mb(const struct mon_node *n)
 {
     int64_t all = n->figures[MON_swap_mb], pct = n->figures[MON_swap_used_pct];
-    return all < 0 || pct < 0 ? MON_UNKNOWN : all / 100 * pct + all % 100 * pct / 100;
+    if (all < 0 || pct < 0)
+        return MON_UNKNOWN;
+    pct = pct < 100 ? pct : 100;
+    return all / 100 * pct + all % 100 * pct / 100;
 }
 
 void mon_totals(const struct mon_table *t, int cluster, struct mon_totals *out)
