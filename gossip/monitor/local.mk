@@ -52,12 +52,15 @@ nodist_gossip_monitor_mosweb_SOURCES = gossip/monitor/page.h
 gossip_monitor_mosweb_LDADD = $(MONITOR_LIBS) $(MICROHTTPD_LIBS)
 dist_man_MANS += gossip/monitor/mosweb.8
 nodist_completions_DATA += completions/mosweb
+nodist_systemdunit_DATA += gossip/monitor/mosweb.service
+gossip/monitor/mosweb.service: gossip/monitor/mosweb.service.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) gossip/monitor && sed 's|[@]bindir[@]|$(bindir)|' $(srcdir)/gossip/monitor/mosweb.service.in >$@.tmp && mv $@.tmp $@
 completions/mosweb: gossip/monitor/mosweb.def
 	$(COMPLETION) $(srcdir)/gossip/monitor/mosweb.def >$@
 endif
 MOSWEB_PAGE = gossip/monitor/page/make-page gossip/monitor/page/page.css gossip/monitor/page/page.html gossip/monitor/page/page.js
-EXTRA_DIST += $(MOSWEB_PAGE) gossip/monitor/mosweb.8
+EXTRA_DIST += $(MOSWEB_PAGE) gossip/monitor/mosweb.8 gossip/monitor/mosweb.service.in
 gossip/monitor/page.h: $(MOSWEB_PAGE)
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && '$(srcdir)/gossip/monitor/page/make-page' '$(srcdir)/gossip/monitor/page' >$@.tmp && mv $@.tmp $@
 gossip/monitor/site.$(OBJEXT): gossip/monitor/page.h
-CLEANFILES += gossip/monitor/page.h
+CLEANFILES += gossip/monitor/page.h gossip/monitor/mosweb.service

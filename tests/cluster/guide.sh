@@ -3,7 +3,8 @@
 # guide.sh: the commands of docs/guide-cluster.md, on four computers of the lab and the head, print what stands there.
 set -u
 . "${top_srcdir:-.}/tests/lib/functions.sh"
-requires root python3 ssh
+requires root python3 ssh curl
+[ -x "$top_builddir/gossip/monitor/mosweb" ] || skip "mosweb is not built (--without-mosweb)"
 lab=$top_srcdir/examples/lab/lab name=g$$
 at_exit '"$lab" --name $name down >/dev/null 2>&1'
 "$lab" --name $name up 4 --for $$ >/dev/null || fail "lab up"
@@ -14,9 +15,9 @@ chmod 755 "$tmp/bin/ssh"
 put()
 {
     local each
-    for each in mosixd/mosixd cmd/mosctl cmd/mosrun cmd/mosps cmd/migrate cmd/bestnode cmd/setpe; do
-        "$lab" --name $name run "$1" -- sh -c "cat >/usr/local/sbin/${each#*/} && chmod +x /usr/local/sbin/${each#*/}" \
-            <"$top_builddir/mosix-core/$each" || exit 1
+    for each in mosix-core/mosixd/mosixd mosix-core/cmd/{mosctl,mosrun,mosps,migrate,bestnode,setpe} gossip/monitor/{mon,mosweb}; do
+        "$lab" --name $name run "$1" -- sh -c "cat >/usr/local/sbin/${each##*/} && chmod +x /usr/local/sbin/${each##*/}" \
+            <"$top_builddir/$each" || exit 1
     done
 }
 for n in n1 n2 n3 n4; do put $n & done
