@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -223,8 +224,11 @@ static int on_image(struct deputy *d, struct mx_stub *s, const struct mx_talk_fr
     if (got == 0)
         got = mx_stub_free(s, &why);
     if (got < 0) {
+        char words[MX_TALK_TEXT_MAX];
         s->state = MX_STUB_RESTING;
-        say(d, MX_DEPUTY_FAILED, s->who, got == -ECANCELED || !why.text[0] ? text : why.text);
+        snprintf(words, sizeof words, "it could not come home: %.160s",
+                 got == -ECANCELED || !why.text[0] ? text : why.text);
+        say(d, MX_DEPUTY_FAILED, s->who, words);
         return kill(s->t.pid, SIGKILL) < 0 ? err_set(e, errno, "end process %d", (int)s->t.pid)
                                            : 0;
     }
@@ -416,6 +420,14 @@ static int end_serving(struct deputy *d, struct mx_tracee *t, struct err *e)
     return rc;
 }
 
+/* The first is at home, and not among them. */
+static int lose_children(const struct deputy *d)
+{
+    for (unsigned i = 0; i < d->count; i++)
+        say(d, MX_DEPUTY_FAILED, d->stubs[i]->who, "the connection for its calls was lost");
+    return MX_DEPUTY_EXEC;
+}
+
 static int start(struct deputy *d, struct mx_tracee *t, struct err *e)
 {
     sigset_t child;
@@ -451,7 +463,7 @@ int mx_deputy_serve(struct mx_tracee *t, const struct mx_deputy_how *how, struct
     else if (rc == TOLD)
         rc = MX_DEPUTY_TOLD;
     else if ((rc == -EPIPE || rc == -ECONNRESET) && d.has_execed)
-        rc = MX_DEPUTY_EXEC; /* its children are lost, but not the first */
+        rc = lose_children(&d);
     else if (rc == -EPIPE || rc == -ECONNRESET)
         rc = MX_DEPUTY_LOST;
     int ended = end_serving(&d, t, rc < 0 ? NULL : e);

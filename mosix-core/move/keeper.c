@@ -60,12 +60,12 @@ void mx_keeper_end(struct mx_keeper *k)
 
 /* ---- the plan ---- */
 
-void mx_keeper_say(struct mx_keeper *k, const char *what)
+void mx_keeper_say(struct mx_keeper *k, pid_t pid, const char *what)
 {
     char text[400];
     AUTO_FD fd = (int)syscall(SYS_pidfd_getfd, k->how.process, STDERR_FILENO, 0);
-    snprintf(text, sizeof text, "mosrun: process %d (%s) is lost: %s\n", (int)k->how.pid,
-             k->program, what);
+    snprintf(text, sizeof text, "mosrun: process %d (%s) is lost: %s\n", (int)pid, k->program,
+             what);
     log_error("%s", text);
     struct pollfd p = { fd, POLLOUT, 0 };
     if (fd >= 0 && poll(&p, 1, 0) > 0 && fd_write(fd, text, strlen(text)) < 0)
@@ -121,7 +121,7 @@ static void after_step(struct mx_keeper *k, const struct mx_migrate_out *out)
         k->is_over = true;
         if (mx_keeper_has_process(k) && out->why != MX_WHY_KILLED && out->why != MX_WHY_ENDED &&
             !k->signal)
-            mx_keeper_say(k, k->why[0] ? k->why : mx_why_text(out->why));
+            mx_keeper_say(k, k->how.pid, k->why[0] ? k->why : mx_why_text(out->why));
         mx_keeper_end_process(k);
     }
 }

@@ -98,10 +98,7 @@ static void came_home(struct mx_keeper *k, const struct mx_note *n)
 
 static void missed(struct mx_keeper *k, const struct mx_note *n)
 {
-    char text[320];
-    snprintf(text, sizeof text, "process %d could not come home: %.200s",
-             n->number ? (int)n->number : (int)k->how.pid, n->text);
-    mx_keeper_say(k, text);
+    mx_keeper_say(k, n->number ? (pid_t)n->number : k->how.pid, n->text);
 }
 
 /* All that were away have ended or are here. */

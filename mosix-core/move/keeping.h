@@ -71,8 +71,8 @@ struct mx_host *mx_keeper_host(struct mx_keeper *k, uint32_t place);
 void mx_keeper_why(struct mx_keeper *k, const char *text);
 void mx_keeper_note_move(struct mx_keeper *k);
 void mx_keeper_end(struct mx_keeper *k);
-/* Words for whoever looks at the job's standard error. */
-void mx_keeper_say(struct mx_keeper *k, const char *what);
+/* Words for whoever looks at the job's standard error: why process pid of it is lost. */
+void mx_keeper_say(struct mx_keeper *k, pid_t pid, const char *what);
 /* The keeper's time at home is over, if nobody has asked for anything. */
 void mx_keeper_on_linger(void *ctx);
 void mx_keeper_start_linger(struct mx_keeper *k);

@@ -192,8 +192,38 @@ P
     ends
 done
 
-echo "# kills and cuts on the way home"
+echo "# who came home alone goes on when what is away is lost, and is told"
 as root
+cat >left.py <<'P'
+import os, sys, threading, time
+sys.stdin.readline()
+r, w = os.pipe()
+pid = os.fork()
+if pid == 0:
+    os.read(r, 1)
+    os._exit(1)
+t = threading.Thread(target=print, args=("home",))
+t.start()
+t.join()
+sys.stdout.flush()
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+time.sleep(0.5)
+raise SystemExit(7)
+P
+for victim in supervisor guest "a connection"; do
+    got=0
+    send "$py" left.py
+    let_go
+    wait_for 10 grep -q home "$tmp/out"
+    kill -9 "$(inside $pid "^mosixd: $victim" | tail -n 1)"
+    wait "$pid" || got=$?
+    same "status when $victim is killed ($(cat "$tmp/err"))" 7 $got
+    same "what it saw" "home -9" "$(tr '\n' ' ' <"$tmp/out" | sed 's/ $//')"
+    grep -q "^mosrun: process [0-9]* (python3) is lost: the connection for its calls was lost" "$tmp/err" || fail "words: $(cat "$tmp/err")"
+    wait_for 10 none_inside $pid
+done
+
+echo "# kills and cuts on the way home"
 native "$py" large.py
 ran_on=0
 for turn in 1 2 3 4 5 6; do
