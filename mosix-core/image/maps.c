@@ -178,6 +178,14 @@ bool mx_maps_are_same(const struct mx_maps *a, const struct mx_maps *b)
     return same;
 }
 
+bool mx_maps_are_sorted(const struct mx_maps *m)
+{
+    for (uint32_t i = 1; i < m->count; i++)
+        if (m->list[i].start < m->list[i - 1].end)
+            return false;
+    return true;
+}
+
 /* Each line of /proc/PID/maps is what smaps has as the first line of a mapping. */
 static int read_heads(struct mx_maps *m, const struct mx_maps *known, FILE *f, char *line,
                       struct entry *x)

@@ -30,6 +30,9 @@ void mx_maps_fini(struct mx_maps *m);
  * mlock make may have changed. */
 MUST int mx_maps_read_again(struct mx_maps *m, const struct mx_maps *known, pid_t pid,
                             struct err *e);
+/* Without overlaps: of a process that runs, and changes its mappings while they are read, a
+ * list may have some. */
+bool mx_maps_are_sorted(const struct mx_maps *m);
 bool mx_maps_are_same(const struct mx_maps *a, const struct mx_maps *b);
 
 /* Adds a copy. Returns 0, -ENOMEM, -ENOSPC over MX_MAPPINGS_MAX. */

@@ -69,6 +69,7 @@ static int flush_gone(struct mx_memory *m, struct err *e)
         return 0;
     m->gone_start = m->gone_end = 0;
     mx_pageset_remove(&m->there, s.gone.start, s.gone.end);
+    mx_pageset_remove(&m->of_files, s.gone.start, s.gone.end);
     return mx_image_write(m->w, &s, e);
 }
 
@@ -140,21 +141,34 @@ static int send_range(struct mx_memory *m, uint64_t start, uint64_t end, bool ma
             return err_say(e, EIO, "memory of process %d at %#llx can't be read", (int)m->pid,
                            (unsigned long long)(at + got));
         rc = write_pages(m, at, got, e);
-        at += got + (got < want ? PAGE : 0);
+        at += got;
+        if (rc < 0 || got == want)
+            continue;
+        /* One that can't be read is nothing, also where something was. */
+        if (mx_pageset_has(&m->there, at) || mx_pageset_has(&m->of_files, at))
+            rc = send_gone(m, at, at + PAGE, e);
+        at += PAGE;
     }
     return rc;
 }
 
 /* ---- memory of no file ---- */
 
-/* What the other side has in [start, end), and the process no more. */
+/* What the other side has in [start, end), and the process no more: it has nothing there, or
+ * nothing of its own where a file was mapped before. */
 static int send_dropped(struct mx_memory *m, uint64_t start, uint64_t end, struct err *e)
 {
-    uint64_t run_end;
     int rc = 0;
-    while (rc == 0 && mx_pageset_next(&m->there, &start, end, &run_end)) {
-        rc = send_gone(m, start, run_end, e);
-        start = run_end;
+    while (rc == 0 && start < end) {
+        uint64_t a = start, a_end = end, b = start, b_end = end;
+        if (!mx_pageset_next(&m->there, &a, end, &a_end))
+            a = end;
+        if (!mx_pageset_next(&m->of_files, &b, end, &b_end))
+            b = end;
+        if (a == end && b == end)
+            break;
+        start = a <= b ? a_end : b_end;
+        rc = send_gone(m, a <= b ? a : b, start, e);
     }
     return rc;
 }
@@ -200,13 +214,15 @@ static int send_plain(struct mx_memory *m, const struct mx_sec_mapping *s, bool 
 
 /* ---- private mappings of files ---- */
 
-/* Pages that were found, as sets. */
+/* Pages that were found, as sets. own: what is guarded and not there looks like a page that was
+ * swapped out; so of what is guarded only those that are present are known to be the process's
+ * own. One that was swapped out is sent once more, then. */
 struct found {
     struct mx_pageset own, todo;
 };
 
-static int scan_all(struct mx_memory *m, enum mx_scan_how how, const struct mx_sec_mapping *s,
-                    struct found *f, struct err *e)
+static int scan_all(struct mx_memory *m, enum mx_scan_how how, bool is_present,
+                    const struct mx_sec_mapping *s, struct found *f, struct err *e)
 {
     struct mx_region r[MX_SCAN_REGIONS_MAX];
     int rc = 0;
@@ -214,7 +230,7 @@ static int scan_all(struct mx_memory *m, enum mx_scan_how how, const struct mx_s
         int n = mx_scan_next(&m->scan, how, &at, s->end, r, e);
         rc = n < 0 ? n : 0;
         for (int i = 0; rc == 0 && i < n; i++) {
-            if (how != MX_SCAN_EVERY && r[i].is_own)
+            if (how != MX_SCAN_EVERY && r[i].is_own && (r[i].is_present || !is_present))
                 rc = mx_pageset_add(&f->own, r[i].start, r[i].end);
             if (rc == 0 && how != MX_SCAN_ALL)
                 rc = mx_pageset_add(&f->todo, r[i].start, r[i].end);
@@ -270,9 +286,16 @@ static int send_of_file(struct mx_memory *m, const struct mx_sec_mapping *s, boo
     int rc = 0;
     if (!is_noting(m))
         return send_range(m, s->start, s->end, true, e);
-    rc = scan_all(m, MX_SCAN_ALL, s, &f, e);
+    if (is_new && !is_last) {
+        rc = scan_all(m, MX_SCAN_ALL, false, s, &f, e);
+        /* A part of it that has gone meanwhile stays unguarded, and is found again. */
+        if (rc == 0 && mx_watch_guard(m->uffd, s->start, s->end, true) < 0)
+            rc = 0;
+    }
+    if (rc == 0)
+        rc = scan_all(m, MX_SCAN_ALL, true, s, &f, e);
     if (rc == 0 && !is_new)
-        rc = scan_all(m, is_last ? MX_SCAN_EVERY : MX_SCAN_GUARD, s, &f, e);
+        rc = scan_all(m, is_last ? MX_SCAN_EVERY : MX_SCAN_GUARD, false, s, &f, e);
     if (rc == 0 && find_rest(m, s, is_last, &f) < 0)
         rc = no_memory(m, e);
     if (rc == 0)
@@ -292,31 +315,42 @@ static bool is_overlapping(const struct mx_maps *m, const struct mx_sec_mapping 
     return false;
 }
 
-/* Such attributes a mapping has from its birth: the other side makes another of it. */
-static bool is_remade(const struct mx_maps *m, const struct mx_sec_mapping *s)
+/* Has the other side had memory at all of its addresses, and keeps it? What a mapping has from
+ * its birth can't be changed: it makes another of it. */
+static bool is_kept(const struct mx_maps *before, const struct mx_sec_mapping *s)
 {
     const uint32_t born = MX_ATTR_GROWSDOWN | MX_ATTR_NORESERVE;
-    for (uint32_t i = 0; i < m->count; i++) {
-        const struct mx_sec_mapping *o = &m->list[i];
-        if (o->start < s->end && o->end > s->start &&
-            ((o->attributes ^ s->attributes) & born || o->kind != s->kind))
-            return true;
+    uint64_t at = s->start;
+    for (uint32_t i = 0; i < before->count && at < s->end; i++) {
+        const struct mx_sec_mapping *o = &before->list[i];
+        if (o->end <= at)
+            continue;
+        if (o->start > at || o->kind != MX_MAP_MEMORY || (o->attributes ^ s->attributes) & born)
+            return false;
+        at = o->end;
     }
-    return false;
+    return at >= s->end;
+}
+
+static int uncover(struct mx_memory *m, const struct mx_sec_mapping *s, struct err *e)
+{
+    int rc = mx_watch_uncover(m->uffd, s->start, s->end);
+    return rc < 0 ? err_set(e, -rc, "note no changes of process %d", (int)m->pid) : 0;
 }
 
 static int send_mapping(struct mx_memory *m, const struct mx_sec_mapping *s, bool is_of_file,
                         const struct mx_maps *before, bool is_last, struct err *e)
 {
-    bool is_new = !is_noting(m) || !mx_scan_is_covered(&m->scan, s->start);
+    bool is_new =
+        !is_noting(m) || !mx_scan_is_covered(&m->scan, s->start) || !is_kept(before, s);
     int rc = 0;
     if (is_new && is_noting(m) && !is_last) {
         if (mx_watch_cover(m->uffd, s->start, s->end) < 0)
             return 0; /* has gone meanwhile, or is watched by the process: later, then */
-        if (is_of_file && mx_watch_guard(m->uffd, s->start, s->end) < 0)
-            return 0;
+        /* Whatever is there by now counts as changed, also what is not of this mapping. */
+        if (mx_watch_guard(m->uffd, s->start, s->end, false) < 0)
+            return uncover(m, s, e); /* for the same reasons */
     }
-    is_new |= is_remade(before, s);
     if (is_new) {
         mx_pageset_remove(&m->of_files, s->start, s->end);
         mx_pageset_remove(&m->there, s->start, s->end);
@@ -333,9 +367,15 @@ static int send_mapping(struct mx_memory *m, const struct mx_sec_mapping *s, boo
     return rc < 0 ? rc : flushed;
 }
 
-static int send_maps(struct mx_memory *m, const struct mx_maps *maps, struct err *e)
+/* Of what the other side makes anew from this list on changes are noted anew, whenever we come
+ * to it. */
+static int send_maps(struct mx_memory *m, const struct mx_maps *maps, bool is_last,
+                     struct err *e)
 {
     int rc = 0;
+    for (uint32_t i = 0; rc == 0 && !is_last && m->sent.count && i < maps->count; i++)
+        if (maps->list[i].kind == MX_MAP_MEMORY && !is_kept(&m->sent, &maps->list[i]))
+            rc = uncover(m, &maps->list[i], e);
     for (uint32_t i = 0; rc == 0 && i < maps->count; i++) {
         struct mx_sec s = { .number = MX_SEC_mapping, .mapping = maps->list[i] };
         rc = mx_image_write(m->w, &s, e);
@@ -346,7 +386,7 @@ static int send_maps(struct mx_memory *m, const struct mx_maps *maps, struct err
 int mx_memory_send(struct mx_memory *m, struct mx_maps *maps, bool is_last, struct err *e)
 {
     struct mx_maps before = m->sent;
-    int rc = mx_maps_are_same(&before, maps) ? 0 : send_maps(m, maps, e);
+    int rc = mx_maps_are_same(&before, maps) ? 0 : send_maps(m, maps, is_last, e);
     m->sent = *maps;
     *maps = (struct mx_maps){ 0 };
     for (uint32_t i = 0; rc == 0 && i < m->sent.count; i++)

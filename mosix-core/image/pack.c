@@ -13,7 +13,7 @@
 enum {
     WINDOW_US = 50 * 1000, /* the stream's pace is measured for so long */
     WORTH_PERCENT = 90,    /* what does not become smaller than that is sent as it is */
-    SKIP_MOST = 32,         /* pieces between two that are tried, when all are in vain */
+    SKIP_MOST = 32,        /* pieces between two that are tried, when all are in vain */
 };
 
 void mx_pack_fini(struct mx_pack *p)

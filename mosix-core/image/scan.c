@@ -90,13 +90,14 @@ static int old_next(const struct mx_scan *s, uint64_t *at, uint64_t end, struct 
         return err_set(e, n < 0 ? errno : EIO, "look at the pages of a process");
     for (uint64_t i = 0; i < pages; i++) {
         uint64_t start = *at + i * PAGE;
-        bool is_own = !(entries[i] & of_file);
+        bool is_own = !(entries[i] & of_file), is_present = (entries[i] & present) != 0;
         if (!(entries[i] & (present | swapped)))
             continue;
-        if (count && r[count - 1].end == start && r[count - 1].is_own == is_own)
+        if (count && r[count - 1].end == start && r[count - 1].is_own == is_own &&
+            r[count - 1].is_present == is_present)
             r[count - 1].end += PAGE;
         else
-            r[count++] = (struct mx_region){ start, start + PAGE, is_own, false };
+            r[count++] = (struct mx_region){ start, start + PAGE, is_own, is_present, false };
     }
     *at += pages * PAGE;
     return (int)count;
@@ -115,7 +116,7 @@ int mx_scan_next(const struct mx_scan *s, enum mx_scan_how how, uint64_t *at, ui
                                   : err_say(e, ENOTSUP, "the kernel notes no changes");
     a.vec_len = MX_SCAN_REGIONS_MAX;
     a.anyof = IS_PRESENT | IS_SWAPPED;
-    a.returned = IS_WRITTEN | IS_FILE | IS_ZERO;
+    a.returned = IS_WRITTEN | IS_FILE | IS_ZERO | IS_PRESENT;
     if (how != MX_SCAN_ALL)
         a.mask = IS_WRITTEN;
     if (how == MX_SCAN_GUARD) {
@@ -130,9 +131,11 @@ int mx_scan_next(const struct mx_scan *s, enum mx_scan_how how, uint64_t *at, ui
         return err_set(e, -n, "look at the pages of a process");
     for (int i = 0; i < n; i++)
         if (!(found[i].is & IS_ZERO))
-            r[count++] =
-                (struct mx_region){ found[i].start, found[i].end, !(found[i].is & IS_FILE),
-                                    (found[i].is & IS_WRITTEN) != 0 };
+            r[count++] = (struct mx_region){ .start = found[i].start,
+                                             .end = found[i].end,
+                                             .is_own = !(found[i].is & IS_FILE),
+                                             .is_present = (found[i].is & IS_PRESENT) != 0,
+                                             .is_changed = (found[i].is & IS_WRITTEN) != 0 };
     *at = a.walk_end > *at ? a.walk_end : end;
     return (int)count;
 }
@@ -192,9 +195,20 @@ int mx_watch_cover(int uffd, uint64_t start, uint64_t end)
     return ioctl(uffd, UFFDIO_REGISTER, &r) < 0 ? -errno : 0;
 }
 
-int mx_watch_guard(int uffd, uint64_t start, uint64_t end)
+int mx_watch_uncover(int uffd, uint64_t start, uint64_t end)
+{
+    struct uffdio_range r = { start, end - start };
+    return ioctl(uffd, UFFDIO_UNREGISTER, &r) < 0 && errno != EINVAL && errno != ENOMEM ? -errno
+                                                                                        : 0;
+}
+
+int mx_watch_guard(int uffd, uint64_t start, uint64_t end, bool is_guarded)
 {
     struct uffdio_writeprotect w = { .range = { start, end - start },
-                                     .mode = UFFDIO_WRITEPROTECT_MODE_WP };
-    return ioctl(uffd, UFFDIO_WRITEPROTECT, &w) < 0 ? -errno : 0;
+                                     .mode = is_guarded ? UFFDIO_WRITEPROTECT_MODE_WP : 0 };
+    int rc;
+    do /* mappings are changing at this moment */
+        rc = ioctl(uffd, UFFDIO_WRITEPROTECT, &w) < 0 ? -errno : 0;
+    while (rc == -EAGAIN);
+    return rc;
 }

@@ -21,6 +21,7 @@ enum { MX_SCAN_REGIONS_MAX = 512 }; /* of one answer */
 struct mx_region {
     uint64_t start, end;
     bool is_own;     /* not a page of a file as it is there */
+    bool is_present; /* else swapped out, or guarded and in truth not there (of files) */
     bool is_changed; /* since it was last guarded; false where nothing is guarded */
 };
 
@@ -53,7 +54,10 @@ bool mx_scan_is_covered(const struct mx_scan *s, uint64_t start);
 MUST int mx_watch_make(struct mx_tracee *t, int *uffd, struct err *e);
 /* Changes of [start, end) are noted from now on. Returns 0 or -errno: it can't be. */
 MUST int mx_watch_cover(int uffd, uint64_t start, uint64_t end);
-/* All of it is guarded, pages that are not there as well: not for much that is empty. */
-MUST int mx_watch_guard(int uffd, uint64_t start, uint64_t end);
+/* And no more; parts that are unmapped don't matter. */
+MUST int mx_watch_uncover(int uffd, uint64_t start, uint64_t end);
+/* All of it is guarded, pages that are not there as well (so not for much that is empty); or
+ * nothing: then all pages that are there count as changed. Returns 0 or -errno. */
+MUST int mx_watch_guard(int uffd, uint64_t start, uint64_t end, bool is_guarded);
 
 #endif

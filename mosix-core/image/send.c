@@ -5,6 +5,7 @@
 
 #include "common/sys/clock.h"
 #include "common/sys/fd.h"
+#include "common/sys/log.h"
 #include "mosix-core/image/memory.h"
 #include "mosix-core/image/parts.h"
 
@@ -21,6 +22,7 @@
 enum {
     PAUSE_MS = 20, /* when so little is left that it will be told to stand still */
     LITTLE_MS = 20,
+    MAPS_TRIES = 100, /* to read mappings that change meanwhile */
 };
 
 struct mx_send {
@@ -93,21 +95,32 @@ static void pause_ms(const struct mx_send *s, int ms)
 
 static uint32_t estimate(struct mx_send *s, uint64_t bytes, uint64_t took_us)
 {
-    uint64_t pace = bytes * 1000 / took_us, left_ms = UINT32_MAX - 1;
+    uint64_t pace = bytes * 1000 / took_us, left_ms = UINT32_MAX;
     uint64_t last_us = s->last_us;
     if (pace > s->wire)
         s->wire = pace;
     s->last_us = took_us;
     if (last_us && s->wire) /* these bytes were changed in the round before */
         left_ms = bytes * took_us / last_us / s->wire;
-    return left_ms < UINT32_MAX ? (uint32_t)left_ms : UINT32_MAX - 1;
+    return left_ms < UINT32_MAX ? (uint32_t)left_ms : UINT32_MAX;
+}
+
+static int read_maps(struct mx_send *s, struct mx_maps *maps, struct err *e)
+{
+    for (unsigned i = 0; i < MAPS_TRIES; i++) {
+        int rc = mx_maps_read_again(maps, &s->memory.sent, s->how.pid, e);
+        if (rc < 0 || mx_maps_are_sorted(maps))
+            return rc;
+        mx_maps_fini(maps);
+    }
+    return err_say(e, EAGAIN, "process %d changes its mappings all the time", (int)s->how.pid);
 }
 
 static int one_round(struct mx_send *s, uint32_t *left_ms, struct err *e)
 {
-    struct mx_maps maps;
+    struct mx_maps maps = { 0 };
     uint64_t start_us = clock_mono_us(), before = s->memory.bytes;
-    int rc = mx_maps_read_again(&maps, &s->memory.sent, s->how.pid, e);
+    int rc = read_maps(s, &maps, e);
     if (rc == 0)
         rc = mx_memory_send(&s->memory, &maps, false, e);
     mx_maps_fini(&maps);
@@ -115,8 +128,13 @@ static int one_round(struct mx_send *s, uint32_t *left_ms, struct err *e)
         rc = begin_round(s, false, e);
     if (rc == 0)
         rc = await_other(s, e);
-    if (rc == 0)
-        *left_ms = estimate(s, s->memory.bytes - before, clock_mono_us() - start_us + 1);
+    if (rc < 0)
+        return rc;
+    uint64_t took_us = clock_mono_us() - start_us + 1;
+    *left_ms = estimate(s, s->memory.bytes - before, took_us);
+    log_at(LOG_VERBOSE, "process %d: round %u had %llu KiB and took %llu us; %u ms are left",
+           (int)s->how.pid, s->round - 1, (unsigned long long)(s->memory.bytes - before) / 1024,
+           (unsigned long long)took_us, *left_ms);
     return rc;
 }
 
@@ -213,13 +231,13 @@ int mx_send_rest(struct mx_send *s, struct mx_capture *c, struct err *e)
     if (rc == 0 && s->round == 0)
         rc = begin(s, e);
     if (rc == 0)
-        rc = begin_round(s, true, e);
-    if (rc == 0)
         rc = mx_maps_read(&maps, c->t.pid, true, e);
     if (rc == 0)
         rc = mx_capture_find_call(&c->t, &maps, e);
     if (rc == 0)
         rc = mx_capture_leave_vdso(&c->t, &maps, e);
+    if (rc == 0)
+        rc = begin_round(s, true, e);
     if (rc == 0)
         rc = mx_memory_send(&s->memory, &maps, true, e);
     if (rc == 0)

@@ -13,8 +13,8 @@ enum {
     MX_SEND_PATIENCE_MS = 2000, /* a round that is not ended in this time is cut off */
 };
 
-/* After each round, from the thread: how long sending what has changed since would take. rc:
- * -errno with words, and there will be no more. */
+/* After each round, from the thread: how long sending what has changed since would take;
+ * UINT32_MAX: that is not known. rc: -errno with words, and there will be no more. */
 typedef void (*mx_send_round)(void *ctx, int rc, uint32_t left_ms, const struct err *e);
 
 struct mx_send_how {

@@ -86,7 +86,8 @@ enum mx_holder_event {
     MX_HOLD_ORDER,    /* order */
     MX_HOLD_ARRIVING, /* some of the image has come (progress) */
     MX_HOLD_WHOLE,    /* the image is complete and verified, for move */
-    MX_HOLD_ROUND,    /* all pages were sent once more; left_ms for those changed since */
+    MX_HOLD_ROUND,    /* all pages were sent once more; left_ms for those changed since;
+                         UINT32_MAX: not known */
     MX_HOLD_STOPPED,  /* the copy stands still */
     MX_HOLD_FAILED,   /* why: building or reading the copy failed, or the copy died */
     MX_HOLD_DROPPED,  /* nothing of the copy is left */

@@ -125,6 +125,19 @@ static void note_growth(struct mx_migrate *m, unsigned side, uint32_t progress, 
     m->grew_ms = now_ms;
 }
 
+/* Going on pays as long as each round leaves less than the best before. */
+static void note_round(struct mx_migrate *m, const struct mx_report *r)
+{
+    if (r->progress == m->progress[0] || r->left_ms == UINT32_MAX)
+        return;
+    if (r->left_ms < m->least_left_ms - m->least_left_ms / 8) {
+        m->least_left_ms = r->left_ms;
+        m->vain_rounds = 0;
+    } else {
+        m->vain_rounds++;
+    }
+}
+
 /* The source is as it was told to be, or the job is lost. */
 static void on_source(struct mx_migrate *m, const struct mx_place *p, const struct mx_report *r,
                       int64_t now_ms, struct mx_migrate_out *out)
@@ -142,10 +155,12 @@ static void on_source(struct mx_migrate *m, const struct mx_place *p, const stru
             give_up(m, r->why, now_ms);
             return;
         }
+        note_round(m, r);
         note_growth(m, 0, r->progress, now_ms);
     }
     bool is_little =
-        r->progress > 0 && (r->left_ms <= MX_FREEZE_AIM_MS || r->progress >= MX_ROUNDS_MAX);
+        r->progress > 0 && (r->left_ms <= MX_FREEZE_AIM_MS || r->progress >= MX_ROUNDS_MAX ||
+                            m->vain_rounds >= MX_ROUNDS_VAIN_MAX);
     if (m->phase == MX_COPYING && is_for_this && r->is == MX_IS_COPYING && is_little)
         enter(m, MX_FREEZING, now_ms);
     else if (m->phase == MX_ROLLING_BACK && has_obeyed(p, r) && r->is == MX_IS_RUNNING)
@@ -361,7 +376,8 @@ static int start_move(struct mx_migrate *m, const struct mx_migrate_in *in)
     p->heard_ms = in->now_ms;
     m->there = in->place;
     m->move++;
-    m->progress[0] = m->progress[1] = 0;
+    m->progress[0] = m->progress[1] = m->vain_rounds = 0;
+    m->least_left_ms = UINT32_MAX;
     m->why = MX_WHY_NOT;
     enter(m, MX_ASKING, in->now_ms);
     return 0;

@@ -22,6 +22,7 @@ enum {
     MX_PLACES_MAX = 4,  /* home, source, destination, and one that has not yet said that its old
                            copy is gone */
     MX_ROUNDS_MAX = 30, /* passes over memory before the job is frozen whatever is left */
+    MX_ROUNDS_VAIN_MAX = 4, /* of them those that leave hardly less than one before has left */
 };
 
 enum mx_phase {
@@ -95,6 +96,7 @@ struct mx_migrate {
     int64_t since_ms; /* of this phase */
     int64_t grew_ms;
     uint32_t progress[2]; /* of source and destination */
+    uint32_t least_left_ms, vain_rounds;
     int64_t ordered_ms;
 };
 

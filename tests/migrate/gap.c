@@ -85,7 +85,7 @@ int main(int argc, char **argv)
         if (now - last > longest)
             longest = now - last;
         last = now;
-        if (now - done_us > 20000) /* what was missed is not made up for */
+        if (now > done_us + 20000) /* what was missed is not made up for */
             done_us = now;
         while (rate && done_us < now) {
             size_t i = rnd() % pages;

@@ -1,6 +1,6 @@
 # Real processes that are captured and restored. A sanitizer's shadow memory is more than an image holds.
 if !SANITIZE
-check_PROGRAMS += tests/migrate/adversary tests/migrate/asker tests/migrate/counter tests/migrate/counter_static tests/migrate/driver tests/migrate/gap tests/migrate/move tests/migrate/away tests/migrate/probe tests/migrate/pace
+check_PROGRAMS += tests/migrate/adversary tests/migrate/asker tests/migrate/counter tests/migrate/counter_static tests/migrate/driver tests/migrate/gap tests/migrate/move tests/migrate/away tests/migrate/probe tests/migrate/pace tests/migrate/rounds
 tests_migrate_adversary_LDADD = -lm -lpthread
 tests_migrate_asker_LDADD = mosix-core/lib/libmosix.a
 tests_migrate_counter_LDADD = -lm
@@ -8,6 +8,7 @@ tests_migrate_counter_static_SOURCES = tests/migrate/counter.c
 tests_migrate_counter_static_LDFLAGS = -static
 tests_migrate_counter_static_LDADD = -lm
 tests_migrate_driver_LDADD = $(MXIMAGE_LIBS)
+tests_migrate_rounds_LDADD = $(MXIMAGE_LIBS)
 tests_migrate_probe_SOURCES = tests/migrate/probe.c tests/migrate/probe.h tests/migrate/probe_family.c tests/migrate/probe_home.c tests/migrate/probe_lines.c tests/migrate/probe_memory.c tests/migrate/probe_pieces.c tests/migrate/probe_signals.c
 tests_migrate_away_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.a $(MXIMAGE_LIBS)
 tests_migrate_move_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.a $(MXIMAGE_LIBS)
@@ -23,7 +24,8 @@ TESTS += \
   tests/migrate/home.sh \
   tests/migrate/mosrun.sh \
   tests/migrate/onto.sh \
-  tests/migrate/move.sh
+  tests/migrate/move.sh \
+  tests/migrate/rounds
 endif
 EXTRA_DIST += \
   tests/migrate/cluster.sh \
