@@ -38,11 +38,12 @@ serve()
 }
 get() { curl -s -m 10 "$@"; }
 code() { curl -s -m 10 -o /dev/null -w '%{http_code}' "$@"; }
+python=$(python3 -c 'import sys; print(sys.executable)') # without what may stand before it
 # says EXPRESSION URL: of Python, about j, its JSON
 says()
 {
     get "$2" >"$tmp/json" || fail "get $2"
-    python3 -c 'import json, sys; j = json.load(open(sys.argv[1])); print(eval(sys.argv[2]))' "$tmp/json" "$1" || fail "$2: $(head -c 300 "$tmp/json")"
+    "$python" -IS -c 'import json, sys; j = json.load(open(sys.argv[1])); print(eval(sys.argv[2]))' "$tmp/json" "$1" || fail "$2: $(head -c 300 "$tmp/json")"
 }
 api() { says "$1" "$url/api/v1/$2"; }
 
@@ -60,7 +61,7 @@ same "a history" "True" "$(api 'len(j["load_centi"]) >= 1' 'history?cluster=0')"
 same "jobs and guests" "8 4" "$(api 'sum(not p["is_guest"] for p in j["processes"]), sum(p["is_guest"] for p in j["processes"])' processes | tr -d '(),')"
 same "what mosixd said" "mosix/1" "$(api 'j["schema"]' status)"
 get "$url/metrics" >"$tmp/metrics"
-python3 - "$top_srcdir/tests/cluster" "$tmp/metrics" <<'PY' || fail "metrics"
+"$python" - "$top_srcdir/tests/cluster" "$tmp/metrics" <<'PY' || fail "metrics"
 import sys
 sys.path.insert(0, sys.argv[1])
 from openmetrics import parse
@@ -111,7 +112,7 @@ daemon nodes=8 bad=hostile
 wait_for 5 eval '[ "$(api "j[\"is_answered\"]" overview)" = True ]'
 get "$url/api/v1/nodes" | grep -q '[<>]' && fail "marks in JSON"
 get "$url/metrics" >"$tmp/metrics"
-python3 "$top_srcdir/tests/cluster/openmetrics.py" "$tmp/metrics" >/dev/null || fail "metrics of hostile names"
+"$python" "$top_srcdir/tests/cluster/openmetrics.py" "$tmp/metrics" >/dev/null || fail "metrics of hostile names"
 
 fi
 
@@ -122,7 +123,7 @@ serve --patience 2 --no-processes --host mon.example
 same "a name of ours" 200 "$(code -H 'Host: mon.example:80' "$url/")"
 same "no processes" 404 "$(code "$url/api/v1/processes")"
 wait_for 5 eval '[ "$(api "j[\"is_answered\"]" overview)" = True ]'
-python3 - "${url##*:}" <<'PY' || fail "slow clients"
+"$python" - "${url##*:}" <<'PY' || fail "slow clients"
 import socket, sys, time
 def client(said):
     s = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
