@@ -309,8 +309,8 @@ check-core: core-programs
 include tests/tidy/local.mk
 
 # Minutes; needs root. Each of BENCHES prints a section of docs/benchmarks.md, and put writes it there, in the source tree.
-BENCHES = bench calls daemons
-bench: all tests/migrate/away$(EXEEXT) tests/migrate/pace$(EXEEXT)
+BENCHES = bench calls daemons moves
+bench: all tests/migrate/away$(EXEEXT) tests/migrate/gap$(EXEEXT) tests/migrate/pace$(EXEEXT)
 	$(AM_TESTS_ENVIRONMENT) for b in $(BENCHES); do \
 	    case $$b in bench) set -- $(BENCH_FLAGS) ;; *) set -- ;; esac; \
 	    '$(srcdir)/tests/bench/'$$b "$$@" >bench.tmp && '$(srcdir)/tests/bench/put' '$(srcdir)/docs/benchmarks.md' $$b <bench.tmp || exit; \
@@ -332,4 +332,4 @@ soak-resume: all
 	$(AM_TESTS_ENVIRONMENT) $(BASH) "$(srcdir)/tests/soak/resume.sh" $${SOAK_JOBS:-50} $${SOAK_CUTS:-500} $$SOAK_SEED
 .PHONY: soak soak-cluster soak-resume
 EXTRA_DIST += tests/soak/soak.sh tests/soak/resume.sh tests/soak/resume.py tests/soak/work.sh
-EXTRA_DIST += tests/bench/bench tests/bench/calls tests/bench/daemons tests/bench/put tests/bench/workloads.sh
+EXTRA_DIST += tests/bench/bench tests/bench/calls tests/bench/daemons tests/bench/moves tests/bench/put tests/bench/workloads.sh
