@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -577,7 +578,11 @@ int mx_stub_die(struct mx_stub *s, int signo, mx_stub_tell *tell, void *ctx, str
     if (signo < 1 || signo > 64 || signo == SIGKILL || s->state != MX_STUB_RESTING)
         return kill(s->t.pid, SIGKILL) < 0 ? err_set(e, errno, "end process %d", (int)s->t.pid)
                                            : 0;
-    rc = set_default(s, signo, e);
+    /* A dump would be of the stub's memory, which is not the job's. */
+    static const struct rlimit none = { 0, 0 };
+    rc = prlimit(s->t.pid, RLIMIT_CORE, &none, NULL) < 0 && errno != ESRCH
+             ? err_set(e, errno, "limit process %d", (int)s->t.pid)
+             : set_default(s, signo, e);
     s->t.blocked &= ~bit(signo);
     if (rc == 0)
         rc = set_mask(s, e);

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,9 +29,11 @@ static int broken(const struct err *e)
     return BROKEN;
 }
 
-static int nothing(void *ctx UNUSED, struct err *e UNUSED)
+/* A sandbox has no files for a dump to be written into. */
+static int inside(void *ctx UNUSED, struct err *e)
 {
-    return 0;
+    static const struct rlimit none = { 0, 0 };
+    return setrlimit(RLIMIT_CORE, &none) < 0 ? err_set(e, errno, "limit a body") : 0;
 }
 
 /* First process of the namespace. */
@@ -43,7 +46,7 @@ static int host(int sock, long pause_ms, const char *only)
     if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
         mount("proc", "/proc", "proc", 0, NULL) < 0)
         return BROKEN;
-    const struct mx_restore_how body = { .is_body = true, .inside = nothing };
+    const struct mx_restore_how body = { .is_body = true, .inside = inside };
     if (mx_restore_as(sock, &body, &r, &e) < 0 || mx_guest_confine(&r.t, &listener, &e) < 0)
         return broken(&e);
     if (fd_write_full(sock, &word, 1) < 0 || fd_read_full(sock, &word, 1) != 1 ||

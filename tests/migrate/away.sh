@@ -207,9 +207,11 @@ for signal in TERM USR2 KILL; do
     ends $((128 + $(kill -l $signal)))
     is_gone "$copy" || fail "a body is left"
 done
+ulimit -c unlimited
 for signal in SEGV KILL; do
     echo "# the body killed by $signal"
     count 400
     kill -$signal "$copy"
     ends $((128 + $(kill -l $signal)))
+    ! ls core* >/dev/null 2>&1 || fail "a dump of the stub's memory"
 done

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* probe.c: runs probes after a line from stdin has said so: probe [-s] [NAME...]; -s: slowly; without names all
- * of them, but those that are called home_..., which are for being run one by one. */
+/* probe.c: runs probes after a line from stdin has said so: probe [-s] [NAME...]; -s: slowly;
+ * without names all of them, but those that are called home_..., which are for being run one by
+ * one. */
 #include "tests/migrate/probe.h"
 
 #include <errno.h>
