@@ -94,8 +94,9 @@ static void after_step(struct mx_keeper *k, const struct mx_migrate_out *out)
     if (out->has_ended && k->is_first_home) {
         log_error("job %d: what was away of it is lost: %s", (int)k->how.pid,
                   k->why[0] ? k->why : mx_why_text(out->why));
-        mx_hands_end(&k->hands);
-        mx_keeper_is_at_home(k);
+        for (unsigned i = 0; i < MX_KEEPER_HOSTS; i++)
+            if (k->hosts[i].place)
+                mx_host_forget(&k->hosts[i]); /* the hands find it, and name who is lost */
         return;
     }
     if (out->has_moved) {
