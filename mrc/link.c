@@ -253,6 +253,8 @@ static void act_on_input(struct mrc_link *l)
     case MRC_ACT_HELLO:
         if (l->o.on_hello)
             l->o.on_hello(l->o.ctx, &a->frame.hello);
+        if (l->session.is_anew && l->o.on_resumed)
+            l->o.on_resumed(l->o.ctx);
         break;
     case MRC_ACT_OPENED: opened(l); break;
     case MRC_ACT_DATA:
@@ -281,6 +283,7 @@ static void act_on_input(struct mrc_link *l)
         if (l->o.on_resumed)
             l->o.on_resumed(l->o.ctx);
         break;
+    case MRC_ACT_ANEW: lost(l, -ENXIO, "the agent that was to take the job has never heard of it"); break;
     case MRC_ACT_LOST:
         lost(l, -ETIMEDOUT,
             "the other side was silent for too long: is it, or the network, down?");
@@ -439,6 +442,10 @@ int mrc_link_redial(struct mrc_link *l, uint8_t *out, size_t size_bytes)
     if (l->is_over || !l->is_down)
         return -EINVAL;
     int rc = mrc_session_step(&l->session, &(struct mrc_event){ .kind = MRC_EV_REDIAL }, &l->act);
+    if (rc == 0 && l->act.kind == MRC_ACT_ANEW) {
+        begin_again(l, 0);
+        return mrc_link_early(l, out, size_bytes);
+    }
     if (rc == 0)
         rc = fill(l);
     if (rc < 0)

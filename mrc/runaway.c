@@ -113,6 +113,10 @@ static void on_view_timer(void *ctx)
     loop_timer_set(r->loop, &r->view_timer, VIEW_LOOK_MS, on_view_timer, r);
     if (r->keeper_misses < VIEW_LOOKS || r->is_away)
         return;
+    if (!r->has_started) {
+        run_go_alone(r, "what kept the view has ended with the connection");
+        return;
+    }
     r->has_outcome = true;
     r->outcome = (struct mrc_outcome){ .by_signal = false, .code = 255 };
     r->rc = err_say(r->e, ECONNRESET,

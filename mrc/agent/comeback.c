@@ -287,7 +287,7 @@ static void begin(void *ctx)
     if (rc == 0)
         loop_timer_set(h->o.loop, &h->timer, ANSWER_MS, on_late, h);
     else if (rc == -ECONNREFUSED)
-        refuse(h, -ESTALE,
+        refuse(h, -MRC_BYE_NO_SESSION,
                "the job's agent is not there any more: it was ended, or waited for too long, or the computer was started anew");
     else
         refuse(h, rc, rc == -EPERM ? "who answers for the session is somebody else" : strerror(-rc));

@@ -59,7 +59,25 @@ void mrc_resume_got_hello(struct mrc_session *s, const struct mrc_hello *hello)
 
 bool mrc_session_is_resumable(const struct mrc_session *s)
 {
-    return s->wait_s && s->hello_received && (s->is_head || s->out_acked) && !s->is_over;
+    return s->wait_s && (s->hello_received || s->is_anew) && (s->is_head || s->out_acked) && !s->is_over;
+}
+
+/* The agent said hello and was not heard any more: it confirms our hello before all else, so it has got nothing of ours, or the
+ * stream died in that moment; and it doesn't wait for a head that it hasn't heard. All that we wrote is kept still. */
+static bool is_unheard(const struct mrc_session *s)
+{
+    return s->is_head && !s->out_acked;
+}
+
+static void begin_anew(struct mrc_session *s, struct mrc_action *act)
+{
+    s->wants_anew = false;
+    s->is_anew = true;
+    s->hello_received = false;
+    s->in_total = s->in_told = 0;
+    s->in_len = 0;
+    s->line = MRC_LINE_UP;
+    act->kind = MRC_ACT_ANEW;
 }
 
 /* The first one says that we have heard the other end: from then on it may wait for us. */
@@ -119,6 +137,11 @@ static int got_greeting(struct mrc_session *s, const struct mrc_frame *f, struct
 {
     uint32_t wait_s;
     uint64_t attempt, received;
+    if (f->id == MRC_FRAME_bye && f->bye.code == MRC_BYE_NO_SESSION && is_unheard(s)) {
+        s->wants_anew = true;
+        act->kind = MRC_ACT_ANEW;
+        return 0;
+    }
     if (f->id == MRC_FRAME_bye) {
         s->is_over = true;
         act->kind = MRC_ACT_BYE;
@@ -208,6 +231,10 @@ int mrc_resume_step(struct mrc_session *s, const struct mrc_event *ev, struct mr
     case MRC_EV_REDIAL:
         if (!s->is_head || !mrc_session_is_resumable(s))
             return -EINVAL;
+        if (s->wants_anew || (s->is_anew && !s->hello_received)) {
+            begin_anew(s, act);
+            return 0;
+        }
         s->line = MRC_LINE_GREETING;
         s->greeting_pending = true;
         s->greeting_len = 0;

@@ -9,6 +9,8 @@
 #include "mrc/session/fair.h"
 #include "mrc/session/frames.h"
 
+#include <errno.h>
+
 enum {
     MRC_SESSION_VERSION = 2,
     MRC_CHAN_MAX = 64, /* channels at a time */
@@ -24,6 +26,8 @@ enum {
     MRC_ACK_BYTES = 256 * 1024,        /* how often the other end confirms */
     MRC_GREETING_MAX = 512,            /* a frame before a resumed session goes on */
 };
+
+enum { MRC_BYE_NO_SESSION = ENXIO }; /* to a head that comes back: no agent here has this session */
 
 enum mrc_event_kind {
     MRC_EV_INPUT,    /* bytes came in: step as long as input_left is not 0 */
@@ -74,6 +78,7 @@ enum mrc_act_kind {
     MRC_ACT_LOST,  /* nothing was heard for too long; may be followed by DOWN */
     MRC_ACT_ACKED,   /* the other end has amount more bytes of what was written: forget them */
     MRC_ACT_RESUMED, /* the same, and what is left is written again, before all else */
+    MRC_ACT_ANEW,    /* after REDIAL: likewise, all of it, as nobody has got any; after INPUT: that is worth another stream */
 };
 
 struct mrc_action {
@@ -130,6 +135,8 @@ struct mrc_session {
     uint64_t attempt; /* of the head to come back */
     bool greeting_pending;
     bool is_foreign; /* agent: the head came back for another agent's session */
+    bool wants_anew; /* head: the next stream is to a new agent, which hears everything from the first byte on */
+    bool is_anew;    /* … and it is that one */
     uint64_t out_total, out_acked, in_total, in_told;
     uint32_t greeting_len;
     uint8_t greeting[MRC_GREETING_MAX];

@@ -54,6 +54,21 @@ finish()
     echo "ok: $1"
 }
 
+echo "# the kept connection has died in silence when a job begins: the job has another agent, and runs once"
+MRC_SILENCE=6 # an agent waits half as long
+v alice@n1 true 2>"$tmp/first.err" || fail "first job"
+sleep 1 # the next one is there then
+node sh -c 'kill -STOP $(pgrep -f "^sshd: alice@notty")'
+rc=0
+echo fed | v alice@n1 sh -c 'echo ran >>ran; cat; exit 7' >"$tmp/out" 2>"$tmp/job.err" || rc=$?
+same "status" 7 $rc
+same "what was fed" fed "$(cat "$tmp/out")"
+same "it ran" ran "$(cat "$home/proj/ran")"
+grep -q 'by a connection that the hub keeps' "$tmp/job.err" || fail "the hub had no connection: the test shows nothing"
+grep -q 'connection lost' "$tmp/job.err" || fail "the connection was not lost: the test shows nothing"
+node sh -c 'kill -9 $(pgrep -f "^sshd: alice@notty")'
+MRC_SILENCE=3
+
 echo "# the hub is killed while the connection is made anew"
 begin
 cut_link

@@ -77,7 +77,8 @@ static void on_action(struct end *e)
         CHECK(i >= 0 && !e->got_eof[i]);
         e->got_eof[i] = true;
         break;
-    case MRC_ACT_HELLO: return;
+    case MRC_ACT_HELLO:
+    case MRC_ACT_ANEW: return;
     case MRC_ACT_ROOM: break;
     default: CHECK(!"an action that nobody caused");
     }

@@ -191,6 +191,66 @@ static void cut_everywhere(void)
     }
 }
 
+/* An agent of whoever the head has reached says that there is no such session. Returns what the head makes of it. */
+static enum mrc_act_kind refused(struct end *head)
+{
+    uint8_t space[HELLO_ROOM], bytes[HELLO_ROOM];
+    struct wr w = wr_of(bytes, sizeof bytes);
+    struct mrc_frame bye = { .id = MRC_FRAME_bye, .bye = { MRC_BYE_NO_SESSION, bytes_of("not here") } };
+    (void)redial(head, space);
+    if (rnd(2))
+        stray_hello(head);
+    mrc_frame_put(&w, &bye);
+    CHECK(end_feed(head, bytes, wr_len(&w)) == 0);
+    return head->act.kind;
+}
+
+/* An agent that waited for a head says hello, and its stream was dead already: it has got nothing of what the head writes. Another
+ * one gets all of it. */
+static void unheard(void)
+{
+    static struct end head, first, agent;
+    end_init(&head, &as_head);
+    end_init(&first, &as_agent);
+    for (int i = 0; i < CHANS; i++)
+        end_open(&head);
+    end_drain(&first, PIPE_SIZE / 2);
+    end_deliver(&first, &head, first.wire_len);
+    for (uint32_t k = rnd(5); k; k--) {
+        end_act(&head);
+        end_drain(&head, 100000);
+        head.wire_len = 0;
+    }
+    event(&head, MRC_EV_DOWN);
+    CHECK(refused(&head) == MRC_ACT_ANEW);
+    for (uint32_t k = rnd(3) + 1; k; k--) { /* the stream to the other one may die before that has said hello */
+        event(&head, MRC_EV_DOWN);
+        event(&head, MRC_EV_REDIAL);
+        CHECK(head.act.kind == MRC_ACT_ANEW);
+        head.sent = head.wire_len = 0;
+        end_drain(&head, rnd(2) ? 100 : 100000);
+    }
+    end_init(&agent, &as_agent);
+    for (int turn = 0; !end_is_done(&head) || !end_is_done(&agent); turn++) {
+        CHECK(turn < 400000);
+        for (int k = 0; k < 4; k++) {
+            end_act(&head);
+            end_act(&agent);
+        }
+        one_round(&head, &agent);
+        if (rnd(30) || !mrc_session_is_resumable(&head.s) || !mrc_session_is_resumable(&agent.s))
+            continue;
+        cut(&head, &agent);
+        come_back(&head, &agent);
+    }
+    /* Who was heard is not replaced: it may have done something. */
+    cut(&head, &agent);
+    CHECK(refused(&head) == MRC_ACT_BYE && head.s.is_over);
+    end_fini(&head);
+    end_fini(&first);
+    end_fini(&agent);
+}
+
 /* Who has not the secret, or says what can't be, changes nothing; the session goes on. */
 static void hostile(void)
 {
@@ -312,6 +372,7 @@ int main(int argc, char **argv)
     for (ends_seed = first; ends_seed < end; ends_seed++) {
         ends_state = ends_seed;
         random_run();
+        unheard();
     }
     ends_state = 7;
     cut_everywhere();
