@@ -106,7 +106,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *ptr, size_t len_bytes)
         case 1: /* the clear part is right, the rest is what came */
             n = gsp_seal_out(&a.s, 1, at, len, d);
             must(n > 0);
-            if (len > 0 && len <= (size_t)n) {
+            if (len > 0 && len <= (size_t)n && memcmp(d + n - len, at, len) != 0) { /* one byte is right by chance */
                 memcpy(d + n - len, at, len);
                 must(give(&b, d, (size_t)n, &in, now_ms) < 0 || in.len_bytes == 0);
             }
