@@ -299,11 +299,12 @@ int mx_body_end_call(struct mx_body *b, int listener, enum mx_body_end how, int6
 {
     struct mx_tracee t;
     uint64_t mask;
-    if (b->signal_count == 0) {
-        if (how == MX_BODY_RESULT && mx_call_is_interrupted(result))
-            result = -EINTR; /* there is nothing that could have interrupted it */
+    bool is_interrupted = how == MX_BODY_RESULT && mx_call_is_interrupted(result);
+    if (b->signal_count == 0 && result == MX_RESTART_BLOCK && is_interrupted)
+        result = -EINTR; /* what it would go on with is not there */
+    /* Without a signal all was to stand still for a moment: the kernel makes the call again. */
+    if (b->signal_count == 0 && (!is_interrupted || result == -EINTR))
         return respond(b, listener, how, result);
-    }
     bool is_masked = how == MX_BODY_RESULT && result != MX_RESTART_ALWAYS &&
                      mx_call_is_interrupted(result) && find_mask(b, &mask);
     int rc = mx_tracee_catch(&t, b->pid, false, e);

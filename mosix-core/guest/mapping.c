@@ -148,6 +148,9 @@ int mx_mapping_result(struct mx_body *b, int listener, int64_t result, struct er
 {
     struct mx_mapping *p = &b->mapping;
     int rc;
+    /* A signal has come, for later, or all was to stand still: nobody sees mmap interrupted. */
+    if (p->step != MX_MAP_NONE && mx_call_is_interrupted(result))
+        return MX_MAPPING_MORE;
     switch (p->step) {
     case MX_MAP_STAT:
         rc = result < 0 ? (int)result : look(p);
@@ -168,8 +171,6 @@ int mx_mapping_result(struct mx_body *b, int listener, int64_t result, struct er
             return rc;
         return rc == 0 ? let_go(b, (int64_t)p->at, e) : finish(b, e);
     case MX_MAP_READ:
-        if (mx_call_is_interrupted(result))
-            return 1; /* a signal has come, for later */
         if (result > 0)
             p->done_bytes += (uint64_t)result;
         return result > 0 && p->done_bytes < p->file_bytes ? 1 : finish(b, e);

@@ -98,6 +98,11 @@ go n1
 is_third() { [ "$(counts)" -ge 3 ]; }
 wait_for 20 is_third
 wait_for 10 is_at $pid n1 # it has come home for them, and gone back
+timer=$(ps -eo pid=,args= | awk -v title="mosixd: checkpoints of $pid" '{ p = $1; $1 = ""; sub(/^ /, "") } $0 == title { print p }')
+kill -9 "$timer" || fail "nobody makes checkpoints of $pid"
+lines=$(wc -l <out)
+goes_on() { [ "$(wc -l <out)" -gt "$lines" ]; }
+wait_for 10 goes_on
 kill -9 $pid
 wait $pid
 same "their names" "k.1 k.2" "$(echo k.*)"

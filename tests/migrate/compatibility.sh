@@ -22,8 +22,8 @@ done
 adversary_c=$top_srcdir/tests/migrate/adversary.c examples=$top_srcdir/examples adversary=$top_builddir/tests/migrate/adversary
 export adversary_c examples
 mkdir "$tmp/in" && cd "$tmp/in" || exit 99
-seq 1 900000 >in.big
-head -c 300000 in.big >in.small
+seq 1 1700000 >in.big
+head -c 600000 in.big >in.small
 
 limit_s=120 job=100 worst=0
 
@@ -44,7 +44,7 @@ chaos()
     local end=$(($(date +%s) + limit_s)) to
     while ! is_gone $pid; do
         case $((RANDOM % 3)) in 0) to=home ;; 1) to=n1 ;; 2) to=n2 ;; esac
-        "${prefix[@]}" migrate -j$job $to >/dev/null 2>&1
+        "${prefix[@]}" migrate -j$job $to >/dev/null 2>>"$tmp/refused"
         sleep 0.05
         if [ "$(date +%s)" -ge $end ]; then
             hung="does not end within $limit_s s"
@@ -67,8 +67,10 @@ differs()
 # Why it came home or stayed, each once.
 reasons()
 {
-    tail -n +$((seen + 1)) "$log" | sed -n 's/.* came home because it //p; s/^mosixd: job [0-9]* stays at [^:]*: //p' |
-        sed 's/process [0-9]*/it/g; s/descriptor [0-9]*/a descriptor/; s/ (.*//' | grep -v "No such process\|job has ended\|has none\|is gone\|ended the connection" |
+    { tail -n +$((seen + 1)) "$log"; cat "$tmp/refused"; } |
+        sed -n 's/.* came home because it //p; s/^mosixd: job [0-9]* stays at [^:]*: //p; s/^migrate: //p' |
+        grep -v "No such\|job has ended\|has none\|is gone\|not yet gone\|ended the connection\|is moving\|there is no process\|you have no process\|away too\|is away with it\|migrate: trace" |
+        sed 's/process [0-9][0-9]*/it/g; s/^it //; s/has [0-9]* threads/has several threads/; s/descriptor [0-9]*/a descriptor/; s/ (.*//' |
         sort | uniq -c | sort -rn | head -n 3 | sed 's/^ *[0-9]* //' | paste -sd ';' | sed 's/;/; /g'
 }
 
@@ -83,6 +85,8 @@ as()
     made >"$tmp/native.made"
     prepare_run "$who"
     job=$((job + 1)) seen=$(wc -l <"$log") start=$(date +%s%3N)
+    : >"$tmp/refused"
+    chmod 666 "$tmp/refused"
     "${prefix[@]}" mosrun -J$job "$@" >"$tmp/out" 2>"$tmp/err" </dev/null & pid=$!
     chaos
     wait $pid 2>/dev/null || got=$?
@@ -92,7 +96,7 @@ as()
     result=$(differs)
     why=$(reasons)
     echo "# $who: $name: ${result:-equal}, $moves moves in $ms ms${why:+ ($why)}"
-    [ -z "$result" ] || { worst=1; tail -n +$((seen + 1)) "$log" | tail -n 12; cp "$tmp/out" /tmp/commands.out; }
+    [ -z "$result" ] || { worst=1; tail -n +$((seen + 1)) "$log" | tail -n 12; tail -n 5 "$tmp/err"; }
     "${prefix[@]}" moskillall -KILL -j$job 2>/dev/null
     result=${result:-equal, $moves}
 }
