@@ -176,8 +176,8 @@ int64_t mx_message_take(struct bytes in, bool is_out, uint8_t *arena, uint32_t r
     struct header h = { .parts = base + MX_MESSAGE_BYTES, .part_count = 1 };
     if (get_u32(&r, &name) < 0 || get_u32(&r, &control) < 0 || get_u32(&r, &data) < 0)
         return -EPROTO;
-    if ((name != none && name > NAME_MAX_BYTES) || (control != none && control > MX_MESSAGE_CONTROL_MAX) ||
-        data > MX_MESSAGE_DATA_MAX)
+    if ((name != none && name > NAME_MAX_BYTES) ||
+        (control != none && control > MX_MESSAGE_CONTROL_MAX) || data > MX_MESSAGE_DATA_MAX)
         return -EPROTO; /* more than mx_message_put asks for, and than an answer has room for */
     int rc = name == none ? 0 : place(&r, is_out, name, arena, room_bytes, &used, &at);
     h.name = name == none ? 0 : base + at;
