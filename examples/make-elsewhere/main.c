@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 
+MANY(main)
+
 int main(void)
 {
     static unsigned list[1000];

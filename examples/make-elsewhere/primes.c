@@ -2,6 +2,8 @@
 /* primes.c: by trial division. */
 #include "parts.h"
 
+MANY(primes)
+
 void primes(unsigned *list, unsigned count)
 {
     unsigned have = 0;

@@ -2,6 +2,8 @@
 /* sum.c: adds. */
 #include "parts.h"
 
+MANY(sum)
+
 unsigned long sum(const unsigned *list, unsigned count)
 {
     unsigned long all = 0;
