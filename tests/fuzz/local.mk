@@ -101,6 +101,11 @@ tests_fuzz_plan_fuzz_SOURCES = tests/fuzz/plan_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_plan_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
 tests_fuzz_plan_fuzz_LDADD = mosix-core/libmxplan.a common/libcommon.a
 
+FUZZ_TESTS += tests/fuzz/hello_fuzz
+tests_fuzz_hello_fuzz_SOURCES = tests/fuzz/hello_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_hello_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_hello_fuzz_LDADD = mosix-core/libmxmove.a common/libcommon.a
+
 FUZZ_TESTS += tests/fuzz/image_fuzz
 tests_fuzz_image_fuzz_SOURCES = tests/fuzz/image_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_image_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
