@@ -144,6 +144,8 @@ static void gather_term(const struct mrc_stdio *s, struct wr *w, struct winsize 
         put_u8(w, i < NCCS ? t.c_cc[i] : 0);
     if (ioctl(fd, TIOCGWINSZ, ws) < 0)
         *ws = (struct winsize){ 24, 80, 0, 0 };
+    put_u16(w, ws->ws_xpixel);
+    put_u16(w, ws->ws_ypixel);
 }
 
 static uint64_t ignored_signals(void)

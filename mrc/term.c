@@ -7,9 +7,17 @@
 #include <sys/ioctl.h>
 #include <termios.h>
 
+enum { PIXELS_AT = 4 * 4 + 32 }; /* behind flags and control characters */
+
 int mrc_term_set(int tty_fd, struct bytes term, uint16_t rows, uint16_t columns)
 {
     struct winsize ws = { rows, columns, 0, 0 };
+    if (term.len >= PIXELS_AT) {
+        /* A size that differs only in these is another one, too: programs would be told by a signal. */
+        struct rd p = rd_of(term.ptr + PIXELS_AT, term.len - PIXELS_AT);
+        if (get_u16(&p, &ws.ws_xpixel) < 0 || get_u16(&p, &ws.ws_ypixel) < 0)
+            ws.ws_xpixel = ws.ws_ypixel = 0;
+    }
     ioctl(tty_fd, TIOCSWINSZ, &ws);
     struct rd r = rd_of(term.ptr, term.len);
     uint32_t flags[4];

@@ -4,7 +4,7 @@
 set -u
 . "${top_srcdir:-.}/tests/lib/functions.sh"
 . "$top_srcdir/tests/lib/mrc_lab.sh"
-requires tmux vim less top gdb gcc
+requires tmux vim less top gdb gcc python3
 lab_up 1
 . "$top_srcdir/tests/lib/tmux.sh"
 # begin COMMAND...: COMMAND on the head in a terminal of 100 by 30
@@ -36,6 +36,19 @@ keys Enter ':wq' Enter
 on_screen 'ended with 0\.'
 same "lines" "$(sha256sum <"$home/proj/lines")" "$(sed 1d "$home/proj/new.txt" | sha256sum)"
 same "nothing but the file" "lines new.txt" "$(ls -A "$home/proj" | tr '\n' ' ' | sed 's/ $//')"
+
+echo "# the terminal's size, in pixels too: a later size that differs in them only would be told by a signal"
+cat >"$home/proj/size.py" <<'P'
+import fcntl, struct, termios
+print("size", *struct.unpack("4H", fcntl.ioctl(0, termios.TIOCGWINSZ, bytes(8))))
+P
+begin python3 size.py
+on_screen '^size 30 100 '
+size=$(screen | grep '^size')
+begin $mrc -t alice@n1 python3 size.py
+on_screen '^size 30 100 '
+same "size" "$size" "$(screen | grep '^size')"
+rm "$home/proj/size.py"
 
 echo "# less"
 begin $mrc -t alice@n1 less lines
