@@ -14,7 +14,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { AHEAD_KEPT_MS = 5000 }; /* how long one waits for being wanted; under lease, until others need its place */
+enum {
+    AHEAD_KEPT_MS = 5000
+}; /* how long one waits for being wanted; under lease, until others need its place */
 
 static struct mfs_ahead_file *find(struct mfs_session *s, uint64_t node)
 {
@@ -153,7 +155,8 @@ static bool follows(const struct mfs_session *s, uint64_t from, uint64_t node)
 static bool is_worth(struct mfs_session *s, const struct mfs_known *n)
 {
     return n && n->is_small_file && !n->own_pending && !n->behind &&
-           ((!n->has_stamp && !n->reader) || mfs_ahead_is_lost(&s->ahead)) && !find(s, n->number);
+           ((!n->has_stamp && !n->reader) || mfs_ahead_is_lost(&s->ahead)) &&
+           !find(s, n->number);
 }
 
 /* Opens those of count files after n that are worth it. */
@@ -167,7 +170,8 @@ static void open_next(struct mfs_session *s, const struct mfs_known *n, int coun
     }
 }
 
-/* Files of one small directory are opened in an order of their own: all of them may be wanted. False: there is no room for all. */
+/* Files of one small directory are opened in an order of their own: all of them may be wanted.
+ * False: there is no room for all. */
 static bool open_dir(struct mfs_session *s, const struct mfs_known *dir,
                      const struct mfs_caller *who)
 {
@@ -206,8 +210,8 @@ static const struct mfs_dentry *beside(const struct mfs_known *in, const struct 
     return next;
 }
 
-/* All files of dir may be wanted; when directories beside it were gone through before, then those of the ones whose names come
- * next too (who sorts names visits them so). */
+/* All files of dir may be wanted; when directories beside it were gone through before, then
+ * those of the ones whose names come next too (who sorts names visits them so). */
 static void open_dirs(struct mfs_session *s, const struct mfs_known *dir,
                       const struct mfs_caller *who)
 {
@@ -246,7 +250,8 @@ static void look_at_dirs(struct mfs_session *s, const struct mfs_known *n,
         open_dirs(s, dir, who);
 }
 
-/* Counts how many files were opened in the order of the lists, up to node. last: the one opened before it. */
+/* Counts how many files were opened in the order of the lists, up to node. last: the one opened
+ * before it. */
 static void count_run(struct mfs_session *s, const struct mfs_known *n, uint64_t node)
 {
     enum { RUN_MAX = 4 };
@@ -264,7 +269,8 @@ void mfs_ahead_look(struct mfs_session *s, uint64_t node, const struct mfs_calle
     struct mfs_ahead *o = &s->ahead;
     bool is_leased = mfs_lease_is_on(s->client);
     const struct mfs_known *n = mfs_known_find(&s->nodes, node);
-    const struct mfs_known *last = o->last_opened ? mfs_known_find(&s->nodes, o->last_opened) : NULL;
+    const struct mfs_known *last =
+        o->last_opened ? mfs_known_find(&s->nodes, o->last_opened) : NULL;
     count_run(s, n, node);
     if (n && o->run)
         open_next(s, n, is_leased ? 4 << 2 * o->run : 3 << o->run, who);
@@ -289,11 +295,6 @@ void mfs_ahead_missed(struct mfs_session *s)
     s->ahead.lost = lost < MFS_AHEAD_LOST_MAX ? lost : MFS_AHEAD_LOST_MAX;
 }
 
-bool mfs_ahead_has(struct mfs_session *s, uint64_t node)
-{
-    return find(s, node) != NULL;
-}
-
 bool mfs_ahead_want(struct mfs_session *s, uint64_t node, const struct mfs_caller *who,
                     uint64_t depth)
 {
@@ -304,21 +305,35 @@ bool mfs_ahead_want(struct mfs_session *s, uint64_t node, const struct mfs_calle
     return open_one(s, n, who, true, depth);
 }
 
+/* May an open of it by who be answered by a? */
+static bool is_for(const struct mfs_session *s, const struct mfs_ahead_file *a,
+                   const struct mfs_caller *who)
+{
+    bool is_leased = mfs_lease_is_on(s->client);
+    if (a->uid != who->uid || a->is_stale || a->waiter ||
+        (!is_leased && clock_mono_ms() - a->asked_ms > AHEAD_KEPT_MS))
+        return false;
+    const struct mfs_known *n = mfs_known_find(&s->nodes, a->node);
+    if (!n || n->changes != a->changes)
+        return false;
+    return !is_leased ||
+           !(n->own_pending || n->own_changes != a->own_changes ||
+             n->told_count != a->told_count || !mfs_lease_is_alive(s->client) ||
+             (a->is_answered &&
+              (!a->is_clean || !a->rep.attr.valid_ms))); /* it may be older than this open */
+}
+
+bool mfs_ahead_has(struct mfs_session *s, uint64_t node, const struct mfs_caller *who)
+{
+    const struct mfs_ahead_file *a = find(s, node);
+    return a && is_for(s, a, who);
+}
+
 bool mfs_ahead_take(struct mfs_session *s, struct mfs_call *call, const struct mfs_caller *who)
 {
     struct mfs_ahead_file *a = find(s, call->node);
-    bool is_leased = mfs_lease_is_on(s->client);
-    if (!a || a->uid != who->uid || a->is_stale || a->waiter ||
-        (!is_leased && clock_mono_ms() - a->asked_ms > AHEAD_KEPT_MS))
+    if (!a || !is_for(s, a, who))
         return false;
-    const struct mfs_known *n = mfs_known_find(&s->nodes, call->node);
-    if (!n || n->changes != a->changes)
-        return false;
-    if (is_leased &&
-        (n->own_pending || n->own_changes != a->own_changes || n->told_count != a->told_count ||
-         !mfs_lease_is_alive(s->client) ||
-         (a->is_answered && (!a->is_clean || !a->rep.attr.valid_ms))))
-        return false; /* it may be older than this open */
     a->waiter = call;
     s->client->stats.cache_hits++;
     if (a->is_answered) {

@@ -62,8 +62,8 @@ static inline bool mfs_ahead_is_lost(const struct mfs_ahead *a)
 {
     return a->lost >= MFS_AHEAD_LOST_FROM;
 }
-/* Was node opened ahead? */
-MUST bool mfs_ahead_has(struct mfs_session *s, uint64_t node);
+/* Was node opened ahead, and would mfs_ahead_take find it? */
+MUST bool mfs_ahead_has(struct mfs_session *s, uint64_t node, const struct mfs_caller *who);
 /* node was opened for reading without asking the server. */
 void mfs_ahead_known(struct mfs_session *s, uint64_t node, const struct mfs_caller *who);
 /* node is being opened for reading: if the files before it in its directory were, opens those

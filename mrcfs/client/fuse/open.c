@@ -119,7 +119,7 @@ static bool open_known(struct mfs_call *call, const struct mfs_caller *who)
 {
     struct mfs_session *s = call->session;
     struct mfs_opened *f = call->file;
-    if (mfs_ahead_has(s, call->node)) /* with its contents, which the kernel has dropped */
+    if (mfs_ahead_has(s, call->node, who)) /* with its contents, which the kernel has dropped */
         return false;
     if (!mfs_opened_use_reader(s, f, who->uid))
         return false;
