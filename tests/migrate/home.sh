@@ -5,7 +5,7 @@
 set -u
 . "${top_srcdir:-.}/tests/lib/functions.sh"
 . "$top_srcdir/tests/migrate/cluster.sh"
-requires /usr/bin/python3 git make sort
+requires /usr/bin/python3 git make sort zstd
 cluster_up
 user=$(test_user)
 py=/usr/bin/python3
@@ -119,7 +119,7 @@ git -c gc.threads=2 gc -q 2>&1
 git fsck 2>/dev/null
 git count-objects -v | grep -E "^(in-pack|packs|garbage)"
 git log --format=%s
-! command -v zstd >/dev/null || zstd -q -T2 -5 -c <../numbers | md5sum
+zstd -q -T2 -5 -c <../numbers | md5sum
 (sleep 0.3; echo late) &
 W
 seq 300000 | sort -R --random-source=<(yes) >numbers

@@ -5,7 +5,7 @@
 # print and end as they would; when either side of one that is away dies, both do.
 set -u
 . "${top_srcdir:-.}/tests/lib/functions.sh"
-requires root
+requires root bc gzip
 unshare -pf --mount-proc true 2>/dev/null || skip "needs PID namespaces"
 counter=$top_builddir/tests/migrate/counter
 for fd in /proc/self/fd/*; do
