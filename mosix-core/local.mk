@@ -26,6 +26,7 @@ mosix_core_libmximage_a_SOURCES = \
   mosix-core/image/pageset.c mosix-core/image/pageset.h \
   mosix-core/image/making.h mosix-core/image/parts.h \
   mosix-core/image/restore.c mosix-core/image/restore.h \
+  mosix-core/image/restore_limits.c \
   mosix-core/image/restore_memory.c \
   mosix-core/image/restore_state.c \
   mosix-core/image/scan.c mosix-core/image/scan.h \

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
 /* ---- why ---- */
@@ -42,6 +43,8 @@ const char *mx_back_why(const struct seccomp_data *d, const char *only,
         return "makes 32-bit system calls";
     if (d->nr & x32_bit)
         return "makes x32 system calls";
+    if (d->nr == SYS_mmap && d->args[3] & MAP_GROWSDOWN)
+        return "maps memory that grows by itself";
     const char *name = mx_call_name(d->nr);
     if (name && is_in(only, name) && mx_call_pick(name, args))
         return NULL;

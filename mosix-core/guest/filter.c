@@ -73,14 +73,15 @@ static void allow_null(struct program *p, long number, unsigned arg)
     add(p, STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
 }
 
-/* Memory of the body's own. Bit 0 of the flags is set in all kinds of shared ones. */
+/* Memory of the body's own. Bit 0 of the flags is set in all kinds of shared ones. What grows
+ * by itself is in no limit of memory. */
 static void allow_own_memory(struct program *p)
 {
     add(p, LOAD(nr));
     add(p, JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 0, 4));
     add(p, LOAD(args[3]));
     add(p, JUMP(BPF_JMP | BPF_JSET | BPF_K, MAP_ANONYMOUS, 0, 2));
-    add(p, JUMP(BPF_JMP | BPF_JSET | BPF_K, MAP_SHARED, 1, 0));
+    add(p, JUMP(BPF_JMP | BPF_JSET | BPF_K, MAP_SHARED | MAP_GROWSDOWN, 1, 0));
     add(p, STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
 }
 

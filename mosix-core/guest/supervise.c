@@ -224,6 +224,8 @@ static int ask_fork(struct guest *g, struct mx_body *b, struct err *e)
                              e);
     if (rc == 0 && g->count == MX_BODIES_MAX)
         return mx_back_begin(g, b, "has too many children away", e);
+    if (rc == 0 && g->how->processes_max && g->count >= g->how->processes_max)
+        return mx_back_begin(g, b, "makes more processes than a guest may have there", e);
     if (rc < 0)
         return mx_body_end_call(b, g->listener, MX_BODY_RESULT, rc, e);
     b->is_forking = true;

@@ -29,8 +29,10 @@ struct mx_guest_how {
     int home;         /* a stream socket */
     int told;         /* or -1 */
     int64_t ahead_ns; /* of the bodies' monotonic clock, against ours */
-    const char *only; /* names of calls that are known, with blanks around each; NULL: all of
-                         calls.def */
+    uint32_t
+        processes_max; /* that may be here; 0: MX_BODIES_MAX. Who forks once more goes home */
+    const char *only;  /* names of calls that are known, with blanks around each; NULL: all of
+                          calls.def */
 };
 
 /* Serves the body t->pid, a child of ours that runs untraced, and the children that it makes,

@@ -215,7 +215,8 @@ static int write_layout(struct mx_tracee *t, const struct answers *a, struct mx_
     return mx_image_write(w, &s, e);
 }
 
-static int write_setting(struct mx_tracee *t, struct mx_image_writer *w, struct err *e)
+static int write_setting(struct mx_tracee *t, bool is_body, struct mx_image_writer *w,
+                         struct err *e)
 {
     char path[40], cwd[4096];
     uint64_t mask;
@@ -231,6 +232,11 @@ static int write_setting(struct mx_tracee *t, struct mx_image_writer *w, struct 
         struct mx_call c = { SYS_prlimit64, { 0, i, 0, t->scratch } };
         if (prlimit(t->pid, (__rlimit_resource_t)i, NULL, &limits[i]) < 0)
             rc = ask(t, &c, "prlimit", &limits[i], sizeof limits[i], e); /* it may itself */
+    }
+    /* What its host allows is no limit of its own (restore_limits.c). */
+    if (is_body) {
+        limits[RLIMIT_DATA].rlim_cur = limits[RLIMIT_DATA].rlim_max;
+        limits[RLIMIT_STACK].rlim_cur = limits[RLIMIT_STACK].rlim_max;
     }
     if (rc < 0)
         return rc;
@@ -259,6 +265,6 @@ int mx_capture_state(struct mx_capture *c, struct mx_image_writer *w, struct err
     if (rc == 0)
         rc = write_layout(t, &a, w, e);
     if (rc == 0)
-        rc = write_setting(t, w, e);
+        rc = write_setting(t, c->what_for == MX_CAPTURE_BODY, w, e);
     return rc;
 }

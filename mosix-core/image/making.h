@@ -26,8 +26,9 @@ struct mx_making {
     bool is_made; /* the process is there, with the image's mappings */
     struct mx_call gone[MX_MAKING_GONE_MAX];
     unsigned gone_count;
-    uint8_t *space;   /* of pages that come packed */
-    uint64_t mono_ns; /* when the process stood still; 0: not known */
+    uint8_t *space;     /* of pages that come packed */
+    uint64_t put_bytes; /* since what it has was last looked at */
+    uint64_t mono_ns;   /* when the process stood still; 0: not known */
     struct mx_restore_how how;
 };
 
@@ -37,6 +38,15 @@ MUST int mx_making_exchange(struct mx_making *p, struct mx_tracee *t, struct err
 MUST int mx_making_remap(struct mx_making *p, struct mx_tracee *t, struct err *e);
 /* A section of pages, packed or gone is done to it. */
 MUST int mx_making_pages(struct mx_making *p, struct mx_tracee *t, const struct mx_sec *s,
+                         struct err *e);
+/* Is there room for the mappings that come, of a body that may not have more?
+ * (restore_limits.c)
+ */
+MUST int mx_making_room(const struct mx_making *p, struct err *e);
+/* And for what has come, of which these were the last bytes? */
+MUST int mx_making_filled(struct mx_making *p, pid_t pid, uint32_t len_bytes, struct err *e);
+/* Of a body: limits that count where it is, as they were and as much as this host allows. */
+MUST int mx_making_limit(const struct mx_making *p, pid_t pid, struct bytes limits,
                          struct err *e);
 /* After the last: protection, and what else mappings are told. */
 MUST int mx_making_protect(struct mx_making *p, struct mx_tracee *t, struct err *e);

@@ -80,25 +80,6 @@ static int set_limits(struct bytes limits, struct err *e)
     return 0;
 }
 
-/* Of a body: as much as this host allows. */
-static int lower_limits(pid_t pid, struct bytes limits, struct err *e)
-{
-    static const int here[] = { RLIMIT_STACK, RLIMIT_DATA, RLIMIT_AS, RLIMIT_MEMLOCK,
-                                RLIMIT_SIGPENDING };
-    for (unsigned i = 0; i < ARRAY_LEN(here); i++) {
-        struct rlimit want, have;
-        memcpy(&want, limits.ptr + (size_t)here[i] * sizeof want, sizeof want);
-        if (prlimit(pid, (__rlimit_resource_t)here[i], NULL, &have) < 0)
-            return err_set(e, errno, "read limit %d", here[i]);
-        if (have.rlim_max != RLIM_INFINITY && want.rlim_cur > have.rlim_max)
-            want.rlim_cur = have.rlim_max;
-        have.rlim_cur = want.rlim_cur;
-        if (prlimit(pid, (__rlimit_resource_t)here[i], &have, NULL) < 0)
-            return err_set(e, errno, "set limit %d", here[i]);
-    }
-    return 0;
-}
-
 static const char *instead_of(const struct mx_making *p, unsigned number)
 {
     for (unsigned i = 0; i < p->how.other_count; i++)
@@ -256,6 +237,9 @@ static int settle(struct mx_making *p, struct mx_restored *r, struct err *e)
     int rc = 0;
     if (!p->has_next)
         return p->is_made ? 0 : err_say(e, EPROTO, "the image has no mappings");
+    rc = mx_making_room(p, e);
+    if (rc < 0)
+        return rc;
     if (p->is_made)
         return mx_making_remap(p, &r->t, e);
     if (p->how.stub)
@@ -328,7 +312,7 @@ static int make(struct mx_making *p, struct mx_restored *r, struct err *e)
     if (rc == 0)
         rc = put_state(&r->t, p, e);
     if (rc == 0 && p->how.is_body)
-        rc = lower_limits(r->pid, p->once[MX_SEC_setting].s.setting.limits, e);
+        rc = mx_making_limit(p, r->pid, p->once[MX_SEC_setting].s.setting.limits, e);
     if (rc == 0 && p->how.after && p->mono_ns)
         rc = p->how.after(p->how.ctx, p->mono_ns, e);
     return rc;

@@ -36,6 +36,9 @@ struct mx_restore_how {
      * has begun, before the child is made; inside: in the child, before
      * anything else. Each returns 0 or -errno with words. */
     bool is_body;
+    /* Of a body: so much memory it may have, 0: as much as there is. More than that in the
+     * image is -ENOMEM, and what it asks for later is refused as if there were none. */
+    uint64_t memory_max_bytes;
     int (*before)(void *ctx, const struct mx_sec_process *p, struct err *e);
     int (*inside)(void *ctx, struct err *e);
     /* All is there. mono_ns: what the process's clock showed when it stood still; not called if

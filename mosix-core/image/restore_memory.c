@@ -300,7 +300,8 @@ static int put_pages(struct mx_making *p, struct mx_tracee *t, uint64_t start,
         return rc;
     if (p->how.some)
         p->how.some(p->how.ctx);
-    return mx_tracee_write(t, start, ptr, len_bytes, e);
+    rc = mx_tracee_write(t, start, ptr, len_bytes, e);
+    return rc == 0 ? mx_making_filled(p, t->pid, len_bytes, e) : rc;
 }
 
 static int put_packed(struct mx_making *p, struct mx_tracee *t, const struct mx_sec_packed *s,

@@ -43,7 +43,7 @@ static int start_guest(const struct mx_daemon *d, const struct mx_hello *h, int 
         fd_close_all_but(kept, 2);
         snprintf(title, sizeof title, "mosixd: guest %u %s of %s", h->pid, h->program, h->home);
         title_set(title);
-        rc = mx_guest_run(pair[1], listener);
+        rc = mx_guest_run(pair[1], listener, &d->limits);
         unlink(path);
         _exit(rc < 0);
     }

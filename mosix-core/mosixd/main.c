@@ -24,6 +24,7 @@ struct mosixd_options {
     const char *config, *run, *state, *node;
     int verbose;
     bool is_quiet;
+    long long guest_memory_mib, guest_processes; /* 0: not given */
 };
 
 static const struct opt table[] = {
@@ -177,6 +178,8 @@ static int start(struct server *s, const struct mosixd_options *o, struct err *e
 {
     char path[512];
     s->d.cluster = &s->cluster;
+    s->d.limits = (struct mx_guest_limits){ (uint64_t)o->guest_memory_mib << 20,
+                                            (uint32_t)o->guest_processes };
     int rc = mx_cluster_read(&s->cluster, &s->d, o->config ? o->config : "/etc/mosix", o->state,
                              o->node, e);
     if (rc == 0)

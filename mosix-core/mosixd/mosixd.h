@@ -8,6 +8,7 @@
 #include "mosix-core/mosixd/cluster.h"
 #include "mosix-core/mosixd/place.h"
 #include "mosix-core/net/wire.h"
+#include "mosix-core/sandbox/sandbox.h"
 
 enum {
     MX_CHILDREN_MAX = 512,    /* of the daemon: connections from other nodes, and requests */
@@ -19,6 +20,7 @@ struct mx_daemon {
     struct mx_nodes nodes;
     int self; /* which of them this is */
     struct mx_identity id;
+    struct mx_guest_limits limits;
     struct mx_cluster *cluster;
     int notes; /* to the daemon, from its children: a datagram for mx_cluster_take(), or one
                   byte: read the configuration anew */

@@ -33,6 +33,7 @@ struct guest {
     struct loop_fd on_orders, on_listener, on_hands;
     struct loop_timer timer;
     struct mx_holder holder;
+    struct mx_guest_limits limits;
     struct mx_hands hands;
     struct stream calls, image;
     bool is_image_wanted; /* to build from, or to send into, when it comes */
@@ -153,7 +154,7 @@ static void on_hands(void *ctx, uint32_t events UNUSED)
 
 static int start_hands(struct guest *g, struct err *e)
 {
-    int rc = mx_hands_on_host(&g->hands, e);
+    int rc = mx_hands_on_host(&g->hands, &g->limits, e);
     if (rc == 0)
         rc = loop_fd_add(g->loop, &g->on_hands, g->hands.sock, EPOLLIN, on_hands, g);
     return rc;
@@ -318,10 +319,11 @@ static void on_listener(void *ctx, uint32_t events UNUSED)
         do_run(g);
 }
 
-int mx_guest_run(int orders, int listener)
+int mx_guest_run(int orders, int listener, const struct mx_guest_limits *limits)
 {
     struct guest g = { .orders = orders,
                        .listener = listener,
+                       .limits = *limits,
                        .hands = { 0, -1 },
                        .calls.fd = -1,
                        .image.fd = -1 };

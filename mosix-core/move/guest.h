@@ -5,6 +5,7 @@
 #define MOSIX_CORE_MOVE_GUEST_H
 
 #include "mosix-core/move/hello.h"
+#include "mosix-core/sandbox/sandbox.h"
 
 /* What comes with each stream of a guest's, over the socket of its name. */
 enum { MX_GUEST_STREAM = 100 };
@@ -12,6 +13,6 @@ enum { MX_GUEST_STREAM = 100 };
 /* Serves one guest until its home has ended the connection. orders: a plain socket. listener: a
  * socket for notes, by which further streams come: what MX_GUEST_STREAM, number the stream, rc
  * the move, big how far the home's clock is ahead. Returns 0 or -errno. */
-MUST int mx_guest_run(int orders, int listener);
+MUST int mx_guest_run(int orders, int listener, const struct mx_guest_limits *limits);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "common/base/err.h"
 #include "mosix-core/move/note.h"
+#include "mosix-core/sandbox/sandbox.h"
 
 #include <sys/types.h>
 
@@ -46,7 +47,7 @@ struct mx_hands {
 /* Starts them for process pid here, or for a body that is still to come. Returns 0 or -errno
  * with words. They end when we do. */
 MUST int mx_hands_at_home(struct mx_hands *h, pid_t pid, struct err *e);
-MUST int mx_hands_on_host(struct mx_hands *h, struct err *e);
+MUST int mx_hands_on_host(struct mx_hands *h, const struct mx_guest_limits *l, struct err *e);
 
 /* Kills and reaps them; accepts none. */
 void mx_hands_end(struct mx_hands *h);

@@ -28,6 +28,9 @@ enum {
         1000, /* by which a copy waits until its clock goes on from where it was */
 };
 
+/* Of the guest whose hands these are: from before they are forked. */
+static struct mx_guest_limits limits;
+
 struct host {
     int sock, listener, calls;
     struct mx_tracee t;
@@ -89,6 +92,7 @@ static void some(void *ctx)
 static int do_restore(struct host *h, const struct mx_note *n, int fd, struct err *e)
 {
     struct mx_restore_how how = { .is_body = true,
+                                  .memory_max_bytes = limits.memory_bytes,
                                   .before = before,
                                   .inside = inside,
                                   .after = after,
@@ -216,7 +220,11 @@ static bool supervise(struct host *h)
 {
     struct err e = { "" };
     struct mx_guest_how how = {
-        .listener = h->listener, .home = h->calls, .told = h->sock, .ahead_ns = h->ahead_ns
+        .listener = h->listener,
+        .home = h->calls,
+        .told = h->sock,
+        .ahead_ns = h->ahead_ns,
+        .processes_max = limits.processes,
     };
     int rc = mx_guest_serve(&h->t, &how, &e);
     h->is_running = false;
@@ -303,7 +311,8 @@ static void enter(int sock, int32_t number UNUSED)
         ;
 }
 
-int mx_hands_on_host(struct mx_hands *h, struct err *e)
+int mx_hands_on_host(struct mx_hands *h, const struct mx_guest_limits *l, struct err *e)
 {
+    limits = *l;
     return mx_hands_start(h, "mosixd: namespaces", enter, 0, e);
 }

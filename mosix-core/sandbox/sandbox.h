@@ -10,6 +10,12 @@
 
 #include <stdint.h>
 
+/* What a host allows each guest; 0: what there is. */
+struct mx_guest_limits {
+    uint64_t memory_bytes; /* of each of its processes */
+    uint32_t processes;
+};
+
 enum { MX_GUEST_UID = 65534 }; /* of bodies, when the daemon is root: owns no files */
 
 /* For a process that was just forked and has no threads: user, PID, network, IPC, UTS, mount

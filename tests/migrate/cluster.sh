@@ -6,7 +6,7 @@
 #     cluster_up
 # Afterwards $MOSIX_RUN is where programs meet the home's daemon, $log its log, and:
 #     on_node NODE COMMAND...   as root on n1 or n2
-#     daemon NODE               starts the daemon of head, n1 or n2
+#     daemon NODE [OPTION...]   starts the daemon of head, n1 or n2
 #     kill_daemon NODE          kills it, and nothing else
 #     place PID                 where it is; "gone" when the home knows no such job
 #     inside PID PATTERN        processes of ours of that job whose title matches, anywhere
@@ -43,16 +43,18 @@ daemon()
 {
     # shellcheck disable=SC2016 # for the shell there
     local note='echo $$ >"$0"; exec "$@"'
-    : >"$tmp/log.$1"
-    if [ "$1" = head ]; then
+    local n=$1
+    shift
+    : >"$tmp/log.$n"
+    if [ "$n" = head ]; then
         "$lab" --name $name head -- sh -c "$note" "$tmp/pid.head" \
-            "$top_builddir/mosix-core/mosixd/mosixd" -v -c "$tmp/etc" -r "$MOSIX_RUN" -n head >>"$log" 2>&1 </dev/null &
+            "$top_builddir/mosix-core/mosixd/mosixd" -v -c "$tmp/etc" -r "$MOSIX_RUN" -n head "$@" >>"$log" 2>&1 </dev/null &
         at_exit 'kill_daemon head'
     else
-        "$lab" --name $name run "$1" -- sh -c "$note" /run/mosixd.pid /usr/local/sbin/mosixd -v >>"$tmp/log.$1" 2>&1 </dev/null &
+        "$lab" --name $name run "$n" -- sh -c "$note" /run/mosixd.pid /usr/local/sbin/mosixd -v "$@" >>"$tmp/log.$n" 2>&1 </dev/null &
     fi
     disown $!
-    wait_for 10 grep -q "listens" "$tmp/log.$1"
+    wait_for 10 grep -q "listens" "$tmp/log.$n"
 }
 
 kill_daemon()
