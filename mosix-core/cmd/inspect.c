@@ -56,6 +56,8 @@ static void show(const struct mx_sec *s, struct sums *sums)
         sums->mappings++;
     } else if (s->number == MX_SEC_pages) {
         sums->pages_bytes += s->pages.body.len;
+    } else if (s->number == MX_SEC_scattered) {
+        sums->pages_bytes += s->scattered.bytes;
     }
 }
 

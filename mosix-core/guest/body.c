@@ -50,7 +50,7 @@ static int find_call(struct mx_body *b, struct err *e)
 {
     struct mx_maps m = { 0 };
     struct mx_tracee t = { .pid = b->pid, .mem_fd = b->mem_fd };
-    int rc = mx_maps_read(&m, b->pid, false, e);
+    int rc = mx_maps_read_places(&m, b->pid, e);
     const struct mx_sec_mapping *v = rc == 0 ? mx_maps_kind(&m, MX_MAP_VDSO) : NULL;
     if (rc == 0)
         rc = v ? mx_tracee_find_syscall(&t, v->start, v->end, e)

@@ -169,6 +169,14 @@ static bool is_same(const struct mx_sec_mapping *a, const struct mx_sec_mapping 
            memcmp(a->path.ptr, b->path.ptr, a->path.len) == 0;
 }
 
+bool mx_maps_are_in_place(const struct mx_maps *a, const struct mx_maps *b)
+{
+    bool same = a->count == b->count;
+    for (uint32_t i = 0; same && i < a->count; i++)
+        same = is_same(&a->list[i], &b->list[i]);
+    return same;
+}
+
 bool mx_maps_are_same(const struct mx_maps *a, const struct mx_maps *b)
 {
     bool same = a->count == b->count;
@@ -186,7 +194,8 @@ bool mx_maps_are_sorted(const struct mx_maps *m)
     return true;
 }
 
-/* Each line of /proc/PID/maps is what smaps has as the first line of a mapping. */
+/* Each line of /proc/PID/maps is what smaps has as the first line of a mapping. known: NULL, or
+ * what is to be there. */
 static int read_heads(struct mx_maps *m, const struct mx_maps *known, FILE *f, char *line,
                       struct entry *x)
 {
@@ -198,15 +207,15 @@ static int read_heads(struct mx_maps *m, const struct mx_maps *known, FILE *f, c
             continue;
         uint32_t at = m->count;
         x->s.path = bytes_of(x->path);
-        if (at >= known->count || !is_same(&x->s, &known->list[at]) ||
-            x->is_of_file != known->is_of_file[at])
+        if (known && (at >= known->count || !is_same(&x->s, &known->list[at]) ||
+                      x->is_of_file != known->is_of_file[at]))
             return -ESTALE;
-        rc = mx_maps_add(m, &known->list[at], x->is_of_file);
+        rc = mx_maps_add(m, known ? &known->list[at] : &x->s, x->is_of_file);
     }
-    return rc == 0 && m->count != known->count ? -ESTALE : rc;
+    return rc == 0 && known && m->count != known->count ? -ESTALE : rc;
 }
 
-int mx_maps_read_again(struct mx_maps *m, const struct mx_maps *known, pid_t pid, struct err *e)
+static int read_lines(struct mx_maps *m, const struct mx_maps *known, pid_t pid, struct err *e)
 {
     char path[40];
     *m = (struct mx_maps){ 0 };
@@ -217,10 +226,23 @@ int mx_maps_read_again(struct mx_maps *m, const struct mx_maps *known, pid_t pid
     if (!f || !line || !x)
         return err_set(e, f ? ENOMEM : errno, "open %s", path);
     int rc = read_heads(m, known, f, line, x);
-    if (rc == 0)
+    if (rc == 0 && (ferror(f) || m->count == 0))
+        rc = -ESRCH;
+    return rc < 0 ? err_set(e, -rc, "read %s", path) : 0;
+}
+
+int mx_maps_read_again(struct mx_maps *m, const struct mx_maps *known, pid_t pid, struct err *e)
+{
+    if (known->count && read_lines(m, known, pid, NULL) == 0)
         return 0;
     mx_maps_fini(m);
-    return mx_maps_read(m, pid, true, e);
+    int rc = mx_maps_read(m, pid, true, e);
+    return rc < 0 ? rc : 1;
+}
+
+int mx_maps_read_places(struct mx_maps *m, pid_t pid, struct err *e)
+{
+    return read_lines(m, NULL, pid, e);
 }
 
 const struct mx_sec_mapping *mx_maps_kind(const struct mx_maps *m, enum mx_map_kind kind)

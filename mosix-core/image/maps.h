@@ -24,15 +24,20 @@ struct mx_maps {
  * either. */
 MUST int mx_maps_read(struct mx_maps *m, pid_t pid, bool has_to_move, struct err *e);
 void mx_maps_fini(struct mx_maps *m);
+/* Without attributes, and so without the walk through all pages that the kernel makes for them.
+ */
+MUST int mx_maps_read_places(struct mx_maps *m, pid_t pid, struct err *e);
 
 /* The same without the kernel's walk through all pages, if nothing but their contents has
  * changed since known was read: attributes are known's then, of which those that madvise and
- * mlock make may have changed. */
+ * mlock make may have changed. Returns 0; 1 when they were read anew; or -errno. */
 MUST int mx_maps_read_again(struct mx_maps *m, const struct mx_maps *known, pid_t pid,
                             struct err *e);
 /* Without overlaps: of a process that runs, and changes its mappings while they are read, a
  * list may have some. */
 bool mx_maps_are_sorted(const struct mx_maps *m);
+/* But for attributes; or altogether. */
+bool mx_maps_are_in_place(const struct mx_maps *a, const struct mx_maps *b);
 bool mx_maps_are_same(const struct mx_maps *a, const struct mx_maps *b);
 
 /* Adds a copy. Returns 0, -ENOMEM, -ENOSPC over MX_MAPPINGS_MAX. */

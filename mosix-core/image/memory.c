@@ -40,6 +40,7 @@ void mx_memory_fini(struct mx_memory *m)
     mx_maps_fini(&m->sent);
     mx_pageset_fini(&m->there);
     mx_pageset_fini(&m->of_files);
+    mx_gather_fini(&m->gather);
     free(m->space);
     m->space = NULL;
 }
@@ -102,11 +103,7 @@ static int write_run(struct mx_memory *m, uint64_t start, const uint8_t *ptr, si
                      struct err *e)
 {
     m->bytes += len_bytes;
-    if (m->pack)
-        return mx_pack_write(m->pack, m->w, start, ptr, len_bytes, e);
-    struct mx_sec s = { .number = MX_SEC_pages,
-                        .pages = { start, { ptr, (uint32_t)len_bytes } } };
-    return mx_image_write(m->w, &s, e);
+    return mx_gather_add(&m->gather, start, ptr, len_bytes, e);
 }
 
 /* Pages of the space that lie at start. */
@@ -286,6 +283,7 @@ static int send_of_file(struct mx_memory *m, const struct mx_sec_mapping *s, boo
     int rc = 0;
     if (!is_noting(m))
         return send_range(m, s->start, s->end, true, e);
+    m->scan.is_for_own = true;
     if (is_new && !is_last) {
         rc = scan_all(m, MX_SCAN_ALL, false, s, &f, e);
         /* A part of it that has gone meanwhile stays unguarded, and is found again. */
@@ -300,6 +298,7 @@ static int send_of_file(struct mx_memory *m, const struct mx_sec_mapping *s, boo
         rc = no_memory(m, e);
     if (rc == 0)
         rc = send_found(m, s, &f, e);
+    m->scan.is_for_own = false;
     mx_pageset_fini(&f.own);
     mx_pageset_fini(&f.todo);
     return rc;
@@ -344,6 +343,7 @@ static int send_mapping(struct mx_memory *m, const struct mx_sec_mapping *s, boo
     bool is_new =
         !is_noting(m) || !mx_scan_is_covered(&m->scan, s->start) || !is_kept(before, s);
     int rc = 0;
+    mx_gather_apart(&m->gather);
     if (is_new && is_noting(m) && !is_last) {
         if (mx_watch_cover(m->uffd, s->start, s->end) < 0)
             return 0; /* has gone meanwhile, or is watched by the process: later, then */
@@ -386,6 +386,8 @@ static int send_maps(struct mx_memory *m, const struct mx_maps *maps, bool is_la
 int mx_memory_send(struct mx_memory *m, struct mx_maps *maps, bool is_last, struct err *e)
 {
     struct mx_maps before = m->sent;
+    m->gather.w = m->w;
+    m->gather.pack = m->pack;
     int rc = mx_maps_are_same(&before, maps) ? 0 : send_maps(m, maps, is_last, e);
     m->sent = *maps;
     *maps = (struct mx_maps){ 0 };
@@ -393,5 +395,7 @@ int mx_memory_send(struct mx_memory *m, struct mx_maps *maps, bool is_last, stru
         if (m->sent.list[i].kind == MX_MAP_MEMORY)
             rc = send_mapping(m, &m->sent.list[i], m->sent.is_of_file[i], &before, is_last, e);
     mx_maps_fini(&before);
-    return rc;
+    /* What is guarded and noted goes, also when it is told to end. */
+    int flushed = rc == 0 || rc == -ECANCELED ? mx_gather_flush(&m->gather, e) : 0;
+    return flushed < 0 ? flushed : rc;
 }

@@ -6,6 +6,7 @@
 #ifndef MOSIX_CORE_IMAGE_MEMORY_H
 #define MOSIX_CORE_IMAGE_MEMORY_H
 
+#include "mosix-core/image/gather.h"
 #include "mosix-core/image/image.h"
 #include "mosix-core/image/maps.h"
 #include "mosix-core/image/pack.h"
@@ -20,7 +21,8 @@ struct mx_memory {
     int mem;  /* /proc/PID/mem */
     int uffd; /* borrowed; -1: nothing is noted, and all is sent at once */
     struct mx_image_writer *w;
-    struct mx_pack *pack;  /* NULL: nothing is packed */
+    struct mx_pack *pack; /* NULL: nothing is packed */
+    struct mx_gather gather;
     atomic_bool *is_ended; /* looked at after each piece; NULL: never */
     struct mx_maps sent;   /* the mappings that the other side was told */
     /* Pages of which the other side has what the process has written, and those of mapped files

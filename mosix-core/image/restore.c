@@ -5,7 +5,9 @@
  * it is stopped, its mappings are exchanged for the image's (restore_memory.c), whose pages are
  * then written as they are read; its state comes last, after the image's end has been seen:
  * nothing of an image that is not whole ever runs. */
+#include "common/sys/clock.h"
 #include "common/sys/fd.h"
+#include "common/sys/log.h"
 #include "mosix-core/image/making.h"
 
 #include <errno.h>
@@ -281,6 +283,7 @@ static int take(struct mx_making *p, struct mx_restored *r, const struct mx_sec 
     case MX_SEC_descriptor: return keep_descriptor(p, s, e);
     case MX_SEC_pages:
     case MX_SEC_packed:
+    case MX_SEC_scattered:
     case MX_SEC_gone:
         rc = settle(p, r, e);
         return rc == 0 ? mx_making_pages(p, &r->t, s, e) : rc;
@@ -301,18 +304,27 @@ static int take(struct mx_making *p, struct mx_restored *r, const struct mx_sec 
 static int make(struct mx_making *p, struct mx_restored *r, struct err *e)
 {
     struct mx_sec s;
+    uint64_t last_us = 0, whole_us;
     int rc;
     while ((rc = mx_image_read(&p->reader, &s, e)) > 0) {
+        if (s.number == MX_SEC_round && s.round.is_last)
+            last_us = clock_mono_us();
         rc = take(p, r, &s, e);
         if (rc < 0)
             return rc;
     }
+    whole_us = clock_mono_us();
     if (rc == 0)
         rc = mx_making_protect(p, &r->t, e);
     if (rc == 0)
         rc = put_state(&r->t, p, e);
     if (rc == 0 && p->how.is_body)
         rc = mx_making_limit(p, r->pid, p->once[MX_SEC_setting].s.setting.limits, e);
+    if (rc == 0)
+        log_at(LOG_VERBOSE,
+               "process %d: of the last round came %u us, was put in place in %u us",
+               (int)r->pid, (unsigned)(last_us ? whole_us - last_us : 0),
+               (unsigned)(clock_mono_us() - whole_us));
     if (rc == 0 && p->how.after && p->mono_ns)
         rc = p->how.after(p->how.ctx, p->mono_ns, e);
     return rc;

@@ -12,10 +12,12 @@
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 
 enum {
     HOLE_BYTES = 1 << 20, /* for the scratch memory, and to park the kernel's mappings */
     PARKING_AT = HOLE_BYTES / 2,
+    PLACES_WRITE_MAX = 256,
 };
 
 /* ---- calls, many at a time ---- */
@@ -190,7 +192,7 @@ int mx_making_exchange(struct mx_making *p, struct mx_tracee *t, struct err *e)
 {
     struct mx_maps own = { 0 }, none = { 0 };
     struct calls c = { 0 };
-    int rc = mx_maps_read(&own, t->pid, false, e);
+    int rc = mx_maps_read_places(&own, t->pid, e);
     uint64_t hole = rc == 0 ? mx_maps_hole(&own, &p->next, HOLE_BYTES) : 0;
     if (rc == 0)
         rc = mx_capture_find_call(t, &own, e);
@@ -288,30 +290,87 @@ static int put_gone(struct mx_making *p, struct mx_tracee *t, const struct mx_se
     return rc;
 }
 
+static int unpack(struct mx_making *p, struct bytes body, uint32_t bytes, struct err *e)
+{
+    if (!p->space && !(p->space = malloc(MX_PAGES_BODY_MAX)))
+        return err_set(e, ENOMEM, "unpack pages");
+    if (lzo_unpack(body.ptr, body.len, p->space, bytes) < 0)
+        return err_say(e, EPROTO, "pages of the image can't be unpacked");
+    return 0;
+}
+
+static int check_place(const struct mx_making *p, uint64_t start, uint64_t end, struct err *e)
+{
+    const struct mx_sec_mapping *m = mx_mapping_find(p->maps.list, p->maps.count, start, end);
+    return m && m->kind == MX_MAP_MEMORY
+               ? 0
+               : err_say(e, EPROTO, "the image has pages outside of its mappings");
+}
+
+/* Before pages are put anywhere. */
+static int before_pages(struct mx_making *p, struct mx_tracee *t, struct err *e)
+{
+    if (p->how.some)
+        p->how.some(p->how.ctx);
+    return p->gone_count ? flush_gone(p, t, e) : 0;
+}
+
 static int put_pages(struct mx_making *p, struct mx_tracee *t, uint64_t start,
                      const uint8_t *ptr, uint32_t len_bytes, struct err *e)
 {
-    const struct mx_sec_mapping *m =
-        mx_mapping_find(p->maps.list, p->maps.count, start, start + len_bytes);
-    if (!m || m->kind != MX_MAP_MEMORY)
-        return err_say(e, EPROTO, "the image has pages outside of its mappings");
-    int rc = p->gone_count ? flush_gone(p, t, e) : 0;
-    if (rc < 0)
-        return rc;
-    if (p->how.some)
-        p->how.some(p->how.ctx);
-    rc = mx_tracee_write(t, start, ptr, len_bytes, e);
+    int rc = check_place(p, start, start + len_bytes, e);
+    if (rc == 0)
+        rc = before_pages(p, t, e);
+    if (rc == 0)
+        rc = mx_tracee_write(t, start, ptr, len_bytes, e);
     return rc == 0 ? mx_making_filled(p, t->pid, len_bytes, e) : rc;
+}
+
+/* Many places with one call; while it is made all of its memory may be written. */
+static int put_places(struct mx_tracee *t, const uint8_t *ptr, const struct iovec *v,
+                      unsigned count, struct err *e)
+{
+    size_t len = 0;
+    for (unsigned i = 0; i < count; i++)
+        len += v[i].iov_len;
+    struct iovec from = { (void *)ptr, len };
+    if (process_vm_writev(t->pid, &from, 1, v, count, 0) == (ssize_t)len)
+        return 0;
+    int rc = 0;
+    for (unsigned i = 0; rc == 0 && i < count; ptr += v[i++].iov_len)
+        rc = mx_tracee_write(t, (uint64_t)(uintptr_t)v[i].iov_base, ptr, v[i].iov_len, e);
+    return rc;
+}
+
+static int put_scattered(struct mx_making *p, struct mx_tracee *t,
+                         const struct mx_sec_scattered *s, struct err *e)
+{
+    struct iovec v[PLACES_WRITE_MAX];
+    const uint8_t *ptr = s->body.ptr;
+    uint64_t start, end;
+    unsigned count = 0;
+    int rc = before_pages(p, t, e);
+    if (rc == 0 && s->body.len < s->bytes) {
+        rc = unpack(p, s->body, s->bytes, e);
+        ptr = p->space;
+    }
+    for (uint32_t i = 0; rc == 0 && mx_scattered_place(s, i, &start, &end); i++) {
+        rc = check_place(p, start, end, e);
+        v[count++] = (struct iovec){ (void *)(uintptr_t)start, end - start };
+        if (rc < 0 || (count < PLACES_WRITE_MAX && i + 1 < s->places.len / MX_PLACE_BYTES))
+            continue;
+        rc = put_places(t, ptr, v, count, e);
+        while (count)
+            ptr += v[--count].iov_len;
+    }
+    return rc == 0 ? mx_making_filled(p, t->pid, s->bytes, e) : rc;
 }
 
 static int put_packed(struct mx_making *p, struct mx_tracee *t, const struct mx_sec_packed *s,
                       struct err *e)
 {
-    if (!p->space && !(p->space = malloc(MX_PAGES_BODY_MAX)))
-        return err_set(e, ENOMEM, "unpack pages");
-    if (lzo_unpack(s->body.ptr, s->body.len, p->space, s->bytes) < 0)
-        return err_say(e, EPROTO, "pages of the image can't be unpacked");
-    return put_pages(p, t, s->start, p->space, s->bytes, e);
+    int rc = unpack(p, s->body, s->bytes, e);
+    return rc < 0 ? rc : put_pages(p, t, s->start, p->space, s->bytes, e);
 }
 
 int mx_making_pages(struct mx_making *p, struct mx_tracee *t, const struct mx_sec *s,
@@ -319,6 +378,8 @@ int mx_making_pages(struct mx_making *p, struct mx_tracee *t, const struct mx_se
 {
     if (s->number == MX_SEC_gone)
         return put_gone(p, t, &s->gone, e);
+    if (s->number == MX_SEC_scattered)
+        return put_scattered(p, t, &s->scattered, e);
     if (s->number == MX_SEC_packed)
         return put_packed(p, t, &s->packed, e);
     return put_pages(p, t, s->pages.start, s->pages.body.ptr, s->pages.body.len, e);

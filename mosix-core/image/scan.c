@@ -116,7 +116,7 @@ int mx_scan_next(const struct mx_scan *s, enum mx_scan_how how, uint64_t *at, ui
                                   : err_say(e, ENOTSUP, "the kernel notes no changes");
     a.vec_len = MX_SCAN_REGIONS_MAX;
     a.anyof = IS_PRESENT | IS_SWAPPED;
-    a.returned = IS_WRITTEN | IS_FILE | IS_ZERO | IS_PRESENT;
+    a.returned = IS_WRITTEN | IS_ZERO | IS_PRESENT | (s->is_for_own ? IS_FILE : 0);
     if (how != MX_SCAN_ALL)
         a.mask = IS_WRITTEN;
     if (how == MX_SCAN_GUARD) {

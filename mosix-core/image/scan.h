@@ -26,8 +26,9 @@ struct mx_region {
 };
 
 struct mx_scan {
-    int pagemap; /* -1: closed */
-    bool is_old; /* the kernel has no PAGEMAP_SCAN */
+    int pagemap;     /* -1: closed */
+    bool is_old;     /* the kernel has no PAGEMAP_SCAN */
+    bool is_for_own; /* is_own is wanted: a look at each page, not only at the page tables */
 };
 
 /* is_old: as if the kernel were. Returns 0 or -errno. */

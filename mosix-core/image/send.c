@@ -23,6 +23,12 @@ enum {
     PAUSE_MS = 20, /* when so little is left that it will be told to stand still */
     LITTLE_MS = 20,
     MAPS_TRIES = 100, /* to read mappings that change meanwhile */
+    /* Reading attributes of mappings costs the kernel a walk through all pages. What takes
+     * longer is read before the process stands still, not longer before than this, and when
+     * the rest is this near. */
+    ATTRIBUTES_US = 500,
+    ATTRIBUTES_AGE_US = 2000 * 1000,
+    NEAR_MS = 300,
 };
 
 struct mx_send {
@@ -40,6 +46,11 @@ struct mx_send {
     /* What is known of its pace. */
     uint64_t wire;    /* bytes of pages in a millisecond, at best */
     uint64_t last_us; /* of the round before */
+    uint32_t left_ms;
+    /* Attributes of the mappings that were sent: when they were read, how long that took, how
+     * much was locked; are_old: the mappings were there a round before that. */
+    uint64_t attributes_us, attributes_took_us, locked;
+    bool are_old;
 };
 
 static int begin_round(struct mx_send *s, bool is_last, struct err *e)
@@ -56,7 +67,7 @@ static int begin(struct mx_send *s, struct err *e)
     struct mx_tracee t = { .pid = s->how.pid, .mem_fd = s->memory.mem };
     int rc = mx_image_writer_init(&s->w, s->how.fd, e);
     if (rc == 0)
-        rc = mx_maps_read(&maps, s->how.pid, true, e);
+        rc = mx_maps_read_places(&maps, s->how.pid, e);
     if (rc == 0)
         rc = mx_capture_process(&t, s->how.ahead_ns, &maps, &s->w, e);
     mx_maps_fini(&maps);
@@ -105,10 +116,39 @@ static uint32_t estimate(struct mx_send *s, uint64_t bytes, uint64_t took_us)
     return left_ms < UINT32_MAX ? (uint32_t)left_ms : UINT32_MAX;
 }
 
+static uint64_t locked_kib(const struct mx_send *s)
+{
+    uint64_t kib;
+    return mx_status_number(s->how.pid, "VmLck", 10, &kib, NULL) < 0 ? UINT64_MAX : kib;
+}
+
+static int read_attributes(struct mx_send *s, struct mx_maps *maps, bool is_needed,
+                           struct err *e)
+{
+    uint64_t start_us = clock_mono_us(), locked = locked_kib(s);
+    int rc = is_needed ? mx_maps_read(maps, s->how.pid, true, e)
+                       : mx_maps_read_again(maps, &s->memory.sent, s->how.pid, e);
+    if (rc < 0 || (rc == 0 && !is_needed))
+        return rc;
+    s->attributes_us = start_us;
+    s->attributes_took_us = clock_mono_us() - start_us;
+    s->locked = locked;
+    s->are_old = mx_maps_are_in_place(maps, &s->memory.sent);
+    return 0;
+}
+
+static bool are_attributes_fresh(const struct mx_send *s)
+{
+    return s->are_old && clock_mono_us() - s->attributes_us < ATTRIBUTES_AGE_US;
+}
+
 static int read_maps(struct mx_send *s, struct mx_maps *maps, struct err *e)
 {
+    bool is_near = s->left_ms < NEAR_MS || s->round <= 2; /* the first of which has all */
+    bool is_needed =
+        is_near && s->attributes_took_us > ATTRIBUTES_US && !are_attributes_fresh(s);
     for (unsigned i = 0; i < MAPS_TRIES; i++) {
-        int rc = mx_maps_read_again(maps, &s->memory.sent, s->how.pid, e);
+        int rc = read_attributes(s, maps, is_needed, e);
         if (rc < 0 || mx_maps_are_sorted(maps))
             return rc;
         mx_maps_fini(maps);
@@ -116,10 +156,23 @@ static int read_maps(struct mx_send *s, struct mx_maps *maps, struct err *e)
     return err_say(e, EAGAIN, "process %d changes its mappings all the time", (int)s->how.pid);
 }
 
+/* Of a process that stands still. Where attributes were read a moment ago, of mappings that are
+ * still the same and were not made just then, they are not read again: a process that has
+ * changed one of them since, of a whole mapping and without moving its ends, is not seen to. */
+static int read_last_maps(struct mx_send *s, struct mx_maps *maps, struct err *e)
+{
+    if (s->attributes_took_us <= ATTRIBUTES_US || !are_attributes_fresh(s) ||
+        locked_kib(s) != s->locked)
+        return mx_maps_read(maps, s->how.pid, true, e);
+    int rc = mx_maps_read_again(maps, &s->memory.sent, s->how.pid, e);
+    return rc < 0 ? rc : 0;
+}
+
 static int one_round(struct mx_send *s, uint32_t *left_ms, struct err *e)
 {
     struct mx_maps maps = { 0 };
-    uint64_t start_us = clock_mono_us(), before = s->memory.bytes;
+    uint64_t start_us = clock_mono_us(), before = s->memory.bytes,
+             packed = s->pack.packed_bytes;
     int rc = read_maps(s, &maps, e);
     if (rc == 0)
         rc = mx_memory_send(&s->memory, &maps, false, e);
@@ -131,9 +184,11 @@ static int one_round(struct mx_send *s, uint32_t *left_ms, struct err *e)
     if (rc < 0)
         return rc;
     uint64_t took_us = clock_mono_us() - start_us + 1;
-    *left_ms = estimate(s, s->memory.bytes - before, took_us);
-    log_at(LOG_VERBOSE, "process %d: round %u had %llu KiB and took %llu us; %u ms are left",
+    *left_ms = s->left_ms = estimate(s, s->memory.bytes - before, took_us);
+    log_at(LOG_VERBOSE,
+           "process %d: round %u had %llu KiB, packed %llu, and took %llu us; %u ms are left",
            (int)s->how.pid, s->round - 1, (unsigned long long)(s->memory.bytes - before) / 1024,
+           (unsigned long long)(s->pack.packed_bytes - packed) / 1024,
            (unsigned long long)took_us, *left_ms);
     return rc;
 }
@@ -179,10 +234,10 @@ int mx_send_start(struct mx_send **out, const struct mx_send_how *how, struct er
         return err_set(e, ENOMEM, "send process %d", (int)how->pid);
     s->how = *how;
     s->memory = (struct mx_memory){ .mem = -1, .scan.pagemap = -1, .uffd = how->uffd };
-    s->pack.sock = how->fd;
     s->memory.w = &s->w;
     s->memory.pack = &s->pack;
     s->memory.is_ended = &s->is_ended;
+    s->left_ms = UINT32_MAX;
     s->ended = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int rc = s->ended < 0 ? err_set(e, errno, "make an eventfd") : 0;
     if (rc == 0)
@@ -222,6 +277,7 @@ void mx_send_stop(struct mx_send *s)
 int mx_send_rest(struct mx_send *s, struct mx_capture *c, struct err *e)
 {
     struct mx_maps maps = { 0 };
+    uint64_t start_us = clock_mono_us(), maps_us, pages_us, before = s->memory.bytes;
     if (s->rc < 0)
         return err_say(e, -s->rc, "%s", s->e.text);
     int rc = mx_capture_check(c, e);
@@ -231,19 +287,28 @@ int mx_send_rest(struct mx_send *s, struct mx_capture *c, struct err *e)
     if (rc == 0 && s->round == 0)
         rc = begin(s, e);
     if (rc == 0)
-        rc = mx_maps_read(&maps, c->t.pid, true, e);
+        rc = read_last_maps(s, &maps, e);
     if (rc == 0)
         rc = mx_capture_find_call(&c->t, &maps, e);
     if (rc == 0)
         rc = mx_capture_leave_vdso(&c->t, &maps, e);
+    maps_us = clock_mono_us();
     if (rc == 0)
         rc = begin_round(s, true, e);
     if (rc == 0)
         rc = mx_memory_send(&s->memory, &maps, true, e);
+    pages_us = clock_mono_us();
     if (rc == 0)
         rc = mx_capture_rest(c, &s->w, e);
     mx_maps_fini(&maps);
-    return rc == 0 ? mx_image_write_end(&s->w, e) : rc;
+    if (rc == 0)
+        rc = mx_image_write_end(&s->w, e);
+    log_at(LOG_VERBOSE,
+           "process %d: the rest: mappings %u us, %llu KiB of pages %u us, state %u us",
+           (int)c->t.pid, (unsigned)(maps_us - start_us),
+           (unsigned long long)(s->memory.bytes - before) / 1024,
+           (unsigned)(pages_us - maps_us), (unsigned)(clock_mono_us() - pages_us));
+    return rc;
 }
 
 void mx_send_free(struct mx_send *s)

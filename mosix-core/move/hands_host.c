@@ -3,6 +3,7 @@
  * elsewhere. Must not know: whose it is. Privilege: none but in its own namespaces. */
 #include "common/sys/clock.h"
 #include "common/sys/fd.h"
+#include "common/sys/log.h"
 #include "common/sys/title.h"
 #include "mosix-core/guest/supervise.h"
 #include "mosix-core/image/capture.h"
@@ -103,12 +104,15 @@ static int do_restore(struct host *h, const struct mx_note *n, int fd, struct er
     if (h->is_there)
         return err_say(e, EBUSY, "there is a body already");
     int rc = mx_restore_as(fd, &how, &r, e);
+    uint64_t start_us = clock_mono_us();
     if (rc == 0 && mx_watch_make(&r.t, &h->uffd, NULL) < 0)
         h->uffd = -1;
     if (rc == 0)
         rc = mx_guest_confine(&r.t, &h->listener, e);
     if (rc < 0)
         return rc;
+    log_at(LOG_VERBOSE, "process %d was confined in %u us", (int)r.pid,
+           (unsigned)(clock_mono_us() - start_us));
     h->t = r.t;
     h->is_there = true;
     return 0;

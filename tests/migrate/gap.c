@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* gap.c: a program that knows how long it stood still, for tests/bench/moves: it looks at the
- * clock all the time, and writes pages at random. gap MB MB/S random|text   SIGUSR1: what was
- * so far is forgotten; SIGUSR2: prints the longest time between two looks, in microseconds, and
- * whether its memory is as it has left it; SIGTERM: ends. */
+ * clock all the time, and writes pages at random. gap MB MB/S|idle random|text   SIGUSR1: what
+ * was so far is forgotten; SIGUSR2: prints the longest time between two looks, in microseconds,
+ * and whether its memory is as it has left it; SIGTERM: ends. */
 #include <inttypes.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,9 +51,9 @@ static void fill(uint8_t *space, size_t len_bytes, int is_text)
             memcpy(space + at, &(uint64_t){ rnd() }, 8);
     while (at < len_bytes) {
         char some[48];
-        /* About two to one for LZO. */
-        int n =
-            snprintf(some, sizeof some, "%s%08" PRIx32 " ", words[rnd() % 16], (uint32_t)rnd());
+        /* Two to one for LZO. */
+        int n = snprintf(some, sizeof some, "%s%s%s%04" PRIx32 " ", words[rnd() % 16],
+                         words[rnd() % 16], words[rnd() % 16], (uint32_t)rnd() % 0x10000);
         size_t len = (size_t)n < len_bytes - at ? (size_t)n : len_bytes - at;
         memcpy(space + at, some, len);
         at += len;
@@ -64,6 +65,7 @@ int main(int argc, char **argv)
     if (argc < 4)
         return 2;
     size_t pages = strtoul(argv[1], NULL, 10) << 8;
+    bool is_idle = strcmp(argv[2], "idle") == 0;
     uint64_t rate = strtoul(argv[2], NULL, 10) << 8; /* pages in a second */
     uint8_t *space =
         mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -85,6 +87,8 @@ int main(int argc, char **argv)
         if (now - last > longest)
             longest = now - last;
         last = now;
+        if (is_idle) /* and nothing else */
+            nanosleep(&(struct timespec){ 0, 10000000 }, NULL);
         if (now > done_us + 20000) /* what was missed is not made up for */
             done_us = now;
         while (rate && done_us < now) {

@@ -176,6 +176,29 @@ static bool check_packed(const struct mx_sec_packed *s)
            is_range(s->start, s->start + s->bytes);
 }
 
+bool mx_scattered_place(const struct mx_sec_scattered *s, uint32_t i, uint64_t *start,
+                        uint64_t *end)
+{
+    if (i >= s->places.len / MX_PLACE_BYTES)
+        return false;
+    struct rd r = rd_of(s->places.ptr + (size_t)i * MX_PLACE_BYTES, MX_PLACE_BYTES);
+    return get_u64(&r, start) == 0 && get_u64(&r, end) == 0;
+}
+
+static bool check_scattered(const struct mx_sec_scattered *s)
+{
+    uint64_t start, end, before = 0, sum = 0;
+    for (uint32_t i = 0; mx_scattered_place(s, i, &start, &end); i++) {
+        if (!is_range(start, end) || start < before || end - start > MX_PAGES_BODY_MAX ||
+            sum > MX_PAGES_BODY_MAX)
+            return false;
+        sum += end - start;
+        before = end;
+    }
+    return s->places.len > 0 && s->places.len % MX_PLACE_BYTES == 0 && s->body.len > 0 &&
+           s->body.len <= s->bytes && s->bytes <= MX_PAGES_BODY_MAX && sum == s->bytes;
+}
+
 int mx_sec_get(const struct mx_section_head *h, struct bytes body, struct mx_sec *s)
 {
     struct rd r = rd_of(body.ptr, body.len);
@@ -229,7 +252,8 @@ static bool is_here(const struct mx_image_order *o, enum mx_section number)
 
 static bool has_contents(const struct mx_image_order *o)
 {
-    return is_here(o, MX_SEC_pages) || is_here(o, MX_SEC_packed) || is_here(o, MX_SEC_gone);
+    return is_here(o, MX_SEC_pages) || is_here(o, MX_SEC_packed) ||
+           is_here(o, MX_SEC_scattered) || is_here(o, MX_SEC_gone);
 }
 
 static bool fits_round(struct mx_image_order *o, const struct mx_sec_round *s)
@@ -270,6 +294,15 @@ static bool fits_pages(struct mx_image_order *o, uint64_t start, uint64_t len)
     return true;
 }
 
+static bool fits_scattered(struct mx_image_order *o, const struct mx_sec_scattered *s)
+{
+    uint64_t start, end;
+    bool is_fit = true;
+    for (uint32_t i = 0; is_fit && mx_scattered_place(s, i, &start, &end); i++)
+        is_fit = fits_pages(o, start, end - start);
+    return is_fit;
+}
+
 static bool fits_descriptor(struct mx_image_order *o, const struct mx_sec_descriptor *d)
 {
     bool is_too_early = o->rounds && !o->is_last_round;
@@ -306,6 +339,7 @@ int mx_image_order_take(struct mx_image_order *o, const struct mx_sec *s)
     case MX_SEC_mapping: is_fit = fits_mapping(o, &s->mapping); break;
     case MX_SEC_pages: is_fit = fits_pages(o, s->pages.start, s->pages.body.len); break;
     case MX_SEC_packed: is_fit = fits_pages(o, s->packed.start, s->packed.bytes); break;
+    case MX_SEC_scattered: is_fit = fits_scattered(o, &s->scattered); break;
     case MX_SEC_gone: is_fit = fits_gone(o, &s->gone); break;
     case MX_SEC_round: is_fit = fits_round(o, &s->round); break;
     case MX_SEC_descriptor: is_fit = fits_descriptor(o, &s->descriptor); break;

@@ -16,6 +16,7 @@ enum {
     MX_SECTION_HEAD_BYTES = 8, /* number, version, length */
     MX_SECTION_SUM_BYTES = 32,
     MX_PAGES_BODY_MAX = 1 << 20,             /* bytes of one section of pages */
+    MX_PLACE_BYTES = 16,                     /* of one place of scattered pages */
     MX_SECTION_MAX = (1 << 20) + (64 << 10), /* bytes of one body */
     MX_MAPPINGS_MAX = 65536, /* of one process; the kernel's usual limit is 65530 */
     MX_DESCRIPTORS_MAX = 4096,
@@ -104,6 +105,10 @@ MUST int mx_sec_get(const struct mx_section_head *h, struct bytes body, struct m
 
 /* The body alone. */
 void mx_sec_put(struct wr *w, const struct mx_sec *s);
+
+/* Place i of a section of scattered pages; false: there is none. */
+bool mx_scattered_place(const struct mx_sec_scattered *s, uint32_t i, uint64_t *start,
+                        uint64_t *end);
 
 /* What has come of an image: sections are taken one after the other. */
 struct mx_image_order {

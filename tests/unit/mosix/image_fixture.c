@@ -8,6 +8,12 @@
 unsigned image_fixture(struct mx_sec sections[MX_SECTIONS_END])
 {
     static uint8_t zeros[MX_XSTATE_MAX], pages[2 * 4096];
+    static uint8_t places[2 * MX_PLACE_BYTES];
+    struct wr w = wr_of(places, sizeof places);
+    for (uint64_t at = 0x16000; at < 0x1a000; at += 0x2000) {
+        put_u64(&w, at);
+        put_u64(&w, at + 4096);
+    }
     const struct bytes sum = { zeros, MX_SECTION_SUM_BYTES };
     memset(pages, 'p', sizeof pages);
     struct mx_sec all[] = {
@@ -38,7 +44,9 @@ unsigned image_fixture(struct mx_sec sections[MX_SECTIONS_END])
         { .number = MX_SEC_pages, .pages = { 0x11000, { pages, sizeof pages } } },
         { .number = MX_SEC_gone, .gone = { 0x10000, 0x11000 } },
         { .number = MX_SEC_packed, .packed = { 0x13000, 8192, { pages, 100 } } },
-        { .number = MX_SEC_end, .end = { 13, sum } },
+        { .number = MX_SEC_scattered,
+          .scattered = { 8192, { places, sizeof places }, { pages, sizeof pages } } },
+        { .number = MX_SEC_end, .end = { 14, sum } },
     };
     memcpy(sections, all, sizeof all);
     return ARRAY_LEN(all);

@@ -96,6 +96,11 @@ TEST(what_makes_no_sense_is_refused)
     REFUSED(MX_SEC_packed, s.packed.bytes = 4097)
     REFUSED(MX_SEC_packed, s.packed.bytes = MX_PAGES_BODY_MAX + 4096)
     REFUSED(MX_SEC_packed, s.packed.body.len = 0)
+    REFUSED(MX_SEC_scattered, s.scattered.bytes = 4096)
+    REFUSED(MX_SEC_scattered, s.scattered.places.len = MX_PLACE_BYTES)
+    REFUSED(MX_SEC_scattered, s.scattered.places.len--)
+    REFUSED(MX_SEC_scattered, s.scattered.body.len = 0)
+    REFUSED(MX_SEC_scattered, s.scattered.places.ptr++; s.scattered.places.len -= 16)
 #undef REFUSED
 }
 
@@ -115,9 +120,10 @@ TEST(sections_come_in_order)
     assert_error(mx_image_order_take(&o, &all[count - 1]), EPROTO);
     /* Nothing may be missing but pages and descriptors. */
     for (unsigned left_out = 0; left_out + 1 < count; left_out++) {
-        bool may = all[left_out].number == MX_SEC_pages ||
-                   all[left_out].number == MX_SEC_descriptor ||
-                   all[left_out].number == MX_SEC_packed || all[left_out].number == MX_SEC_gone;
+        bool may =
+            all[left_out].number == MX_SEC_pages || all[left_out].number == MX_SEC_descriptor ||
+            all[left_out].number == MX_SEC_packed || all[left_out].number == MX_SEC_scattered ||
+            all[left_out].number == MX_SEC_gone;
         int rc = 0;
         mx_image_order_init(&o);
         for (unsigned i = 0; rc == 0 && i < count; i++) {
