@@ -119,8 +119,8 @@ static int on_call(struct deputy *d, struct mx_stub *s, struct mx_talk_frame *f,
     uint32_t seen;
     if (s->has_call || get_u32(&f->body, &seen) < 0)
         return -EPROTO;
-    if (s->is_back)
-        s->is_back = s->is_taken = s->is_paused = false;
+    /* Whatever its body was to stand still for, it was not to be yet. */
+    s->is_back = s->is_taken = s->is_paused = false;
     s->is_forking = f->kind == MX_TALK_FORK;
     if (s->is_forking && (get_u32(&f->body, &s->exit_signal) < 0 || s->exit_signal > 64))
         return -EPROTO;

@@ -562,20 +562,26 @@ static int begin_pause(struct guest *g)
     return mx_link_send(&g->link);
 }
 
+/* Not while it has children, or is about to have one, which would be left behind. */
+static bool may_pause(const struct guest *g)
+{
+    const struct mx_body *b = g->count == 1 ? g->bodies[0] : NULL;
+    return !g->is_pausing && b && !b->is_ended && b->who == 0 && b->back == MX_BACK_NONE &&
+           !b->is_forking;
+}
+
 static int turn(struct guest *g, struct err *e)
 {
-    bool may_pause = !g->is_pausing && g->count == 1 && !g->bodies[0]->is_ended &&
-                     g->bodies[0]->who == 0 && g->bodies[0]->back == MX_BACK_NONE;
     struct pollfd p[4] = { { g->is_pausing ? -1 : g->listener, POLLIN, 0 },
                            { is_over(g) ? -1 : g->link.fd, mx_link_wants(&g->link), 0 },
                            { g->children_fd, POLLIN, 0 },
-                           { may_pause ? g->told : -1, POLLIN, 0 } };
+                           { may_pause(g) ? g->told : -1, POLLIN, 0 } };
     int rc = 0;
     if (poll(p, 4, -1) < 0 && errno != EINTR)
         return err_set(e, errno, "wait for calls");
     if (p[0].revents & POLLIN)
         rc = on_notice(g, e);
-    if (rc == 0 && p[3].revents)
+    if (rc == 0 && p[3].revents && may_pause(g)) /* it may have begun a fork just now */
         rc = begin_pause(g);
     if (rc == 0 && p[1].revents & POLLOUT)
         rc = mx_link_flush(&g->link);

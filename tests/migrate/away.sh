@@ -119,6 +119,11 @@ echo "# probes of what is caught between its calls every 30 ms"
 pauses=30
 like_native "$bin/probe" what_comes_with_them blocked_and_pending masks_of_waits while_computing
 [ "$(grep -c "^away: paused" said)" -ge 5 ] || fail "it was hardly caught: $(cat said)"
+echo "# children that are made while it is about to be caught"
+pauses=1
+# shellcheck disable=SC2016
+like_native bash -c 'read -r _; for i in {1..150}; do (exit $((i % 9))); echo "$i $?"; done'
+[ "$(grep -c "^away: paused" said)" -ge 20 ] || fail "it was hardly caught: $(cat said)"
 unset pauses
 
 echo "# a shell, its children and its programs"
