@@ -51,6 +51,7 @@ mosix_core_libmxaway_a_SOURCES = \
   mosix-core/deputy/link.c mosix-core/deputy/link.h \
   mosix-core/deputy/own.c mosix-core/deputy/own.h \
   mosix-core/deputy/parcel.c mosix-core/deputy/parcel.h \
+  mosix-core/deputy/quick.c mosix-core/deputy/quick.h \
   mosix-core/deputy/stub.c mosix-core/deputy/stub.h \
   mosix-core/guest/back.c mosix-core/guest/back.h \
   mosix-core/guest/body.c mosix-core/guest/body.h \

@@ -2,7 +2,9 @@
 /* stub.c: calls and signals of a stub, by ptrace.
  * Must not know: how calls get here.
  * Calls are made at a gadget of two instructions in memory of ours: syscall, int3. So a call
- * costs one stop, and one that is restarted by the kernel is made again by itself. */
+ * costs one stop, and one that is restarted by the kernel is made again by itself. After a few
+ * the code of quick.c makes them, which costs none; whenever the stub stops, its registers say
+ * what it has done of a call, and after that it can be given one in either way. */
 #include "mosix-core/deputy/stub.h"
 
 #include "mosix-core/deputy/own.h"
@@ -26,18 +28,17 @@ enum {
     GADGET_BYTES = 4096,
     AFTER_CALL = 2, /* from the gadget's start */
     AFTER_TRAP = 3,
+    QUICK_AT = 16,
+    QUICK_AFTER = 8, /* calls by stops: who makes no more is not worth it */
 };
 
 static const long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL | PTRACE_O_TRACEFORK |
                             PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC;
 
 /* This kernel's numbers of the calls, by id. */
-static const struct {
-    uint16_t id;
-    long number;
-} numbers[] = {
-#define CALL(id, name, ...)    { id, SYS_##name },
-#define VARIANT(id, name, ...) { id, SYS_##name },
+static const long numbers[MX_CALL_IDS] = {
+#define CALL(id, name, ...)    [id] = SYS_##name,
+#define VARIANT(id, name, ...) [id] = SYS_##name,
 #include "mosix-core/abi/calls.def"
 #undef CALL
 #undef VARIANT
@@ -45,10 +46,7 @@ static const struct {
 
 static long number_of(const struct mx_call_line *line)
 {
-    for (unsigned i = 0; i < ARRAY_LEN(numbers); i++)
-        if (numbers[i].id == line->id)
-            return numbers[i].number;
-    return -1;
+    return numbers[line->id];
 }
 
 static uint64_t bit(int signo)
@@ -75,6 +73,7 @@ static int get_arena(struct mx_stub *s, struct err *e)
     static const uint8_t gadget[4] = { 0x0f, 0x05, 0xcc, 0xcc };
     _Static_assert(MX_CALL_ARENA_BYTES % 4096 == 0, "the gadget has a page of its own");
     int64_t at;
+    size_t code_bytes;
     struct mx_call map = { SYS_mmap,
                            { 0, MX_CALL_ARENA_BYTES + GADGET_BYTES, PROT_READ | PROT_WRITE,
                              MAP_PRIVATE | MAP_ANONYMOUS, UINT64_MAX, 0 } };
@@ -83,11 +82,14 @@ static int get_arena(struct mx_stub *s, struct err *e)
         rc = err_set(e, (int)-at, "get memory in process %d", (int)s->t.pid);
     if (rc < 0)
         return rc;
-    s->arena_at = (uint64_t)at;
+    s->arena_at = s->private_at = (uint64_t)at;
     s->gadget_at = s->arena_at + MX_CALL_ARENA_BYTES;
+    const void *code = mx_quick_code(&code_bytes);
     struct mx_call protect = { SYS_mprotect,
                                { s->gadget_at, GADGET_BYTES, PROT_READ | PROT_EXEC } };
     rc = mx_tracee_write(&s->t, s->gadget_at, gadget, sizeof gadget, e);
+    if (rc == 0)
+        rc = mx_tracee_write(&s->t, s->gadget_at + QUICK_AT, code, code_bytes, e);
     return rc < 0 ? rc : mx_tracee_must(&s->t, &protect, "mprotect", e);
 }
 
@@ -160,6 +162,10 @@ int mx_stub_init_child(struct mx_stub *s, const struct mx_stub *parent, pid_t pi
     s->is_back = s->is_taken = false;
     s->is_paused = true;
     s->sent = 0;
+    s->quick = (struct mx_quick){ 0 };
+    s->is_quick = false;
+    s->by_stops = 0;
+    s->arena_at = s->private_at;
     s->t.has_stop = false;
     char path[40];
     snprintf(path, sizeof path, "/proc/%d/mem", (int)pid);
@@ -170,6 +176,7 @@ int mx_stub_init_child(struct mx_stub *s, const struct mx_stub *parent, pid_t pi
 
 void mx_stub_fini(struct mx_stub *s)
 {
+    mx_quick_fini(&s->quick);
     free(s->arena);
     s->arena = NULL;
     if (s->t.mem_fd > 0)
@@ -215,12 +222,38 @@ static int start(struct mx_stub *s, long number, const uint64_t args[MX_CALL_ARG
     r.r8 = args[4];
     r.r9 = args[5];
     s->state = state;
+    s->is_quick = false;
     int rc = put_regs(s, &r, e);
     return rc == -ESRCH ? 0 : rc < 0 ? rc : go_on(s, 0, e);
 }
 
+/* Where both can write there is no need to ask the kernel. */
+static int put(const struct mx_stub *s, uint32_t at, uint32_t len_bytes, struct err *e)
+{
+    if (!s->quick.area)
+        return mx_tracee_write(&s->t, s->arena_at + at, s->arena + at, len_bytes, e);
+    memcpy(s->quick.area + at, s->arena + at, len_bytes);
+    return 0;
+}
+
+static int get(const struct mx_stub *s, uint32_t at, uint32_t len_bytes, struct err *e)
+{
+    if (!s->quick.area)
+        return mx_tracee_read(&s->t, s->arena_at + at, s->arena + at, len_bytes, e);
+    memcpy(s->arena + at, s->quick.area + at, len_bytes);
+    return 0;
+}
+
+/* How much of a span is worth to come back. */
+static uint32_t came(const struct mx_kind_line *k, uint32_t len_bytes, int64_t result)
+{
+    if (k->form != MX_FORM_COUNTED || (result >= 0 && (uint64_t)result > len_bytes))
+        return len_bytes;
+    return result > 0 ? (uint32_t)result : 0;
+}
+
 /* The spans go into the stub before the call, and what it wrote comes back. */
-static int move_spans(struct mx_stub *s, bool is_back, struct err *e)
+static int move_spans(struct mx_stub *s, bool is_back, int64_t result, struct err *e)
 {
     const struct mx_call_frame *f = &s->call;
     int rc = 0;
@@ -229,24 +262,85 @@ static int move_spans(struct mx_stub *s, bool is_back, struct err *e)
         uint32_t at = f->spans[i].at, len = f->spans[i].len_bytes;
         if (!f->spans[i].is_there)
             continue;
-        if (is_back && k->direction & MX_DIR_OUT && len)
-            rc = mx_tracee_read(&s->t, s->arena_at + at, s->arena + at, len, e);
+        if (is_back && k->direction & MX_DIR_OUT && came(k, len, result))
+            rc = get(s, at, came(k, len, result), e);
         else if (!is_back && k->direction & MX_DIR_IN)
-            rc = mx_tracee_write(&s->t, s->arena_at + at, s->arena + at,
-                                 k->form == MX_FORM_TEXT ? len + 1 : len, e);
+            rc = put(s, at, k->form == MX_FORM_TEXT ? len + 1 : len, e);
     }
     return rc;
 }
 
-/* Starts the call that waits, if it may be now. */
-static int start_call(struct mx_stub *s, struct err *e)
+/* ---- without stops ---- */
+
+/* A program that goes on elsewhere takes the memory with it. */
+static bool may_quick(const struct mx_stub *s)
+{
+    long number = number_of(s->call.line);
+    return s->quick.area && number != SYS_execve && number != SYS_execveat;
+}
+
+/* It needs not stop for the call. */
+static bool takes_quick(const struct mx_stub *s)
+{
+    return s->is_quick && !s->is_forking && may_quick(s);
+}
+
+/* After these the stub is looked at, or more is done by it. */
+static bool ends_stopped(long number)
+{
+    return number == SYS_rt_sigprocmask || mx_own_opens(number);
+}
+
+/* It stands still, and takes requests from now on. */
+static int start_quick(struct mx_stub *s, bool has_request, struct err *e)
+{
+    struct user_regs_struct r = s->t.regs;
+    mx_quick_regs(&s->quick, has_request, &r);
+    s->state = has_request ? MX_STUB_CALLING : MX_STUB_IDLE;
+    s->is_quick = true;
+    int rc = put_regs(s, &r, e);
+    return rc == -ESRCH ? 0 : rc < 0 ? rc : go_on(s, 0, e);
+}
+
+static int call_quick(struct mx_stub *s, bool is_awaited, struct err *e)
+{
+    long number = number_of(s->call.line);
+    mx_quick_post(&s->quick, number, s->call.args, !is_awaited || ends_stopped(number));
+    if (s->state == MX_STUB_RESTING)
+        return start_quick(s, true, e);
+    s->state = MX_STUB_CALLING;
+    mx_quick_wake(&s->quick);
+    return 0;
+}
+
+/* Is it worth it, and is nothing against it? Without one all goes on as before. */
+static int get_quick(struct mx_stub *s, struct err *e)
+{
+    struct err why = { "" };
+    if (s->quick.at || s->state != MX_STUB_RESTING || s->is_halted || s->is_paused ||
+        s->is_forking || ++s->by_stops != QUICK_AFTER)
+        return 0;
+    int rc = mx_quick_get(&s->quick, &s->t, s->gadget_at + QUICK_AT, s->private_at, &why);
+    if (rc == 0)
+        s->arena_at = s->quick.at;
+    return set_mask(s, e);
+}
+
+/* ---- calls ---- */
+
+/* Starts the call that waits, if it may be now. is_awaited: the caller waits for its end, if it
+ * comes soon. */
+static int start_call(struct mx_stub *s, bool is_awaited, struct err *e)
 {
     const uint64_t fork_args[MX_CALL_ARGS] = { s->exit_signal };
-    if (!s->has_call || s->is_halted || s->state != MX_STUB_RESTING)
+    if (!s->has_call || s->is_halted ||
+        (s->state != MX_STUB_RESTING && !(s->state == MX_STUB_IDLE && takes_quick(s))))
         return 0;
     if (s->is_forking)
         return start(s, SYS_clone, fork_args, MX_STUB_CALLING, e);
-    int rc = move_spans(s, false, e);
+    int rc = move_spans(s, false, 0, e);
+    if (rc == 0 && may_quick(s))
+        return call_quick(s, is_awaited, e);
     return rc < 0 ? rc : start(s, number_of(s->call.line), s->call.args, MX_STUB_CALLING, e);
 }
 
@@ -255,7 +349,8 @@ int mx_stub_idle(struct mx_stub *s, struct err *e)
     static const uint64_t none[MX_CALL_ARGS] = { 0 };
     if (s->state != MX_STUB_RESTING || s->is_halted || s->is_paused)
         return 0;
-    return start(s, SYS_pause, none, MX_STUB_IDLE, e);
+    return s->quick.area ? start_quick(s, false, e)
+                         : start(s, SYS_pause, none, MX_STUB_IDLE, e);
 }
 
 /* What a call that has succeeded changes of what we know. */
@@ -287,11 +382,11 @@ static int check_opened(struct mx_stub *s, struct mx_stub_out *out, struct err *
     return rc == 0 ? set_mask(s, e) : rc;
 }
 
+/* Its state is to be what it does then. */
 static int finish_call(struct mx_stub *s, int64_t result, mx_stub_tell *tell, void *ctx,
                        struct err *e)
 {
-    int rc = s->is_forking ? 0 : move_spans(s, true, e);
-    s->state = MX_STUB_RESTING;
+    int rc = s->is_forking ? 0 : move_spans(s, true, result, e);
     if (rc == 0 && result >= 0)
         rc = after_call(s, e);
     s->has_call = s->is_cancelled = false;
@@ -300,8 +395,18 @@ static int finish_call(struct mx_stub *s, int64_t result, mx_stub_tell *tell, vo
         rc = check_opened(s, &out, e);
     if (rc == 0)
         rc = tell(ctx, s, &out);
+    if (rc == 0)
+        rc = get_quick(s, e);
     s->is_forking = false;
     return rc;
+}
+
+/* The same, of one that stands still. */
+static int finish_stopped(struct mx_stub *s, int64_t result, mx_stub_tell *tell, void *ctx,
+                          struct err *e)
+{
+    s->state = MX_STUB_RESTING;
+    return finish_call(s, result, tell, ctx, e);
 }
 
 /* ---- stops ---- */
@@ -321,11 +426,26 @@ static int set_default(struct mx_stub *s, int signo, struct err *e)
     return rc == 0 ? set_mask(s, e) : rc;
 }
 
+/* How far a call has come. */
+static enum mx_quick_phase phase(const struct mx_stub *s, const struct user_regs_struct *r,
+                                 int64_t *result)
+{
+    *result = (int64_t)r->rax;
+    if (s->is_quick)
+        return mx_quick_phase(&s->quick, r, result);
+    return r->rip == s->gadget_at + AFTER_CALL ? MX_QUICK_CALL : MX_QUICK_BEFORE;
+}
+
+static bool is_trap(const struct mx_stub *s, const struct user_regs_struct *r)
+{
+    return s->is_quick ? mx_quick_is_trap(&s->quick, r) : r->rip == s->gadget_at + AFTER_TRAP;
+}
+
 /* What the interrupted call gives. */
 static int64_t interrupted_result(const struct mx_stub *s, const struct user_regs_struct *r)
 {
-    int64_t result = (int64_t)r->rax;
-    if (r->rip != s->gadget_at + AFTER_CALL)
+    int64_t result;
+    if (phase(s, r, &result) == MX_QUICK_BEFORE)
         return MX_RESTART_ALWAYS; /* it was not begun */
     return result == MX_RESTART_BLOCK ? -EINTR : result;
 }
@@ -335,9 +455,13 @@ static int64_t interrupted_result(const struct mx_stub *s, const struct user_reg
 static int64_t cancelled_result(const struct mx_stub *s, const struct user_regs_struct *r)
 {
     struct user_regs_struct fixed = *r;
-    if (r->rip == s->gadget_at + AFTER_CALL)
+    int64_t result;
+    enum mx_quick_phase how = phase(s, r, &result);
+    if (how == MX_QUICK_CALL)
         mx_regs_interrupted(&fixed, false, true);
-    return r->rip == s->gadget_at + AFTER_CALL ? (int64_t)fixed.rax : MX_RESTART_ALWAYS;
+    return how == MX_QUICK_DONE   ? result
+           : how == MX_QUICK_CALL ? (int64_t)fixed.rax
+                                  : MX_RESTART_ALWAYS;
 }
 
 static int on_handled(struct mx_stub *s, int signo, const struct user_regs_struct *r,
@@ -347,7 +471,7 @@ static int on_handled(struct mx_stub *s, int signo, const struct user_regs_struc
     s->sent++;
     int rc = tell(ctx, s, &out);
     if (rc == 0 && s->state == MX_STUB_CALLING)
-        rc = finish_call(s, interrupted_result(s, r), tell, ctx, e);
+        rc = finish_stopped(s, interrupted_result(s, r), tell, ctx, e);
     s->state = MX_STUB_RESTING;
     if (rc == 0)
         rc = set_mask(s, e); /* the call may have had one of its own */
@@ -372,10 +496,25 @@ static bool stops_or_kills(const struct mx_stub *s, int signo)
 static int hide_stop(struct mx_stub *s, struct user_regs_struct *r, struct err *e)
 {
     uint64_t before = r->rax;
-    if (r->rip != s->gadget_at + AFTER_CALL)
+    int64_t result;
+    if (phase(s, r, &result) != MX_QUICK_CALL)
         return 0;
     mx_regs_interrupted(r, false, false);
     return r->rax == before ? 0 : put_regs(s, r, e);
+}
+
+/* The end of a call; or, of the code of quick, of one whose end was seen before. */
+static int on_trap(struct mx_stub *s, const struct user_regs_struct *r, mx_stub_tell *tell,
+                   void *ctx, struct err *e)
+{
+    int64_t result = (int64_t)r->rax;
+    if (s->state == MX_STUB_CALLING && s->is_quick &&
+        mx_quick_phase(&s->quick, r, &result) != MX_QUICK_DONE)
+        return go_on(s, 0, e);
+    if (s->state == MX_STUB_CALLING)
+        return finish_stopped(s, result, tell, ctx, e);
+    s->state = MX_STUB_RESTING;
+    return 0;
 }
 
 static int on_signal(struct mx_stub *s, int signo, mx_stub_tell *tell, void *ctx, struct err *e)
@@ -386,12 +525,8 @@ static int on_signal(struct mx_stub *s, int signo, mx_stub_tell *tell, void *ctx
     if (rc < 0)
         return rc == -ESRCH ? 0 : rc;
     /* Of several signals those that the process has caused come first, so this is no other. */
-    if (signo == SIGTRAP && r.rip == s->gadget_at + AFTER_TRAP) {
-        if (s->state == MX_STUB_CALLING)
-            return finish_call(s, (int64_t)r.rax, tell, ctx, e);
-        s->state = MX_STUB_RESTING;
-        return 0;
-    }
+    if (signo == SIGTRAP && is_trap(s, &r))
+        return on_trap(s, &r, tell, ctx, e);
     if (ptrace(PTRACE_GETSIGINFO, s->t.pid, 0, &info) < 0)
         return errno == ESRCH
                    ? 0
@@ -411,7 +546,7 @@ static int on_event_stop(struct mx_stub *s, int signo, mx_stub_tell *tell, void 
     struct user_regs_struct r;
     if (s->state == MX_STUB_STARTING) {
         s->state = MX_STUB_RESTING;
-        return start_call(s, e);
+        return start_call(s, false, e);
     }
     if (signo != SIGTRAP) {
         bool was_halted = s->is_halted;
@@ -430,17 +565,17 @@ static int on_event_stop(struct mx_stub *s, int signo, mx_stub_tell *tell, void 
     if (rc == 0 && s->state != MX_STUB_RESTING)
         rc = get_regs(s, &r, e);
     /* The call is over, and its trap is about to say so. */
-    if (rc == 0 && s->state != MX_STUB_RESTING && r.rip == s->gadget_at + AFTER_TRAP)
+    if (rc == 0 && s->state != MX_STUB_RESTING && is_trap(s, &r))
         return go_on(s, 0, e);
     if (rc == 0 && (s->is_rest_wanted || (s->state == MX_STUB_IDLE && s->has_call))) {
         s->state = MX_STUB_RESTING;
-        return s->is_rest_wanted ? 0 : start_call(s, e);
+        return s->is_rest_wanted ? 0 : start_call(s, false, e);
     }
     if (s->state == MX_STUB_RESTING)
         return rc;
     if (rc == 0 && s->is_cancelled && s->state == MX_STUB_CALLING) {
         rc = set_mask(s, e); /* what its own mask would let in is for when it is made again */
-        return rc < 0 ? rc : finish_call(s, cancelled_result(s, &r), tell, ctx, e);
+        return rc < 0 ? rc : finish_stopped(s, cancelled_result(s, &r), tell, ctx, e);
     }
     if (rc == 0)
         rc = hide_stop(s, &r, e);
@@ -492,7 +627,7 @@ static int check(struct mx_stub *s, int flags, mx_stub_tell *tell, void *ctx, st
 int mx_stub_check(struct mx_stub *s, mx_stub_tell *tell, void *ctx, struct err *e)
 {
     int rc = check(s, WNOHANG, tell, ctx, e);
-    return rc < 0 ? rc : start_call(s, e);
+    return rc < 0 ? rc : start_call(s, false, e);
 }
 
 int mx_stub_rest(struct mx_stub *s, mx_stub_tell *tell, void *ctx, struct err *e)
@@ -522,8 +657,10 @@ int mx_stub_cancel(struct mx_stub *s, struct err *e)
 
 int mx_stub_leave(struct mx_stub *s, struct err *e)
 {
-    struct mx_call c = { SYS_munmap, { s->arena_at, MX_CALL_ARENA_BYTES + GADGET_BYTES } };
+    struct mx_call c = { SYS_munmap, { s->private_at, MX_CALL_ARENA_BYTES + GADGET_BYTES } };
     int rc = mx_tracee_must(&s->t, &c, "munmap", e);
+    if (rc == 0)
+        rc = mx_quick_leave(&s->quick, &s->t, e);
     return rc < 0 ? rc : set_mask(s, e);
 }
 
@@ -549,7 +686,7 @@ int mx_stub_call(struct mx_stub *s, mx_stub_tell *tell, void *ctx, struct err *e
 {
     uint32_t sent = s->sent;
     s->has_call = true;
-    int rc = s->state == MX_STUB_IDLE ? mx_stub_rest(s, tell, ctx, e) : 0;
+    int rc = s->state == MX_STUB_IDLE && !takes_quick(s) ? mx_stub_rest(s, tell, ctx, e) : 0;
     if (rc < 0 || s->state == MX_STUB_GONE)
         return rc;
     if (s->sent != sent) { /* a signal was there first */
@@ -557,7 +694,13 @@ int mx_stub_call(struct mx_stub *s, mx_stub_tell *tell, void *ctx, struct err *e
         struct mx_stub_out out = { .what = MX_STUB_ANSWER, .result = MX_RESTART_ALWAYS };
         return tell(ctx, s, &out);
     }
-    return start_call(s, e);
+    int64_t result;
+    rc = start_call(s, true, e);
+    if (rc < 0 || s->state != MX_STUB_CALLING || !s->is_quick ||
+        ends_stopped(number_of(s->call.line)) || !mx_quick_await(&s->quick, &result))
+        return rc;
+    s->state = MX_STUB_IDLE;
+    return finish_call(s, result, tell, ctx, e);
 }
 
 int mx_stub_mask(struct mx_stub *s, uint64_t blocked, mx_stub_tell *tell, void *ctx,

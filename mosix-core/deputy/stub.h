@@ -5,12 +5,14 @@
  * so that signals come out at once. It has the job's mask and the job's dispositions, so its
  * kernel decides about a signal as it would if the job were here: what is ignored, stops or
  * ends the job does it to the stub, and only what has a handler is handed out. Calls that
- * nothing was to disturb go on by themselves. */
+ * nothing was to disturb go on by themselves. A stub that makes more than a few calls takes
+ * them from memory that we share with it (quick.h), without stops, and idles there. */
 #ifndef MOSIX_CORE_DEPUTY_STUB_H
 #define MOSIX_CORE_DEPUTY_STUB_H
 
 #include "common/base/err.h"
 #include "mosix-core/abi/marshal.h"
+#include "mosix-core/deputy/quick.h"
 #include "mosix-core/image/tracee.h"
 
 #include <signal.h>
@@ -37,8 +39,12 @@ struct mx_stub {
     bool is_forking;      /* it is a fork, */
     uint32_t exit_signal; /* whose child ends with this */
     struct mx_call_frame call;
-    uint64_t arena_at, gadget_at; /* in the stub */
-    uint8_t *arena;               /* MX_CALL_ARENA_BYTES */
+    uint64_t arena_at, gadget_at; /* in the stub; the arena is what both share, or */
+    uint64_t private_at;          /* this, which its children have too */
+    struct mx_quick quick;
+    bool is_quick;         /* it runs the code of quick */
+    unsigned by_stops;     /* calls that were made without */
+    uint8_t *arena;        /* MX_CALL_ARENA_BYTES */
     uint64_t caught, once; /* signals with handlers; those whose handler runs only once */
     uint32_t sent;         /* signals handed out */
     char why[48];          /* of a call that can't be made for a body that is away */
