@@ -18,6 +18,7 @@ mosix_core_libmximage_a_SOURCES = \
   mosix-core/image/capture.c mosix-core/image/capture.h \
   mosix-core/image/calls.c \
   mosix-core/image/capture_state.c \
+  mosix-core/image/capture_threads.c \
   mosix-core/image/descriptors.c \
   mosix-core/image/image.c mosix-core/image/image.h \
   mosix-core/image/maps.c mosix-core/image/maps.h \
@@ -30,8 +31,10 @@ mosix_core_libmximage_a_SOURCES = \
   mosix-core/image/restore_limits.c \
   mosix-core/image/restore_memory.c \
   mosix-core/image/restore_state.c \
+  mosix-core/image/restore_threads.c \
   mosix-core/image/scan.c mosix-core/image/scan.h \
   mosix-core/image/send.c mosix-core/image/send.h \
+  mosix-core/image/threads.c mosix-core/image/threads.h \
   mosix-core/image/tracee.c mosix-core/image/tracee.h
 
 # The table of system calls, and their coding.

@@ -44,6 +44,10 @@ static void show(const struct mx_sec *s, struct sums *sums)
         printf("\nkernel: ");
         print_text(s->process.release);
         putchar('\n');
+    } else if (s->number == MX_SEC_sibling) {
+        printf("thread %u: ", s->sibling.tid);
+        print_text(s->sibling.comm);
+        putchar('\n');
     } else if (s->number == MX_SEC_setting) {
         printf("directory: ");
         print_text(s->setting.cwd);

@@ -186,6 +186,12 @@ static int recover(const struct mosrun_wishes *w)
         fprintf(stderr, "mosrun: %s: %s\n", w->recover, e.text);
         return FAILED;
     }
+    if (r.has_threads && !r.has_old_pid)
+        fprintf(
+            stderr,
+            "mosrun: %s: the process or threads of it could not have their old numbers: what "
+            "uses them, as pthread_kill does, fails\n",
+            w->recover);
     signal(SIGINT, SIG_IGN);
     signal(SIGQUIT, SIG_IGN);
     signal(SIGTSTP, SIG_IGN);

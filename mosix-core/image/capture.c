@@ -8,8 +8,6 @@
 #include "mosix-core/image/memory.h"
 #include "mosix-core/image/parts.h"
 
-#include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -37,17 +35,17 @@ int mx_status_number(pid_t pid, const char *name, int base, uint64_t *value, str
     return rc < 0 ? err_set(e, -rc, "find %s in %s", name, path) : 0;
 }
 
-static unsigned count_names(pid_t pid, const char *folder)
+char mx_task_state(pid_t pid)
 {
-    char path[40];
-    unsigned count = 0;
-    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, folder);
-    DIR *d = opendir(path);
-    for (struct dirent *x; d && (x = readdir(d));)
-        count += isdigit((unsigned char)x->d_name[0]) != 0;
-    if (d)
-        closedir(d);
-    return count;
+    char path[40], line[64], state = 0;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *f = fopen(path, "re");
+    while (f && !state && fgets(line, sizeof line, f))
+        if (strncmp(line, "State:\t", 7) == 0)
+            state = line[7];
+    if (f)
+        fclose(f);
+    return state;
 }
 
 static bool has_posix_timers(pid_t pid)
@@ -62,17 +60,19 @@ static bool has_posix_timers(pid_t pid)
 }
 
 /* What would be lost without a word. */
-static int check_movable(pid_t pid, bool is_body, struct err *e)
+static int check_movable(pid_t pid, enum mx_capture_for what_for, struct err *e)
 {
     uint64_t filters = 0;
-    unsigned threads = count_names(pid, "task");
-    if (threads != 1)
+    unsigned threads = mx_threads_count(pid);
+    if (threads != 1 && (!threads || what_for != MX_CAPTURE_WHOLE))
         return err_say(e, threads ? ENOTSUP : ESRCH, "process %d has %u threads", (int)pid,
                        threads);
+    if (threads != 1 && mx_task_state(pid) == 'Z')
+        return err_say(e, ENOTSUP, "the first thread of process %d has ended", (int)pid);
     if (has_posix_timers(pid))
         return err_say(e, ENOTSUP, "process %d has POSIX timers", (int)pid);
     int rc = mx_status_number(pid, "Seccomp", 10, &filters, e);
-    if (rc == 0 && filters != 0 && !is_body)
+    if (rc == 0 && filters != 0 && what_for != MX_CAPTURE_BODY)
         return err_say(e, ENOTSUP, "process %d has a seccomp filter", (int)pid);
     return rc;
 }
@@ -96,6 +96,8 @@ static bool is_disturbed_by_stop(uint64_t number)
  * for the kernel only. */
 enum { RESTART_NO_HANDLER = -514, RESTART_BLOCK = -516 };
 
+enum { RSEQ_CRITICAL_AT = 8 }; /* of a thread's area: where its sequence is described */
+
 void mx_regs_interrupted(struct user_regs_struct *regs, bool has_signal, bool is_elsewhere)
 {
     int64_t result = (int64_t)regs->rax;
@@ -106,10 +108,34 @@ void mx_regs_interrupted(struct user_regs_struct *regs, bool has_signal, bool is
         regs->rax = (uint64_t)(int64_t)RESTART_NO_HANDLER;
 }
 
-static int fix_registers(struct mx_tracee *t, struct user_regs_struct *elsewhere, struct err *e)
+/* A restartable sequence that was interrupted begins anew. The kernel would see to that when
+ * the thread goes on, but forgets about the sequence at the first call that we make in between.
+ * Source: linux/rseq.h. */
+static int leave_sequence(struct mx_tracee *t, struct err *e)
+{
+    struct __ptrace_rseq_configuration r = { 0 };
+    struct {
+        uint32_t version, flags;
+        uint64_t start_ip, post_commit_offset, abort_ip;
+    } critical;
+    uint64_t at = 0;
+    if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, t->pid, sizeof r, &r) < 0)
+        return err_set(e, errno, "ask for the rseq area of process %d", (int)t->pid);
+    if (!r.rseq_abi_pointer ||
+        mx_tracee_read(t, r.rseq_abi_pointer + RSEQ_CRITICAL_AT, &at, sizeof at, NULL) < 0 ||
+        !at || mx_tracee_read(t, at, &critical, sizeof critical, NULL) < 0)
+        return 0; /* none, or nothing that the kernel could use either */
+    if (t->regs.rip - critical.start_ip < critical.post_commit_offset)
+        t->regs.rip = critical.abort_ip;
+    return 0;
+}
+
+int mx_capture_fix(struct mx_tracee *t, struct user_regs_struct *elsewhere, struct err *e)
 {
     uint64_t of_process, of_thread;
-    int rc = mx_status_number(t->pid, "ShdPnd", 16, &of_process, e);
+    int rc = leave_sequence(t, e);
+    if (rc == 0)
+        rc = mx_status_number(t->pid, "ShdPnd", 16, &of_process, e);
     if (rc == 0)
         rc = mx_status_number(t->pid, "SigPnd", 16, &of_thread, e);
     if (rc < 0)
@@ -180,7 +206,8 @@ static int write_registers(struct mx_tracee *t, const struct user_regs_struct *r
 
 int mx_capture_check(const struct mx_capture *c, struct err *e)
 {
-    return check_movable(c->t.pid, c->what_for == MX_CAPTURE_BODY, e);
+    int rc = check_movable(c->t.pid, c->what_for, e);
+    return rc == 0 ? mx_capture_check_threads(c, e) : rc;
 }
 
 int mx_capture_find_call(struct mx_tracee *t, const struct mx_maps *m, struct err *e)
@@ -201,17 +228,21 @@ int mx_capture_rest(struct mx_capture *c, struct mx_image_writer *w, struct err 
 {
     struct mx_tracee *t = &c->t;
     struct user_regs_struct elsewhere;
-    int rc = fix_registers(t, &elsewhere, e);
+    int rc = mx_capture_fix(t, &elsewhere, e);
     if (rc == 0)
         rc = write_registers(t, &elsewhere, w, e);
     if (rc < 0)
         return rc;
     mx_image_hold(w);
     rc = mx_capture_state(c, w, e);
+    if (rc == 0)
+        rc = mx_capture_ask_threads(c, e);
     int gone = mx_tracee_unscratch(t, rc == 0 ? e : NULL);
     int rested = mx_tracee_rest(t, rc == 0 && gone == 0 ? e : NULL);
     rc = rc < 0 ? rc : gone < 0 ? gone : rested;
-    return rc < 0 ? rc : mx_image_flush(w, e);
+    if (rc == 0)
+        rc = mx_image_flush(w, e);
+    return rc < 0 ? rc : mx_capture_write_threads(c, w, e);
 }
 
 /* Everything, from a process that stands still. */
@@ -226,6 +257,8 @@ static int write_all(struct mx_capture *c, struct mx_image_writer *w, struct err
         rc = mx_capture_find_call(&c->t, &m, e);
     if (rc == 0)
         rc = mx_capture_leave_vdso(&c->t, &m, e);
+    for (unsigned i = 0; rc == 0 && i < c->others.count; i++)
+        rc = mx_capture_leave_vdso(&c->others.list[i].t, &m, e);
     if (rc == 0)
         rc = mx_capture_process(&c->t, c->ahead_ns, &m, w, e);
     if (rc == 0 && c->what_for == MX_CAPTURE_WHOLE)
@@ -250,7 +283,7 @@ int mx_capture_watch(pid_t pid, int *uffd, struct err *e)
     if (rc == 0)
         rc = mx_tracee_seize(&t, pid, false, e);
     if (rc == 0) {
-        rc = fix_registers(&t, &elsewhere, e);
+        rc = mx_capture_fix(&t, &elsewhere, e);
         if (rc == 0)
             rc = mx_capture_find_call(&t, &m, e);
         if (rc == 0)
@@ -265,19 +298,47 @@ int mx_capture_watch(pid_t pid, int *uffd, struct err *e)
 int mx_capture_look(pid_t pid, enum mx_capture_for what_for, struct err *e)
 {
     struct mx_maps m = { 0 };
-    int rc = check_movable(pid, what_for == MX_CAPTURE_BODY, e);
+    int rc = check_movable(pid, what_for, e);
     if (rc == 0)
         rc = mx_maps_read(&m, pid, true, e);
     mx_maps_fini(&m);
     return rc;
 }
 
+static int check_untraced(pid_t pid, struct err *e)
+{
+    uint64_t tracer = 0;
+    int rc = mx_status_number(pid, "TracerPid", 10, &tracer, e);
+    if (rc == 0 && tracer)
+        return err_say(e, ENOTSUP,
+                       "process %d is traced by process %llu, a debugger or the like", (int)pid,
+                       (unsigned long long)tracer);
+    return rc;
+}
+
+/* Without a word: the first first, as it is the one that a stop is asked of. */
+static void let_go(struct mx_capture *c)
+{
+    if (mx_tracee_release(&c->t, NULL) < 0)
+        mx_tracee_fini(&c->t);
+    mx_threads_fini(&c->others, c->t.pid);
+}
+
 int mx_capture_stop(struct mx_capture *c, pid_t pid, struct err *e)
 {
-    /* Threads are found before one of them is stopped. */
-    int rc = check_movable(pid, c->what_for == MX_CAPTURE_BODY, e);
+    /* What can't be is found before anything is stopped. */
+    int rc = check_movable(pid, c->what_for, e);
     c->start_us = clock_mono_us();
-    return rc < 0 ? rc : mx_tracee_seize(&c->t, pid, false, e);
+    if (rc == 0 && c->what_for == MX_CAPTURE_WHOLE)
+        rc = check_untraced(pid, e);
+    if (rc == 0)
+        rc = mx_tracee_seize(&c->t, pid, false, e);
+    if (rc == 0 && c->what_for == MX_CAPTURE_WHOLE) {
+        rc = mx_threads_seize(&c->others, &c->t, e);
+        if (rc < 0)
+            let_go(c);
+    }
+    return rc;
 }
 
 int mx_capture_write(struct mx_capture *c, int fd, struct err *e)
@@ -298,8 +359,8 @@ int mx_capture_start(struct mx_capture *c, pid_t pid, int fd, struct err *e)
     if (rc < 0)
         return rc;
     rc = mx_capture_write(c, fd, e);
-    if (rc < 0 && mx_tracee_release(&c->t, NULL) < 0)
-        return rc; /* the first reason counts */
+    if (rc < 0)
+        let_go(c);
     return rc;
 }
 
@@ -310,7 +371,10 @@ int mx_capture_finish(struct mx_capture *c, bool is_ending, struct mx_captured *
     int rc = 0;
     if (is_ending && kill(pid, SIGKILL) < 0)
         rc = err_set(e, errno, "end process %d", (int)pid);
+    for (unsigned i = 0; i < c->others.count; i++)
+        c->t.has_stop |= c->others.list[i].t.has_stop;
     int released = mx_tracee_release(&c->t, is_ending ? NULL : e);
+    mx_threads_fini(&c->others, pid);
     *did = (struct mx_captured){ .image_bytes = c->image_bytes,
                                  .frozen_us = clock_mono_us() - c->start_us };
     return is_ending ? rc : released;

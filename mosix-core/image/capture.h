@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* capture.h: the image of a running process of one thread.
+/* capture.h: the image of a running process; of several threads only as a whole.
  * Must not know: where the image goes.
  * Privilege: to trace the process: one's own, or anybody's as root. */
 #ifndef MOSIX_CORE_IMAGE_CAPTURE_H
@@ -7,6 +7,7 @@
 
 #include "common/base/err.h"
 #include "mosix-core/image/image.h"
+#include "mosix-core/image/threads.h"
 #include "mosix-core/image/tracee.h"
 
 #include <stdbool.h>
@@ -28,7 +29,8 @@ enum mx_capture_for {
 
 /* A process that stands still. */
 struct mx_capture {
-    struct mx_tracee t;
+    struct mx_tracee t;       /* its first thread */
+    struct mx_threads others; /* of a whole image: those besides */
     enum mx_capture_for what_for;
     int without;      /* a descriptor that is left out of a whole image; 0: none */
     int64_t ahead_ns; /* of its monotonic clock, against ours */
@@ -53,9 +55,9 @@ MUST int mx_capture_stop(struct mx_capture *c, pid_t pid, struct err *e);
 MUST int mx_capture_write(struct mx_capture *c, int fd, struct err *e);
 
 /* Stops process pid and writes its image to fd. c: zeroed but for without. After a failure it
- * goes on. Returns 0; -ENOTSUP with words when it has what can't be in an image (threads,
- * sockets, pipes other than 0 to 2, shared memory, POSIX timers, a seccomp filter, 32-bit
- * code); -ESRCH, -EPERM; or the error of writing. */
+ * goes on. Returns 0; -ENOTSUP with words when it has what can't be in an image (sockets, pipes
+ * other than 0 to 2, shared memory, POSIX timers, a seccomp filter, 32-bit code); -ESRCH,
+ * -EPERM; or the error of writing. */
 MUST int mx_capture_start(struct mx_capture *c, pid_t pid, int fd, struct err *e);
 
 /* is_ending: the process is killed; else it goes on. */

@@ -72,9 +72,8 @@ static int ask_all(const struct mx_capture *capture, struct mx_tracee *t, struct
 
 /* ---- signals ---- */
 
-/* Waiting signals, without taking them. */
-static int peek_signals(const struct mx_tracee *t, bool is_of_process, uint8_t *ptr,
-                        uint32_t *len_bytes, struct err *e)
+int mx_capture_peek(const struct mx_tracee *t, bool is_of_process, uint8_t *ptr,
+                    uint32_t *len_bytes, struct err *e)
 {
     _Static_assert(sizeof(siginfo_t) == MX_SIGINFO_BYTES, "length of siginfo");
     struct __ptrace_peeksiginfo_args a = { .flags =
@@ -99,9 +98,9 @@ static int write_signals(struct mx_tracee *t, const struct answers *a,
     if (!pending)
         return err_set(e, ENOMEM, "note the signals of process %d", (int)t->pid);
     memcpy(&alt, a->bytes + STACK_AT, sizeof alt);
-    int rc = peek_signals(t, true, pending, &shared_len, e);
+    int rc = mx_capture_peek(t, true, pending, &shared_len, e);
     if (rc == 0)
-        rc = peek_signals(t, false, pending + room, &private_len, e);
+        rc = mx_capture_peek(t, false, pending + room, &private_len, e);
     if (rc == 0) {
         struct mx_sec s = { .number = MX_SEC_signals,
                             .signals = { .actions = { a->bytes + ACTIONS_AT,

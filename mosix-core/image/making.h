@@ -21,8 +21,9 @@ struct mx_making {
     struct mx_maps maps, next; /* of the image: those that are there; a list that comes */
     bool has_next;
     struct mx_kept once[MX_SECTIONS_END]; /* those that come once */
-    struct mx_kept *descriptors;
-    uint32_t descriptor_count;
+    struct mx_kept *descriptors, *siblings;
+    uint32_t descriptor_count, sibling_count;
+    bool has_old_tids;
     bool is_made; /* the process is there, with the image's mappings */
     struct mx_call gone[MX_MAKING_GONE_MAX];
     unsigned gone_count;

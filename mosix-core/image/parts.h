@@ -7,6 +7,7 @@
 #include "mosix-core/image/capture.h"
 #include "mosix-core/image/image.h"
 #include "mosix-core/image/maps.h"
+#include "mosix-core/image/threads.h"
 #include "mosix-core/image/tracee.h"
 
 #include <sys/ptrace.h>
@@ -34,6 +35,23 @@ MUST int mx_capture_state(struct mx_capture *c, struct mx_image_writer *w, struc
 MUST int mx_capture_descriptors(const struct mx_tracee *t, int without,
                                 struct mx_image_writer *w, struct err *e);
 
+/* Signals that wait, without taking them: of the process, or of the thread. ptr: MX_PENDING_MAX
+ * of them. */
+MUST int mx_capture_peek(const struct mx_tracee *t, bool is_of_process, uint8_t *ptr,
+                         uint32_t *len_bytes, struct err *e);
+/* Registers as they are for the process to go on here, in t->regs, and for another. */
+MUST int mx_capture_fix(struct mx_tracee *t, struct user_regs_struct *elsewhere, struct err *e);
+
+/* Threads besides the first. check: they share all that an image takes for shared. ask: what
+ * only they can tell, in the scratch memory of first. write: their sections. */
+MUST int mx_capture_check_threads(const struct mx_capture *c, struct err *e);
+MUST int mx_capture_ask_threads(struct mx_capture *c, struct err *e);
+MUST int mx_capture_write_threads(struct mx_capture *c, struct mx_image_writer *w,
+                                  struct err *e);
+
+/* The letter of "State:" of /proc/PID/status; 0: there is none of this number. */
+char mx_task_state(pid_t pid);
+
 /* Could it be moved, as far as that is seen outside of its memory? */
 MUST int mx_capture_check(const struct mx_capture *c, struct err *e);
 /* Where it makes calls. */
@@ -60,5 +78,15 @@ MUST int mx_restore_descriptor(const struct mx_sec_descriptor *d, const char *in
 /* Puts what the section says into the stopped process. Timers: of real time only if one is
  * left. */
 MUST int mx_restore_state(struct mx_tracee *t, const struct mx_sec *s, struct err *e);
+/* Signals wait again for the process tgid, or for the thread t, of which all are blocked. */
+MUST int mx_restore_pending(struct mx_tracee *t, pid_t tgid, struct bytes pending,
+                            bool is_of_process, struct err *e);
+/* A thread that gets another number than it had: robust is its list of robust mutexes. Returns
+ * 0; -ENOTSUP when it holds one, which could never be unlocked or found to have no owner. */
+MUST int mx_restore_other_number(const struct mx_tracee *t, uint64_t robust, struct err *e);
+/* t, the first, makes the thread that the section says, which stands still and is added to
+ * threads. Returns 1 when it has the number that it had, 0 when it has another. */
+MUST int mx_restore_thread(struct mx_tracee *t, const struct mx_sec_sibling *s,
+                           struct mx_threads *threads, struct err *e);
 
 #endif

@@ -43,23 +43,30 @@ static int keep(struct mx_kept *k, const struct mx_sec *s, struct err *e)
     return mx_sec_get(&head, (struct bytes){ k->body, head.len_bytes }, &k->s);
 }
 
-static int keep_descriptor(struct mx_making *p, const struct mx_sec *s, struct err *e)
+static int keep_one_more(struct mx_kept **list, uint32_t *count, const struct mx_sec *s,
+                         struct err *e)
 {
-    void *more = realloc(p->descriptors, (p->descriptor_count + 1) * sizeof *p->descriptors);
+    void *more = realloc(*list, (*count + 1) * sizeof **list);
     if (!more)
         return err_set(e, ENOMEM, "read an image");
-    p->descriptors = more;
-    p->descriptors[p->descriptor_count] = (struct mx_kept){ 0 };
-    return keep(&p->descriptors[p->descriptor_count++], s, e);
+    *list = more;
+    (*list)[*count] = (struct mx_kept){ 0 };
+    return keep(&(*list)[(*count)++], s, e);
+}
+
+static void free_list(struct mx_kept *list, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        free(list[i].body);
+    free(list);
 }
 
 static void making_fini(struct mx_making *p)
 {
     for (unsigned i = 0; i < MX_SECTIONS_END; i++)
         free(p->once[i].body);
-    for (uint32_t i = 0; i < p->descriptor_count; i++)
-        free(p->descriptors[i].body);
-    free(p->descriptors);
+    free_list(p->descriptors, p->descriptor_count);
+    free_list(p->siblings, p->sibling_count);
     mx_maps_fini(&p->maps);
     mx_maps_fini(&p->next);
     free(p->space);
@@ -187,8 +194,9 @@ static int start_child(const struct mx_making *p, pid_t *pid_out, struct err *e)
 
 /* ---- all ---- */
 
-static int put_state(struct mx_tracee *t, struct mx_making *p, struct err *e)
+static int put_state(struct mx_restored *made, struct mx_making *p, struct err *e)
 {
+    struct mx_tracee *t = &made->t;
     static const enum mx_section order[] = { MX_SEC_layout, MX_SEC_process, MX_SEC_thread,
                                              MX_SEC_signals, MX_SEC_timers };
     const struct mx_sec_registers *r = &p->once[MX_SEC_registers].s.registers;
@@ -196,7 +204,15 @@ static int put_state(struct mx_tracee *t, struct mx_making *p, struct err *e)
     int rc = 0;
     for (unsigned i = 0; rc == 0 && i < ARRAY_LEN(order); i++)
         rc = mx_restore_state(t, &p->once[order[i]].s, e);
-    if (rc == 0)
+    if (rc == 0 && !p->how.stub && !p->how.is_body &&
+        (uint32_t)t->pid != p->once[MX_SEC_process].s.process.pid)
+        rc = mx_restore_other_number(t, p->once[MX_SEC_thread].s.thread.robust, e);
+    p->has_old_tids = true;
+    for (uint32_t i = 0; rc >= 0 && i < p->sibling_count; i++) {
+        rc = mx_restore_thread(t, &p->siblings[i].s.sibling, &made->others, e);
+        p->has_old_tids &= rc > 0;
+    }
+    if (rc >= 0)
         rc = mx_tracee_unscratch(t, e);
     if (rc == 0)
         rc = mx_tracee_put_set(t, nt_x86_xstate, r->xstate.ptr, r->xstate.len, e);
@@ -209,6 +225,7 @@ static void end_child(struct mx_restored *r)
 {
     kill(r->pid, SIGKILL);
     mx_tracee_fini(&r->t);
+    mx_threads_fini(&r->others, r->pid);
     while (waitpid(r->pid, NULL, __WALL) < 0 && errno == EINTR)
         ;
 }
@@ -280,7 +297,11 @@ static int take(struct mx_making *p, struct mx_restored *r, const struct mx_sec 
     switch (s->number) {
     case MX_SEC_mapping: return take_mapping(p, s, e);
     case MX_SEC_round: return take_round(p, r, s, e);
-    case MX_SEC_descriptor: return keep_descriptor(p, s, e);
+    case MX_SEC_descriptor: return keep_one_more(&p->descriptors, &p->descriptor_count, s, e);
+    case MX_SEC_sibling:
+        if (p->how.is_body || p->how.stub)
+            return err_say(e, ENOTSUP, "the image has threads, which only a checkpoint may");
+        return keep_one_more(&p->siblings, &p->sibling_count, s, e);
     case MX_SEC_pages:
     case MX_SEC_packed:
     case MX_SEC_scattered:
@@ -317,7 +338,7 @@ static int make(struct mx_making *p, struct mx_restored *r, struct err *e)
     if (rc == 0)
         rc = mx_making_protect(p, &r->t, e);
     if (rc == 0)
-        rc = put_state(&r->t, p, e);
+        rc = put_state(r, p, e);
     if (rc == 0 && p->how.is_body)
         rc = mx_making_limit(p, r->pid, p->once[MX_SEC_setting].s.setting.limits, e);
     if (rc == 0)
@@ -346,7 +367,9 @@ int mx_restore_as(int fd, const struct mx_restore_how *how, struct mx_restored *
         rc = make(p, r, e);
     if (rc < 0 && r->pid > 0 && !how->stub)
         end_child(r);
-    r->has_old_pid = rc == 0 && (uint32_t)r->pid == p->once[MX_SEC_process].s.process.pid;
+    r->has_threads = p->sibling_count > 0;
+    r->has_old_pid =
+        rc == 0 && p->has_old_tids && (uint32_t)r->pid == p->once[MX_SEC_process].s.process.pid;
     making_fini(p);
     free(p);
     return rc;
@@ -360,7 +383,11 @@ int mx_restore_start(int fd, struct mx_restored *r, struct err *e)
 
 int mx_restore_finish(struct mx_restored *r, bool is_running, struct err *e)
 {
-    int rc = is_running ? mx_tracee_release(&r->t, e) : 0;
+    int rc = is_running ? mx_threads_rest(&r->others, e) : 0;
+    if (rc == 0 && is_running)
+        rc = mx_tracee_release(&r->t, e);
+    if (rc == 0 && is_running)
+        mx_threads_fini(&r->others, r->pid);
     if (rc < 0 || !is_running)
         end_child(r);
     return rc;

@@ -8,6 +8,7 @@
 
 #include "common/base/err.h"
 #include "mosix-core/image/form/sections.h"
+#include "mosix-core/image/threads.h"
 #include "mosix-core/image/tracee.h"
 
 #include <stdbool.h>
@@ -15,8 +16,10 @@
 
 struct mx_restored {
     pid_t pid;        /* our child: to be waited for */
-    bool has_old_pid; /* it has the number that it had */
+    bool has_old_pid; /* it has the number that it had, and so have its threads */
+    bool has_threads; /* besides the first */
     struct mx_tracee t;
+    struct mx_threads others; /* threads besides the first, until it runs */
 };
 
 /* A descriptor that is to be of another file than the image says. */

@@ -87,18 +87,17 @@ static int put_actions(struct mx_tracee *t, struct bytes actions, struct err *e)
     return rc == 0 ? mx_tracee_must(t, &trap, "rt_sigaction", e) : rc;
 }
 
-/* All are blocked now, so they wait again. */
-static int put_pending(struct mx_tracee *t, struct bytes pending, bool is_of_process,
-                       struct err *e)
+int mx_restore_pending(struct mx_tracee *t, pid_t tgid, struct bytes pending,
+                       bool is_of_process, struct err *e)
 {
     int rc = 0;
-    uint64_t pid = (uint64_t)t->pid;
+    uint64_t pid = (uint64_t)tgid;
     for (uint32_t at = 0; rc == 0 && at < pending.len; at += MX_SIGINFO_BYTES) {
         int32_t signo;
         memcpy(&signo, pending.ptr + at, sizeof signo);
         struct mx_call all = { SYS_rt_sigqueueinfo, { pid, (uint64_t)signo, t->scratch } };
         struct mx_call one = { SYS_rt_tgsigqueueinfo,
-                               { pid, pid, (uint64_t)signo, t->scratch } };
+                               { pid, (uint64_t)t->pid, (uint64_t)signo, t->scratch } };
         rc = tell(t, is_of_process ? &all : &one, "rt_sigqueueinfo", pending.ptr + at,
                   MX_SIGINFO_BYTES, e);
     }
@@ -116,8 +115,8 @@ static int put_signals(struct mx_tracee *t, const struct mx_sec *s, struct err *
     if (rc == 0 && !(alt.ss_flags & SS_DISABLE))
         rc = tell(t, &c, "sigaltstack", &alt, sizeof alt, e);
     if (rc == 0)
-        rc = put_pending(t, g->pending, true, e);
-    return rc == 0 ? put_pending(t, g->pending_private, false, e) : rc;
+        rc = mx_restore_pending(t, t->pid, g->pending, true, e);
+    return rc == 0 ? mx_restore_pending(t, t->pid, g->pending_private, false, e) : rc;
 }
 
 static struct timeval of_us(uint64_t us)

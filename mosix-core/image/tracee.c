@@ -119,6 +119,8 @@ static int look(struct mx_tracee *t, struct err *e)
         return err_say(e, ENOTSUP, "process %d is not a 64-bit program", (int)t->pid);
     if (rc < 0)
         return rc;
+    if (t->is_sibling)
+        return 0;
     snprintf(path, sizeof path, "/proc/%d/mem", (int)t->pid);
     t->mem_fd = open(path, O_RDWR | O_CLOEXEC);
     return t->mem_fd < 0 ? err_set(e, errno, "open %s", path) : 0;
@@ -143,10 +145,11 @@ void mx_tracee_fini(struct mx_tracee *t)
     if (t->is_seized && ptrace(PTRACE_DETACH, t->pid, 0, 0) < 0)
         t->is_seized =
             false; /* it has ended, or runs: then the kernel lets go of it when we end */
-    if (t->is_seized && t->has_stop)
+    if (t->is_seized && t->has_stop && !t->is_sibling)
         kill(t->pid, SIGSTOP);
     t->is_seized = false;
-    fd_close(&t->mem_fd);
+    if (!t->is_sibling)
+        fd_close(&t->mem_fd);
 }
 
 /* A call that was interrupted goes on as the kernel thinks right (again, or with EINTR,

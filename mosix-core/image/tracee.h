@@ -31,6 +31,7 @@ struct mx_tracee {
     bool is_cancelled;   /* that has happened to the last call */
     bool has_stop;       /* a SIGSTOP came meanwhile: it is sent again at the end */
     int mem_fd;          /* /proc/PID/mem */
+    bool is_sibling;     /* a thread besides the first, whose mem_fd this is */
     uint64_t syscall_at; /* address of a syscall instruction */
     uint64_t scratch;    /* memory of ours in the process; 0: none */
     bool has_code;       /* behind it, which makes calls one after the other */

@@ -7,7 +7,7 @@ set -u
 . "${top_srcdir:-.}/tests/lib/functions.sh"
 requires bc gzip sha256sum awk
 driver=$top_builddir/tests/migrate/driver counter=$top_builddir/tests/migrate/counter
-static=$top_builddir/tests/migrate/counter_static
+static=$top_builddir/tests/migrate/counter_static threads=$top_builddir/tests/migrate/threads
 [ "$(id -u)" = 0 ] || [ "$(cat /proc/sys/kernel/yama/ptrace_scope 2>/dev/null || echo 0)" = 0 ] ||
     skip "an ordinary user may not trace (kernel.yama.ptrace_scope)"
 # What the test's own surroundings left open is nothing of the programs under test.
@@ -81,6 +81,34 @@ for i in range(20):
 print(sum(d.values()))'
 fi
 
+echo "# threads: locks and waits of every kind, storage, names, masks, signal stacks, registers"
+turns() { [ "$(wc -l <out)" -ge "$1" ]; }
+for at in 2 11; do
+    goes_on "turns $at" "$threads" 20 same 12
+    tail -n 1 native | grep -q '^threads: right' || fail "native: $(tail -n 1 native)"
+done
+goes_on "turns 3" "$threads" 8 same 500
+seq 1 900000 | awk '{ print $1 * 7919 % 900001 }' >in.txt
+goes_on "used 15" sort --parallel=2 in.txt
+! command -v zstd >/dev/null || goes_on "used 15" zstd -T2 -15 -c in
+if command -v python3 >/dev/null; then
+    goes_on "used 10" "$python" -c '
+import queue, threading
+q = queue.Queue(); done = {}; lock = threading.Lock()
+def work():
+    while (i := q.get()) is not None:
+        s = sum(k * k % 7 for k in range(40000))
+        with lock: done[i] = s + i
+        q.task_done()
+threads = [threading.Thread(target=work) for n in range(4)]
+for t in threads: t.start()
+for i in range(60): q.put(i)
+q.join()
+for t in threads: q.put(None)
+for t in threads: t.join()
+print(sorted(done.items()))'
+fi
+
 echo "# captured again and again it goes on beside its images, and each of them goes on too"
 "$counter" 25 20 >native
 start "$counter" 25 20
@@ -94,6 +122,18 @@ cmp native out || fail "output beside its images"
 restore image.3
 same "status of an earlier image" 7 $rc
 cmp native out || fail "output of an earlier image"
+
+"$threads" 20 same 4 >native.t
+start "$threads" 20 same 4
+for i in 1 2 3 4 5; do
+    wait_for 10 turns $((i * 2))
+    capture "$pid" image.t$i
+done
+wait "$pid"
+same "status of threads beside their images" 5 $?
+cmp native.t out || fail "output of threads beside their images"
+restore image.t4
+same "status of an earlier image of threads" 5 $rc
 
 echo "# a capture that is killed while it writes"
 mkfifo pipe
@@ -149,6 +189,36 @@ wait "$pid"
 same "status of what was refused" 0 $?
 same "output of what was refused" 20000100000 "$(cat out)"
 for child in $grandchild; do kill "$child" 2>/dev/null; done
+start "$threads" 60 same 0 leader
+sleep 0.1
+first_has_ended() { grep -q '^State:.*Z' "/proc/$pid/status"; }
+wait_for 10 first_has_ended
+refused "the first thread of process .* has ended" capture "$pid" image
+kill "$pid"
+wait "$pid" 2>/dev/null
+start "$threads" 60 storm 0
+wait_for 10 lines 1
+for i in 1 2 3; do
+    "$driver" capture "$pid" image 2>said || grep -q "begins and ends threads all the time" said || fail "a storm of threads: $(cat said)"
+done
+cmp /dev/null err || fail "a storm of threads: $(cat err)"
+kill "$pid"
+wait "$pid" 2>/dev/null
+if command -v gdb >/dev/null; then
+    start "$threads" 4 same 0
+    mkfifo commands
+    gdb -nx -q -p "$pid" <commands >gdb.out 2>&1 & debugger=$!
+    at_exit "kill -9 $debugger 2>/dev/null"
+    exec 9>commands
+    is_traced() { ! grep -q '^TracerPid:.*\<0$' "/proc/$pid/status"; }
+    wait_for 20 is_traced
+    refused "is traced by process $debugger" capture "$pid" image
+    echo detach >&9
+    exec 9>&-
+    wait $debugger
+    wait "$pid"
+    same "status of what was debugged" 5 $?
+fi
 refused "process 4000000 has 0 threads\|No such process" capture 4000000 image
 
 if [ "$(id -u)" = 0 ]; then
@@ -164,4 +234,18 @@ if [ "$(id -u)" = 0 ]; then
     [ $rc != 99 ] || fail "as an ordinary user: $(cat user/said)"
     same "status as an ordinary user" 7 $rc
     "$counter" 15 20 | cmp - user/out || fail "output as an ordinary user"
+    # shellcheck disable=SC2016
+    as_user bash -c 'cd "$1" && exec 2>said || exit 98
+        "$2" 20 any 6 >out & pid=$!
+        for i in {1..500}; do [ "$(wc -l <out)" -lt 3 ] || break; sleep 0.02; done
+        "$3" capture $pid image end; wait $pid; "$3" restore image' - "$tmp/user" "$threads" "$driver"
+    same "status of threads as an ordinary user" 5 $?
+    "$threads" 20 any 6 | cmp - user/out || fail "output of threads as an ordinary user"
+    # Who may not give them their numbers does not let a robust mutex be lost.
+    as_user bash -c 'cd "$1" && exec 2>said || exit 98
+        "$2" 2000 same 0 >out & pid=$!
+        for i in {1..500}; do [ "$(wc -l <out)" -lt 3 ] || break; sleep 0.02; done
+        "$3" capture $pid image end; wait $pid; "$3" restore image' - "$tmp/user" "$threads" "$driver"
+    same "status of a robust mutex as an ordinary user" 99 $?
+    grep -q "held a robust mutex" user/said || fail "a robust mutex as an ordinary user: $(cat user/said)"
 fi

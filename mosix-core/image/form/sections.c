@@ -199,6 +199,24 @@ static bool check_scattered(const struct mx_sec_scattered *s)
            s->body.len <= s->bytes && s->bytes <= MX_PAGES_BODY_MAX && sum == s->bytes;
 }
 
+/* What sched_setscheduler(2) can set. */
+static bool is_policy(uint32_t policy, uint32_t priority, int64_t nice)
+{
+    static const uint8_t is_known[] = { [0] = 1, [1] = 1, [2] = 1, [3] = 1, [5] = 1 };
+    return policy < sizeof is_known && is_known[policy] && priority <= 99 && nice >= -20 &&
+           nice <= 19;
+}
+
+static bool check_sibling(const struct mx_sec_sibling *s)
+{
+    return s->tid > 0 && s->tid <= INT32_MAX && is_text(s->comm) && s->comm.len < 16 &&
+           s->general.len == MX_GENERAL_BYTES && s->xstate.len >= 512 + 64 &&
+           s->xstate.len <= MX_XSTATE_MAX && is_pending(s->pending) &&
+           s->clear_tid < address_end && s->robust < address_end && s->robust_bytes <= 64 &&
+           s->rseq < address_end && s->rseq_bytes <= 4096 && s->has_scheduling <= 1 &&
+           is_policy(s->policy, s->priority, s->nice);
+}
+
 int mx_sec_get(const struct mx_section_head *h, struct bytes body, struct mx_sec *s)
 {
     struct rd r = rd_of(body.ptr, body.len);
@@ -314,6 +332,23 @@ static bool fits_descriptor(struct mx_image_order *o, const struct mx_sec_descri
     return true;
 }
 
+static bool fits_sibling(struct mx_image_order *o, const struct mx_sec_sibling *s)
+{
+    bool is_too_early = o->rounds && !o->is_last_round;
+    if (is_too_early || s->tid <= o->last_tid || s->tid == o->pid ||
+        o->siblings >= MX_THREADS_MAX - 1)
+        return false;
+    o->last_tid = s->tid;
+    o->siblings++;
+    return true;
+}
+
+static bool fits_process(struct mx_image_order *o, const struct mx_sec_process *s)
+{
+    o->pid = s->pid;
+    return true; /* the first and only one */
+}
+
 static bool fits_end(const struct mx_image_order *o, const struct mx_sec_end *e)
 {
     static const enum mx_section needed[] = { MX_SEC_process, MX_SEC_mapping, MX_SEC_registers,
@@ -344,7 +379,8 @@ int mx_image_order_take(struct mx_image_order *o, const struct mx_sec *s)
     case MX_SEC_round: is_fit = fits_round(o, &s->round); break;
     case MX_SEC_descriptor: is_fit = fits_descriptor(o, &s->descriptor); break;
     case MX_SEC_end: is_fit = fits_end(o, &s->end); break;
-    case MX_SEC_process: is_fit = true; break; /* the first and only one */
+    case MX_SEC_sibling: is_fit = fits_sibling(o, &s->sibling); break;
+    case MX_SEC_process: is_fit = fits_process(o, &s->process); break;
     case MX_SEC_registers:
     case MX_SEC_signals:
     case MX_SEC_timers:

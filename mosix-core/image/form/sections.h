@@ -20,6 +20,7 @@ enum {
     MX_SECTION_MAX = (1 << 20) + (64 << 10), /* bytes of one body */
     MX_MAPPINGS_MAX = 65536, /* of one process; the kernel's usual limit is 65530 */
     MX_DESCRIPTORS_MAX = 4096,
+    MX_THREADS_MAX = 1024, /* of one process, the first included */
     MX_SIGNALS = 64,
     MX_ACTION_BYTES = 32,
     MX_SIGINFO_BYTES = 128,
@@ -117,7 +118,8 @@ struct mx_image_order {
     uint32_t rounds;
     bool is_last_round;
     uint32_t here; /* bit for each number in this round */
-    uint32_t mappings, descriptors;
+    uint32_t mappings, descriptors, siblings;
+    uint32_t pid, last_tid;
     uint64_t mapped_end, gone_end, pages_end; /* addresses grow in a round */
     int64_t last_descriptor;
     bool is_complete;

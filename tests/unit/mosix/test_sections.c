@@ -89,6 +89,16 @@ TEST(what_makes_no_sense_is_refused)
     REFUSED(MX_SEC_setting, s.setting.cwd = bytes_of("tmp"))
     REFUSED(MX_SEC_descriptor, s.descriptor.path.len = 0)
     REFUSED(MX_SEC_descriptor, s.descriptor.same_as = 4)
+    REFUSED(MX_SEC_sibling, s.sibling.tid = 0)
+    REFUSED(MX_SEC_sibling, s.sibling.tid = 0x80000000)
+    REFUSED(MX_SEC_sibling, s.sibling.comm = bytes_of("sixteen letters."))
+    REFUSED(MX_SEC_sibling, s.sibling.general.len++)
+    REFUSED(MX_SEC_sibling, s.sibling.xstate.len = 575)
+    REFUSED(MX_SEC_sibling, s.sibling.pending.len = 127)
+    REFUSED(MX_SEC_sibling, s.sibling.policy = 4)
+    REFUSED(MX_SEC_sibling, s.sibling.policy = 6)
+    REFUSED(MX_SEC_sibling, s.sibling.priority = 100)
+    REFUSED(MX_SEC_sibling, s.sibling.nice = -21)
     REFUSED(MX_SEC_end, s.end.sum.len = 0)
     REFUSED(MX_SEC_round, s.round.number = 0)
     REFUSED(MX_SEC_round, s.round.is_last = 2)
@@ -123,7 +133,7 @@ TEST(sections_come_in_order)
         bool may =
             all[left_out].number == MX_SEC_pages || all[left_out].number == MX_SEC_descriptor ||
             all[left_out].number == MX_SEC_packed || all[left_out].number == MX_SEC_scattered ||
-            all[left_out].number == MX_SEC_gone;
+            all[left_out].number == MX_SEC_gone || all[left_out].number == MX_SEC_sibling;
         int rc = 0;
         mx_image_order_init(&o);
         for (unsigned i = 0; rc == 0 && i < count; i++) {
@@ -135,6 +145,28 @@ TEST(sections_come_in_order)
         }
         assert_int_equal(rc, may ? 0 : -EPROTO);
     }
+}
+
+TEST(threads_have_numbers_of_their_own)
+{
+    struct mx_sec all[MX_SECTIONS_END], s;
+    unsigned count = image_fixture(all);
+    struct mx_image_order o;
+    for (unsigned i = 0; i < count; i++)
+        if (all[i].number == MX_SEC_sibling)
+            s = all[i];
+    mx_image_order_init(&o);
+    assert_ok(mx_image_order_take(&o, &all[0]));
+    s.sibling.tid = all[0].process.pid; /* the first has it */
+    assert_error(mx_image_order_take(&o, &s), EPROTO);
+    for (s.sibling.tid = 2000; s.sibling.tid < 2000 + MX_THREADS_MAX - 1; s.sibling.tid++)
+        assert_ok(mx_image_order_take(&o, &s));
+    assert_error(mx_image_order_take(&o, &s), EPROTO); /* too many */
+    mx_image_order_init(&o);
+    assert_ok(mx_image_order_take(&o, &all[0]));
+    assert_ok(mx_image_order_take(&o, &s));
+    s.sibling.tid--;
+    assert_error(mx_image_order_take(&o, &s), EPROTO); /* not in order */
 }
 
 static const struct mx_sec *numbered(const struct mx_sec *all, enum mx_section number)
@@ -219,6 +251,7 @@ TEST(a_mapping_is_found_by_a_range_inside)
 UNIT_MAIN(cmocka_unit_test(each_section_is_read_as_it_was_written),
           cmocka_unit_test(unknown_numbers_and_versions_are_named_so),
           cmocka_unit_test(what_makes_no_sense_is_refused),
+          cmocka_unit_test(threads_have_numbers_of_their_own),
           cmocka_unit_test(sections_come_in_order), cmocka_unit_test(rounds_replace_each_other),
           cmocka_unit_test(an_image_without_its_last_round_has_no_end),
           cmocka_unit_test(a_mapping_is_found_by_a_range_inside))
