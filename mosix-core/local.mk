@@ -3,6 +3,7 @@
 # The pure core of a move: the home's side and a place's.
 noinst_LIBRARIES += mosix-core/libmxplan.a
 mosix_core_libmxplan_a_SOURCES = \
+  mosix-core/plan/admit.c mosix-core/plan/admit.h \
   mosix-core/plan/holder.c mosix-core/plan/holder.h \
   mosix-core/plan/messages.c mosix-core/plan/messages.def mosix-core/plan/messages.h \
   mosix-core/plan/migrate.c mosix-core/plan/migrate.h
@@ -85,7 +86,9 @@ mosix_core_libmxmove_a_SOURCES = \
   mosix-core/move/note.c mosix-core/move/note.h \
   mosix-core/move/stay.c mosix-core/move/stay.h \
   mosix-core/net/carry.c \
+  mosix-core/net/lines.c mosix-core/net/lines.h \
   mosix-core/net/nodes.c mosix-core/net/nodes.h \
+  mosix-core/net/partners.c \
   mosix-core/net/prompt.c mosix-core/net/prompt.h \
   mosix-core/net/wire.c mosix-core/net/wire.h
 
@@ -111,6 +114,7 @@ MXALL_LIBS = mosix-core/libmxmove.a mosix-core/libmxmeet.a mosix-core/libmxaway.
 
 sbin_PROGRAMS += mosix-core/mosixd/mosixd
 mosix_core_mosixd_mosixd_SOURCES = \
+  mosix-core/mosixd/admit.c mosix-core/mosixd/admit.h \
   mosix-core/mosixd/asks.c \
   mosix-core/mosixd/best.c mosix-core/mosixd/best.h \
   mosix-core/mosixd/choose.c \
@@ -118,10 +122,13 @@ mosix_core_mosixd_mosixd_SOURCES = \
   mosix-core/mosixd/cluster.c mosix-core/mosixd/cluster.h \
   mosix-core/mosixd/control.c \
   mosix-core/mosixd/front.c \
+  mosix-core/mosixd/govern.c \
+  mosix-core/mosixd/guests.c mosix-core/mosixd/guests.h \
   mosix-core/mosixd/look.c \
   mosix-core/mosixd/main.c \
   mosix-core/mosixd/mosixd.h mosix-core/mosixd/options.def \
   mosix-core/mosixd/request.h \
+  mosix-core/mosixd/rules.c mosix-core/mosixd/rules.def mosix-core/mosixd/rules.h \
   mosix-core/mosixd/status.c mosix-core/mosixd/status.h \
   mosix-core/mosixd/timer.c
 mosix_core_mosixd_mosixd_LDADD = $(MXALL_LIBS)
@@ -142,11 +149,11 @@ mosix_core_cmd_mosrun_LDADD = mosix-core/libmxmeet.a $(MXIMAGE_CMD_LIBS)
 bin_PROGRAMS += mosix-core/cmd/bestnode mosix-core/cmd/mosctl mosix-core/cmd/setpe
 NODELIST = mosix-core/cmd/nodelist.c mosix-core/cmd/nodelist.h
 NODELIST_LIBS = mosix-core/libmxmove.a mosix-core/libmxmeet.a gossip/libgspseal.a common/libcommon.a $(SODIUM_LIBS) $(JANSSON_LIBS)
-mosix_core_cmd_bestnode_SOURCES = mosix-core/cmd/bestnode.c mosix-core/cmd/bestnode.def $(NODELIST)
-mosix_core_cmd_bestnode_LDADD = $(NODELIST_LIBS)
+mosix_core_cmd_bestnode_SOURCES = mosix-core/cmd/bestnode.c mosix-core/cmd/bestnode.def
+mosix_core_cmd_bestnode_LDADD = mosix-core/libmxmeet.a common/libcommon.a
 mosix_core_cmd_mosctl_SOURCES = \
   mosix-core/cmd/mosctl.c mosix-core/cmd/mosctl.def mosix-core/cmd/mosctl.h \
-  mosix-core/cmd/owner.c mosix-core/cmd/show.c $(NODELIST)
+  mosix-core/cmd/govern.c mosix-core/cmd/owner.c mosix-core/cmd/show.c $(NODELIST)
 mosix_core_cmd_mosctl_LDADD = $(NODELIST_LIBS)
 mosix_core_cmd_setpe_SOURCES = mosix-core/cmd/setpe.c mosix-core/cmd/setpe.def $(NODELIST)
 mosix_core_cmd_setpe_LDADD = $(NODELIST_LIBS)

@@ -17,7 +17,6 @@ enum { WRONG = 2, FAILED = 1 };
 static const struct {
     const char *word, *needs;
 } unbuilt[] = {
-    { "out", "a guest's own wish to leave this node" },
     { "freeze", "a stub whose memory is in a file" },
     { "continue", "a stub whose memory is in a file" },
 };
@@ -25,10 +24,11 @@ static const char *const checkpoints[] = { "checkpoint", "chkstop", "chkexit" };
 
 static int usage(FILE *to)
 {
-    fputs("Usage: migrate PID|-jID NODE|home|checkpoint|chkstop|chkexit\n"
+    fputs("Usage: migrate PID|-jID NODE|home|out|checkpoint|chkstop|chkexit\n"
           "Asks for a process of mosrun's, or for all of yours of job ID, to go on at a node: "
           "its\n"
-          "name, number or address, or home. mosps shows what became of it. Or writes it to a "
+          "name, number or address, or home; or for a guest to leave this node. mosps shows "
+          "what became of it. Or writes it to a "
           "file,\n"
           "of which mosrun -R makes it again, and then lets it go on, stops it, or ends it.\n",
           to);
@@ -39,11 +39,14 @@ static int migrate_one(long pid, const char *where)
 {
     char request[128], answer[512];
     struct err e = { "" };
-    bool is_checkpoint = false;
+    bool is_checkpoint = false, is_out = strcmp(where, "out") == 0;
     for (unsigned i = 0; i < sizeof checkpoints / sizeof *checkpoints; i++)
         is_checkpoint |= strcmp(where, checkpoints[i]) == 0;
     snprintf(request, sizeof request, "%s %ld %.63s\n",
-             is_checkpoint ? "checkpoint" : "migrate", pid, where);
+             is_checkpoint ? "checkpoint"
+             : is_out      ? "out"
+                           : "migrate",
+             pid, where);
     int rc = is_checkpoint ? mx_client_ask_long(request, answer, sizeof answer, &e)
                            : mx_client_ask(request, answer, sizeof answer, &e);
     if (rc < 0) {

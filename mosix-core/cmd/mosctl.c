@@ -27,20 +27,33 @@ static const struct opt_program program = {
     "deliver [-d DIR]\n"
     "status|rstatus [--json] [NODE]\n"
     "localstatus [--json]\n"
-    "whois [--json] NODE",
-    "Makes and ends the trust among the nodes of a cluster, and shows them.", table,
-    ARRAY_LEN(table)
+    "whois [--json] NODE\n"
+    "stay|nostay|lstay|nolstay|block|noblock\n"
+    "maxguests|maxload|gridguests|opengrid|rejoin [N]\n"
+    "closegrid|expel|bring|isolate\n"
+    "cngpri [-d DIR] CLUSTER PRIORITY",
+    "Makes and ends the trust among the nodes of a cluster, shows them, and says what this one "
+    "takes.",
+    table, ARRAY_LEN(table)
 };
 
 static const struct {
     const char *word;
     mosctl_verb fn;
 } verbs[] = {
-    { "keygen", mosctl_keygen },   { "certify", mosctl_certify },
-    { "revoke", mosctl_revoke },   { "rotate", mosctl_rotate },
-    { "deliver", mosctl_deliver }, { "status", mosctl_status },
-    { "rstatus", mosctl_rstatus }, { "localstatus", mosctl_localstatus },
-    { "whois", mosctl_whois },
+    { "keygen", mosctl_keygen },     { "certify", mosctl_certify },
+    { "revoke", mosctl_revoke },     { "rotate", mosctl_rotate },
+    { "deliver", mosctl_deliver },   { "status", mosctl_status },
+    { "rstatus", mosctl_rstatus },   { "localstatus", mosctl_localstatus },
+    { "whois", mosctl_whois },       { "stay", mosctl_stay },
+    { "nostay", mosctl_nostay },     { "lstay", mosctl_lstay },
+    { "nolstay", mosctl_nolstay },   { "block", mosctl_block },
+    { "noblock", mosctl_noblock },   { "maxguests", mosctl_maxguests },
+    { "maxload", mosctl_maxload },   { "gridguests", mosctl_gridguests },
+    { "opengrid", mosctl_opengrid }, { "closegrid", mosctl_closegrid },
+    { "cngpri", mosctl_cngpri },     { "expel", mosctl_expel },
+    { "bring", mosctl_bring },       { "isolate", mosctl_isolate },
+    { "rejoin", mosctl_opengrid },
 };
 
 int main(int argc, char **argv)
@@ -63,7 +76,10 @@ int main(int argc, char **argv)
         rc = err_say(&e, EINVAL, "there is no verb %.80s: see mosctl --help", argv[1]);
     argc -= has_verb;
     argv += has_verb;
-    if (rc == 0 && argc - first > 1)
+    bool has_value = rc == 0 && verbs[verb].fn == mosctl_cngpri && argc - first == 2;
+    if (has_value)
+        o.value = argv[first + 1];
+    else if (rc == 0 && argc - first > 1)
         rc = err_say(&e, EINVAL, "'%.80s' is one argument too many", argv[first + 1]);
     if (rc < 0) {
         fprintf(stderr, "mosctl: %s\n", e.text);

@@ -16,6 +16,7 @@ enum {
 
 struct mosctl_options {
     const char *dir, *key, *out;
+    const char *value; /* a second argument, of the one verb that has it */
     long long days;
     bool is_node, is_json;
 };
@@ -31,5 +32,24 @@ MUST int mosctl_status(const struct mosctl_options *o, const char *what, struct 
 MUST int mosctl_rstatus(const struct mosctl_options *o, const char *what, struct err *e);
 MUST int mosctl_localstatus(const struct mosctl_options *o, const char *what, struct err *e);
 MUST int mosctl_whois(const struct mosctl_options *o, const char *what, struct err *e);
+
+/* Of govern.c. */
+/* clang-format off */
+MUST int mosctl_stay(const struct mosctl_options *o, const char *what, struct err *e);
+MUST int mosctl_nostay(const struct mosctl_options *o, const char *what, struct err *e);
+MUST int mosctl_lstay(const struct mosctl_options *o, const char *what, struct err *e);
+MUST int mosctl_nolstay(const struct mosctl_options *o, const char *what, struct err *e);
+MUST int mosctl_block(const struct mosctl_options *o, const char *what, struct err *e);
+MUST int mosctl_noblock(const struct mosctl_options *o, const char *what, struct err *e);
+MUST int mosctl_maxguests(const struct mosctl_options *o, const char *what, struct err *e);
+MUST int mosctl_maxload(const struct mosctl_options *o, const char *what, struct err *e);
+MUST int mosctl_gridguests(const struct mosctl_options *o, const char *what, struct err *e);
+MUST int mosctl_opengrid(const struct mosctl_options *o, const char *what, struct err *e);
+MUST int mosctl_closegrid(const struct mosctl_options *o, const char *what, struct err *e);
+MUST int mosctl_cngpri(const struct mosctl_options *o, const char *what, struct err *e);
+MUST int mosctl_expel(const struct mosctl_options *o, const char *what, struct err *e);
+MUST int mosctl_bring(const struct mosctl_options *o, const char *what, struct err *e);
+MUST int mosctl_isolate(const struct mosctl_options *o, const char *what, struct err *e);
+/* clang-format on */
 
 #endif

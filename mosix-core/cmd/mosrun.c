@@ -104,7 +104,8 @@ static int add_library(struct err *e)
 static int choose(struct mosrun_wishes *w, struct err *e)
 {
     char request[64], answer[256];
-    snprintf(request, sizeof request, "best %u\n", w->settings.memory);
+    snprintf(request, sizeof request, "best %u%s\n", w->settings.memory,
+             w->settings.class ? " partners" : "");
     int rc = mx_client_ask(request, answer, sizeof answer, e);
     if (rc < 0)
         return w->is_lenient ? 0 : rc;
@@ -120,7 +121,7 @@ static int begin_at(const struct mosrun_wishes *w, struct err *e)
 {
     char request[96], answer[256];
     int sock;
-    snprintf(request, sizeof request, "begin %s\n", w->node);
+    snprintf(request, sizeof request, "begin %s %u\n", w->node, w->settings.memory);
     int rc = mx_client_begin(request, answer, sizeof answer, &sock, e);
     return rc < 0 && !w->is_lenient ? rc : 0;
 }

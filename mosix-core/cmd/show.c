@@ -61,15 +61,26 @@ static const char *age(const struct json_value *o)
 
 /* ---- status ---- */
 
+/* "3/64"; "3 shut" of a node that takes none. */
+static const char *guests(const struct json_value *n)
+{
+    static char text[40];
+    if (jval_true(jval_in(n, "is_blocked")))
+        snprintf(text, sizeof text, "%s shut", figure(n, "guests"));
+    else
+        snprintf(text, sizeof text, "%s/%s", figure(n, "guests"), figure(n, "guests_max"));
+    return text;
+}
+
 static void show_line(const struct json_value *n)
 {
     char state[16];
     snprintf(state, sizeof state, "%.10s%s", words(n, "state"),
              jval_true(jval_in(n, "is_revoked")) ? "!" : "");
-    printf("%5s %-16s %-8s %6s %6s %6s %4s/%-4s %7s/%-7s %6s\n", figure(n, "number"),
+    printf("%5s %-16s %-8s %6s %6s %6s %4s/%-4s %7s/%-7s %8s\n", figure(n, "number"),
            words(n, "name"), state, age(n), hundredths(n, "load_centi"), figure(n, "speed"),
            figure(n, "idle_cores"), figure(n, "cores"), figure(n, "memory_free_mb"),
-           figure(n, "memory_mb"), figure(n, "guests"));
+           figure(n, "memory_mb"), guests(n));
 }
 
 static void show_raw(const struct json_value *n)
@@ -121,7 +132,7 @@ static int status(const struct mosctl_options *o, const char *what, bool has_hea
         fputs(l.text, stdout);
     } else {
         if (has_heading)
-            printf("%5s %-16s %-8s %6s %6s %6s %4s/%-4s %7s/%-7s %6s\n", "NODE", "NAME",
+            printf("%5s %-16s %-8s %6s %6s %6s %4s/%-4s %7s/%-7s %8s\n", "NODE", "NAME",
                    "STATE", "AGE", "LOAD", "SPEED", "IDLE", "CORE", "FREE", "MB", "GUESTS");
         rc = show_nodes(l.top, what, show, e);
     }
@@ -154,6 +165,8 @@ int mosctl_localstatus(const struct mosctl_options *o, const char *what, struct 
     static const char *const psi[] = { "cpu_some_centi",    "memory_some_centi",
                                        "memory_full_centi", "io_some_centi",
                                        "io_full_centi",     NULL };
+    static const char *const rules[] = { "block",      "stay",    "lstay", "maxguests",
+                                         "gridguests", "maxload", NULL };
     static const char *const memory[] = { "total_mb", "available_mb", "swap_mb", "swap_free_mb",
                                           NULL };
     static const char *const gossip[] = { "epoch",     "health", "suspected", "died",
@@ -185,8 +198,10 @@ int mosctl_localstatus(const struct mosctl_options *o, const char *what, struct 
     show_object(jval_in(l.top, "memory"), "memory", memory);
     show_object(jval_in(l.top, "psi"), "pressure", psi);
     show_object(jval_in(l.top, "gossip"), "gossip", gossip);
-    printf("%-12s guests %s, frozen %s\n", "processes", figure(n, "guests"),
-           figure(n, "frozen"));
+    printf("%-12s guests %s, of other clusters %s, frozen %s\n", "processes",
+           figure(n, "guests"), figure(l.top, "guests_of_partners"), figure(n, "frozen"));
+    show_object(jval_in(l.top, "rules"), "rules", rules);
+    printf("%-12s %s\n", "partition", words(n, "partition"));
     printf("%-12s %s, read at %s%s%s\n", "map", words(config, "map"), figure(config, "read_s"),
            jval_words(jval_in(config, "error")) ? "; a newer one is refused: " : "",
            jval_words(jval_in(config, "error")) ? words(config, "error") : "");

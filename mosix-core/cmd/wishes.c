@@ -19,7 +19,6 @@ static const struct {
     char letter;
     const char *needs;
 } unbuilt[] = {
-    { 'G', "other clusters, and flood control by classes," },
     { 'D', "the estimate of running times" },
     { 'q', "the queue" },
     { 'Q', "the queue" },
@@ -64,6 +63,8 @@ void mosrun_help(void)
          "  -jN-M,...\n"
          "          on one of the nodes of these numbers, by chance\n"
          "  -b      on the node with the least load that has room for -m\n"
+         "  -G[CLASS]\n"
+         "          and -b: on a node of another cluster, if none of this one has room\n"
          "  -F      with these: at home when the node does not answer\n"
          "What it is\n"
          "  -JID    the number of the job that it and its children are part of\n"
@@ -119,6 +120,15 @@ static int get_memory(const char *text, struct mosrun_wishes *w)
     if (!get_number(text, 1 << 24, &n))
         return mosrun_wrong("-m needs a number of MiB, as in -m500");
     w->settings.memory = (uint32_t)n;
+    return 0;
+}
+
+static int get_class(const char *text, struct mosrun_wishes *w)
+{
+    unsigned long n;
+    if (!get_number(text, 65535, &n))
+        return mosrun_wrong("-G needs a number up to 65535, or none, as in -G2");
+    w->settings.class = (uint32_t)n;
     return 0;
 }
 
@@ -225,6 +235,7 @@ static int get_flag(char letter, struct mosrun_wishes *w)
     case 'F': w->is_lenient = true; return 0;
     case 'L': w->settings.lock = 1; return 0;
     case 'l': w->settings.lock = 0; return 0;
+    case 'G': w->settings.class = 1; return 0;
     case 'c': w->settings.cpujob = 1; return 0;
     case 'n': w->settings.cpujob = 0; return 0;
     case 'z': w->has_name = true; return 0;
@@ -240,6 +251,7 @@ static int get_value(char letter, char *value, struct mosrun_wishes *w)
 {
     switch (letter) {
     case 'J': return get_job(value, w);
+    case 'G': return get_class(value, w);
     case 'm': return get_memory(value, w);
     case 'N': return get_files(value, w);
     case 'A': return get_minutes(value, w);

@@ -207,12 +207,13 @@ int mx_ask_go(struct mx_request *r, const char *rest, struct err *e)
     return rc;
 }
 
-/* Does a daemon with our key answer there? It is asked for a guest that it can't have. */
-static int reach(struct mx_request *r, int node, struct err *e)
+/* Does a daemon with our key answer there, and would it take it? It is asked for a guest that
+ * it can't have. */
+static int reach(struct mx_request *r, int node, uint32_t need_mb, struct err *e)
 {
     uint8_t text[MX_HELLO_MAX];
     struct mx_wire wire;
-    struct mx_hello hello = { .stream = MX_STREAM_CALLS, .mono_ns = 1 };
+    struct mx_hello hello = { .stream = MX_STREAM_CALLS, .mono_ns = 1, .need_mb = need_mb };
     struct wr w = wr_of(text, sizeof text);
     snprintf(hello.home, sizeof hello.home, "%s", r->d->nodes.list[r->d->self].name);
     snprintf(hello.program, sizeof hello.program, "mosrun");
@@ -236,16 +237,18 @@ static int wait_for_exec(struct mx_request *r)
     return poll(&p, 1, EXEC_MS) > 0 ? 0 : -ETIMEDOUT;
 }
 
-/* "begin NODE": mosrun, before it executes the program, which then moves at once. */
+/* "begin NODE [MB]": mosrun, before it executes the program, which then moves at once. */
 int mx_ask_begin(struct mx_request *r, const char *rest, struct err *e)
 {
     char where[MX_NODE_NAME_MAX + 1], more[2];
-    if (sscanf(rest, "%63s %1s", where, more) != 1)
-        return err_say(e, EINVAL, "should be a node");
+    unsigned need_mb = 0;
+    int words = sscanf(rest, "%63s %u %1s", where, &need_mb, more);
+    if (words < 1 || words > 2)
+        return err_say(e, EINVAL, "should be a node, and perhaps how much memory it needs");
     int node = mx_nodes_find(&r->d->nodes, where);
     if (node < 0)
         return err_say(e, ENOENT, "no node is called %s", where);
-    int rc = node != r->d->self ? reach(r, node, e) : 0;
+    int rc = node != r->d->self ? reach(r, node, need_mb, e) : 0;
     if (rc < 0)
         return rc;
     mx_request_say(r, "ok\n");

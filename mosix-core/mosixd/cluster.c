@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* cluster.c: the daemon's side of the gossip: keys from files, what is kept on the disk,
  * figures each second, what changes of the others. Must not know: jobs, requests. */
+#include "mosix-core/mosixd/admit.h"
 #include "mosix-core/mosixd/mosixd.h"
 
 #include "common/sys/clock.h"
@@ -8,7 +9,6 @@
 #include "common/sys/log.h"
 #include "common/sys/mem.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -152,10 +152,10 @@ static int read_keys(struct mx_cluster *c, struct mx_identity *id, struct err *e
     return rc;
 }
 
-/* The map and the partners, with what is known of revocations. */
+/* The map, the partners and the partitions, with what is known of revocations. */
 static int read_nodes(const struct mx_cluster *c, struct mx_nodes *n, int *self, struct err *e)
 {
-    char path[MX_PATH_MAX];
+    char path[MX_PATH_MAX], partitions[MX_PATH_MAX];
     path_in(path, c->config, "mosix.map");
     int rc = mx_map_read(n, path, e);
     path_in(path, c->config, "partners");
@@ -168,6 +168,10 @@ static int read_nodes(const struct mx_cluster *c, struct mx_nodes *n, int *self,
     if (*self < 0)
         return err_say(e, ENOENT, "%s has no node %u, which this node's certificate names",
                        path, c->cert.node);
+    path_in(partitions, c->config, "partitions");
+    rc = mx_partitions_read(n, partitions, *self, e);
+    if (rc < 0)
+        return rc;
     if (n->list[*self].cluster != c->cert.cluster)
         return err_say(e, EINVAL, "%s: node %u is in cluster %u, its certificate says %u", path,
                        c->cert.node, n->list[*self].cluster, c->cert.cluster);
@@ -296,9 +300,12 @@ static void tell_about(struct mx_cluster *c, bool is_first)
     struct err e = { "" };
     int64_t now_ms = (int64_t)clock_mono_ms();
     struct mx_about now = c->readings.about;
-    if (!is_first && (now_ms - c->told_ms < MX_ABOUT_MS ||
-                      (now.cores == c->told.cores && now.memory_mb == c->told.memory_mb &&
-                       now.swap_mb == c->told.swap_mb && now.guests_max == c->told.guests_max)))
+    now.guests_max = (uint16_t)c->rules.maxguests;
+    /* What the administrator says is told at once. */
+    if (!is_first && now.guests_max == c->told.guests_max &&
+        (now_ms - c->told_ms < MX_ABOUT_MS ||
+         (now.cores == c->told.cores && now.memory_mb == c->told.memory_mb &&
+          now.swap_mb == c->told.swap_mb)))
         return;
     c->about_number += is_first ? 0 : 1 << 8;
     if (!is_first && keep_numbers(c, &e) < 0) {
@@ -311,17 +318,21 @@ static void tell_about(struct mx_cluster *c, bool is_first)
     c->told_ms = now_ms;
 }
 
-static unsigned count_guests(const char *run)
+static void count_guests(struct mx_cluster *c)
 {
-    char path[128];
-    unsigned count = 0;
-    snprintf(path, sizeof path, "%.100s/g", run);
-    DIR *d = opendir(path);
-    for (struct dirent *x; d && (x = readdir(d));)
-        count += x->d_name[0] != '.';
-    if (d)
-        closedir(d);
-    return count;
+    struct mx_guests g;
+    struct err e = { "" };
+    if (mx_guests_open(&g, c->run, false, &e) < 0) {
+        log_at(LOG_VERBOSE, "guests are not counted now: %s", e.text);
+        return;
+    }
+    c->guests = g.count;
+    c->partner_guests = 0;
+    for (unsigned i = 0; i < g.count; i++)
+        c->partner_guests += g.list[i].is_partner;
+    if (mx_guests_save(&g, &e) < 0)
+        log_at(LOG_VERBOSE, "%s", e.text);
+    mx_guests_close(&g);
 }
 
 static unsigned least(uint64_t a, unsigned most)
@@ -336,7 +347,9 @@ static struct gsp_facts facts_of(const struct mx_cluster *c)
     struct mx_flags flags = { .psi_class = mx_psi_class(r->psi[MX_PSI_MEMORY].some_centi),
                               .swap_eighths = r->memory.swap_kb
                                                   ? least(swap_used * 8 / r->memory.swap_kb, 7)
-                                                  : 0 };
+                                                  : 0,
+                              .is_blocked = mx_admit_is_shut(c),
+                              .is_freezing = c->frozen != 0 };
     return (struct gsp_facts){
         .load = (uint16_t)least(mx_load_normal(r->load.told, r->about.speed), UINT16_MAX),
         .free_memory =
@@ -351,7 +364,7 @@ static void on_figures(void *ctx)
 {
     struct mx_cluster *c = ctx;
     mx_readings_step(&c->readings);
-    c->guests = count_guests(c->run);
+    count_guests(c);
     if (c->drive) {
         struct gsp_facts f = facts_of(c);
         gsp_drive_facts(c->drive, &f);
@@ -395,12 +408,26 @@ static int start_gossip(struct mx_cluster *c, struct err *e)
     return gsp_drive_start(c->drive, &own, len, e);
 }
 
+void mx_cluster_read_rules(struct mx_cluster *c)
+{
+    struct mx_rules rules;
+    struct err e = { "" };
+    if (mx_rules_read(&rules, c->rules_path, &e) < 0)
+        log_error("what was said of this node stays as it was: %s", e.text);
+    else
+        c->rules = rules;
+}
+
 int mx_cluster_start(struct mx_cluster *c, struct loop *loop, const char *run, struct err *e)
 {
     c->loop = loop;
     c->run = run;
     c->started_ms = (int64_t)clock_mono_ms();
     c->started_s = clock_wall_ms() / 1000;
+    /* Of a static map nothing is kept: it is so until the computer is started anew. */
+    path_in(c->rules_path, c->d->id.has_cert ? c->state : run, "rules");
+    mx_rules_init(&c->rules);
+    mx_cluster_read_rules(c);
     int rc = mx_readings_open(&c->readings, e);
     if (rc == 0 && c->d->id.has_cert)
         rc = start_gossip(c, e);

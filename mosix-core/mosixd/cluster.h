@@ -8,6 +8,7 @@
 #include "gossip/drive.h"
 #include "gossip/keyfile.h"
 #include "mosix-core/mosixd/readings.h"
+#include "mosix-core/mosixd/rules.h"
 #include "mosix-core/net/wire.h"
 
 #include <sys/types.h>
@@ -36,8 +37,11 @@ struct mx_cluster {
     uint32_t life, about_number, ids;
     struct mx_about told;
     int64_t told_ms, started_ms, started_s;
-    unsigned guests, children; /* of other nodes; of the daemon */
-    const char *run;           /* where guests have their sockets */
+    unsigned guests, partner_guests, children; /* of other nodes; of the daemon */
+    unsigned frozen;                           /* processes whose images are kept here */
+    struct mx_rules rules;
+    char rules_path[MX_PATH_MAX];
+    const char *run; /* where guests have their sockets */
     struct loop *loop;
     struct loop_timer timer;
 };
@@ -74,8 +78,8 @@ MUST int mx_cluster_may_go(const struct mx_cluster *c, int node, struct err *e);
  */
 MUST int mx_cluster_target(const struct mx_cluster *c, const char *where, char *line,
                            size_t size, struct err *e);
-/* May one of that node's come here? */
-MUST int mx_cluster_may_come(const struct mx_cluster *c, int node, struct err *e);
+/* What the administrator has said, anew from its file. */
+void mx_cluster_read_rules(struct mx_cluster *c);
 
 /* What is known of one node, for whoever shows or decides. Ages in milliseconds; -1: none. */
 struct mx_known {

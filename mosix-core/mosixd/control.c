@@ -125,6 +125,24 @@ int mx_request_fork(const char *title, const int *kept, size_t count, struct err
     return 1;
 }
 
+/* What a node where it goes has to have free for it: what was said with mosrun -m, or what it
+ * has in memory now, if that is more. */
+static uint32_t memory_of(const struct mx_daemon *d, pid_t pid)
+{
+    char path[40];
+    unsigned long pages = 0;
+    struct mx_settings s;
+    mx_settings_read(&s, d->run, pid);
+    snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
+    FILE *f = fopen(path, "re");
+    if (f && fscanf(f, "%*u %lu", &pages) != 1)
+        pages = 0;
+    if (f)
+        fclose(f);
+    uint64_t now_mb = pages * (unsigned long)sysconf(_SC_PAGESIZE) >> 20;
+    return now_mb > s.memory ? (uint32_t)now_mb : s.memory;
+}
+
 /* The job has moved: that counts, and it may have wished for a signal. */
 static void on_moved(void *ctx, pid_t pid)
 {
@@ -148,6 +166,7 @@ static _Noreturn void keep(struct mx_request *r, pid_t pid, int process, int lis
                                  .nodes = (struct mx_nodes *)(uintptr_t)&r->d->nodes,
                                  .self = r->d->self,
                                  .id = &r->d->id,
+                                 .need_mb = memory_of(r->d, pid),
                                  .moved = on_moved,
                                  .ctx = (void *)(uintptr_t)r->d };
     int rc = mx_keeper_run(&how, &e);
@@ -353,6 +372,8 @@ static const struct {
     { "list", do_list },       { "get", mx_ask_get },
     { "set", mx_ask_set },     { "go", mx_ask_go },
     { "begin", mx_ask_begin }, { "best", mx_ask_best },
+    { "rule", mx_ask_rule },   { "expel", mx_ask_expel },
+    { "out", mx_ask_out },
 };
 
 static int obey(struct mx_request *r, char *line, struct err *e)

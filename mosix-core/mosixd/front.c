@@ -2,6 +2,7 @@
 /* front.c: who connects from another node: has it the key, and what does it want? Streams of a
  * guest go to the process that has the guest; this one then only carries bytes. Must not know:
  * what is said on streams. */
+#include "mosix-core/mosixd/admit.h"
 #include "mosix-core/mosixd/mosixd.h"
 
 #include "common/sys/clock.h"
@@ -28,7 +29,7 @@ static void name_guest(const struct mx_daemon *d, const struct mx_hello *h, char
 
 /* Its own process, which ends when this one does: its stream ends then. */
 static int start_guest(const struct mx_daemon *d, const struct mx_hello *h, int *plain,
-                       struct err *e)
+                       pid_t *pid_out, struct err *e)
 {
     char path[128], title[128];
     int listener, pair[2];
@@ -54,7 +55,56 @@ static int start_guest(const struct mx_daemon *d, const struct mx_hello *h, int 
     }
     close(pair[1]);
     *plain = pair[0];
+    *pid_out = pid;
     return 0;
+}
+
+/* If there is room for it, or somebody worse gives way. */
+static int admit_guest(const struct mx_daemon *d, int who, const struct mx_hello *h, int *plain,
+                       struct err *e)
+{
+    struct mx_guests g;
+    struct mx_guest_entry guest;
+    struct err why = { "" };
+    char path[128];
+    pid_t pid = 0;
+    int out, rc = mx_guests_open(&g, d->run, true, e);
+    if (rc < 0)
+        return rc;
+    rc = mx_admit_look(d, &g, who, h->need_mb, &guest, &out, e);
+    if (rc == 0)
+        rc = start_guest(d, h, plain, &pid, e);
+    if (rc == 0) {
+        name_guest(d, h, path);
+        guest.home_pid = h->pid;
+        snprintf(guest.command, sizeof guest.command, "%s", h->program);
+        snprintf(guest.home_name, sizeof guest.home_name, "%s", h->home);
+        snprintf(guest.name, sizeof guest.name, "%s", strrchr(path, '/') + 1);
+        if (out >= 0 &&
+            mx_guest_send_away(&g.list[out], d->run, "needs its place for somebody better") < 0)
+            log_error("guest %s can't be asked to leave", g.list[out].name);
+        rc = mx_guests_add(&g, &guest, pid);
+        if (rc == 0)
+            rc = mx_guests_save(&g, &why);
+        if (rc < 0) /* it is here: what is not noted is counted too few */
+            log_error("a guest is not noted: %s", why.text);
+        rc = 0;
+    }
+    mx_guests_close(&g);
+    return rc;
+}
+
+/* Would it be taken? */
+static int look_at_guest(const struct mx_daemon *d, int who, const struct mx_hello *h,
+                         struct err *e)
+{
+    struct mx_guests g;
+    struct mx_guest_entry guest;
+    int out, rc = mx_guests_open(&g, d->run, true, e);
+    if (rc == 0)
+        rc = mx_admit_look(d, &g, who, h->need_mb, &guest, &out, e);
+    mx_guests_close(&g);
+    return rc;
 }
 
 static int join_guest(const struct mx_daemon *d, const struct mx_hello *h, int *plain,
@@ -86,14 +136,12 @@ static int take_stream(const struct mx_daemon *d, int who, struct mx_hello *h, i
 {
     if (who >= 0)
         snprintf(h->home, sizeof h->home, "%s", d->nodes.list[who].name);
-    if (h->stream == MX_STREAM_ORDERS) {
-        int rc = mx_cluster_may_come(d->cluster, who, e);
-        return rc < 0 ? rc : start_guest(d, h, plain, e);
-    }
+    if (h->stream == MX_STREAM_ORDERS)
+        return admit_guest(d, who, h, plain, e);
     int rc = join_guest(d, h, plain, e);
     if (rc != -ESRCH) /* a guest that is here may stay, whatever is allowed now */
         return rc;
-    int may = mx_cluster_may_come(d->cluster, who, e);
+    int may = look_at_guest(d, who, h, e);
     return may < 0 ? may : rc;
 }
 

@@ -20,6 +20,7 @@ static void look_here(const struct mx_cluster *c, struct mx_known *k)
     k->is_certified = c->d->id.has_cert;
     k->has_about = true;
     k->about = r->about;
+    k->about.guests_max = (uint16_t)c->rules.maxguests;
     k->life = c->d->id.has_cert ? c->life : (uint32_t)c->started_s;
     k->facts.load = (uint16_t)(load < UINT16_MAX ? load : UINT16_MAX);
     k->facts.idle_cores = (uint8_t)(r->idle_cores < UINT8_MAX ? r->idle_cores : UINT8_MAX);
@@ -107,17 +108,5 @@ int mx_cluster_target(const struct mx_cluster *c, const char *where, char *line,
         mx_node_text(&c->d->nodes.list[node], text);
     }
     snprintf(line, size, "migrate %s\n", text);
-    return 0;
-}
-
-int mx_cluster_may_come(const struct mx_cluster *c, int node, struct err *e)
-{
-    if (!c->d->id.has_cert || node < 0)
-        return 0;
-    const struct mx_node *n = &c->d->nodes.list[node];
-    const struct mx_cluster_entry *entry = mx_nodes_cluster(&c->d->nodes, n->cluster);
-    if (entry && !entry->takes)
-        return err_say(e, EPERM, "processes of cluster %s are not taken here",
-                       cluster_name(c, n->cluster));
     return 0;
 }

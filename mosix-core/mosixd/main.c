@@ -97,7 +97,9 @@ static void on_notes(void *ctx, uint32_t events UNUSED)
     uint8_t note[GSP_RECORD_FILE_MAX];
     struct err e = { "" };
     ssize_t n = recv(s->notes, note, sizeof note, MSG_DONTWAIT);
-    if (n == 1)
+    if (n == 1 && note[0] == MX_NOTE_RULES)
+        mx_cluster_read_rules(&s->cluster);
+    else if (n == 1)
         mx_cluster_reload(&s->cluster);
     else if (n > 0 && mx_cluster_take(&s->cluster, note, (size_t)n, &e) < 0)
         log_error("%s", e.text);

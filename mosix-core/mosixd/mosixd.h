@@ -15,6 +15,8 @@ enum {
     MX_LISTING_MAX = 1 << 20, /* bytes of a list of jobs */
 };
 
+enum mx_daemon_note { MX_NOTE_CONFIGURATION = 'r', MX_NOTE_RULES = 'u' };
+
 struct mx_daemon {
     char run[MX_RUN_MAX];
     struct mx_nodes nodes;
@@ -23,7 +25,7 @@ struct mx_daemon {
     struct mx_guest_limits limits;
     struct mx_cluster *cluster;
     int notes; /* to the daemon, from its children: a datagram for mx_cluster_take(), or one
-                  byte: read the configuration anew */
+                  byte: what is to be read anew */
 };
 
 /* A connection from another node; takes fd. In a child. */

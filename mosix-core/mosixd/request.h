@@ -64,6 +64,10 @@ MUST int mx_ask_set(struct mx_request *r, const char *rest, struct err *e);
 MUST int mx_ask_go(struct mx_request *r, const char *rest, struct err *e);
 MUST int mx_ask_begin(struct mx_request *r, const char *rest, struct err *e);
 MUST int mx_ask_checkpoint(struct mx_request *r, const char *rest, struct err *e);
+/* Of govern.c. */
+MUST int mx_ask_rule(struct mx_request *r, const char *rest, struct err *e);
+MUST int mx_ask_out(struct mx_request *r, const char *rest, struct err *e);
+MUST int mx_ask_expel(struct mx_request *r, const char *rest, struct err *e);
 /* Of choose.c. */
 MUST int mx_ask_best(struct mx_request *r, const char *rest, struct err *e);
 

@@ -8,17 +8,14 @@
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
 #include "common/sys/mem.h"
+#include "mosix-core/mosixd/admit.h"
 #include "mosix-core/mosixd/answer.h"
 
-#include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 struct asked {
@@ -68,7 +65,7 @@ static void put_told(struct mx_answer *a, const struct mx_known *k)
         mx_answer_null(a, "is_blocked");
 }
 
-static void put_own(struct mx_answer *a, const struct mx_cluster *c, const struct mx_known *k)
+static void put_own(struct mx_answer *a, const struct mx_cluster *c)
 {
     const struct mx_readings *r = &c->readings;
     const struct mx_memory *m = &r->memory;
@@ -88,9 +85,9 @@ static void put_own(struct mx_answer *a, const struct mx_cluster *c, const struc
     mx_answer_maybe(a, "psi_memory_pct", r->psi[MX_PSI_MEMORY].has_some,
                     r->psi[MX_PSI_MEMORY].some_centi / 100);
     mx_answer_number(a, "guests", c->guests);
-    mx_answer_maybe(a, "guests_max", k->about.guests_max, k->about.guests_max);
-    mx_answer_number(a, "frozen", 0); /* nothing of this version freezes processes */
-    mx_answer_bool(a, "is_blocked", false);
+    mx_answer_number(a, "guests_max", c->rules.maxguests);
+    mx_answer_number(a, "frozen", c->frozen);
+    mx_answer_bool(a, "is_blocked", mx_admit_is_shut(c));
 }
 
 static void put_node(struct mx_answer *a, const char *key, const struct mx_daemon *d, int node,
@@ -110,13 +107,15 @@ static void put_node(struct mx_answer *a, const char *key, const struct mx_daemo
     mx_answer_bool(a, "is_revoked", k->is_revoked);
     mx_answer_maybe(a, "age_ms", k->age_ms >= 0, k->age_ms);
     if (node == d->self)
-        put_own(a, d->cluster, k);
+        put_own(a, d->cluster);
     else
         put_told(a, k);
     mx_answer_maybe(a, "life", k->life, k->life);
     mx_answer_text(a, "kernel", k->has_about ? k->about.kernel : NULL);
     mx_answer_maybe(a, "cpu_level", k->has_about, k->about.cpu_level);
     mx_answer_text(a, "version", k->has_about ? k->about.version : NULL);
+    mx_answer_text(a, "partition",
+                   n->partition ? d->nodes.partitions[n->partition - 1].name : NULL);
     mx_answer_close(a, '}');
 }
 
@@ -129,7 +128,11 @@ static void put_clusters(struct asked *q, unsigned counts[256][GSP_STATES])
         mx_answer_open(&q->a, NULL, '{');
         mx_answer_number(&q->a, "number", c->number);
         mx_answer_text(&q->a, "name", c->name);
-        mx_answer_bool(&q->a, "is_own", c->number == n->list[q->d->self].cluster);
+        bool is_own = c->number == n->list[q->d->self].cluster;
+        mx_answer_bool(&q->a, "is_own", is_own);
+        mx_answer_bool(&q->a, "is_taken", c->takes);
+        mx_answer_bool(&q->a, "is_gone_to", c->goes);
+        mx_answer_maybe(&q->a, "priority", !is_own && c->takes, c->rank);
         for (unsigned state = 0; state < GSP_STATES; state++)
             mx_answer_number(&q->a, gsp_state_text(state), counts[c->number][state]);
         mx_answer_close(&q->a, '}');
@@ -274,6 +277,17 @@ static void put_process(struct mx_answer *a, const struct mx_cluster *c)
                      (int64_t)((user + system) * 1000 / (unsigned long)sysconf(_SC_CLK_TCK)));
 }
 
+/* What was said of this node. */
+static void put_rules(struct mx_answer *a, const struct mx_cluster *c)
+{
+    const char *name;
+    mx_answer_open(a, "rules", '{');
+    for (unsigned i = 0; (name = mx_rules_name(i)); i++)
+        mx_answer_number(a, name, mx_rules_value(&c->rules, i));
+    mx_answer_close(a, '}');
+    mx_answer_number(a, "guests_of_partners", c->partner_guests);
+}
+
 static int do_local(struct asked *q, const char *rest UNUSED, struct err *e UNUSED)
 {
     const struct mx_cluster *c = q->d->cluster;
@@ -298,6 +312,7 @@ static int do_local(struct asked *q, const char *rest UNUSED, struct err *e UNUS
     mx_answer_number(a, "swap_free_mb", (int64_t)(r->memory.swap_free_kb >> 10));
     mx_answer_close(a, '}');
     put_psi(a, r);
+    put_rules(a, c);
     put_gossip(a, c);
     snprintf(map, sizeof map, "%s/%s", c->config, q->d->id.has_cert ? "mosix.map" : "nodes");
     mx_answer_open(a, "config", '{');
@@ -340,27 +355,18 @@ static void put_job(struct asked *q, const char *line)
     mx_answer_close(&q->a, '}');
 }
 
-/* Guests' processes have their titles from us: "mosixd: guest HOME-PID PROGRAM of HOME". Titles
- * of others' processes say nothing. */
-static void put_guest(struct asked *q, const char *pid)
+static void put_guest(struct asked *q, const struct mx_guest_entry *g)
 {
-    char path[300], title[160] = "", command[32], home[80];
-    struct stat st;
-    int home_pid;
-    snprintf(path, sizeof path, "/proc/%.20s/cmdline", pid);
-    AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid())
-        return;
-    ssize_t n = fd_read(fd, title, sizeof title - 1);
-    if (n <= 0 || sscanf(title, "mosixd: guest %d %31s of %79s", &home_pid, command, home) != 3)
-        return;
-    int node = mx_nodes_find(&q->d->nodes, home);
+    const struct mx_nodes *n = &q->d->nodes;
+    int node = g->home ? mx_nodes_number(n, g->home) : mx_nodes_find(n, g->home_name);
     mx_answer_open(&q->a, NULL, '{');
-    mx_answer_number(&q->a, "pid", strtol(pid, NULL, 10));
-    mx_answer_maybe(&q->a, "home", node >= 0, node >= 0 ? q->d->nodes.list[node].number : 0);
-    mx_answer_text(&q->a, "home_name", home);
-    mx_answer_number(&q->a, "home_pid", home_pid);
-    mx_answer_text(&q->a, "command", command);
+    mx_answer_number(&q->a, "pid", g->pid);
+    mx_answer_maybe(&q->a, "home", node >= 0, node >= 0 ? n->list[node].number : 0);
+    mx_answer_text(&q->a, "home_name", g->home_name);
+    mx_answer_number(&q->a, "home_pid", g->home_pid);
+    mx_answer_text(&q->a, "command", g->command);
+    mx_answer_number(&q->a, "priority", g->rank);
+    mx_answer_bool(&q->a, "is_leaving", g->left_ms != 0);
     mx_answer_close(&q->a, '}');
 }
 
@@ -379,9 +385,13 @@ static int list_jobs(const struct mx_daemon *d, char *list, struct err *e)
 static int do_processes(struct asked *q, const char *rest UNUSED, struct err *e)
 {
     AUTO_FREE char *list = malloc(MX_LISTING_MAX);
+    struct mx_guests guests;
     int rc = list ? list_jobs(q->d, list, e) : err_set(e, ENOMEM, "list jobs");
+    if (rc == 0)
+        rc = mx_guests_open(&guests, q->d->run, true, e);
     if (rc < 0)
         return rc;
+    mx_guests_close(&guests);
     begin(q, "processes");
     mx_answer_number(&q->a, "time_s", now_s());
     mx_answer_number(&q->a, "self", q->d->nodes.list[q->d->self].number);
@@ -392,12 +402,8 @@ static int do_processes(struct asked *q, const char *rest UNUSED, struct err *e)
     }
     mx_answer_close(&q->a, ']');
     mx_answer_open(&q->a, "guests", '[');
-    DIR *proc = opendir("/proc");
-    for (struct dirent *x; proc && (x = readdir(proc));)
-        if (isdigit((unsigned char)x->d_name[0]))
-            put_guest(q, x->d_name);
-    if (proc)
-        closedir(proc);
+    for (unsigned i = 0; i < guests.count; i++)
+        put_guest(q, &guests.list[i]);
     mx_answer_close(&q->a, ']');
     mx_answer_close(&q->a, '}');
     return 0;
@@ -432,7 +438,8 @@ static int do_reload(struct asked *q, const char *rest UNUSED, struct err *e)
         return err_say(e, EPERM, "only root and the daemon's user may have it reload");
     int rc = mx_cluster_try_reload(q->d->cluster, e);
     /* Also what is wrong: the daemon then says so to whoever looks later. */
-    if (send(q->d->notes, "r", 1, MSG_NOSIGNAL) < 0 && rc == 0)
+    static const char note = MX_NOTE_CONFIGURATION;
+    if (send(q->d->notes, &note, 1, MSG_NOSIGNAL) < 0 && rc == 0)
         rc = err_set(e, errno, "give it to the daemon");
     if (rc < 0)
         return rc;

@@ -36,12 +36,13 @@ struct guest {
     struct mx_guest_limits limits;
     struct mx_hands hands;
     struct stream calls, image;
-    bool is_image_wanted; /* to build from, or to send into, when it comes */
-    bool has_calls;       /* the hands have a stream for calls */
-    bool is_run_wanted;   /* when that has come */
-    bool is_copy_wanted;  /* when there is a stream for it */
-    bool has_rounds;      /* the hands have that */
-    bool is_ended;        /* the job has ended by itself: the home knows best */
+    bool is_image_wanted;         /* to build from, or to send into, when it comes */
+    bool has_calls;               /* the hands have a stream for calls */
+    bool is_run_wanted;           /* when that has come */
+    bool is_copy_wanted;          /* when there is a stream for it */
+    bool has_rounds;              /* the hands have that */
+    bool is_ended;                /* the job has ended by itself: the home knows best */
+    char leave[MX_WORDS_MAX + 1]; /* why it should be elsewhere; empty: it may stay */
     uint8_t in[2 * MX_MESSAGE_MAX];
     size_t in_bytes;
 };
@@ -72,6 +73,16 @@ static void send_words(struct guest *g, int signal, const char *text)
     struct mx_message m = { .number = MX_MESSAGE_words };
     m.words.signal = (uint8_t)signal;
     snprintf(m.words.text, sizeof m.words.text, "%s", text);
+    send_message(g, &m);
+}
+
+/* With each report, in case that the home is not able to just now. */
+static void send_leave(struct guest *g)
+{
+    struct mx_message m = { .number = MX_MESSAGE_leave };
+    if (!g->leave[0] || g->holder.is != MX_IS_RUNNING)
+        return;
+    snprintf(m.leave.text, sizeof m.leave.text, "%s", g->leave);
     send_message(g, &m);
 }
 
@@ -196,6 +207,10 @@ static void do_send_rest(struct guest *g)
 static void do_build(struct guest *g)
 {
     struct err e = { "" };
+    if (g->leave[0]) { /* by another connection it is asked whether it is taken */
+        fail(g, MX_WHY_REFUSED, "it was asked to leave a moment ago");
+        return;
+    }
     g->is_image_wanted = true;
     if (start_hands(g, &e) < 0)
         fail(g, MX_WHY_NO_ROOM, e.text);
@@ -258,6 +273,7 @@ static void step(struct guest *g, struct mx_holder_in in)
             struct mx_message m = { .number = MX_MESSAGE_report };
             m.report = out.report;
             send_message(g, &m);
+            send_leave(g);
         }
     }
     if (out.wake_ms) {
@@ -305,6 +321,12 @@ static void on_listener(void *ctx, uint32_t events UNUSED)
     struct pollfd p = { sock, POLLIN, 0 };
     if (sock < 0 || poll(&p, 1, 1000) <= 0 || mx_note_receive(sock, &n, &fd, false) <= 0)
         return;
+    if (n.what == MX_GUEST_LEAVE) {
+        fd_close(&fd);
+        snprintf(g->leave, sizeof g->leave, "%s", n.text);
+        send_leave(g);
+        return;
+    }
     struct stream *s = n.number == MX_STREAM_CALLS ? &g->calls : &g->image;
     if (n.what != MX_GUEST_STREAM || fd < 0) {
         fd_close(&fd);

@@ -33,7 +33,7 @@ int mx_hello_get(struct rd *r, struct mx_hello *h)
         if (get_u8(r, &h->token[i]) < 0)
             return -EPROTO;
     if (get_u32(r, &h->move) < 0 || get_u32(r, &h->pid) < 0 || get_i64(r, &h->mono_ns) < 0 ||
-        get_name(r, h->home, sizeof h->home) < 0 ||
+        get_u32(r, &h->need_mb) < 0 || get_name(r, h->home, sizeof h->home) < 0 ||
         get_name(r, h->program, sizeof h->program) < 0)
         return -EPROTO;
     return rd_left(r) || h->mono_ns < 0 ? -EPROTO : 0;
@@ -47,6 +47,7 @@ void mx_hello_put(struct wr *w, const struct mx_hello *h)
     put_u32(w, h->move);
     put_u32(w, h->pid);
     put_i64(w, h->mono_ns);
+    put_u32(w, h->need_mb);
     put_bytes(w, bytes_of(h->home));
     put_bytes(w, bytes_of(h->program));
 }

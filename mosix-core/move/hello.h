@@ -7,7 +7,7 @@
 #include "common/base/wire.h"
 
 enum {
-    MX_HELLO_VERSION = 1,
+    MX_HELLO_VERSION = 2,
     MX_TOKEN_BYTES = 16,
     MX_PROGRAM_MAX = 31, /* bytes of a program's name */
 };
@@ -26,7 +26,8 @@ struct mx_hello {
     enum mx_stream stream;
     uint8_t token[MX_TOKEN_BYTES]; /* made by the home: of this job on this host */
     uint32_t move, pid;
-    int64_t mono_ns; /* CLOCK_MONOTONIC of the home */
+    int64_t mono_ns;  /* CLOCK_MONOTONIC of the home */
+    uint32_t need_mb; /* memory that it will need there, as far as its home knows */
     char home[64], program[MX_PROGRAM_MAX + 1];
 };
 

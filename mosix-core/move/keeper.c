@@ -198,6 +198,10 @@ static int migrate(struct mx_keeper *k, const char *where, struct err *e)
         return fetch(k, node == k->how.self, e);
     if (node != k->how.self)
         h = mx_keeper_find_node(k, node);
+    if (h && h->is_unwanted && h->place != k->plan.here) {
+        mx_host_is_dead(h); /* nothing of it is there any more */
+        h = NULL;
+    }
     if (node != k->how.self && !h) {
         int rc = mx_keeper_add_host(k, node, &h, e);
         if (rc < 0)
@@ -217,6 +221,23 @@ static int migrate(struct mx_keeper *k, const char *where, struct err *e)
     loop_timer_del(&k->linger);
     mx_keeper_plan(k, in);
     return 0;
+}
+
+void mx_keeper_leave(struct mx_keeper *k, const char *why)
+{
+    struct err e = { "" };
+    char at[MX_NODE_NAME_MAX + 1];
+    struct mx_host *h = mx_keeper_host(k, k->plan.here);
+    if (k->plan.phase != MX_SETTLED || k->plan.here == MX_HOME || k->is_fetching)
+        return; /* it is said again */
+    snprintf(at, sizeof at, "%s", mx_keeper_name(k, k->plan.here));
+    if (migrate(k, "home", &e) < 0)
+        log_error("job %d should leave %s: %s", (int)k->how.pid, at, e.text);
+    else
+        log_at(LOG_NORMAL, "job %d comes home: %s %s", (int)k->how.pid, at, why);
+    k->stays_until_ms = clock_mono_ms() + MX_STAYS_MS;
+    if (h)
+        h->is_unwanted = true;
 }
 
 /* Nobody in particular wants it elsewhere. */

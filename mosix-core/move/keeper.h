@@ -29,6 +29,7 @@ struct mx_keeper_how {
     struct mx_nodes *nodes;
     int self; /* which node this is */
     const struct mx_identity *id;
+    uint32_t need_mb;                    /* memory that it will need on a host */
     void (*moved)(void *ctx, pid_t pid); /* after each move, or NULL */
     void *ctx;
 };

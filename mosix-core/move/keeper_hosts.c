@@ -24,6 +24,7 @@ static struct mx_hello hello_of(const struct mx_keeper *k, const struct mx_host 
                                 enum mx_stream stream)
 {
     struct mx_hello hello = { .stream = stream,
+                              .need_mb = k->how.need_mb,
                               .move = k->plan.move,
                               .pid = (uint32_t)k->how.pid,
                               .mono_ns = (int64_t)clock_mono_us() * 1000 };
@@ -220,6 +221,8 @@ static void on_message(struct mx_host *h, const struct mx_message *m)
         mx_keeper_why(k, m->words.text);
         if (m->words.signal && h->place == k->plan.here)
             k->signal = m->words.signal;
+    } else if (m->number == MX_MESSAGE_leave && h->place == k->plan.here) {
+        mx_keeper_leave(k, m->leave.text);
     }
 }
 

@@ -28,6 +28,7 @@ struct mx_host {
     struct mx_conn orders, calls, image;
     struct loop_fd on_orders, on_notes, on_image, on_image_notes, on_calls_notes;
     bool is_connected, has_image, has_calls; /* there is a connection */
+    bool is_unwanted; /* the node has asked it to leave: it is asked again before it comes */
     uint64_t lost_ms;                        /* when it was cut off; 0: it is not */
     uint8_t in[2 * MX_MESSAGE_MAX];
     size_t in_bytes;
@@ -79,6 +80,8 @@ void mx_keeper_start_linger(struct mx_keeper *k);
 /* One step of the plan, and what follows from it. */
 void mx_keeper_plan(struct mx_keeper *k, struct mx_migrate_in in);
 void mx_keeper_read_program(struct mx_keeper *k);
+/* The node where it is wants it elsewhere: it comes home, unless it is moving. */
+void mx_keeper_leave(struct mx_keeper *k, const char *why);
 
 /* ---- keeper_home.c ---- */
 

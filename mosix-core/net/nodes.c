@@ -5,6 +5,7 @@
 
 #include "common/sys/mem.h"
 #include "gossip/keyfile.h"
+#include "mosix-core/net/lines.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -68,17 +69,6 @@ static bool is_name(const char *text)
     return true;
 }
 
-/* Returns the number, or -EINVAL for another text. */
-static long take_number(const char *text, long least, long most)
-{
-    char *end;
-    errno = 0;
-    long value = strtol(text, &end, 10);
-    return isdigit((unsigned char)*text) && !*end && !errno && value >= least && value <= most
-               ? value
-               : -EINVAL;
-}
-
 /* ---- a map's lines ---- */
 
 static unsigned hash(const char *text, unsigned more)
@@ -113,7 +103,7 @@ static int add_node(struct reader *r, const struct mx_node *node, struct err *e)
 }
 
 /* Words of a line from the name on; node's number and cluster are there already. */
-static int take_node(struct reader *r, char **words, unsigned count, struct mx_node *node,
+static int take_node(struct reader *r, char *const *words, unsigned count, struct mx_node *node,
                      struct err *e)
 {
     if (!is_name(words[0]))
@@ -122,7 +112,7 @@ static int take_node(struct reader *r, char **words, unsigned count, struct mx_n
     if (!is_address(words[1]))
         return err_say(e, EINVAL, "%s, line %u: '%s' is no numeric address", r->path, r->line,
                        words[1]);
-    long port = count == 3 ? take_number(words[2], 1, 65535) : MX_PORT;
+    long port = count == 3 ? mx_line_number(words[2], 1, 65535) : MX_PORT;
     if (port < 0)
         return err_say(e, EINVAL, "%s, line %u: '%s' is no port", r->path, r->line, words[2]);
     snprintf(node->name, sizeof node->name, "%s", words[0]);
@@ -131,14 +121,16 @@ static int take_node(struct reader *r, char **words, unsigned count, struct mx_n
     return add_node(r, node, e);
 }
 
-static int static_line(struct reader *r, char **words, unsigned count, struct err *e)
+static int static_line(void *ctx, const struct mx_line *l, struct err *e)
 {
+    struct reader *r = ctx;
     struct mx_node node = { .number = (uint16_t)(r->n->count + 1) };
-    if (count < 2 || count > 3)
+    r->line = l->number;
+    if (l->count < 2 || l->count > 3)
         return err_say(e, EINVAL,
                        "%s, line %u: should be a name, an address and perhaps a port", r->path,
                        r->line);
-    return take_node(r, words, count, &node, e);
+    return take_node(r, l->words, l->count, &node, e);
 }
 
 static int add_cluster(struct reader *r, unsigned number, const char *name, struct err *e)
@@ -157,11 +149,15 @@ static int add_cluster(struct reader *r, unsigned number, const char *name, stru
     return 0;
 }
 
-static int map_line(struct reader *r, char **words, unsigned count, struct err *e)
+static int map_line(void *ctx, const struct mx_line *l, struct err *e)
 {
+    struct reader *r = ctx;
     struct mx_nodes *n = r->n;
+    char *const *words = l->words;
+    unsigned count = l->count;
+    r->line = l->number;
     if (strcmp(words[0], "cluster") == 0) {
-        long number = count == 3 ? take_number(words[1], 0, 255) : -EINVAL;
+        long number = count == 3 ? mx_line_number(words[1], 0, 255) : -EINVAL;
         if (number < 0 || !is_name(words[2]))
             return err_say(e, EINVAL,
                            "%s, line %u: should be 'cluster', a number below 256 and a name",
@@ -172,7 +168,7 @@ static int map_line(struct reader *r, char **words, unsigned count, struct err *
         return err_say(e, EINVAL,
                        "%s, line %u: should be a number, a name, an address and perhaps a port",
                        r->path, r->line);
-    long number = take_number(words[0], 1, MX_NUMBER_MAX);
+    long number = mx_line_number(words[0], 1, MX_NUMBER_MAX);
     if (number < 0)
         return err_say(e, EINVAL, "%s, line %u: '%s' can't be a node's number (1 to %d)",
                        r->path, r->line, words[0], MX_NUMBER_MAX);
@@ -184,46 +180,18 @@ static int map_line(struct reader *r, char **words, unsigned count, struct err *
     return rc < 0 ? rc : take_node(r, words + 1, count - 1, &node, e);
 }
 
-/* ---- files of lines ---- */
-
-enum { WORDS_MAX = 6 };
-
-/* Each line's words; a line with more than WORDS_MAX - 1 counts as having WORDS_MAX. */
-static int each_line(const char *path,
-                     int (*fn)(struct reader *, char **, unsigned, struct err *),
-                     struct reader *r, struct err *e)
-{
-    AUTO_FREE char *text = malloc(MX_CONFIG_MAX);
-    if (!text)
-        return err_set(e, ENOMEM, "read %s", path);
-    int rc = gsp_file_read(path, false, text, MX_CONFIG_MAX, e);
-    r->path = path;
-    r->line = 0;
-    for (char *line = text, *next; rc >= 0 && line; line = next) {
-        char *words[WORDS_MAX], *rest = line;
-        unsigned count = 0;
-        next = strchr(line, '\n');
-        if (next)
-            *next++ = 0;
-        line[strcspn(line, "#")] = 0;
-        for (char *word; count < WORDS_MAX && (word = strtok_r(rest, " \t\r", &rest));)
-            words[count++] = word;
-        r->line++;
-        if (count)
-            rc = fn(r, words, count, e);
-    }
-    return rc < 0 ? rc : 0;
-}
+/* ---- files ---- */
 
 static int read_map(struct mx_nodes *n, const char *path,
-                    int (*fn)(struct reader *, char **, unsigned, struct err *), struct err *e)
+                    int (*fn)(void *, const struct mx_line *, struct err *), struct err *e)
 {
     AUTO_FREE struct reader *r = calloc(1, sizeof *r);
     if (!r)
         return err_set(e, ENOMEM, "read %s", path);
-    n->count = n->cluster_count = 0;
+    n->count = n->cluster_count = n->partition_count = 0;
     r->n = n;
-    int rc = each_line(path, fn, r, e);
+    r->path = path;
+    int rc = mx_lines_each(path, fn, r, e);
     if (rc == 0 && n->count == 0)
         rc = err_say(e, EINVAL, "%s names no node", path);
     return rc;
@@ -244,39 +212,6 @@ int mx_map_read(struct mx_nodes *n, const char *path, struct err *e)
     return read_map(n, path, map_line, e);
 }
 
-static int partner_line(struct reader *r, char **words, unsigned count, struct err *e)
-{
-    struct mx_nodes *n = r->n;
-    bool takes = count == 3 && strcmp(words[1], "take") == 0;
-    bool goes = count == 3 && strcmp(words[2], "go") == 0;
-    if (count != 3 || (!takes && strcmp(words[1], "refuse") != 0) ||
-        (!goes && strcmp(words[2], "stay") != 0))
-        return err_say(e, EINVAL,
-                       "%s, line %u: should be a cluster's name, take or refuse, go or stay",
-                       r->path, r->line);
-    for (unsigned i = 0; i < n->cluster_count; i++)
-        if (strcmp(n->clusters[i].name, words[0]) == 0) {
-            n->clusters[i].takes = takes;
-            n->clusters[i].goes = goes;
-            return 0;
-        }
-    return err_say(e, EINVAL, "%s, line %u: no cluster of the map is called '%s'", r->path,
-                   r->line, words[0]);
-}
-
-int mx_partners_read(struct mx_nodes *n, const char *path, struct err *e)
-{
-    AUTO_FREE struct reader *r = calloc(1, sizeof *r);
-    if (!r)
-        return err_set(e, ENOMEM, "read %s", path);
-    r->n = n;
-    for (unsigned i = 0; i < n->cluster_count; i++)
-        n->clusters[i].takes = n->clusters[i].goes = false;
-    struct err why = { "" };
-    int rc = each_line(path, partner_line, r, &why);
-    return rc < 0 && rc != -ENOENT ? err_say(e, -rc, "%s", why.text) : 0;
-}
-
 /* ---- looking ---- */
 
 int mx_nodes_number(const struct mx_nodes *n, unsigned number)
@@ -289,7 +224,7 @@ int mx_nodes_number(const struct mx_nodes *n, unsigned number)
 
 int mx_nodes_find(const struct mx_nodes *n, const char *what)
 {
-    long number = take_number(what, 1, MX_NUMBER_MAX);
+    long number = mx_line_number(what, 1, MX_NUMBER_MAX);
     if (number > 0)
         return mx_nodes_number(n, (unsigned)number);
     for (unsigned i = 0; i < n->count; i++)

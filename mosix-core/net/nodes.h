@@ -20,6 +20,7 @@ enum {
     MX_NODES_MAX = 16384,
     MX_NUMBER_MAX = 65534,   /* of a node */
     MX_CLUSTERS_MAX = 64,    /* in a map */
+    MX_PARTITIONS_MAX = 64,  /* of a cluster */
     MX_NODE_NAME_MAX = 63,   /* bytes */
     MX_PORT = 7722,          /* if the map says nothing else */
     MX_CONFIG_MAX = 1 << 20, /* bytes of a map, and of a key */
@@ -30,19 +31,28 @@ struct mx_node {
     char address[48]; /* numeric, of IPv4 or IPv6 */
     uint16_t port, number;
     uint8_t cluster;
-    uint32_t revoked; /* certificates of it up to this serial count no more */
+    uint8_t partition; /* index + 1; 0: of none */
+    uint32_t revoked;  /* certificates of it up to this serial count no more */
 };
 
 /* takes: its processes may come here; goes: ours may go there. Both of the own one. */
 struct mx_cluster_entry {
     uint8_t number;
     bool takes, goes;
+    uint16_t rank; /* of its processes here, see plan/admit.h */
+    char name[MX_NODE_NAME_MAX + 1];
+};
+
+/* rank: of processes of the cluster's other nodes on nodes of this partition. */
+struct mx_partition {
+    uint16_t rank;
     char name[MX_NODE_NAME_MAX + 1];
 };
 
 struct mx_nodes {
-    unsigned count, cluster_count;
+    unsigned count, cluster_count, partition_count;
     struct mx_cluster_entry clusters[MX_CLUSTERS_MAX];
+    struct mx_partition partitions[MX_PARTITIONS_MAX];
     struct mx_node list[MX_NODES_MAX];
 };
 
@@ -50,9 +60,16 @@ struct mx_nodes {
  * MX_CLUSTERS_MAX; or the error of reading. After an error *n is undefined. */
 MUST int mx_nodes_read(struct mx_nodes *n, const char *path, struct err *e);
 MUST int mx_map_read(struct mx_nodes *n, const char *path, struct err *e);
-/* Partners: "CLUSTER take|refuse go|stay". Of clusters that it does not name nobody is taken,
- * and nobody goes there; without the file of none but the own one. */
+/* Partners: "CLUSTER take|refuse go|stay [PRIORITY]". Of clusters that it does not name nobody
+ * is taken, and nobody goes there; without the file of none but the own one. */
 MUST int mx_partners_read(struct mx_nodes *n, const char *path, struct err *e);
+/* Partitions of one's own cluster: "NAME PRIORITY|refuse NODE...", a node by name, number or
+ * address, or "FIRST-LAST" of numbers; one name may have several lines. Without the file there
+ * are none. own: which of the nodes this is. */
+MUST int mx_partitions_read(struct mx_nodes *n, const char *path, int own, struct err *e);
+
+/* Which rank a process whose home is node from has on node here; both indices. */
+uint16_t mx_nodes_rank(const struct mx_nodes *n, int here, int from);
 
 /* By name, number or address. Returns its index, or -ENOENT. */
 MUST int mx_nodes_find(const struct mx_nodes *n, const char *what);

@@ -69,17 +69,32 @@ static int report_get(struct rd *r, struct mx_message *m)
 }
 
 /* They are shown to people on terminals. */
+static int text_get(struct bytes from, struct mx_message *m)
+{
+    if (from.len > MX_WORDS_MAX)
+        return -EPROTO;
+    for (uint32_t i = 0; i < from.len; i++)
+        m->words.text[i] = from.ptr[i] < ' ' || from.ptr[i] > '~' ? ' ' : (char)from.ptr[i];
+    m->words.text[from.len] = 0;
+    return 0;
+}
+
 static int words_get(struct rd *r, struct mx_message *m)
 {
     struct raw_words x;
-    if (raw_words_get(r, &x) < 0 || x.text.len > MX_WORDS_MAX || x.signal > 64)
+    if (raw_words_get(r, &x) < 0 || x.signal > 64)
         return -EPROTO;
     m->words.signal = x.signal;
-    for (uint32_t i = 0; i < x.text.len; i++)
-        m->words.text[i] =
-            x.text.ptr[i] < ' ' || x.text.ptr[i] > '~' ? ' ' : (char)x.text.ptr[i];
-    m->words.text[x.text.len] = 0;
-    return 0;
+    return text_get(x.text, m);
+}
+
+static int leave_get(struct rd *r, struct mx_message *m)
+{
+    struct raw_leave x;
+    if (raw_leave_get(r, &x) < 0)
+        return -EPROTO;
+    m->leave.signal = 0;
+    return text_get(x.text, m);
 }
 
 static void order_put(struct wr *w, const struct mx_message *m)
@@ -101,6 +116,12 @@ static void words_put(struct wr *w, const struct mx_message *m)
 {
     struct raw_words x = { m->words.signal, bytes_of(m->words.text) };
     raw_words_put(w, &x);
+}
+
+static void leave_put(struct wr *w, const struct mx_message *m)
+{
+    struct raw_leave x = { bytes_of(m->leave.text) };
+    raw_leave_put(w, &x);
 }
 
 static const struct {

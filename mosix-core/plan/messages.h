@@ -31,7 +31,7 @@ struct mx_message {
         struct {
             uint8_t signal;
             char text[MX_WORDS_MAX + 1]; /* printable; anything else has become a space */
-        } words;
+        } words, leave;                  /* leave: without a signal */
     };
 };
 

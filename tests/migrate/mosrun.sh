@@ -30,7 +30,7 @@ same "status" 7 "$(status mosrun sh -c 'exit 7')"
 same "status of what isn't there" 127 "$(status mosrun no-such-program 2>said)"
 # shellcheck disable=SC2016 # for that shell
 same "argv[0]" other "$(mosrun -z sh other -c 'echo "$0"')"
-for option in -q3 -G2 -C -Ofile -y -Jx; do
+for option in -q3 -Gx -C -Ofile -y -Jx; do
     same "status of $option" 2 "$(status mosrun $option true 2>said)"
 done
 same "without a daemon" 1 "$(MOSIX_RUN=$tmp/none status mosrun true 2>said)"
@@ -45,7 +45,8 @@ same "migrate what is no job" 1 "$(status migrate $$ n1 2>said)"
 says "was not started by mosrun"
 same "migrate somebody else's" 1 "$(status "${as_u[@]}" migrate $pid n1 2>said)"
 says "somebody else's"
-same "not built" 2 "$(status migrate $pid out 2>said)"
+same "out, of what is no guest" 1 "$(status migrate $pid out 2>said)"
+says "process $pid is no guest's"
 go n1
 go home
 same "tracer of a job that came home" 0 "$(awk '$1 == "TracerPid:" { print $2 }' "/proc/$pid/status")"

@@ -18,7 +18,7 @@ static struct mx_message some(unsigned number)
     else if (number == MX_MESSAGE_report)
         m.report = (struct mx_report){ 9, 7, 2, MX_IS_COPYING, MX_WHY_SLOW, 55, 4, 17 };
     else
-        m.words.signal = 11,
+        m.words.signal = number == MX_MESSAGE_words ? 11 : 0,
         snprintf(m.words.text, sizeof m.words.text, "process 12 has threads");
     return m;
 }
@@ -34,7 +34,7 @@ static size_t put(uint8_t bytes[MX_MESSAGE_MAX], const struct mx_message *m)
 static void round_trip(void **state)
 {
     (void)state;
-    for (unsigned number = MX_MESSAGE_order; number <= MX_MESSAGE_words; number++) {
+    for (unsigned number = MX_MESSAGE_order; number <= MX_MESSAGE_leave; number++) {
         struct mx_message m = some(number), back;
         uint8_t bytes[MX_MESSAGE_MAX];
         memset(&back, 0, sizeof back);
@@ -49,7 +49,7 @@ static void round_trip(void **state)
 static void cut_and_long(void **state)
 {
     (void)state;
-    for (unsigned number = MX_MESSAGE_order; number <= MX_MESSAGE_words; number++) {
+    for (unsigned number = MX_MESSAGE_order; number <= MX_MESSAGE_leave; number++) {
         struct mx_message m = some(number), back;
         uint8_t bytes[MX_MESSAGE_MAX];
         size_t len = put(bytes, &m);

@@ -4,6 +4,7 @@
 #include "common/base/wire.h"
 #include "common/sys/fd.h"
 #include "mosix-core/move/hello.h"
+#include "mosix-core/plan/admit.h"
 #include "mosix-core/net/wire.h"
 #include "tests/lib/unit.h"
 
@@ -116,6 +117,46 @@ TEST(mosix_map)
     assert_int_equal(old.count, 3);
 }
 
+TEST(partitions)
+{
+    static struct mx_nodes n;
+    struct err e = { "" };
+    write_file(
+        "1 ant 10.0.0.1\n2 bee 10.0.0.2\n3 cat 10.0.0.3\n4 dog 10.0.0.4\n5 elk 10.0.0.5\n"
+        "cluster 3 far\n9 fox 10.0.0.9\n",
+        0644);
+    assert_ok(mx_map_read(&n, path, &e));
+    assert_ok(mx_partitions_read(&n, "/nonexistent/partitions", 0, &e));
+    assert_int_equal(mx_nodes_rank(&n, 0, 1), MX_RANK_PARTITION);
+    write_file("blue 20 1-2 # theirs\nred refuse cat\nblue 20 10.0.0.4\n", 0644);
+    assert_ok(mx_partitions_read(&n, path, 0, &e));
+    assert_int_equal(n.partition_count, 2);
+    assert_int_equal(mx_nodes_rank(&n, 0, 1), MX_RANK_PARTITION);
+    assert_int_equal(mx_nodes_rank(&n, 0, 3), MX_RANK_PARTITION);
+    assert_int_equal(mx_nodes_rank(&n, 0, 2), 20);
+    assert_int_equal(mx_nodes_rank(&n, 2, 0), MX_RANK_NEVER);
+    assert_int_equal(mx_nodes_rank(&n, 4, 0), MX_RANK_CLUSTER); /* elk is in none */
+    /* Read anew, nothing is left of before. */
+    write_file("red 5 1\n", 0644);
+    assert_ok(mx_partitions_read(&n, path, 0, &e));
+    assert_int_equal(mx_nodes_rank(&n, 1, 2), MX_RANK_PARTITION);
+    assert_int_equal(mx_nodes_rank(&n, 0, 2), 5);
+    static const char *const wrong[] = { "blue 20\n",
+                                         "blue 1 ant\n",
+                                         "blue x ant\n",
+                                         "blue 5 gnu\n",
+                                         "blue 5 9\n",
+                                         "blue 5 7-8\n",
+                                         "blue 5 1 ant\nred 5 1\n",
+                                         "blue 5 2-x\n",
+                                         "blue 5 1\nblue 6 2\n" };
+    for (unsigned i = 0; i < ARRAY_LEN(wrong); i++) {
+        write_file(wrong[i], 0644);
+        assert_error(mx_partitions_read(&n, path, 0, &e), EINVAL);
+        assert_has(e.text, ", line ");
+    }
+}
+
 TEST(partners)
 {
     static struct mx_nodes n;
@@ -132,7 +173,16 @@ TEST(partners)
     assert_ok(mx_partners_read(&n, path, &e));
     assert_false(mx_nodes_cluster(&n, 3)->takes);
     assert_true(mx_nodes_cluster(&n, 3)->goes);
-    static const char *const wrong[] = { "far take\n", "far go take\n", "near take go\n" };
+    assert_int_equal(mx_nodes_cluster(&n, 3)->rank, MX_RANK_PARTNER);
+    assert_int_equal(mx_nodes_rank(&n, 0, 1), MX_RANK_NEVER);
+    write_file("far take stay 45\n", 0644);
+    assert_ok(mx_partners_read(&n, path, &e));
+    assert_int_equal(mx_nodes_rank(&n, 0, 1), 45);
+    assert_int_equal(mx_nodes_rank(&n, 0, 0), MX_RANK_LOCAL);
+    static const char *const wrong[] = { "far take\n",          "far go take\n",
+                                         "near take go\n",      "far take go 1\n",
+                                         "far take go 65535\n", "far take go x\n",
+                                         "far take go 5 5\n" };
     for (unsigned i = 0; i < ARRAY_LEN(wrong); i++) {
         write_file(wrong[i], 0644);
         assert_error(mx_partners_read(&n, path, &e), EINVAL);
@@ -489,17 +539,12 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(map),
-        cmocka_unit_test(key),
-        cmocka_unit_test(mosix_map),
-        cmocka_unit_test(partners),
-        cmocka_unit_test(certificates),
-        cmocka_unit_test(hello),
-        cmocka_unit_test(same_key),
-        cmocka_unit_test(another_key),
-        cmocka_unit_test(refused),
-        cmocka_unit_test(strangers),
-        cmocka_unit_test(changed_and_cut),
+        cmocka_unit_test(map),         cmocka_unit_test(key),
+        cmocka_unit_test(mosix_map),   cmocka_unit_test(partitions),
+        cmocka_unit_test(partners),    cmocka_unit_test(certificates),
+        cmocka_unit_test(hello),       cmocka_unit_test(same_key),
+        cmocka_unit_test(another_key), cmocka_unit_test(refused),
+        cmocka_unit_test(strangers),   cmocka_unit_test(changed_and_cut),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
