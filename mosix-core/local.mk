@@ -21,6 +21,7 @@ mosix_core_libmximage_a_SOURCES = \
   mosix-core/image/capture_state.c \
   mosix-core/image/capture_threads.c \
   mosix-core/image/descriptors.c \
+  mosix-core/image/empty.c \
   mosix-core/image/image.c mosix-core/image/image.h \
   mosix-core/image/maps.c mosix-core/image/maps.h \
   mosix-core/image/memory.c mosix-core/image/memory.h \
@@ -75,12 +76,14 @@ mosix_core_libmxsandbox_a_SOURCES = mosix-core/sandbox/sandbox.c mosix-core/sand
 noinst_LIBRARIES += mosix-core/libmxmove.a
 mosix_core_libmxmove_a_SOURCES = \
   mosix-core/move/conn.c mosix-core/move/conn.h \
+  mosix-core/move/freeze.c mosix-core/move/freeze.h \
   mosix-core/move/guest.c mosix-core/move/guest.h \
   mosix-core/move/hands.c mosix-core/move/hands.h \
   mosix-core/move/hands_home.c \
   mosix-core/move/hands_host.c \
   mosix-core/move/hello.c mosix-core/move/hello.h \
   mosix-core/move/keeper.c mosix-core/move/keeper.h mosix-core/move/keeping.h \
+  mosix-core/move/keeper_freeze.c \
   mosix-core/move/keeper_home.c \
   mosix-core/move/keeper_hosts.c \
   mosix-core/move/note.c mosix-core/move/note.h \
@@ -118,6 +121,7 @@ mosix_core_mosixd_mosixd_SOURCES = \
   mosix-core/mosixd/asks.c \
   mosix-core/mosixd/best.c mosix-core/mosixd/best.h \
   mosix-core/mosixd/choose.c \
+  mosix-core/mosixd/frost.c \
   mosix-core/mosixd/checkpoint.c mosix-core/mosixd/checkpoint.h \
   mosix-core/mosixd/cluster.c mosix-core/mosixd/cluster.h \
   mosix-core/mosixd/control.c \

@@ -14,23 +14,18 @@
 
 enum { WRONG = 2, FAILED = 1 };
 
-static const struct {
-    const char *word, *needs;
-} unbuilt[] = {
-    { "freeze", "a stub whose memory is in a file" },
-    { "continue", "a stub whose memory is in a file" },
-};
 static const char *const checkpoints[] = { "checkpoint", "chkstop", "chkexit" };
 
 static int usage(FILE *to)
 {
-    fputs("Usage: migrate PID|-jID NODE|home|out|checkpoint|chkstop|chkexit\n"
+    fputs("Usage: migrate PID|-jID NODE|home|out|freeze|continue|checkpoint|chkstop|chkexit\n"
           "Asks for a process of mosrun's, or for all of yours of job ID, to go on at a node: "
           "its\n"
           "name, number or address, or home; or for a guest to leave this node. mosps shows "
           "what became of it. Or writes it to a "
           "file,\n"
-          "of which mosrun -R makes it again, and then lets it go on, stops it, or ends it.\n",
+          "of which mosrun -R makes it again, and then lets it go on, stops it, or ends it.\n"
+          "freeze: its memory goes to disk and it stands still, until continue.\n",
           to);
     return to == stdout ? 0 : WRONG;
 }
@@ -42,11 +37,15 @@ static int migrate_one(long pid, const char *where)
     bool is_checkpoint = false, is_out = strcmp(where, "out") == 0;
     for (unsigned i = 0; i < sizeof checkpoints / sizeof *checkpoints; i++)
         is_checkpoint |= strcmp(where, checkpoints[i]) == 0;
-    snprintf(request, sizeof request, "%s %ld %.63s\n",
-             is_checkpoint ? "checkpoint"
-             : is_out      ? "out"
-                           : "migrate",
-             pid, where);
+    bool is_frost = strcmp(where, "freeze") == 0 || strcmp(where, "continue") == 0;
+    if (is_frost)
+        snprintf(request, sizeof request, "%s %ld\n", where, pid);
+    else
+        snprintf(request, sizeof request, "%s %ld %.63s\n",
+                 is_checkpoint ? "checkpoint"
+                 : is_out      ? "out"
+                               : "migrate",
+                 pid, where);
     int rc = is_checkpoint ? mx_client_ask_long(request, answer, sizeof answer, &e)
                            : mx_client_ask(request, answer, sizeof answer, &e);
     if (rc < 0) {
@@ -90,12 +89,6 @@ int main(int argc, char **argv)
         return puts("migrate " PACKAGE_VERSION) < 0;
     if (argc != 3)
         return usage(stderr);
-    for (unsigned i = 0; i < sizeof unbuilt / sizeof *unbuilt; i++)
-        if (strcmp(argv[2], unbuilt[i].word) == 0) {
-            fprintf(stderr, "migrate: %s needs %s, which is not built yet\n", unbuilt[i].word,
-                    unbuilt[i].needs);
-            return WRONG;
-        }
     bool is_job = strncmp(argv[1], "-j", 2) == 0;
     const char *digits = is_job ? argv[1] + 2 : argv[1];
     unsigned long number = strtoul(digits, &end, 10);

@@ -67,6 +67,10 @@ MUST int mx_capture_rest(struct mx_capture *c, struct mx_image_writer *w, struct
 MUST int mx_status_number(pid_t pid, const char *name, int base, uint64_t *value,
                           struct err *e);
 
+/* It stands still without any memory but the kernel's own from then on, and can make calls
+ * (empty.c). After a failure some may be gone. */
+MUST int mx_tracee_empty(struct mx_tracee *t, struct err *e);
+
 /* BLAKE2b of the code that the kernel maps into each process. */
 MUST int mx_vdso_sum(const struct mx_tracee *t, const struct mx_maps *m,
                      uint8_t sum[MX_SECTION_SUM_BYTES], struct err *e);

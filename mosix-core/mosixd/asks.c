@@ -78,6 +78,9 @@ int mx_request_checkpoint(struct mx_request *r, pid_t pid, enum mx_checkpoint_th
     int rc = 0;
     if (mx_request_ids(pid, &uid, &saved, &gid) < 0)
         return err_say(e, ESRCH, "there is no process %d", (int)pid);
+    if (mx_request_is_frozen(r, pid))
+        return err_say(e, EBUSY, "process %d is frozen: migrate %d continue first", (int)pid,
+                       (int)pid);
     if (!mx_request_where(r, pid, at, NULL, 0))
         return err_say(e, EBUSY, "process %d is moving", (int)pid);
     bool is_away = strcmp(at, "home") != 0;

@@ -167,6 +167,8 @@ static _Noreturn void keep(struct mx_request *r, pid_t pid, int process, int lis
                                  .self = r->d->self,
                                  .id = &r->d->id,
                                  .need_mb = memory_of(r->d, pid),
+                                 .freeze_dir = r->d->freeze_dir,
+                                 .freeze_tag = mx_frost_tag(r->d),
                                  .moved = on_moved,
                                  .ctx = (void *)(uintptr_t)r->d };
     int rc = mx_keeper_run(&how, &e);
@@ -269,10 +271,15 @@ static pid_t family_of(pid_t pid)
 
 int mx_request_move(struct mx_request *r, pid_t pid, const char *where, struct err *e)
 {
-    char line[256], answer[MX_REQUEST_MAX];
+    char line[256];
     int rc = mx_cluster_target(r->d->cluster, where, line, sizeof line, e);
-    if (rc < 0)
-        return rc;
+    return rc < 0 ? rc : mx_request_wish(r, pid, line, e);
+}
+
+int mx_request_wish(struct mx_request *r, pid_t pid, const char *line, struct err *e)
+{
+    char answer[MX_REQUEST_MAX];
+    int rc;
     pid_t first = family_of(pid);
     if (first)
         return err_say(e, EBUSY, "process %d is away with process %d: migrate %d home first",
@@ -367,13 +374,21 @@ static const struct {
     const char *word;
     int (*fn)(struct mx_request *r, const char *rest, struct err *e);
 } requests[] = {
-    { "mark", do_mark },       { "unmark", do_unmark },
-    { "migrate", do_migrate }, { "checkpoint", mx_ask_checkpoint },
-    { "list", do_list },       { "get", mx_ask_get },
-    { "set", mx_ask_set },     { "go", mx_ask_go },
-    { "begin", mx_ask_begin }, { "best", mx_ask_best },
-    { "rule", mx_ask_rule },   { "expel", mx_ask_expel },
+    { "mark", do_mark },
+    { "unmark", do_unmark },
+    { "migrate", do_migrate },
+    { "checkpoint", mx_ask_checkpoint },
+    { "list", do_list },
+    { "get", mx_ask_get },
+    { "set", mx_ask_set },
+    { "go", mx_ask_go },
+    { "begin", mx_ask_begin },
+    { "best", mx_ask_best },
+    { "rule", mx_ask_rule },
+    { "expel", mx_ask_expel },
     { "out", mx_ask_out },
+    { "freeze", mx_ask_freeze },
+    { "continue", mx_ask_continue },
 };
 
 static int obey(struct mx_request *r, char *line, struct err *e)
@@ -410,6 +425,7 @@ void mx_control(const struct mx_daemon *d, int fd)
         return;
     }
     clean_up(d);
+    mx_frost_clean(d);
     mx_settings_clean(d->run);
     int rc = obey(&r, line, &e);
     if (rc < 0)

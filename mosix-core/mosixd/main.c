@@ -4,6 +4,7 @@
  * of their own, which go on when this one ends. */
 #include "mosix-core/mosixd/mark.h"
 #include "mosix-core/mosixd/mosixd.h"
+#include "mosix-core/mosixd/request.h"
 
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
@@ -21,7 +22,7 @@
 #include <unistd.h>
 
 struct mosixd_options {
-    const char *config, *run, *state, *node;
+    const char *config, *run, *state, *node, *freeze;
     int verbose;
     bool is_quiet;
     long long guest_memory_mib, guest_processes; /* 0: not given */
@@ -190,6 +191,8 @@ static int start(struct server *s, const struct mosixd_options *o, struct err *e
         rc = mx_run_dir(o->run, s->d.run, e);
     if (rc == 0)
         rc = make_dirs(&s->d, e);
+    if (rc == 0)
+        rc = mx_frost_dir(&s->d, o->freeze, e);
     snprintf(path, sizeof path, "%s/control", s->d.run);
     if (rc == 0)
         rc = listen_on(&s->d.nodes.list[s->d.self], &s->network, e);

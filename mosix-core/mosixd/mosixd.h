@@ -7,6 +7,7 @@
 
 #include "mosix-core/mosixd/cluster.h"
 #include "mosix-core/mosixd/place.h"
+#include "mosix-core/move/keeper.h"
 #include "mosix-core/net/wire.h"
 #include "mosix-core/sandbox/sandbox.h"
 
@@ -23,6 +24,7 @@ struct mx_daemon {
     int self; /* which of them this is */
     struct mx_identity id;
     struct mx_guest_limits limits;
+    char freeze_dir[MX_FREEZE_DIR_MAX];
     struct mx_cluster *cluster;
     int notes; /* to the daemon, from its children: a datagram for mx_cluster_take(), or one
                   byte: what is to be read anew */

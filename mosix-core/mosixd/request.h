@@ -58,6 +58,22 @@ MUST int mx_timer_start(struct mx_request *r, pid_t pid, struct err *e);
  * that are named: there this returns 0, and must not return to its caller. Else 1 or -errno. */
 MUST int mx_request_fork(const char *title, const int *kept, size_t count, struct err *e);
 
+/* Of frost.c: where frozen memory goes (NULL: where it does if nothing is said), and what is
+ * left there of jobs that nobody keeps any more is taken away; in the daemon, and then in a
+ * child. */
+MUST int mx_frost_dir(struct mx_daemon *d, const char *path, struct err *e);
+const char *mx_frost_tag(const struct mx_daemon *d); /* of the names of its files */
+void mx_frost_clean(const struct mx_daemon *d);
+MUST int mx_ask_freeze(struct mx_request *r, const char *rest, struct err *e);
+MUST int mx_ask_continue(struct mx_request *r, const char *rest, struct err *e);
+
+/* Is its memory in a file? */
+bool mx_request_is_frozen(struct mx_request *r, pid_t pid);
+
+/* Asks the keeper of process pid, which is started if there is none, for something. Returns 0,
+ * or -errno with words. */
+MUST int mx_request_wish(struct mx_request *r, pid_t pid, const char *line, struct err *e);
+
 /* Requests of asks.c; rest: what follows the word. */
 MUST int mx_ask_get(struct mx_request *r, const char *rest, struct err *e);
 MUST int mx_ask_set(struct mx_request *r, const char *rest, struct err *e);

@@ -37,6 +37,8 @@ enum mx_hands_ask {
     MX_HANDS_MISSED, /* home: it was lost when it was to; text: why */
     MX_HANDS_FAMILY, /* home: number 1: others of the job's are away too; 0 */
     MX_HANDS_FETCH,  /* to the hands at home: all that are away are to come */
+    MX_HANDS_FREEZE, /* to them: its memory goes to the file fd; answered */
+    MX_HANDS_THAW,   /* and comes back from there, and it goes on; answered */
 };
 
 struct mx_hands {

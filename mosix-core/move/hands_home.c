@@ -5,9 +5,11 @@
 #include "mosix-core/deputy/inject.h"
 #include "mosix-core/deputy/own.h"
 #include "mosix-core/image/capture.h"
+#include "mosix-core/image/parts.h"
 #include "mosix-core/image/restore.h"
 #include "mosix-core/image/scan.h"
 #include "mosix-core/image/send.h"
+#include "mosix-core/move/freeze.h"
 #include "mosix-core/move/hands.h"
 #include "mosix-core/move/stay.h"
 #include "mosix-core/net/prompt.h"
@@ -193,6 +195,37 @@ static int do_serve(struct home *h, int fd, int32_t number UNUSED, struct err *e
     return h->calls < 0 ? err_set(e, errno, "keep a stream") : 0;
 }
 
+/* When it can't be emptied all comes back at once. */
+static int do_freeze(struct home *h, int fd, int32_t number UNUSED, struct err *e)
+{
+    if (h->is_held)
+        return err_say(e, EBUSY, "process %d is held already", (int)h->pid);
+    int rc = mx_freeze_write(&h->c, h->pid, fd, e);
+    if (rc < 0)
+        return rc;
+    h->is_held = true;
+    /* It has no memory to go on with when nobody holds it. */
+    if (ptrace(PTRACE_SETOPTIONS, h->pid, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL) < 0)
+        rc = err_set(e, errno, "hold process %d", (int)h->pid);
+    if (rc == 0)
+        rc = become_stub(h, e);
+    if (rc == 0)
+        rc = mx_tracee_empty(&h->c.t, e);
+    if (rc < 0 && h->is_stub && mx_freeze_read(&h->c.t, fd, NULL) < 0) {
+        kill(h->pid, SIGKILL);
+        return rc;
+    }
+    return rc < 0 && do_run(h, -1, 0, NULL) < 0 ? -ESRCH : rc;
+}
+
+static int do_thaw(struct home *h, int fd, int32_t number UNUSED, struct err *e)
+{
+    int rc = h->is_stub ? mx_freeze_read(&h->c.t, fd, e) : err_say(e, EINVAL, "it runs");
+    if (rc == -ESRCH)
+        kill(h->pid, SIGKILL);
+    return rc < 0 ? rc : do_run(h, -1, 0, e);
+}
+
 /* Is the next note that all are to come home? Then it is taken. */
 static bool is_fetch(void *ctx)
 {
@@ -242,10 +275,11 @@ static const struct {
     do_fn fn;
     bool is_answered;
 } dos[] = {
-    [MX_HANDS_LOOK] = { do_look, true },    [MX_HANDS_STOP] = { do_stop, true },
-    [MX_HANDS_COPY] = { do_copy, true },    [MX_HANDS_SEND] = { do_send, true },
-    [MX_HANDS_RUN] = { do_run, false },     [MX_HANDS_RESTORE] = { do_restore, true },
-    [MX_HANDS_SERVE] = { do_serve, false }, [MX_HANDS_END] = { do_end, false },
+    [MX_HANDS_LOOK] = { do_look, true },     [MX_HANDS_STOP] = { do_stop, true },
+    [MX_HANDS_COPY] = { do_copy, true },     [MX_HANDS_SEND] = { do_send, true },
+    [MX_HANDS_RUN] = { do_run, false },      [MX_HANDS_RESTORE] = { do_restore, true },
+    [MX_HANDS_SERVE] = { do_serve, false },  [MX_HANDS_END] = { do_end, false },
+    [MX_HANDS_FREEZE] = { do_freeze, true }, [MX_HANDS_THAW] = { do_thaw, true },
 };
 
 static void work(int sock, int32_t number)

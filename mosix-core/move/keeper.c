@@ -84,7 +84,8 @@ void mx_keeper_start_linger(struct mx_keeper *k)
 void mx_keeper_on_linger(void *ctx)
 {
     struct mx_keeper *k = ctx;
-    bool is_idle = k->plan.phase == MX_SETTLED && k->plan.here == MX_HOME;
+    bool is_idle =
+        k->plan.phase == MX_SETTLED && k->plan.here == MX_HOME && k->frost == MX_FROST_NONE;
     if (is_idle)
         mx_keeper_end(k);
 }
@@ -118,6 +119,8 @@ static void after_step(struct mx_keeper *k, const struct mx_migrate_out *out)
         mx_keeper_close_streams(k);
     if ((out->has_moved || out->has_failed) && k->plan.here == MX_HOME)
         mx_keeper_start_linger(k);
+    if (out->has_moved || out->has_failed)
+        mx_keeper_frost_moved(k);
     if (out->has_ended && !k->is_over) {
         k->is_over = true;
         if (mx_keeper_has_process(k) && out->why != MX_WHY_KILLED && out->why != MX_WHY_ENDED &&
@@ -177,7 +180,7 @@ static int fetch(struct mx_keeper *k, bool is_home, struct err *e)
     return 0;
 }
 
-static int migrate(struct mx_keeper *k, const char *where, struct err *e)
+int mx_keeper_migrate(struct mx_keeper *k, const char *where, struct err *e)
 {
     struct mx_host *h = NULL;
     bool is_home = strcmp(where, "home") == 0;
@@ -186,6 +189,9 @@ static int migrate(struct mx_keeper *k, const char *where, struct err *e)
         return err_say(e, ENOENT, "no node is called %s", where);
     if (k->plan.phase == MX_OVER)
         return err_say(e, ESRCH, "the job has ended");
+    if (k->frost > MX_FROST_WANTED)
+        return err_say(e, EBUSY, "process %d is %s: migrate %d continue first", (int)k->how.pid,
+                       mx_keeper_frost_text(k), (int)k->how.pid);
     if (k->plan.phase != MX_SETTLED)
         return err_say(e, EBUSY, "process %d is moving", (int)k->how.pid);
     bool is_fetch = k->is_family || k->is_first_home || k->is_fetching ||
@@ -231,7 +237,7 @@ void mx_keeper_leave(struct mx_keeper *k, const char *why)
     if (k->plan.phase != MX_SETTLED || k->plan.here == MX_HOME || k->is_fetching)
         return; /* it is said again */
     snprintf(at, sizeof at, "%s", mx_keeper_name(k, k->plan.here));
-    if (migrate(k, "home", &e) < 0)
+    if (mx_keeper_migrate(k, "home", &e) < 0)
         log_error("job %d should leave %s: %s", (int)k->how.pid, at, e.text);
     else
         log_at(LOG_NORMAL, "job %d comes home: %s %s", (int)k->how.pid, at, why);
@@ -249,7 +255,7 @@ static int send_away(struct mx_keeper *k, const char *where, struct err *e)
                        "process %d %.180s, and is not sent away by itself for another %u s",
                        (int)k->how.pid, k->why[0] ? k->why : "came home by itself",
                        (unsigned)((k->stays_until_ms - now_ms + 999) / 1000));
-    return migrate(k, where, e);
+    return mx_keeper_migrate(k, where, e);
 }
 
 static void status(struct mx_keeper *k, char *text, size_t size)
@@ -257,8 +263,10 @@ static void status(struct mx_keeper *k, char *text, size_t size)
     const char *why = k->came[0] ? k->came : k->why;
     snprintf(text, size, "%s\t%s\t%u\t%s\n",
              mx_keeper_name(k, k->is_first_home ? MX_HOME : k->plan.here),
-             k->is_fetching ? "coming-home" : mx_phase_text(k->plan.phase), k->moves,
-             why[0] ? why : "-");
+             k->is_fetching              ? "coming-home"
+             : k->frost != MX_FROST_NONE ? mx_keeper_frost_text(k)
+                                         : mx_phase_text(k->plan.phase),
+             k->moves, why[0] ? why : "-");
 }
 
 static void on_listener(void *ctx, uint32_t events UNUSED)
@@ -279,7 +287,11 @@ static void on_listener(void *ctx, uint32_t events UNUSED)
         status(k, text, sizeof text);
     else if (strcmp(text, "family") == 0)
         snprintf(text, sizeof text, "%s\n", mx_keeper_name(k, k->plan.here));
-    else if (strncmp(text, "migrate ", 8) == 0 && migrate(k, text + 8, &e) == 0)
+    else if (strncmp(text, "migrate ", 8) == 0 && mx_keeper_migrate(k, text + 8, &e) == 0)
+        snprintf(text, sizeof text, "ok\n");
+    else if (strcmp(text, "freeze") == 0 && mx_keeper_freeze(k, &e) == 0)
+        snprintf(text, sizeof text, "ok\n");
+    else if (strcmp(text, "continue") == 0 && mx_keeper_thaw(k, &e) == 0)
         snprintf(text, sizeof text, "ok\n");
     else if (strncmp(text, "auto ", 5) == 0 && send_away(k, text + 5, &e) == 0)
         snprintf(text, sizeof text, "ok\n");
@@ -319,7 +331,7 @@ void mx_keeper_read_program(struct mx_keeper *k)
 int mx_keeper_run(const struct mx_keeper_how *how, struct err *e)
 {
     static struct mx_keeper k;
-    k = (struct mx_keeper){ .how = *how, .hands = { 0, -1 } };
+    k = (struct mx_keeper){ .how = *how, .hands = { 0, -1 }, .frost_back = -1 };
     int64_t now_ms = (int64_t)clock_mono_ms();
     mx_migrate_init(&k.plan, now_ms);
     mx_holder_init(&k.holder, true, true);
@@ -339,5 +351,6 @@ int mx_keeper_run(const struct mx_keeper_how *how, struct err *e)
             mx_host_forget(&k.hosts[i]);
     mx_keeper_end_relay(&k);
     mx_hands_end(&k.hands);
+    mx_keeper_frost_end(&k);
     return rc < 0 ? err_set(e, -rc, "keep process %d", (int)how->pid) : 0;
 }

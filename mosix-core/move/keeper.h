@@ -16,20 +16,23 @@ enum {
         2000, /* after it came home by itself it is not sent away by itself so long, */
     MX_STAYS_MAX_MS = 64 * 1000, /* twice as long each time, up to this */
     MX_REQUEST_MAX = 512,        /* bytes of a request and of an answer */
+    MX_FREEZE_DIR_MAX = 160,     /* of a directory's name */
 };
 
 struct mx_keeper_how {
     pid_t pid;    /* the job's process */
     int process;  /* its pidfd */
     int listener; /* stream socket: requests, one a connection: "migrate WHERE", "auto WHERE"
-                     when nobody in particular wants it there, "status", or "family": where
-                     those are that are away with it; answered by one
-                     line, "ok…" or words; WHERE: home, or mx_node_text(), which may be of a
-                     newer map than this one */
+                     when nobody in particular wants it there, "freeze", "continue", "status",
+                     or "family": where those are that are away with it; answered by one line,
+                     "ok…" or words; WHERE: home, or mx_node_text(), which may be of a newer map
+                     than this one */
     struct mx_nodes *nodes;
     int self; /* which node this is */
     const struct mx_identity *id;
-    uint32_t need_mb;                    /* memory that it will need on a host */
+    uint32_t need_mb;       /* memory that it will need on a host */
+    const char *freeze_dir; /* where frozen memory goes; made when it is needed */
+    const char *freeze_tag; /* part of the name of its file: whose processes these are */
     void (*moved)(void *ctx, pid_t pid); /* after each move, or NULL */
     void *ctx;
 };

@@ -37,6 +37,7 @@ static void hands_died(struct mx_keeper *k)
 {
     mx_hands_end(&k->hands);
     k->served = 0;
+    mx_keeper_frost_end(k);
     if (k->is_first_home) {
         mx_keeper_is_at_home(k);
         return;
@@ -157,6 +158,8 @@ static void on_note(struct mx_keeper *k, const struct mx_note *n)
         else
             mx_keeper_held(k, MX_HOLD_WHOLE, MX_WHY_NOT);
         break;
+    case MX_HANDS_FREEZE:
+    case MX_HANDS_THAW: mx_keeper_on_frost(k, n); break;
     case MX_HANDS_DIED:
         if (mx_keeper_has_process(k))
             kill(k->how.pid, SIGKILL);

@@ -19,6 +19,15 @@ enum {
 
 struct mx_keeper;
 
+/* Where the memory of a job is that was told to freeze. */
+enum mx_frost {
+    MX_FROST_NONE,
+    MX_FROST_WANTED, /* it comes home for that */
+    MX_FROST_FREEZING,
+    MX_FROST_FROZEN, /* in a file: its process is a stub */
+    MX_FROST_THAWING,
+};
+
 /* One host, as long as its connection for orders lasts. */
 struct mx_host {
     struct mx_keeper *k;
@@ -61,6 +70,9 @@ struct mx_keeper {
     uint64_t stays_ms, stays_until_ms; /* after that it isn't sent away by itself so long */
     unsigned moves;
     char why[MX_WORDS_MAX + 1]; /* of the last failure */
+    enum mx_frost frost;
+    int frost_back; /* the node where it goes on when it thaws; -1: here */
+    char frost_path[2 * MX_FREEZE_DIR_MAX];
     char program[MX_PROGRAM_MAX + 1];
 };
 
@@ -82,6 +94,22 @@ void mx_keeper_plan(struct mx_keeper *k, struct mx_migrate_in in);
 void mx_keeper_read_program(struct mx_keeper *k);
 /* The node where it is wants it elsewhere: it comes home, unless it is moving. */
 void mx_keeper_leave(struct mx_keeper *k, const char *why);
+
+/* As a request to. */
+MUST int mx_keeper_migrate(struct mx_keeper *k, const char *where, struct err *e);
+
+/* ---- keeper_freeze.c ---- */
+
+/* Requests; what is begun is done later. Return 0 or -errno with words. */
+MUST int mx_keeper_freeze(struct mx_keeper *k, struct err *e);
+MUST int mx_keeper_thaw(struct mx_keeper *k, struct err *e);
+/* What becomes of them: a move has ended; the hands have answered; the keeper ends, or the
+ * hands have died. */
+void mx_keeper_frost_moved(struct mx_keeper *k);
+void mx_keeper_on_frost(struct mx_keeper *k, const struct mx_note *n);
+void mx_keeper_frost_end(struct mx_keeper *k);
+/* For people; "" when it is not. */
+const char *mx_keeper_frost_text(const struct mx_keeper *k);
 
 /* ---- keeper_home.c ---- */
 

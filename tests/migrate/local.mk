@@ -24,6 +24,7 @@ TESTS += \
   tests/migrate/compatibility.sh \
   tests/migrate/escape.sh \
   tests/migrate/examples.sh \
+  tests/migrate/freeze.sh \
   tests/migrate/home.sh \
   tests/migrate/mosrun.sh \
   tests/migrate/onto.sh \
@@ -41,6 +42,7 @@ EXTRA_DIST += \
   tests/migrate/compatibility.sh \
   tests/migrate/escape.sh \
   tests/migrate/examples.sh \
+  tests/migrate/freeze.sh \
   tests/migrate/home.sh \
   tests/migrate/mosrun.sh \
   tests/migrate/onto.sh \

@@ -116,7 +116,7 @@ ends "status when the link is cut for a second" 7
 "$lab" --name $name link head n1 --clear
 
 echo "# a body has nothing of its host"
-start 100
+start 1000
 go n1
 body=$(pgrep -P "$(inside $pid "supervisor")")
 field() { awk -v name="$1:" '$1 == name { print $2 }' "/proc/$body/status"; }
@@ -132,7 +132,8 @@ for ns in cgroup ipc mnt net pid time user uts; do
     done
 done
 same "interfaces" "lo:" "$(awk 'NR > 2 { print $1 }' "/proc/$body/net/dev")"
-ends "status" 7
+kill $pid
+ends "status" 143
 
 echo "# kills, away at n1"
 # killed PATTERN STATUS...: of a job's processes, one whose title matches is killed; the job's status is one of these
