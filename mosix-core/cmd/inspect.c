@@ -44,6 +44,10 @@ static void show(const struct mx_sec *s, struct sums *sums)
         printf("\nkernel: ");
         print_text(s->process.release);
         putchar('\n');
+    } else if (s->number == MX_SEC_object) {
+        static const char *const kinds[MX_OBJECT_KINDS] = { "pipe", "eventfd", "epoll" };
+        printf("descriptor %u: %s of its own\n", s->object.number, kinds[s->object.kind]);
+        sums->descriptors++;
     } else if (s->number == MX_SEC_sibling) {
         printf("thread %u: ", s->sibling.tid);
         print_text(s->sibling.comm);

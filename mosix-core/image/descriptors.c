@@ -140,18 +140,23 @@ static int find_same(pid_t pid, const unsigned *numbers, int before, struct open
     return 0;
 }
 
-static int write_one(pid_t pid, const unsigned *numbers, int which, struct mx_image_writer *w,
-                     struct err *e)
+static int write_one(pid_t pid, const unsigned *numbers, int which, int count,
+                     struct mx_image_writer *w, struct err *e)
 {
     struct open_file f;
     enum mx_fd_kind kind = MX_FD_INHERIT;
     int rc = read_open(pid, numbers[which], &f, e);
     if (rc == 0)
-        rc = kind_of(&f, pid, &kind, e);
-    if (rc == 0)
         rc = find_same(pid, numbers, which, &f, e);
-    if (rc < 0)
-        return rc;
+    if (rc == 0) {
+        const struct mx_open o = { f.number,     f.same_as,   f.flags,
+                                   f.is_cloexec, f.st.st_ino, f.path };
+        rc = mx_capture_object(pid, &o, numbers, count, w, e);
+    }
+    if (rc == 0)
+        rc = kind_of(&f, pid, &kind, e);
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
     struct mx_sec s = { .number = MX_SEC_descriptor,
                         .descriptor = { .number = f.number,
                                         .same_as = f.same_as,
@@ -177,7 +182,7 @@ int mx_capture_descriptors(const struct mx_tracee *t, int without, struct mx_ima
     int count = list_numbers(t->pid, numbers, e), rc = count < 0 ? count : 0;
     for (int i = 0; rc == 0 && i < count; i++)
         if (!without || numbers[i] != (unsigned)without)
-            rc = write_one(t->pid, numbers, i, w, e);
+            rc = write_one(t->pid, numbers, i, count, w, e);
     free(numbers);
     return rc;
 }

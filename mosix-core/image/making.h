@@ -9,20 +9,14 @@
 
 enum { MX_MAKING_GONE_MAX = 128 };
 
-/* A section that is kept: its views point into its own body. */
-struct mx_kept {
-    struct mx_sec s;
-    uint8_t *body;
-};
-
 struct mx_making {
     int fd;
     struct mx_image_reader reader;
     struct mx_maps maps, next; /* of the image: those that are there; a list that comes */
     bool has_next;
     struct mx_kept once[MX_SECTIONS_END]; /* those that come once */
-    struct mx_kept *descriptors, *siblings;
-    uint32_t descriptor_count, sibling_count;
+    struct mx_kept *descriptors, *objects, *siblings;
+    uint32_t descriptor_count, object_count, sibling_count;
     bool has_old_tids;
     bool is_made; /* the process is there, with the image's mappings */
     struct mx_call gone[MX_MAKING_GONE_MAX];

@@ -21,6 +21,12 @@ struct __ptrace_rseq_configuration {
 };
 #endif
 
+/* A section that is kept: its views point into its own body. */
+struct mx_kept {
+    struct mx_sec s;
+    uint8_t *body;
+};
+
 /* Prepares registers that were found while a call was interrupted. has_signal: one waits that
  * would be taken now. is_elsewhere: they are for another process, which has no note of the
  * kernel's of how to go on. Afterwards the kernel decides what becomes of the call: it is made
@@ -51,6 +57,22 @@ MUST int mx_capture_write_threads(struct mx_capture *c, struct mx_image_writer *
 
 /* The letter of "State:" of /proc/PID/status; 0: there is none of this number. */
 char mx_task_state(pid_t pid);
+
+/* An open descriptor that may be one of an object of the process's own. */
+struct mx_open {
+    unsigned number, same_as;
+    uint32_t flags;
+    bool is_cloexec;
+    uint64_t inode;
+    const char *path; /* as /proc/PID/fd has it */
+};
+/* numbers: all count of the process. Returns 1 when its section was written, 0 when it is none
+ * of these. */
+MUST int mx_capture_object(pid_t pid, const struct mx_open *o, const unsigned *numbers,
+                           int count, struct mx_image_writer *w, struct err *e);
+/* In the process that is to have them. above: numbers from here on are free. */
+MUST int mx_restore_objects(const struct mx_kept *objects, uint32_t count, int above,
+                            struct err *e);
 
 /* Could it be moved, as far as that is seen outside of its memory? */
 MUST int mx_capture_check(const struct mx_capture *c, struct err *e);

@@ -66,6 +66,7 @@ static void making_fini(struct mx_making *p)
     for (unsigned i = 0; i < MX_SECTIONS_END; i++)
         free(p->once[i].body);
     free_list(p->descriptors, p->descriptor_count);
+    free_list(p->objects, p->object_count);
     free_list(p->siblings, p->sibling_count);
     mx_maps_fini(&p->maps);
     mx_maps_fini(&p->next);
@@ -114,7 +115,7 @@ static int open_descriptors(const struct mx_making *p, int words, struct err *e)
     for (int i = 0; i < 3; i++)
         if (!has_standard[i])
             close(i);
-    return 0;
+    return mx_restore_objects(p->objects, p->object_count, words + 1, e);
 }
 
 static int prepare(const struct mx_making *p, int words, struct err *e)
@@ -142,6 +143,8 @@ static _Noreturn void be_child(const struct mx_making *p, int words)
     uint32_t last = 2;
     for (uint32_t i = 0; i < p->descriptor_count; i++)
         last = p->descriptors[i].s.descriptor.number;
+    if (p->object_count && p->objects[p->object_count - 1].s.object.number > last)
+        last = p->objects[p->object_count - 1].s.object.number;
     int high = fcntl(words, F_DUPFD_CLOEXEC, (int)last + 1);
     int rc =
         high < 0 ? err_set(&e, errno, "open %u descriptors", last + 1) : prepare(p, high, &e);
@@ -298,6 +301,7 @@ static int take(struct mx_making *p, struct mx_restored *r, const struct mx_sec 
     case MX_SEC_mapping: return take_mapping(p, s, e);
     case MX_SEC_round: return take_round(p, r, s, e);
     case MX_SEC_descriptor: return keep_one_more(&p->descriptors, &p->descriptor_count, s, e);
+    case MX_SEC_object: return keep_one_more(&p->objects, &p->object_count, s, e);
     case MX_SEC_sibling:
         if (p->how.is_body || p->how.stub)
             return err_say(e, ENOTSUP, "the image has threads, which only a checkpoint may");

@@ -89,8 +89,10 @@ for at in 2 11; do
 done
 goes_on "turns 3" "$threads" 8 same 500
 seq 1 900000 | awk '{ print $1 * 7919 % 900001 }' >in.txt
-goes_on "used 15" sort --parallel=2 in.txt
-! command -v zstd >/dev/null || goes_on "used 15" zstd -T2 -15 -c in
+goes_on "used 10" sort --parallel=2 in.txt
+head -c 2500000 in >small
+! command -v xz >/dev/null || goes_on "used 10" xz -T2 -4 -c small
+! command -v zstd >/dev/null || goes_on "used 10" zstd -T2 -12 -c in.txt
 if command -v python3 >/dev/null; then
     goes_on "used 10" "$python" -c '
 import queue, threading
@@ -107,6 +109,23 @@ q.join()
 for t in threads: q.put(None)
 for t in threads: t.join()
 print(sorted(done.items()))'
+    echo "# pipes, eventfds and epolls that only the process has"
+    goes_on "lines 2" "$python" -c '
+import fcntl, os, select, time
+r, w = os.pipe(); empty_r, empty_w = os.pipe(); w2 = os.dup2(w, 40)
+fcntl.fcntl(w, fcntl.F_SETPIPE_SZ, 262144); os.set_blocking(r, False); os.set_inheritable(empty_r, True)
+os.write(w, b"x" * 200000)
+count = os.eventfd(5); ticket = os.eventfd(3, os.EFD_SEMAPHORE)
+ep = select.epoll(); ep.register(empty_r, select.EPOLLIN); ep.register(count, select.EPOLLIN); ep.register(40, select.EPOLLERR)
+for i in range(8):
+    print("ready", ep.poll(0.02) == [(count, select.EPOLLIN)], flush=True)
+    time.sleep(0.03)
+print(fcntl.fcntl(w, fcntl.F_GETPIPE_SZ), os.get_blocking(r), os.get_blocking(w), os.get_inheritable(empty_r), os.get_inheritable(w))
+print(os.eventfd_read(count), os.eventfd_read(ticket), os.eventfd_read(ticket), ep.poll(0.01))
+os.write(w2, b"y"); os.close(w); os.close(w2); data = b""
+while part := os.read(r, 65536): data += part
+print(len(data), data[-2:], ep.poll(0.01))
+os.write(empty_w, b"z"); print(ep.poll(0.01) == [(empty_r, select.EPOLLIN)], os.read(empty_r, 9))'
 fi
 
 echo "# captured again and again it goes on beside its images, and each of them goes on too"

@@ -80,8 +80,29 @@ checkpoints() # [SETPRIV...]: as whom
     says "was changed"
     mosrun -Ick.1 >/dev/null 2>said && fail "inspection of a changed file"
     says "was changed"
+    rm -f ck.* out
+    "$@" touch out
+    "$@" mosrun -Cck "$threads" 12 any 3 >out 2>err </dev/null & pid=$!
+    at_exit "kill -9 $pid 2>/dev/null"
+    wait_for 10 has_line
+    same "chkstop of threads" "$PWD/ck.1" "$("$@" migrate $pid chkstop)"
+    is_stopped() { grep -q '^State:.T' "/proc/$pid/status"; }
+    wait_for 10 is_stopped
+    same "a move of threads" 1 "$(status "$@" migrate $pid n2 2>said)"
+    says "has .* threads"
+    kill -CONT $pid
+    same "chkexit of threads" "$PWD/ck.2" "$("$@" migrate $pid chkexit)"
+    ends "chkexit of threads" 137
+    mosrun -Ick.2 >said || fail "inspect"
+    says "^thread [0-9]*: worker-3$"
+    got=0
+    "$@" mosrun -Rck.2 >>out 2>err || got=$?
+    same "status of recovered threads ($(cat err))" 5 $got
+    "$threads" 12 any 3 | cmp - out || fail "output of recovered threads"
+    same "numbers of recovered threads" "$("$@" id -u)" "$(grep -q "could not have their old numbers" err && "$@" id -u || echo 0)"
     rm -f ck.*
 }
+threads=$top_builddir/tests/migrate/threads
 for fd in /proc/self/fd/*; do
     fd=${fd##*/}
     [ "$fd" -le 2 ] || [ "$fd" = 255 ] || eval "exec $fd>&-"

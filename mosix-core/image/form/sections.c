@@ -217,6 +217,21 @@ static bool check_sibling(const struct mx_sec_sibling *s)
            is_policy(s->policy, s->priority, s->nice);
 }
 
+static bool check_object(const struct mx_sec_object *s)
+{
+    if (s->number < 3 || s->number >= 1 << 20 || s->same_as < 3 || s->same_as > s->number ||
+        s->is_cloexec > 1)
+        return false;
+    switch (s->kind) {
+    case MX_OBJECT_PIPE:
+        return (s->flags & 3) < 2 && s->count <= INT32_MAX && s->body.len <= MX_OBJECT_BODY_MAX;
+    case MX_OBJECT_EVENT: return s->id <= 1 && s->count < UINT64_MAX && !s->body.len;
+    case MX_OBJECT_EPOLL:
+        return s->body.len % MX_WATCHED_BYTES == 0 && s->body.len <= MX_OBJECT_BODY_MAX;
+    default: return false;
+    }
+}
+
 int mx_sec_get(const struct mx_section_head *h, struct bytes body, struct mx_sec *s)
 {
     struct rd r = rd_of(body.ptr, body.len);
@@ -321,13 +336,13 @@ static bool fits_scattered(struct mx_image_order *o, const struct mx_sec_scatter
     return is_fit;
 }
 
-static bool fits_descriptor(struct mx_image_order *o, const struct mx_sec_descriptor *d)
+static bool fits_descriptor(struct mx_image_order *o, uint32_t number)
 {
     bool is_too_early = o->rounds && !o->is_last_round;
-    if (is_too_early || (int64_t)d->number <= o->last_descriptor ||
+    if (is_too_early || (int64_t)number <= o->last_descriptor ||
         o->descriptors >= MX_DESCRIPTORS_MAX)
         return false;
-    o->last_descriptor = d->number;
+    o->last_descriptor = number;
     o->descriptors++;
     return true;
 }
@@ -377,7 +392,8 @@ int mx_image_order_take(struct mx_image_order *o, const struct mx_sec *s)
     case MX_SEC_scattered: is_fit = fits_scattered(o, &s->scattered); break;
     case MX_SEC_gone: is_fit = fits_gone(o, &s->gone); break;
     case MX_SEC_round: is_fit = fits_round(o, &s->round); break;
-    case MX_SEC_descriptor: is_fit = fits_descriptor(o, &s->descriptor); break;
+    case MX_SEC_descriptor: is_fit = fits_descriptor(o, s->descriptor.number); break;
+    case MX_SEC_object: is_fit = fits_descriptor(o, s->object.number); break;
     case MX_SEC_end: is_fit = fits_end(o, &s->end); break;
     case MX_SEC_sibling: is_fit = fits_sibling(o, &s->sibling); break;
     case MX_SEC_process: is_fit = fits_process(o, &s->process); break;

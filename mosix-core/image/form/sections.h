@@ -20,6 +20,8 @@ enum {
     MX_SECTION_MAX = (1 << 20) + (64 << 10), /* bytes of one body */
     MX_MAPPINGS_MAX = 65536, /* of one process; the kernel's usual limit is 65530 */
     MX_DESCRIPTORS_MAX = 4096,
+    MX_OBJECT_BODY_MAX = 1 << 20, /* bytes that wait in a pipe; the kernel's usual limit */
+    MX_WATCHED_BYTES = 16,
     MX_THREADS_MAX = 1024, /* of one process, the first included */
     MX_SIGNALS = 64,
     MX_ACTION_BYTES = 32,
@@ -56,6 +58,13 @@ enum mx_fd_kind {
     MX_FD_FILE,    /* regular file: opened again, at its offset, if it is the same */
     MX_FD_PATH,    /* directory or device: opened again */
     MX_FD_KINDS,
+};
+
+enum mx_object {
+    MX_OBJECT_PIPE, /* both of its ends are in the process */
+    MX_OBJECT_EVENT,
+    MX_OBJECT_EPOLL,
+    MX_OBJECT_KINDS,
 };
 
 /* struct mx_sec_NAME and its coding: get returns 0, or -EPROTO when the body is too short or

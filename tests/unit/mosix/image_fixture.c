@@ -58,6 +58,8 @@ unsigned image_fixture(struct mx_sec sections[MX_SECTIONS_END])
                        3,
                        0,
                        19 } },
+        { .number = MX_SEC_object,
+          .object = { 4, 4, MX_OBJECT_PIPE, 1, 1, 77, 65536, { pages, 10 } } },
         { .number = MX_SEC_mapping,
           .mapping = { 0x10000, 0x20000, 5, MX_MAP_MEMORY, MX_ATTR_NORESERVE, 0,
                        bytes_of("/bin/x") } },
@@ -66,7 +68,7 @@ unsigned image_fixture(struct mx_sec sections[MX_SECTIONS_END])
         { .number = MX_SEC_packed, .packed = { 0x13000, 8192, { pages, 100 } } },
         { .number = MX_SEC_scattered,
           .scattered = { 8192, { places, sizeof places }, { pages, sizeof pages } } },
-        { .number = MX_SEC_end, .end = { 15, sum } },
+        { .number = MX_SEC_end, .end = { 16, sum } },
     };
     memcpy(sections, all, sizeof all);
     return ARRAY_LEN(all);

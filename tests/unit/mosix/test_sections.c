@@ -99,6 +99,13 @@ TEST(what_makes_no_sense_is_refused)
     REFUSED(MX_SEC_sibling, s.sibling.policy = 6)
     REFUSED(MX_SEC_sibling, s.sibling.priority = 100)
     REFUSED(MX_SEC_sibling, s.sibling.nice = -21)
+    REFUSED(MX_SEC_object, s.object.number = 2)
+    REFUSED(MX_SEC_object, s.object.same_as = 5)
+    REFUSED(MX_SEC_object, s.object.same_as = 2)
+    REFUSED(MX_SEC_object, s.object.flags = 2)
+    REFUSED(MX_SEC_object, s.object.kind = MX_OBJECT_KINDS)
+    REFUSED(MX_SEC_object, s.object.kind = MX_OBJECT_EVENT)
+    REFUSED(MX_SEC_object, s.object.kind = MX_OBJECT_EPOLL)
     REFUSED(MX_SEC_end, s.end.sum.len = 0)
     REFUSED(MX_SEC_round, s.round.number = 0)
     REFUSED(MX_SEC_round, s.round.is_last = 2)
@@ -133,7 +140,8 @@ TEST(sections_come_in_order)
         bool may =
             all[left_out].number == MX_SEC_pages || all[left_out].number == MX_SEC_descriptor ||
             all[left_out].number == MX_SEC_packed || all[left_out].number == MX_SEC_scattered ||
-            all[left_out].number == MX_SEC_gone || all[left_out].number == MX_SEC_sibling;
+            all[left_out].number == MX_SEC_gone || all[left_out].number == MX_SEC_sibling ||
+            all[left_out].number == MX_SEC_object;
         int rc = 0;
         mx_image_order_init(&o);
         for (unsigned i = 0; rc == 0 && i < count; i++) {
