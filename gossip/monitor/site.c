@@ -4,6 +4,7 @@
 #include "gossip/monitor/site.h"
 
 #include "common/sys/clock.h"
+#include "common/sys/mem.h"
 #include "gossip/monitor/core/api.h"
 #include "gossip/monitor/core/metrics.h"
 #include "gossip/monitor/page.h"
@@ -345,8 +346,11 @@ static void serve_metrics(struct site *s, const struct http_request *r UNUSED,
             m.guests += s->processes.list[i].is_guest;
             m.jobs += !s->processes.list[i].is_guest;
         }
-        struct text t = text_new(mon_metrics_room(&s->table));
-        mon_metrics(&s->table, &m, &t);
+        AUTO_FREE struct mon_label *labels = malloc((s->table.count + 1) * sizeof *labels);
+        struct text t =
+            labels ? text_new(mon_metrics_room(&s->table)) : (struct text){ .is_cut = true };
+        if (labels)
+            mon_metrics(&s->table, &m, labels, &t);
         s->metrics = body_of(&t);
     }
     answer_shared(a, "application/openmetrics-text; version=1.0.0; charset=utf-8", s->metrics);

@@ -66,8 +66,18 @@ static void one(struct text *out, const char *name, const char *type, const char
     text_put(out, "\n");
 }
 
-static void node_labels(struct text *out, const struct mon_table *t, const struct mon_node *n)
+/* A node's labels are the same in each of its lines: where they are in the text already they
+ * are taken from. */
+static void node_labels(struct text *out, const struct mon_table *t, size_t i,
+                        struct mon_label *labels)
 {
+    const struct mon_node *n = &t->nodes[i];
+    struct mon_label *l = &labels[i];
+    if (l->len_bytes) {
+        text_put_n(out, out->ptr + l->at, l->len_bytes);
+        return;
+    }
+    l->at = out->len_bytes;
     text_put(out, "{node=\"");
     text_int(out, n->number);
     text_put(out, "\",name=\"");
@@ -75,6 +85,7 @@ static void node_labels(struct text *out, const struct mon_table *t, const struc
     text_put(out, "\",cluster=\"");
     text_label(out, t->clusters[n->cluster].name);
     text_put(out, "\"");
+    l->len_bytes = out->is_cut ? 0 : out->len_bytes - l->at;
 }
 
 static void value_of(struct text *out, int64_t figure, enum kind kind)
@@ -87,34 +98,37 @@ static void value_of(struct text *out, int64_t figure, enum kind kind)
     }
 }
 
-static void put_figures(struct text *out, const struct mon_table *t)
+static void put_figures(struct text *out, const struct mon_table *t, struct mon_label *labels)
 {
     for (unsigned f = 0; f < MON_FIGURES; f++) {
         if (!figures[f].metric)
             continue;
+        char head[64];
+        struct text h = text_of(head, sizeof head);
+        text_put(&h, "mosix_node_");
+        text_put(&h, figures[f].metric);
         begin(out, "node_", figures[f].metric, " gauge", figures[f].help);
         for (size_t i = 0; i < t->count; i++) {
             const struct mon_node *n = &t->nodes[i];
             if (n->figures[f] < 0)
                 continue;
-            text_put(out, "mosix_node_");
-            text_put(out, figures[f].metric);
-            node_labels(out, t, n);
-            text_put(out, "} ");
+            text_put_n(out, head, h.len_bytes);
+            node_labels(out, t, i, labels);
+            text_put_n(out, "} ", 2);
             value_of(out, n->figures[f], (enum kind)figures[f].kind);
-            text_put(out, "\n");
+            text_put_n(out, "\n", 1);
         }
     }
 }
 
-static void put_states(struct text *out, const struct mon_table *t)
+static void put_states(struct text *out, const struct mon_table *t, struct mon_label *labels)
 {
     begin(out, "", "node_state", " stateset",
           "Which state the node is in, as this node sees it");
     for (size_t i = 0; i < t->count; i++)
         for (unsigned s = 0; s < MON_STATES; s++) {
             text_put(out, "mosix_node_state");
-            node_labels(out, t, &t->nodes[i]);
+            node_labels(out, t, i, labels);
             text_put(out, ",mosix_node_state=\"");
             text_put(out, mon_state_names[s]);
             text_put(out, t->nodes[i].state == s ? "\"} 1\n" : "\"} 0\n");
@@ -190,8 +204,10 @@ static void put_counters(struct text *out, const int64_t *values)
     }
 }
 
-void mon_metrics(const struct mon_table *t, const struct mon_metrics *m, struct text *out)
+void mon_metrics(const struct mon_table *t, const struct mon_metrics *m,
+                 struct mon_label *labels, struct text *out)
 {
+    memset(labels, 0, t->count * sizeof *labels);
     one(out, "up", " gauge", "Whether mosixd of this node has answered the last time",
         m->is_answered);
     if (m->answer_age_ms >= 0) {
@@ -200,8 +216,8 @@ void mon_metrics(const struct mon_table *t, const struct mon_metrics *m, struct 
         text_fixed(out, m->answer_age_ms, 3);
         text_put(out, "\n");
     }
-    put_figures(out, t);
-    put_states(out, t);
+    put_figures(out, t, labels);
+    put_states(out, t, labels);
     put_ages(out, t);
     put_counters(out, m->counters);
     one(out, "local_jobs", " gauge",

@@ -16,8 +16,14 @@ struct mon_metrics {
     uint64_t requests, refused, streams; /* of the web server */
 };
 
-/* All metrics, up to "# EOF". */
-void mon_metrics(const struct mon_table *t, const struct mon_metrics *m, struct text *out);
+/* Where a node's labels are in the text. */
+struct mon_label {
+    size_t at, len_bytes; /* 0: nowhere yet */
+};
+
+/* All metrics, up to "# EOF". labels: one for each node of the table, whatever is in it. */
+void mon_metrics(const struct mon_table *t, const struct mon_metrics *m,
+                 struct mon_label *labels, struct text *out);
 
 /* Bytes that are enough for a table. */
 size_t mon_metrics_room(const struct mon_table *t);

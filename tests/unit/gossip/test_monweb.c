@@ -195,7 +195,10 @@ static void all_answers_of(const struct mon_table *table)
         counters[i] = INT64_MAX;
     const struct mon_metrics m = { true, 5, counters, 3, 4, 5, 6, 7 };
     t = text_of(ptr = malloc(room), room);
-    mon_metrics(table, &m, &t);
+    struct mon_label *labels = malloc(table->count * sizeof *labels);
+    memset(labels, 0x55, table->count * sizeof *labels);
+    mon_metrics(table, &m, labels, &t);
+    free(labels);
     assert_false(t.is_cut);
     assert_string_equal(ptr + t.len_bytes - 6, "# EOF\n");
     free(ptr);
