@@ -337,4 +337,4 @@ soak-resume: all
 	$(AM_TESTS_ENVIRONMENT) $(BASH) "$(srcdir)/tests/soak/resume.sh" $${SOAK_JOBS:-50} $${SOAK_CUTS:-500} $$SOAK_SEED
 .PHONY: soak soak-cluster soak-resume
 EXTRA_DIST += tests/soak/soak.sh tests/soak/resume.sh tests/soak/resume.py tests/soak/work.sh
-EXTRA_DIST += tests/bench/bench tests/bench/calls tests/bench/daemons tests/bench/moves tests/bench/put tests/bench/workloads.sh
+EXTRA_DIST += tests/bench/bench tests/bench/beside tests/bench/calls tests/bench/daemons tests/bench/moves tests/bench/put tests/bench/workloads.sh

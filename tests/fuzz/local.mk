@@ -106,6 +106,12 @@ tests_fuzz_hello_fuzz_SOURCES = tests/fuzz/hello_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_hello_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
 tests_fuzz_hello_fuzz_LDADD = mosix-core/libmxmove.a common/libcommon.a
 
+FUZZ_TESTS += tests/fuzz/config_fuzz
+tests_fuzz_config_fuzz_CPPFLAGS = $(AM_CPPFLAGS) -DREPLAY_PREFIXES=300 -DREPLAY_CHANGES=500
+tests_fuzz_config_fuzz_SOURCES = tests/fuzz/config_fuzz.c mosix-core/mosixd/rules.c $(FUZZ_MAIN)
+tests_fuzz_config_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_config_fuzz_LDADD = mosix-core/libmxmove.a mosix-core/libmxfigures.a gossip/libgspseal.a common/libcommon.a $(SODIUM_LIBS)
+
 FUZZ_TESTS += tests/fuzz/image_fuzz
 tests_fuzz_image_fuzz_SOURCES = tests/fuzz/image_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_image_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)

@@ -14,7 +14,8 @@ enum { NODES = 3, NOW_S = 1000 };
 
 static uint8_t owner[KEYS_PUBLIC_BYTES], owner_secret[KEYS_SECRET_BYTES];
 static uint8_t secrets[NODES][KEYS_SECRET_BYTES], certs[NODES][GSP_CERT_BYTES];
-static uint8_t epoch[GSP_EPOCH_BODY_BYTES];
+static uint8_t epoch[GSP_EPOCH_BODY_BYTES], newer[GSP_CERT_BYTES], revocation[GSP_REVOKE_BYTES];
+static uint8_t newer_key[KEYS_PUBLIC_BYTES];
 
 static void must(bool is_so)
 {
@@ -37,6 +38,14 @@ static void make_keys(void)
         must(keys_new(c.key, secrets[i]) == 0);
         gsp_cert_sign(&c, owner_secret, certs[i]);
     }
+    /* Node 0 has another certificate, that nobody knows, and one of node 2 is revoked. */
+    struct gsp_cert c = { .net_id = gsp_net_id(owner), .serial = 2, .expires_s = UINT32_MAX };
+    uint8_t newer_secret[KEYS_SECRET_BYTES];
+    must(keys_new(newer_key, newer_secret) == 0);
+    memcpy(c.key, newer_key, sizeof c.key);
+    gsp_cert_sign(&c, owner_secret, newer);
+    gsp_revoke_sign(&(struct gsp_revoke){ .net_id = c.net_id, .node = 2, .serial = 1 },
+                    owner_secret, revocation);
     gsp_epoch_sign(gsp_net_id(owner), 1, secret, owner_secret, epoch);
 }
 
@@ -84,6 +93,49 @@ static void talk(struct node *a, struct node *b, int64_t now_ms)
     abort();
 }
 
+/* A datagram of n bytes, of which one is changed if at says so. Returns whether it is. */
+static bool change(uint8_t *d, int n, const uint8_t *at, size_t len)
+{
+    must(n > 0);
+    if (len < 3 || !at[2])
+        return false;
+    d[(at[0] | at[1] << 8) % n] ^= at[2];
+    return true;
+}
+
+/* An introduction, which is in clear: what is taken of it is what the owner has signed. */
+static void introduce(struct node *a, struct node *b, const uint8_t *at, size_t len,
+                      int64_t now_ms)
+{
+    uint8_t d[GSP_SEALED_MAX], known[GSP_CERT_BYTES];
+    struct gsp_seal_in in;
+    memcpy(known, a->s.own_cert, sizeof known);
+    memcpy(a->s.own_cert, newer, sizeof newer);
+    int n = gsp_seal_cert_out(&a->s, 1, d);
+    bool is_changed = change(d, n, at, len);
+    memcpy(a->s.own_cert, known, sizeof known);
+    if (give(b, d, (size_t)n, &in, now_ms) == 0 && in.is_new_node)
+        must(b->peers[0].serial == 2 &&
+             memcmp(b->peers[0].key, newer_key, KEYS_PUBLIC_BYTES) == 0);
+    else
+        must(is_changed);
+}
+
+/* What a revocation is taken from was sealed: unchanged, or not at all. */
+static void pass_revocation(struct node *a, struct node *b, const uint8_t *at, size_t len,
+                            int64_t now_ms)
+{
+    uint8_t d[GSP_SEALED_MAX], body[GSP_SEALED_MAX];
+    struct gsp_seal_in in;
+    int n = gsp_seal_revoke_out(&a->s, 1, revocation, d);
+    bool is_changed = change(d, n, at, len);
+    int rc = gsp_seal_in(&b->s, 5, now_ms, d, (size_t)n, NOW_S, body, &in);
+    must(in.answer_bytes <= (size_t)n);
+    must((rc == 0 && in.has_revocation) == !is_changed);
+    if (rc == 0 && in.has_revocation)
+        must(memcmp(body, revocation, GSP_REVOKE_BYTES) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *ptr, size_t len_bytes)
 {
     static struct node a, b;
@@ -95,18 +147,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *ptr, size_t len_bytes)
     start(&a, 0);
     start(&b, 1);
     talk(&a, &b, now_ms);
+    talk(&b, &a, now_ms);
     while (get_u8(&r, &what) == 0 && get_u8(&r, &take) == 0) {
         size_t len = take < rd_left(&r) ? take : rd_left(&r);
         const uint8_t *at = r.at;
         int n;
         r.at += len;
         now_ms += 5;
-        switch (what % 5) {
+        switch (what % 7) {
         case 0: must(give(&b, at, len, &in, now_ms) < 0); break; /* nobody sealed that */
         case 1: /* the clear part is right, the rest is what came */
             n = gsp_seal_out(&a.s, 1, at, len, d);
             must(n > 0);
-            if (len > 0 && len <= (size_t)n && memcmp(d + n - len, at, len) != 0) { /* one byte is right by chance */
+            if (len > 0 && len <= (size_t)n &&
+                memcmp(d + n - len, at, len) != 0) { /* one byte is right by chance */
                 memcpy(d + n - len, at, len);
                 must(give(&b, d, (size_t)n, &in, now_ms) < 0 || in.len_bytes == 0);
             }
@@ -123,7 +177,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *ptr, size_t len_bytes)
             must(gsp_seal_certify(&b.s, at, len, NOW_S) < 0);
             must(gsp_seal_revoke(&b.s, at, len) < 0);
             break;
-        default: must(gsp_seal_epoch(&b.s, at, len) < 0);
+        case 4: must(gsp_seal_epoch(&b.s, at, len) < 0); break;
+        case 5: pass_revocation(&a, &b, at, len, now_ms); break;
+        default:
+            introduce(&a, &b, at, len, now_ms);
+            if (b.peers[0].serial == 2)
+                return 0; /* from now on it would speak under its new key */
         }
     }
     now_ms += 5000;

@@ -327,6 +327,37 @@ TEST(liars_remove_nobody)
     assert_int_equal(state_of(4), GSP_ALIVE);
 }
 
+/* What a member says of another's load is believed until that one hears which version is held
+ * of it, which is with the next datagram to it: then it says what is newer than the lie. */
+TEST(a_lie_about_load_does_not_last)
+{
+    enum { AHEAD = 1 << 30 };
+    uint8_t bytes[GSP_DATAGRAM_MAX];
+    struct wr w = wr_of(bytes, sizeof bytes);
+    struct gsp_entry lie = { .node = 3, .version = AHEAD, .facts = { .guests = 7 } };
+    gsp_header_put(&w, &(struct gsp_header){ .type = GSP_EXCHANGE,
+                                             .from = 2,
+                                             .to = SELF,
+                                             .your_state = GSP_ALIVE,
+                                             .incarnation = INC(BOOT, 1),
+                                             .entry_count = 1 });
+    gsp_entry_put(&w, &lie);
+    step(&(struct gsp_event){ .what = GSP_RECV, .ptr = bytes, .len_bytes = wr_len(&w) });
+    assert_int_equal(t.g.peers[3].facts.guests, 7);
+    unsigned before = t.sent_count, told = 0;
+    pass(NODES * 2 * GSP_PERIOD_MS, "12345");
+    for (unsigned i = before; i < t.sent_count; i++)
+        told += t.sent[i].h.to == 3 && t.sent[i].h.your_version == AHEAD;
+    assert_true(told > 0);
+    /* Who is told such a thing of itself is ahead of it at once, and stays so. */
+    hear((struct gsp_header){ .type = GSP_PING, .from = 3, .your_version = AHEAD }, NULL, 0,
+         NULL);
+    uint32_t said = t.g.version;
+    assert_true(gsp_is_newer(said, AHEAD));
+    pass(NODES * GSP_PERIOD_MS, "12345");
+    assert_true(gsp_is_newer(t.g.version, said));
+}
+
 TEST(a_latecomer_gets_our_accusation)
 {
     for (uint16_t by = 1; by < NODES; by++)
@@ -441,7 +472,8 @@ UNIT_MAIN(WITH_NODE(who_answers_is_alive),
           WITH_NODE(standing_still_is_our_own_fault), WITH_NODE(an_accusation_of_us_is_refuted),
           WITH_NODE(a_forgotten_life_is_surpassed),
           WITH_NODE(a_refutation_and_a_new_life_are_believed_if_signed),
-          WITH_NODE(liars_remove_nobody), WITH_NODE(a_latecomer_gets_our_accusation),
+          WITH_NODE(liars_remove_nobody), WITH_NODE(a_lie_about_load_does_not_last),
+          WITH_NODE(a_latecomer_gets_our_accusation),
           WITH_NODE(a_gasp_that_began_among_few_is_begun_again),
           WITH_NODE(a_missed_refutation_is_asked_for), WITH_NODE(leaving),
           WITH_NODE(not_for_us_or_malformed))
