@@ -365,6 +365,7 @@ static void on_figures(void *ctx)
     struct mx_cluster *c = ctx;
     mx_readings_step(&c->readings);
     count_guests(c);
+    c->frozen = mx_frost_count(c->d);
     if (c->drive) {
         struct gsp_facts f = facts_of(c);
         gsp_drive_facts(c->drive, &f);

@@ -83,19 +83,35 @@ const char *mx_frost_tag(const struct mx_daemon *d)
     return slash && slash[1] ? slash + 1 : "mosix";
 }
 
-void mx_frost_clean(const struct mx_daemon *d)
+/* A file of this daemon's. */
+static bool is_image(const struct mx_daemon *d, const char *name, unsigned *pid)
 {
     const char *tag = mx_frost_tag(d);
     size_t len = strlen(tag);
+    int end = 0;
+    return strncmp(name, tag, len) == 0 &&
+           sscanf(name + len, ".%u.frozen%n", pid, &end) == 1 && end &&
+           !name[len + (size_t)end];
+}
+
+void mx_frost_clean(const struct mx_daemon *d)
+{
+    unsigned pid;
     DIR *dir = opendir(d->freeze_dir);
-    for (struct dirent *x; dir && (x = readdir(dir));) {
-        unsigned pid;
-        int end = 0;
-        if (strncmp(x->d_name, tag, len) == 0 &&
-            sscanf(x->d_name + len, ".%u.frozen%n", &pid, &end) == 1 && end &&
-            !x->d_name[len + (size_t)end] && !is_kept(d, pid))
+    for (struct dirent *x; dir && (x = readdir(dir));)
+        if (is_image(d, x->d_name, &pid) && !is_kept(d, pid))
             unlinkat(dirfd(dir), x->d_name, 0);
-    }
     if (dir)
         closedir(dir);
+}
+
+unsigned mx_frost_count(const struct mx_daemon *d)
+{
+    unsigned pid, count = 0;
+    DIR *dir = opendir(d->freeze_dir);
+    for (struct dirent *x; dir && (x = readdir(dir));)
+        count += is_image(d, x->d_name, &pid);
+    if (dir)
+        closedir(dir);
+    return count;
 }

@@ -30,6 +30,9 @@ struct mx_daemon {
                   byte: what is to be read anew */
 };
 
+/* Processes of this node whose memory is in files now. */
+unsigned mx_frost_count(const struct mx_daemon *d);
+
 /* A connection from another node; takes fd. In a child. */
 void mx_front(const struct mx_daemon *d, int fd);
 

@@ -117,6 +117,13 @@ again
 ask head bring || fail "bring"
 is_at head "$job" home || fail "bring has ended, and it is at $(place head "$job")"
 
+echo '# one that is frozen is counted'
+cluster run head migrate "$job" freeze || fail "freeze"
+wait_for 10 node_is head head "'frozen'" 1
+wait_for 10 node_is n1 head "'frozen'" 1
+cluster run head migrate "$job" continue || fail "continue"
+wait_for 10 node_is head head "'frozen'" 0
+
 echo '# load and memory'
 yes >/dev/null &
 busy=$!
