@@ -89,9 +89,8 @@ static bool is_image(const struct mx_daemon *d, const char *name, unsigned *pid)
     const char *tag = mx_frost_tag(d);
     size_t len = strlen(tag);
     int end = 0;
-    return strncmp(name, tag, len) == 0 &&
-           sscanf(name + len, ".%u.frozen%n", pid, &end) == 1 && end &&
-           !name[len + (size_t)end];
+    return strncmp(name, tag, len) == 0 && sscanf(name + len, ".%u.frozen%n", pid, &end) == 1 &&
+           end && !name[len + (size_t)end];
 }
 
 void mx_frost_clean(const struct mx_daemon *d)
