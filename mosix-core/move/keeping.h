@@ -38,7 +38,7 @@ struct mx_host {
     struct loop_fd on_orders, on_notes, on_image, on_image_notes, on_calls_notes;
     bool is_connected, has_image, has_calls; /* there is a connection */
     bool is_unwanted; /* the node has asked it to leave: it is asked again before it comes */
-    uint64_t lost_ms;                        /* when it was cut off; 0: it is not */
+    uint64_t lost_ms; /* when it was cut off; 0: it is not */
     uint8_t in[2 * MX_MESSAGE_MAX];
     size_t in_bytes;
 };
