@@ -61,9 +61,9 @@ goes_on()
 }
 
 echo "# a program that looks at itself"
-goes_on "lines 5" "$counter" 20 20
+goes_on "lines 5" "$counter" 40 20
 tail -n 1 native | grep -q '^counter: right' || fail "native: $(tail -n 1 native)"
-goes_on "lines 5" "$static" 20 20
+goes_on "lines 5" "$static" 40 20
 
 echo "# programs"
 echo 'scale=900; for (i = 1; i < 5; i++) a(1) / i' >in.bc
@@ -84,10 +84,10 @@ fi
 echo "# threads: locks and waits of every kind, storage, names, masks, signal stacks, registers"
 turns() { [ "$(wc -l <out)" -ge "$1" ]; }
 for at in 2 11; do
-    goes_on "turns $at" "$threads" 20 same 12
+    goes_on "turns $at" "$threads" 50 same 12
     tail -n 1 native | grep -q '^threads: right' || fail "native: $(tail -n 1 native)"
 done
-goes_on "turns 3" "$threads" 8 same 500
+goes_on "turns 3" "$threads" 40 same 500
 seq 1 900000 | awk '{ print $1 * 7919 % 900001 }' >in.txt
 goes_on "used 10" sort --parallel=2 in.txt
 head -c 2500000 in >small
@@ -142,8 +142,8 @@ restore image.3
 same "status of an earlier image" 7 $rc
 cmp native out || fail "output of an earlier image"
 
-"$threads" 20 same 4 >native.t
-start "$threads" 20 same 4
+"$threads" 50 same 4 >native.t
+start "$threads" 50 same 4
 for i in 1 2 3 4 5; do
     wait_for 10 turns $((i * 2))
     capture "$pid" image.t$i
@@ -156,19 +156,27 @@ same "status of an earlier image of threads" 5 $rc
 
 echo "# a capture that is killed while it writes"
 mkfifo pipe
-start "$counter" 15 20
-wait_for 10 lines 3
-exec 9<>pipe # nobody reads it
-"$driver" capture "$pid" pipe 2>said & killed=$!
 state() { awk '$1 == "State:" { print $2 }' "/proc/$1/status"; }
 is_stuck() { [ "$(state "$pid")$(state $killed)" = tS ] && sleep 0.1 && [ "$(state "$pid")$(state $killed)" = tS ]; }
-wait_for 10 is_stuck
-kill -9 $killed
-wait $killed 2>/dev/null
-exec 9>&-
-wait "$pid"
-same "status after a killed capture" 7 $?
-"$counter" 15 20 | cmp - out || fail "output after a killed capture"
+# killed_capture STATUS COMMAND...: it ends as it would
+killed_capture()
+{
+    local ends=$1
+    shift
+    start "$@"
+    wait_for 10 lines 3
+    exec 9<>pipe # nobody reads it
+    "$driver" capture "$pid" pipe 2>said & killed=$!
+    wait_for 10 is_stuck
+    kill -9 $killed
+    wait $killed 2>/dev/null
+    exec 9>&-
+    wait "$pid"
+    same "status after a killed capture" "$ends" $?
+    "$@" | cmp - out || fail "output after a killed capture"
+}
+killed_capture 7 "$counter" 30 20
+killed_capture 5 "$threads" 60 same 4
 
 echo "# what is not whole is refused"
 # refused WORDS DRIVER-ARGUMENTS...
@@ -255,11 +263,11 @@ if [ "$(id -u)" = 0 ]; then
     "$counter" 15 20 | cmp - user/out || fail "output as an ordinary user"
     # shellcheck disable=SC2016
     as_user bash -c 'cd "$1" && exec 2>said || exit 98
-        "$2" 20 any 6 >out & pid=$!
+        "$2" 60 any 6 >out & pid=$!
         for i in {1..500}; do [ "$(wc -l <out)" -lt 3 ] || break; sleep 0.02; done
         "$3" capture $pid image end; wait $pid; "$3" restore image' - "$tmp/user" "$threads" "$driver"
     same "status of threads as an ordinary user" 5 $?
-    "$threads" 20 any 6 | cmp - user/out || fail "output of threads as an ordinary user"
+    "$threads" 60 any 6 | cmp - user/out || fail "output of threads as an ordinary user"
     # Who may not give them their numbers does not let a robust mutex be lost.
     as_user bash -c 'cd "$1" && exec 2>said || exit 98
         "$2" 2000 same 0 >out & pid=$!

@@ -8,6 +8,7 @@
  * argument the first thread ends at once; "storm": threads begin and end all the time. */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -15,7 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/rseq.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -128,10 +129,16 @@ static void *join(void *arg)
     return NULL;
 }
 
+/* Scheduled not as the others. */
 static void *wait_sem(void *arg)
 {
+    const struct sched_param none = { 0 };
     (void)arg;
+    must(sched_setscheduler(0, SCHED_BATCH, &none), "sched_setscheduler");
+    must(setpriority(PRIO_PROCESS, (id_t)gettid(), 7), "setpriority");
     must(sem_wait(&sem), "wait for a semaphore");
+    if (sched_getscheduler(0) != SCHED_BATCH || getpriority(PRIO_PROCESS, (id_t)gettid()) != 7)
+        wrong("how a thread is scheduled");
     if (!is_over)
         wrong("a semaphore that nobody has posted");
     return NULL;
@@ -258,6 +265,23 @@ static void *wait_signal(void *arg)
     return NULL;
 }
 
+/* One that waits for this thread, with what came along. */
+static void *keep_signal(void *arg)
+{
+    sigset_t own;
+    siginfo_t info;
+    (void)arg;
+    sigemptyset(&own);
+    sigaddset(&own, SIGRTMIN + 1);
+    must(pthread_sigqueue(pthread_self(), SIGRTMIN + 1, (union sigval){ .sival_int = 77 }),
+         "pthread_sigqueue");
+    await_end();
+    if (sigtimedwait(&own, &info, &(struct timespec){ 0, 0 }) != SIGRTMIN + 1 ||
+        info.si_value.sival_int != 77 || info.si_code != SI_QUEUE)
+        wrong("a signal that waits for one thread");
+    return NULL;
+}
+
 typedef float vec __attribute__((vector_size(32)));
 
 static void *compute(void *arg)
@@ -344,6 +368,7 @@ static void make_signals(void)
     sigaddset(&blocked, SIGUSR1);
     sigaddset(&blocked, SIGUSR2);
     sigaddset(&blocked, SIGURG);
+    sigaddset(&blocked, SIGRTMIN + 1);
     pthread_sigmask(SIG_BLOCK, &blocked, NULL);
 }
 
@@ -409,6 +434,7 @@ int main(int argc, char **argv)
     others[count++] = start(wait_time, NULL);
     others[count++] = start(take_signals, NULL);
     others[count++] = start(compute, &there);
+    others[count++] = start(keep_signal, NULL);
     others[count++] = start(sequence, NULL);
     pthread_t waiter = others[count++] = start(wait_signal, NULL);
     if (may_ask_numbers) {
