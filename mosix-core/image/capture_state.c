@@ -246,6 +246,20 @@ static int write_setting(struct mx_tracee *t, bool is_body, struct mx_image_writ
     return mx_image_write(w, &s, e);
 }
 
+/* Kernels before 6.3 don't tell. */
+static int write_barriers(struct mx_tracee *t, struct mx_image_writer *w, struct err *e)
+{
+    static const uint64_t get_registrations = 1 << 9;
+    struct mx_call c = { SYS_membarrier, { get_registrations, 0, 0 } };
+    int64_t registered;
+    int rc = mx_tracee_call(t, &c, &registered, e);
+    if (rc < 0 || registered <= 0)
+        return rc;
+    struct mx_sec s = { .number = MX_SEC_barriers,
+                        .barriers = { .registered = (uint64_t)registered } };
+    return mx_image_write(w, &s, e);
+}
+
 int mx_capture_state(struct mx_capture *c, struct mx_image_writer *w, struct err *e)
 {
     struct mx_tracee *t = &c->t;
@@ -265,5 +279,5 @@ int mx_capture_state(struct mx_capture *c, struct mx_image_writer *w, struct err
         rc = write_layout(t, &a, w, e);
     if (rc == 0)
         rc = write_setting(t, c->what_for == MX_CAPTURE_BODY, w, e);
-    return rc;
+    return rc == 0 ? write_barriers(t, w, e) : rc;
 }

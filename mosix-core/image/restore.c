@@ -200,13 +200,14 @@ static int start_child(const struct mx_making *p, pid_t *pid_out, struct err *e)
 static int put_state(struct mx_restored *made, struct mx_making *p, struct err *e)
 {
     struct mx_tracee *t = &made->t;
-    static const enum mx_section order[] = { MX_SEC_layout, MX_SEC_process, MX_SEC_thread,
-                                             MX_SEC_signals, MX_SEC_timers };
+    static const enum mx_section order[] = { MX_SEC_layout,  MX_SEC_process, MX_SEC_thread,
+                                             MX_SEC_signals, MX_SEC_timers,  MX_SEC_barriers };
     const struct mx_sec_registers *r = &p->once[MX_SEC_registers].s.registers;
     static const unsigned nt_x86_xstate = 0x202;
     int rc = 0;
     for (unsigned i = 0; rc == 0 && i < ARRAY_LEN(order); i++)
-        rc = mx_restore_state(t, &p->once[order[i]].s, e);
+        if (p->once[order[i]].body || order[i] != MX_SEC_barriers)
+            rc = mx_restore_state(t, &p->once[order[i]].s, e);
     if (rc == 0 && !p->how.stub && !p->how.is_body &&
         (uint32_t)t->pid != p->once[MX_SEC_process].s.process.pid)
         rc = mx_restore_other_number(t, p->once[MX_SEC_thread].s.thread.robust, e);
@@ -319,6 +320,7 @@ static int take(struct mx_making *p, struct mx_restored *r, const struct mx_sec 
     case MX_SEC_timers:
     case MX_SEC_thread:
     case MX_SEC_layout:
+    case MX_SEC_barriers:
     case MX_SEC_setting: return keep(&p->once[s->number], s, e);
     case MX_SECTIONS_END: break;
     }

@@ -139,13 +139,25 @@ static int put_timers(struct mx_tracee *t, const struct mx_sec *s, struct err *e
     return rc;
 }
 
+/* Each bit is the command that registers. */
+static int put_barriers(struct mx_tracee *t, const struct mx_sec *s, struct err *e)
+{
+    int rc = 0;
+    for (uint64_t bit = 1; rc == 0 && bit <= s->barriers.registered; bit <<= 1) {
+        struct mx_call c = { SYS_membarrier, { bit, 0, 0 } };
+        if (s->barriers.registered & bit)
+            rc = mx_tracee_must(t, &c, "membarrier", e);
+    }
+    return rc;
+}
+
 int mx_restore_state(struct mx_tracee *t, const struct mx_sec *s, struct err *e)
 {
     static int (*const puts[MX_SECTIONS_END])(struct mx_tracee *, const struct mx_sec *,
                                               struct err *) = {
         [MX_SEC_layout] = put_layout, [MX_SEC_process] = put_name,
         [MX_SEC_thread] = put_thread, [MX_SEC_signals] = put_signals,
-        [MX_SEC_timers] = put_timers,
+        [MX_SEC_timers] = put_timers, [MX_SEC_barriers] = put_barriers,
     };
     return puts[s->number] ? puts[s->number](t, s, e) : -EINVAL;
 }

@@ -372,9 +372,14 @@ static void make_signals(void)
     pthread_sigmask(SIG_BLOCK, &blocked, NULL);
 }
 
+enum { BARRIER = 1 << 3, BARRIER_REGISTER = 1 << 4 }; /* private, expedited */
+
 static void watch_turns(void)
 {
+    long has_barriers = syscall(SYS_membarrier, BARRIER_REGISTER, 0, 0);
     for (unsigned i = 0; i < turns_wanted; i++) {
+        if (has_barriers == 0)
+            must((int)syscall(SYS_membarrier, BARRIER, 0, 0), "membarrier");
         unsigned before = on_stack;
         must(pthread_mutex_lock(&turn_lock), "lock");
         while (turn < (i + 1) * WORKERS)

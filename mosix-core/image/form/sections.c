@@ -232,6 +232,11 @@ static bool check_object(const struct mx_sec_object *s)
     }
 }
 
+static bool check_barriers(const struct mx_sec_barriers *s)
+{
+    return s->registered && s->registered <= INT32_MAX;
+}
+
 int mx_sec_get(const struct mx_section_head *h, struct bytes body, struct mx_sec *s)
 {
     struct rd r = rd_of(body.ptr, body.len);
@@ -402,6 +407,7 @@ int mx_image_order_take(struct mx_image_order *o, const struct mx_sec *s)
     case MX_SEC_timers:
     case MX_SEC_thread:
     case MX_SEC_layout:
+    case MX_SEC_barriers:
     case MX_SEC_setting: is_fit = fits_once(o, s); break;
     case MX_SECTIONS_END: break;
     }

@@ -58,6 +58,7 @@ unsigned image_fixture(struct mx_sec sections[MX_SECTIONS_END])
                        3,
                        0,
                        19 } },
+        { .number = MX_SEC_barriers, .barriers = { 1 << 4 } },
         { .number = MX_SEC_object,
           .object = { 4, 4, MX_OBJECT_PIPE, 1, 1, 77, 65536, { pages, 10 } } },
         { .number = MX_SEC_mapping,
@@ -68,7 +69,7 @@ unsigned image_fixture(struct mx_sec sections[MX_SECTIONS_END])
         { .number = MX_SEC_packed, .packed = { 0x13000, 8192, { pages, 100 } } },
         { .number = MX_SEC_scattered,
           .scattered = { 8192, { places, sizeof places }, { pages, sizeof pages } } },
-        { .number = MX_SEC_end, .end = { 16, sum } },
+        { .number = MX_SEC_end, .end = { 17, sum } },
     };
     memcpy(sections, all, sizeof all);
     return ARRAY_LEN(all);

@@ -106,6 +106,7 @@ TEST(what_makes_no_sense_is_refused)
     REFUSED(MX_SEC_object, s.object.kind = MX_OBJECT_KINDS)
     REFUSED(MX_SEC_object, s.object.kind = MX_OBJECT_EVENT)
     REFUSED(MX_SEC_object, s.object.kind = MX_OBJECT_EPOLL)
+    REFUSED(MX_SEC_barriers, s.barriers.registered = 0)
     REFUSED(MX_SEC_end, s.end.sum.len = 0)
     REFUSED(MX_SEC_round, s.round.number = 0)
     REFUSED(MX_SEC_round, s.round.is_last = 2)
@@ -141,7 +142,7 @@ TEST(sections_come_in_order)
             all[left_out].number == MX_SEC_pages || all[left_out].number == MX_SEC_descriptor ||
             all[left_out].number == MX_SEC_packed || all[left_out].number == MX_SEC_scattered ||
             all[left_out].number == MX_SEC_gone || all[left_out].number == MX_SEC_sibling ||
-            all[left_out].number == MX_SEC_object;
+            all[left_out].number == MX_SEC_object || all[left_out].number == MX_SEC_barriers;
         int rc = 0;
         mx_image_order_init(&o);
         for (unsigned i = 0; rc == 0 && i < count; i++) {
