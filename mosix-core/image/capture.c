@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 int mx_status_number(pid_t pid, const char *name, int base, uint64_t *value, struct err *e)
@@ -305,15 +306,20 @@ int mx_capture_look(pid_t pid, enum mx_capture_for what_for, struct err *e)
     return rc;
 }
 
+/* Who has brought a process home lets go of it a moment after it has come. */
 static int check_untraced(pid_t pid, struct err *e)
 {
-    uint64_t tracer = 0;
-    int rc = mx_status_number(pid, "TracerPid", 10, &tracer, e);
-    if (rc == 0 && tracer)
-        return err_say(e, ENOTSUP,
-                       "process %d is traced by process %llu, a debugger or the like", (int)pid,
-                       (unsigned long long)tracer);
-    return rc;
+    uint64_t end_ms = clock_mono_ms() + MX_TRACER_MS, tracer = 0;
+    for (;;) {
+        int rc = mx_status_number(pid, "TracerPid", 10, &tracer, e);
+        if (rc < 0 || !tracer)
+            return rc;
+        if (clock_mono_ms() >= end_ms)
+            return err_say(e, ENOTSUP,
+                           "process %d is traced by process %llu, a debugger or the like",
+                           (int)pid, (unsigned long long)tracer);
+        nanosleep(&(struct timespec){ 0, 5000000 }, NULL);
+    }
 }
 
 /* Without a word: the first first, as it is the one that a stop is asked of. */
@@ -328,9 +334,9 @@ int mx_capture_stop(struct mx_capture *c, pid_t pid, struct err *e)
 {
     /* What can't be is found before anything is stopped. */
     int rc = check_movable(pid, c->what_for, e);
-    c->start_us = clock_mono_us();
     if (rc == 0 && c->what_for == MX_CAPTURE_WHOLE)
         rc = check_untraced(pid, e);
+    c->start_us = clock_mono_us();
     if (rc == 0)
         rc = mx_tracee_seize(&c->t, pid, false, e);
     if (rc == 0 && c->what_for == MX_CAPTURE_WHOLE) {

@@ -14,6 +14,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* So long another may still trace a process that is to be captured whole. */
+enum { MX_TRACER_MS = 1000 };
+
 struct mx_captured {
     uint64_t image_bytes;
     uint64_t frozen_us; /* how long it stood still */
