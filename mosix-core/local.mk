@@ -58,6 +58,7 @@ mosix_core_libmxaway_a_SOURCES = \
   mosix-core/deputy/own.c mosix-core/deputy/own.h \
   mosix-core/deputy/parcel.c mosix-core/deputy/parcel.h \
   mosix-core/deputy/quick.c mosix-core/deputy/quick.h \
+  mosix-core/deputy/sealed.c mosix-core/deputy/sealed.h \
   mosix-core/deputy/stub.c mosix-core/deputy/stub.h \
   mosix-core/guest/back.c mosix-core/guest/back.h \
   mosix-core/guest/body.c mosix-core/guest/body.h \
@@ -90,6 +91,7 @@ mosix_core_libmxmove_a_SOURCES = \
   mosix-core/move/note.c mosix-core/move/note.h \
   mosix-core/move/stay.c mosix-core/move/stay.h \
   mosix-core/net/carry.c \
+  mosix-core/net/give.c \
   mosix-core/net/lines.c mosix-core/net/lines.h \
   mosix-core/net/nodes.c mosix-core/net/nodes.h \
   mosix-core/net/partners.c \

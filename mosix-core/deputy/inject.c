@@ -368,16 +368,19 @@ static void say_family(struct deputy *d)
 /* Returns OVER when no stub is left, TOLD, 0 to go on; -EPIPE when the guest is gone. */
 static int turn(struct deputy *d, struct err *e)
 {
-    struct pollfd p[3] = {
+    struct pollfd p[4] = {
         { d->link.fd, mx_link_wants(&d->link), 0 },
         { d->children_fd, POLLIN, 0 },
-        { is_quiet(d) || (d->how->is_fetch && !d->is_told) ? d->how->told : -1, POLLIN, 0 }
+        { is_quiet(d) || (d->how->is_fetch && !d->is_told) ? d->how->told : -1, POLLIN, 0 },
+        { d->link.watch, 0, 0 },
     };
-    int n = poll(p, 3, has_resting(d) ? IDLE_MS : -1), rc = 0;
+    int n = poll(p, 4, has_resting(d) ? IDLE_MS : -1), rc = 0;
     if (n < 0 && errno != EINTR)
         return err_set(e, errno, "wait for calls");
     if (n == 0)
         return idle_stubs(d, e);
+    if (p[3].revents)
+        return -EPIPE;
     if (p[0].revents & POLLOUT)
         rc = mx_link_flush(&d->link);
     if (rc == 0 && p[1].revents)
@@ -449,7 +452,7 @@ int mx_deputy_serve(struct mx_tracee *t, const struct mx_deputy_how *how, struct
 {
     struct deputy d = { .how = how, .children_fd = -1 };
     sigset_t child, before;
-    int rc = mx_link_init(&d.link, how->guest);
+    int rc = mx_link_init(&d.link, how->guest, how->sealed);
     if (rc < 0)
         return err_set(e, -rc, "serve calls");
     sigemptyset(&child);

@@ -9,6 +9,7 @@
 
 #include "common/base/err.h"
 #include "mosix-core/abi/calls.h"
+#include "mosix-core/deputy/sealed.h"
 #include "mosix-core/image/tracee.h"
 
 #include <stdbool.h>
@@ -30,8 +31,9 @@ enum mx_deputy_news {
 };
 
 struct mx_deputy_how {
-    int guest, told;  /* told: -1: none */
-    uint64_t *counts; /* MX_CALL_IDS; calls are counted by their lines' ids; or NULL */
+    int guest, told;          /* told: -1: none */
+    struct mx_sealed *sealed; /* what was given over guest; NULL: guest is the stream itself */
+    uint64_t *counts;         /* MX_CALL_IDS; calls are counted by their lines' ids; or NULL */
     /* told can be read: is it that all bodies are to come home? Then that has been read. Or
      * NULL. */
     bool (*is_fetch)(void *ctx);

@@ -11,9 +11,11 @@
 
 enum { PIECE = 64 << 10 };
 
-int mx_link_init(struct mx_link *l, int fd)
+int mx_link_init(struct mx_link *l, int fd, struct mx_sealed *sealed)
 {
-    *l = (struct mx_link){ .fd = fd };
+    *l = (struct mx_link){ .fd = sealed ? sealed->fd : fd,
+                           .sealed = sealed,
+                           .watch = sealed ? fd : -1 };
     buf_init(&l->in, MX_FRAME_MAX + 4 + PIECE);
     buf_init(&l->out, MX_LINK_QUEUE_MAX);
     l->frame = malloc(4 + MX_FRAME_MAX);
@@ -47,12 +49,27 @@ static ssize_t send_some(const struct mx_link *l, const uint8_t *ptr, size_t len
     return n;
 }
 
+/* What is sealed is on its way while the rest is being sealed. */
+static int send_sealed(struct mx_link *l, size_t len_bytes)
+{
+    int rc = 0;
+    for (size_t done = 0; rc == 0 && done < len_bytes;) {
+        size_t some = len_bytes - done;
+        some = some < MX_SEALED_PIECE_MAX ? some : MX_SEALED_PIECE_MAX;
+        rc = mx_sealed_put(l->sealed, &l->out, l->frame + done, some);
+        if (rc == 0)
+            rc = mx_link_flush(l);
+        done += some;
+    }
+    return rc;
+}
+
 int mx_link_send(struct mx_link *l)
 {
     int rc = mx_talk_close(&l->w);
     size_t len = wr_len(&l->w);
-    if (rc < 0)
-        return rc;
+    if (rc < 0 || l->sealed)
+        return rc < 0 ? rc : send_sealed(l, len);
     ssize_t n = buf_len(&l->out) ? 0 : send_some(l, l->frame, len);
     if (n < 0)
         return (int)n;
@@ -62,6 +79,14 @@ int mx_link_send(struct mx_link *l)
 short mx_link_wants(const struct mx_link *l)
 {
     return (short)(POLLIN | (buf_len(&l->out) ? POLLOUT : 0));
+}
+
+int mx_link_wait(const struct mx_link *l, short events)
+{
+    struct pollfd p[2] = { { l->fd, events, 0 }, { l->watch, 0, 0 } };
+    if (poll(p, 2, -1) < 0)
+        return errno == EINTR ? 0 : -errno;
+    return p[1].revents ? -EPIPE : p[0].revents;
 }
 
 int mx_link_flush(struct mx_link *l)
@@ -82,6 +107,8 @@ int mx_link_fill(struct mx_link *l)
 {
     uint8_t *spot;
     drop_taken(l);
+    if (l->sealed)
+        return mx_sealed_fill(l->sealed);
     size_t room = buf_room(&l->in) < PIECE ? buf_room(&l->in) : PIECE;
     if (room == 0)
         return 0; /* there is a whole frame to be taken first */
@@ -103,7 +130,14 @@ int mx_link_fill(struct mx_link *l)
 int mx_link_next(struct mx_link *l, struct mx_talk_frame *f)
 {
     drop_taken(l);
-    int64_t n = mx_talk_next((struct bytes){ buf_at(&l->in), (uint32_t)buf_len(&l->in) }, f);
+    int64_t n;
+    int opened;
+    do {
+        n = mx_talk_next((struct bytes){ buf_at(&l->in), (uint32_t)buf_len(&l->in) }, f);
+        opened = n == 0 && l->sealed ? mx_sealed_open(l->sealed, &l->in) : 0;
+    } while (opened > 0);
+    if (opened < 0)
+        return opened;
     if (n > 0)
         l->taken_bytes = (size_t)n;
     return n > 0 ? 1 : (int)n;

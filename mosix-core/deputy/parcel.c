@@ -35,8 +35,8 @@ static int flush_all(struct mx_link *l)
 {
     int rc = 0;
     while (rc == 0 && mx_link_wants(l) & POLLOUT) {
-        struct pollfd p = { l->fd, POLLOUT, 0 };
-        if (poll(&p, 1, -1) > 0)
+        rc = mx_link_wait(l, POLLOUT);
+        if (rc > 0)
             rc = mx_link_flush(l);
     }
     return rc;
@@ -89,8 +89,10 @@ static int next_frame(struct mx_link *l, struct mx_talk_frame *f)
 {
     int rc;
     while ((rc = mx_link_next(l, f)) == 0) {
-        struct pollfd p = { l->fd, POLLIN, 0 };
-        if (poll(&p, 1, -1) > 0 && (rc = mx_link_fill(l)) < 0)
+        rc = mx_link_wait(l, POLLIN);
+        if (rc > 0)
+            rc = mx_link_fill(l);
+        if (rc < 0)
             return rc;
     }
     return rc < 0 ? rc : 0;

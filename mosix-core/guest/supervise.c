@@ -572,13 +572,15 @@ static bool may_pause(const struct guest *g)
 
 static int turn(struct guest *g, struct err *e)
 {
-    struct pollfd p[4] = { { g->is_pausing ? -1 : g->listener, POLLIN, 0 },
+    struct pollfd p[5] = { { g->is_pausing ? -1 : g->listener, POLLIN, 0 },
                            { is_over(g) ? -1 : g->link.fd, mx_link_wants(&g->link), 0 },
                            { g->children_fd, POLLIN, 0 },
                            { may_pause(g) ? g->told : -1, POLLIN, 0 } };
     int rc = 0;
-    if (poll(p, 4, -1) < 0 && errno != EINTR)
+    if (poll(p, 5, -1) < 0 && errno != EINTR)
         return err_set(e, errno, "wait for calls");
+    if (p[4].revents)
+        return -EPIPE;
     if (p[0].revents & POLLIN)
         rc = on_notice(g, e);
     if (rc == 0 && p[3].revents && may_pause(g)) /* it may have begun a fork just now */
@@ -596,12 +598,12 @@ static int turn(struct guest *g, struct err *e)
     return rc == 0 ? mx_back_ask_fetched(g, e) : rc;
 }
 
-static int start(struct guest *g, pid_t pid, int home, struct err *e)
+static int start(struct guest *g, pid_t pid, struct err *e)
 {
     sigset_t child;
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
-    int rc = mx_link_init(&g->link, home);
+    int rc = mx_link_init(&g->link, g->how->home, g->how->sealed);
     if (rc < 0)
         return err_set(e, -rc, "serve process %d", (int)pid);
     g->children_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -634,7 +636,7 @@ int mx_guest_serve(struct mx_tracee *t, const struct mx_guest_how *how, struct e
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
     sigprocmask(SIG_BLOCK, &child, &before);
-    int rc = start(&g, pid, how->home, e);
+    int rc = start(&g, pid, e);
     if (rc == 0)
         rc = check_bodies(&g, e); /* it may have died before SIGCHLD was blocked */
     while (rc == 0 && g.count && !g.is_paused)

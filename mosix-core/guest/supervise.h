@@ -6,6 +6,7 @@
 #define MOSIX_CORE_GUEST_SUPERVISE_H
 
 #include "common/base/err.h"
+#include "mosix-core/deputy/sealed.h"
 #include "mosix-core/image/tracee.h"
 
 #include <stdint.h>
@@ -26,9 +27,10 @@ enum {
 
 struct mx_guest_how {
     int listener;
-    int home;         /* a stream socket */
-    int told;         /* or -1 */
-    int64_t ahead_ns; /* of the bodies' monotonic clock, against ours */
+    int home;                 /* a stream socket, */
+    struct mx_sealed *sealed; /* or what was given over it; NULL: it is the stream itself */
+    int told;                 /* or -1 */
+    int64_t ahead_ns;         /* of the bodies' monotonic clock, against ours */
     uint32_t
         processes_max; /* that may be here; 0: MX_BODIES_MAX. Who forks once more goes home */
     const char *only;  /* names of calls that are known, with blanks around each; NULL: all of

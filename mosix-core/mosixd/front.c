@@ -169,7 +169,8 @@ void mx_front(const struct mx_daemon *d, int fd)
         rc = take_stream(d, who, &h, &plain, &e);
     int failed = mx_wire_answer(&wire, rc, e.text);
     if (rc == 0 && failed == 0)
-        failed = mx_wire_carry(&wire, plain);
+        failed = h.stream == MX_STREAM_CALLS ? mx_wire_give(&wire, plain)
+                                             : mx_wire_carry(&wire, plain);
     if (rc == 0 && h.stream == MX_STREAM_ORDERS) {
         name_guest(d, &h, path);
         unlink(path);

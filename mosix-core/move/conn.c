@@ -30,7 +30,10 @@ static _Noreturn void carry(const struct mx_node *to, const struct mx_identity *
     snprintf(n.text, sizeof n.text, "%s", e.text);
     if (mx_note_send(notes, &n, -1) < 0 || n.rc < 0)
         _exit(1);
-    struct mx_note end = { .what = 1, .rc = mx_wire_carry(&wire, plain) };
+    bool is_given = hello->stream == MX_STREAM_CALLS;
+    struct mx_note end = { .what = 1,
+                           .rc = is_given ? mx_wire_give(&wire, plain)
+                                          : mx_wire_carry(&wire, plain) };
     _exit(mx_note_send(notes, &end, -1) < 0);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* conn.h: a connection to a host as a plain socket: a process of ours carries it over the
- * network. Must not know: what is said on it. */
+ * network; or, where calls go, gives it away over that socket (deputy/sealed.h), and ends it by
+ * ending. Must not know: what is said on it. */
 #ifndef MOSIX_CORE_MOVE_CONN_H
 #define MOSIX_CORE_MOVE_CONN_H
 

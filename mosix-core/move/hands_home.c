@@ -32,9 +32,17 @@ struct home {
     bool is_held; /* traced, and stands still */
     bool is_stub; /* the job is away */
     int calls;    /* of the copy that is served; -1: none */
+    struct mx_sealed *sealed;
     struct mx_send *send;
     int image, uffd; /* of send; -1: none */
 };
+
+static void end_calls(struct home *h)
+{
+    mx_sealed_free(h->sealed);
+    h->sealed = NULL;
+    fd_close(&h->calls);
+}
 
 /* ---- becoming a stub ---- */
 
@@ -145,7 +153,7 @@ static int do_run(struct home *h, int fd UNUSED, int32_t number UNUSED, struct e
     int rc = h->is_held ? mx_tracee_release(&h->c.t, e) : 0;
     h->is_held = h->is_stub = false;
     end_send(h);
-    fd_close(&h->calls);
+    end_calls(h);
     return rc;
 }
 
@@ -190,7 +198,7 @@ static int do_serve(struct home *h, int fd, int32_t number UNUSED, struct err *e
     int rc = h->is_stub ? 0 : h->is_held ? become_stub(h, e) : err_say(e, EINVAL, "it runs");
     if (rc < 0 || fd < 0)
         return rc;
-    fd_close(&h->calls);
+    end_calls(h);
     h->calls = dup(fd);
     return h->calls < 0 ? err_set(e, errno, "keep a stream") : 0;
 }
@@ -255,18 +263,23 @@ static void said(void *ctx, enum mx_deputy_news what, uint32_t who, const char *
 static bool serve(struct home *h)
 {
     struct err e = { "" };
-    struct mx_deputy_how how = {
-        .guest = h->calls, .told = h->sock, .is_fetch = is_fetch, .said = said, .ctx = h
-    };
-    int rc = mx_deputy_serve(&h->c.t, &how, &e);
+    int rc = h->sealed ? 0 : mx_sealed_take(&h->sealed, h->calls);
+    struct mx_deputy_how how = { .guest = h->calls,
+                                 .told = h->sock,
+                                 .sealed = h->sealed,
+                                 .is_fetch = is_fetch,
+                                 .said = said,
+                                 .ctx = h };
+    rc = rc < 0 ? err_set(&e, -rc, "take the connection for calls")
+                : mx_deputy_serve(&h->c.t, &how, &e);
     if (rc == MX_DEPUTY_TOLD)
         return true;
     if (rc == MX_DEPUTY_ENDED || rc == MX_DEPUTY_EXEC) {
         h->is_held = h->is_stub = false;
-        fd_close(&h->calls);
+        end_calls(h);
         return mx_hands_say(h->sock, MX_HANDS_ENDED, 0, rc == MX_DEPUTY_EXEC, &e) == 0;
     }
-    fd_close(&h->calls);
+    end_calls(h);
     return mx_hands_say(h->sock, MX_HANDS_LOST, rc, 0, &e) == 0;
 }
 

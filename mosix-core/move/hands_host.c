@@ -34,6 +34,7 @@ static struct mx_guest_limits limits;
 
 struct host {
     int sock, listener, calls;
+    struct mx_sealed *sealed; /* what was given over calls */
     struct mx_tracee t;
     bool is_there, is_running;
     int64_t least_ahead_ns; /* of the clock of bodies, against ours: what the home's shows */
@@ -202,6 +203,8 @@ static int do_send(struct host *h, const struct mx_note *n UNUSED, int fd, struc
 static int do_run(struct host *h, const struct mx_note *n UNUSED, int fd, struct err *e)
 {
     if (fd >= 0) {
+        mx_sealed_free(h->sealed);
+        h->sealed = NULL;
         fd_close(&h->calls);
         h->calls = dup(fd);
     }
@@ -223,14 +226,17 @@ static int signal_of(pid_t pid)
 static bool supervise(struct host *h)
 {
     struct err e = { "" };
+    int rc = h->sealed ? 0 : mx_sealed_take(&h->sealed, h->calls);
     struct mx_guest_how how = {
         .listener = h->listener,
         .home = h->calls,
+        .sealed = h->sealed,
         .told = h->sock,
         .ahead_ns = h->ahead_ns,
         .processes_max = limits.processes,
     };
-    int rc = mx_guest_serve(&h->t, &how, &e);
+    rc = rc < 0 ? err_set(&e, -rc, "take the connection for calls")
+                : mx_guest_serve(&h->t, &how, &e);
     h->is_running = false;
     if (rc == MX_GUEST_TOLD && mx_tracee_await(&h->t, &e) == 0)
         return true;

@@ -64,4 +64,8 @@ MUST int mx_wire_answer(struct mx_wire *l, int rc, const char *words);
  * cut; -EPROTO when it was tampered with. */
 MUST int mx_wire_carry(struct mx_wire *l, int plain);
 
+/* Gives the connection to who has the other end of plain (mosix-core/deputy/sealed.h), and
+ * waits until that has ended; both are closed then. Returns 0 or -errno. */
+MUST int mx_wire_give(struct mx_wire *l, int plain);
+
 #endif

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* test_parcel.c: an image in frames over a real socket: whole, given up at either end, cut, and
- * with a frame in it that doesn't belong there; what comes behind it is not lost. */
+/* test_parcel.c: an image in frames over a real socket, plain and sealed: whole, given up at
+ * either end, cut, and with a frame in it that doesn't belong there; what comes behind it is
+ * not lost. */
 #include "tests/lib/unit.h"
 
 #include "common/sys/fd.h"
 #include "mosix-core/deputy/parcel.h"
+#include "tests/unit/mosix/sealed_fixture.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -34,7 +36,7 @@ static int write_image(void *ctx, int fd, struct err *e)
 }
 
 /* Another process sends an image, and then a frame. */
-static pid_t start_sender(int fd, enum how how)
+static pid_t start_sender(int fd, struct mx_sealed *sealed, enum how how)
 {
     pid_t pid = fork();
     if (pid)
@@ -42,7 +44,7 @@ static pid_t start_sender(int fd, enum how how)
     struct writer w = { how };
     struct mx_link l;
     struct err e = { "" };
-    int wrote, rc = mx_link_init(&l, fd);
+    int wrote, rc = mx_link_init(&l, fd, sealed);
     if (rc == 0 && how == INTERRUPTED) {
         put_raw(mx_link_begin(&l, MX_TALK_IMAGE, WHO), image, 1000);
         rc = mx_link_send(&l);
@@ -90,25 +92,48 @@ struct taken {
     bool has_next;
 };
 
-static struct taken take(enum how how, size_t most)
+static struct taken take_over(enum how how, size_t most, bool is_sealed)
 {
     int pair[2], status;
+    struct sealed_pair p = { .ends = { NULL } };
     struct mx_link l;
     struct mx_talk_frame f;
     struct err e = { "" };
     struct taken t = { .r.most = most };
-    assert_ok(fd_socketpair(pair));
-    pid_t pid = start_sender(pair[1], how);
-    close(pair[1]);
-    assert_ok(mx_link_init(&l, pair[0]));
+    if (is_sealed)
+        sealed_pair_make(&p);
+    else
+        assert_ok(fd_socketpair(pair));
+    pid_t pid = start_sender(is_sealed ? p.watch[1] : pair[1], p.ends[1], how);
+    if (is_sealed)
+        close(p.ends[1]->fd); /* the child sees what is written there */
+    else
+        close(pair[1]);
+    assert_ok(mx_link_init(&l, is_sealed ? p.watch[0] : pair[0], p.ends[0]));
     assert_int_equal(next(&l, &f), 1);
     assert_int_equal(f.kind, MX_TALK_IMAGE);
     t.rc = mx_parcel_take(&l, &f, read_it, &t.r, &t.got, t.text, &e);
     t.has_next = t.rc == 0 && next(&l, &f) == 1 && f.kind == MX_TALK_MASK && f.who == 3;
     mx_link_fini(&l);
-    close(pair[0]);
+    if (is_sealed)
+        fd_close(&p.ends[0]->fd);
+    else
+        close(pair[0]);
     assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (is_sealed)
+        p.ends[1]->fd = -1;
+    if (is_sealed)
+        sealed_pair_end(&p);
     return t;
+}
+
+static struct taken take(enum how how, size_t most)
+{
+    struct taken plain = take_over(how, most, false), sealed = take_over(how, most, true);
+    assert_int_equal(plain.rc, sealed.rc);
+    assert_int_equal(plain.got, sealed.got);
+    assert_int_equal(plain.has_next, sealed.has_next);
+    return sealed;
 }
 
 TEST(whole)
