@@ -313,9 +313,13 @@ check-core: core-programs
 
 include tests/tidy/local.mk
 
+EXTRA_PROGRAMS = tests/bench/talkers
+tests_bench_talkers_SOURCES = tests/bench/talkers.c
+tests_bench_talkers_LDADD = mosix-core/libmxfigures.a gossip/libgspcore.a gossip/libgspseal.a common/libcommon.a $(SODIUM_LIBS)
+
 # Minutes; needs root. Each of BENCHES prints a section of docs/benchmarks.md, and put writes it there, in the source tree.
 BENCHES = bench calls daemons moves
-bench: all tests/migrate/away$(EXEEXT) tests/migrate/gap$(EXEEXT) tests/migrate/pace$(EXEEXT)
+bench: all tests/bench/talkers$(EXEEXT) tests/migrate/away$(EXEEXT) tests/migrate/gap$(EXEEXT) tests/migrate/pace$(EXEEXT)
 	$(AM_TESTS_ENVIRONMENT) for b in $(BENCHES); do \
 	    case $$b in bench) set -- $(BENCH_FLAGS) ;; *) set -- ;; esac; \
 	    '$(srcdir)/tests/bench/'$$b "$$@" >bench.tmp && '$(srcdir)/tests/bench/put' '$(srcdir)/docs/benchmarks.md' $$b <bench.tmp || exit; \

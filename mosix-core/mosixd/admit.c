@@ -44,8 +44,8 @@ static int never(const struct mx_nodes *n, int self, int who, struct err *e)
     if (host->cluster != home->cluster)
         return err_say(e, EPERM, "processes of cluster %s are not taken here",
                        c ? c->name : "?");
-    return err_say(e, EPERM, "node %s takes processes of its own partition, %s, only",
-                   host->name, host->partition ? n->partitions[host->partition - 1].name : "?");
+    return err_say(e, EPERM, "takes processes of its own partition, %s, only",
+                   host->partition ? n->partitions[host->partition - 1].name : "?");
 }
 
 int mx_admit_look(const struct mx_daemon *d, struct mx_guests *g, int who, uint32_t need_mb,
@@ -75,9 +75,9 @@ int mx_admit_look(const struct mx_daemon *d, struct mx_guests *g, int who, uint3
     if (may == MX_ADMIT_NEVER)
         return never(n, d->self, who, e);
     if (may != MX_ADMIT_YES)
-        return err_say(e, EBUSY, "node %s %s", n->list[d->self].name, mx_admit_text(may));
+        return err_say(e, EBUSY, "%s", mx_admit_text(may)); /* the home says of which node */
     if (g->count == MX_GUESTS_MAX)
-        return err_say(e, EBUSY, "node %s waits for guests to leave", n->list[d->self].name);
+        return err_say(e, EBUSY, "waits for guests to leave");
     return 0;
 }
 

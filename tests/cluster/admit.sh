@@ -35,7 +35,7 @@ node_is() { [ "$(node "$1" "$2" "$3")" = "$4" ]; }
 
 echo '# nobody is taken'
 ask n1 block || fail "block"
-refused n1 'node n1 takes no guests now (blocked)'
+refused n1 'node n1: takes no guests now (blocked)'
 wait_for 10 node_is head n1 "'is_blocked'" True
 ask head status n1 | grep -q ' shut$' || fail "status: $(ask head status n1)"
 same 'the best other node' n2 "$(cluster run head bestnode -r)"
@@ -56,7 +56,7 @@ begin head -rn1
 wait_for 10 count_is head 1
 job=$(pids head)
 wait_for 10 is_at head "$job" n1
-refused n1 'node n1 has as many guests as it takes'
+refused n1 'node n1: has as many guests as it takes'
 wait_for 10 node_is head n1 "'guests_max'" 1
 wait_for 10 node_is head n1 "'is_blocked'" True
 
@@ -131,8 +131,8 @@ at_exit 'kill $busy 2>/dev/null'
 ask n1 maxload 1
 has_load() { [ "$(json n1 localstatus "d['load']['own_centi']")" -ge 1 ]; }
 wait_for 10 has_load
-refused n1 'node n1 has too much load to take guests'
+refused n1 'node n1: has too much load to take guests'
 ask n1 maxload 0
 kill $busy
 cluster run head mosrun -rn1 -m16000000 true 2>"$tmp/words" && fail "mosrun -m16000000"
-grep -q 'node n1 has too little free memory for it' "$tmp/words" || fail "mosrun -m says: $(cat "$tmp/words")"
+grep -q 'node n1: has too little free memory for it' "$tmp/words" || fail "mosrun -m says: $(cat "$tmp/words")"
