@@ -22,6 +22,7 @@ mosix_core_libmximage_a_SOURCES = \
   mosix-core/image/capture_threads.c \
   mosix-core/image/descriptors.c \
   mosix-core/image/empty.c \
+  mosix-core/image/timers.c \
   mosix-core/image/image.c mosix-core/image/image.h \
   mosix-core/image/maps.c mosix-core/image/maps.h \
   mosix-core/image/memory.c mosix-core/image/memory.h \

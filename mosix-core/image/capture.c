@@ -49,17 +49,6 @@ char mx_task_state(pid_t pid)
     return state;
 }
 
-static bool has_posix_timers(pid_t pid)
-{
-    char path[40];
-    snprintf(path, sizeof path, "/proc/%d/timers", (int)pid);
-    FILE *f = fopen(path, "re");
-    bool has = f && fgetc(f) != EOF;
-    if (f)
-        fclose(f);
-    return has;
-}
-
 /* What would be lost without a word. */
 static int check_movable(pid_t pid, enum mx_capture_for what_for, struct err *e)
 {
@@ -70,9 +59,9 @@ static int check_movable(pid_t pid, enum mx_capture_for what_for, struct err *e)
                        threads);
     if (threads != 1 && mx_task_state(pid) == 'Z')
         return err_say(e, ENOTSUP, "the first thread of process %d has ended", (int)pid);
-    if (has_posix_timers(pid))
-        return err_say(e, ENOTSUP, "process %d has POSIX timers", (int)pid);
-    int rc = mx_status_number(pid, "Seccomp", 10, &filters, e);
+    int rc = mx_timers_look(pid, what_for, e);
+    if (rc == 0)
+        rc = mx_status_number(pid, "Seccomp", 10, &filters, e);
     if (rc == 0 && filters != 0 && what_for != MX_CAPTURE_BODY)
         return err_say(e, ENOTSUP, "process %d has a seccomp filter", (int)pid);
     return rc;

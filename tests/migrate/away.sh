@@ -84,6 +84,7 @@ while read -r probe; do
     large_arguments) why="makes a call with more than a megabyte" ;;
     own_filter) why="makes a kind of prctl" ;;
     tracing) why="traces processes" ;;
+    timer_of*) why="makes a kind of timer_create" ;;
     personality) why="changes its personality" ;;
     *) why="makes system call 1000" ;;
     esac

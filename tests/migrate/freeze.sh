@@ -177,6 +177,19 @@ ends "status" 7
 cmp native out || fail "output"
 wait_for 5 no_files
 
+echo "# POSIX timers tick at home, away and after it was frozen"
+start "$top_builddir/tests/migrate/ticks" 5
+for to in n1 n2 home n1; do
+    migrate $pid $to || fail "migrate $to: $(mosps -aw)"
+    wait_for 10 is_at $pid $to
+done
+freeze
+thaw
+wait_for 10 is_at $pid n1
+ends "ticks: $(cat out)" 5
+tail -4 out >said
+same "ticks" "timer 0: right timer 1: right timer 2: right 0 wrong" "$(paste -sd ' ' said)"
+
 echo "# what can't be frozen"
 cat >threads.py <<'P'
 import threading, time

@@ -247,6 +247,28 @@ PROBE(home_personality)
     SAY("get", personality(0xffffffff));
 }
 
+/* A clock that only its own kernel has. */
+PROBE(home_timer_of_processor_time)
+{
+    struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR2 };
+    struct itimerspec t = { { 0, 0 }, { 0, 20000000 } };
+    timer_t timer;
+    sigset_t set;
+    siginfo_t info;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR2);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    SAY("timer_create", timer_create(CLOCK_PROCESS_CPUTIME_ID, &ev, &timer));
+    SAY("timer_settime", timer_settime(timer, 0, &t, NULL));
+    while (sigpending(&set) == 0 && !sigismember(&set, SIGUSR2))
+        ;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR2);
+    SAY("signal", sigwaitinfo(&set, &info));
+    SAY("code", info.si_code);
+    SAY("timer_delete", timer_delete(timer));
+}
+
 static volatile sig_atomic_t ticks;
 
 static void on_tick(int signo)

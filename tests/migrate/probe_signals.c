@@ -185,6 +185,11 @@ PROBE(what_comes_with_them)
     said("timer", last.si_value.sival_int);
     SAY("timer_getoverrun", timer_getoverrun(timer));
     SAY("timer_delete", timer_delete(timer));
+    static const clockid_t clocks[] = { CLOCK_REALTIME, CLOCK_BOOTTIME, CLOCK_TAI };
+    for (unsigned i = 0; i < 3; i++) {
+        SAY("timer_create", timer_create(clocks[i], &ev, &timer));
+        SAY("timer_delete", timer_delete(timer));
+    }
     handle(SIGPIPE, 0);
     int fds[2];
     if (pipe(fds) == 0) {
