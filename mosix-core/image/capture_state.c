@@ -273,6 +273,8 @@ int mx_capture_state(struct mx_capture *c, struct mx_image_writer *w, struct err
         rc = write_signals(t, &a, w, e);
     if (rc == 0)
         rc = write_timers(&a, w, e);
+    if (rc == 0 && c->what_for == MX_CAPTURE_WHOLE)
+        rc = mx_timers_write(t, w, e);
     if (rc == 0)
         rc = write_thread(t, &a, w, e);
     if (rc == 0)

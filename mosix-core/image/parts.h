@@ -78,6 +78,10 @@ MUST int mx_restore_objects(const struct mx_kept *objects, uint32_t count, int a
 MUST int mx_capture_check(const struct mx_capture *c, struct err *e);
 /* As far as its POSIX timers say. */
 MUST int mx_timers_look(pid_t pid, enum mx_capture_for what_for, struct err *e);
+/* Its section, if it has any; and making those of a section in a fresh process. With scratch
+ * memory. */
+MUST int mx_timers_write(struct mx_tracee *t, struct mx_image_writer *w, struct err *e);
+MUST int mx_timers_put(struct mx_tracee *t, const struct mx_sec_posix_timers *s, struct err *e);
 /* Where it makes calls. */
 MUST int mx_capture_find_call(struct mx_tracee *t, const struct mx_maps *m, struct err *e);
 /* It stands outside of its vdso: before its memory is read. */

@@ -208,6 +208,8 @@ static int put_state(struct mx_restored *made, struct mx_making *p, struct err *
     for (unsigned i = 0; rc == 0 && i < ARRAY_LEN(order); i++)
         if (p->once[order[i]].body || order[i] != MX_SEC_barriers)
             rc = mx_restore_state(t, &p->once[order[i]].s, e);
+    if (rc == 0 && p->once[MX_SEC_posix_timers].body && !p->how.stub && !p->how.is_body)
+        rc = mx_timers_put(t, &p->once[MX_SEC_posix_timers].s.posix_timers, e);
     if (rc == 0 && !p->how.stub && !p->how.is_body &&
         (uint32_t)t->pid != p->once[MX_SEC_process].s.process.pid)
         rc = mx_restore_other_number(t, p->once[MX_SEC_thread].s.thread.robust, e);
@@ -321,6 +323,7 @@ static int take(struct mx_making *p, struct mx_restored *r, const struct mx_sec 
     case MX_SEC_thread:
     case MX_SEC_layout:
     case MX_SEC_barriers:
+    case MX_SEC_posix_timers:
     case MX_SEC_setting: return keep(&p->once[s->number], s, e);
     case MX_SECTIONS_END: break;
     }

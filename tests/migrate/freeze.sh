@@ -190,6 +190,20 @@ ends "ticks: $(cat out)" 5
 tail -4 out >said
 same "ticks" "timer 0: right timer 1: right timer 2: right 0 wrong" "$(paste -sd ' ' said)"
 
+"$top_builddir/tests/migrate/ticks" 1 >/dev/null || [ $? = 5 ] || fail "ticks"
+for fd in /proc/self/fd/*; do # pipes of whoever runs the tests
+    fd=${fd##*/}
+    [ "$fd" -le 2 ] || [ "$fd" = 255 ] || eval "exec $fd>&-"
+done
+start "$top_builddir/tests/migrate/ticks" 4 2
+file=$(migrate $pid chkexit) || fail "checkpoint"
+ends "checkpoint" 137
+got=0
+mosrun "-R$file" >>out 2>err || got=$?
+same "status of ticks that was made again ($(cat err))" 5 $got
+tail -4 out >said
+same "ticks after a checkpoint" "timer 0: right timer 1: right timer 2: right 0 wrong" "$(paste -sd ' ' said)"
+
 echo "# what can't be frozen"
 cat >threads.py <<'P'
 import threading, time

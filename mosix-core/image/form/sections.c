@@ -217,6 +217,30 @@ static bool check_sibling(const struct mx_sec_sibling *s)
            is_policy(s->policy, s->priority, s->nice);
 }
 
+static bool check_posix_timers(const struct mx_sec_posix_timers *s)
+{
+    static const uint64_t most_ns = UINT64_C(1) << 62;
+    struct rd r = rd_of(s->list.ptr, s->list.len);
+    int64_t last = -1;
+    if (s->list.len % MX_POSIX_TIMER_BYTES || !s->list.len ||
+        s->list.len > MX_POSIX_TIMERS_MAX * MX_POSIX_TIMER_BYTES)
+        return false;
+    while (rd_left(&r)) {
+        uint32_t id, clock, signal, notify;
+        uint64_t value, left_ns, every_ns;
+        if (get_u32(&r, &id) < 0 || get_u32(&r, &clock) < 0 || get_u32(&r, &signal) < 0 ||
+            get_u32(&r, &notify) < 0 || get_u64(&r, &value) < 0 || get_u64(&r, &left_ns) < 0 ||
+            get_u64(&r, &every_ns) < 0)
+            return false;
+        bool is_clock = clock == 0 || clock == 1 || clock == 7 || clock == 11;
+        if ((int64_t)id <= last || id > INT32_MAX || !is_clock || signal > MX_SIGNALS ||
+            notify > 1 || (notify == 0 && !signal) || left_ns > most_ns || every_ns > most_ns)
+            return false;
+        last = id;
+    }
+    return true;
+}
+
 static bool check_object(const struct mx_sec_object *s)
 {
     if (s->number < 3 || s->number >= 1 << 20 || s->same_as < 3 || s->same_as > s->number ||
@@ -408,6 +432,7 @@ int mx_image_order_take(struct mx_image_order *o, const struct mx_sec *s)
     case MX_SEC_thread:
     case MX_SEC_layout:
     case MX_SEC_barriers:
+    case MX_SEC_posix_timers:
     case MX_SEC_setting: is_fit = fits_once(o, s); break;
     case MX_SECTIONS_END: break;
     }

@@ -22,6 +22,8 @@ enum {
     MX_DESCRIPTORS_MAX = 4096,
     MX_OBJECT_BODY_MAX = 1 << 20, /* bytes that wait in a pipe; the kernel's usual limit */
     MX_WATCHED_BYTES = 16,
+    MX_POSIX_TIMERS_MAX = 256, /* of a process whose image goes to a file */
+    MX_POSIX_TIMER_BYTES = 40,
     MX_THREADS_MAX = 1024, /* of one process, the first included */
     MX_SIGNALS = 64,
     MX_ACTION_BYTES = 32,

@@ -14,6 +14,17 @@ unsigned image_fixture(struct mx_sec sections[MX_SECTIONS_END])
         put_u64(&w, at);
         put_u64(&w, at + 4096);
     }
+    static uint8_t timers[2 * MX_POSIX_TIMER_BYTES];
+    w = wr_of(timers, sizeof timers);
+    for (uint32_t id = 3; id < 5; id++) {
+        put_u32(&w, id);
+        put_u32(&w, 1);
+        put_u32(&w, 10);
+        put_u32(&w, 0);
+        put_u64(&w, 77);
+        put_u64(&w, 1000);
+        put_u64(&w, 2000);
+    }
     const struct bytes sum = { zeros, MX_SECTION_SUM_BYTES };
     memset(pages, 'p', sizeof pages);
     struct mx_sec all[] = {
@@ -61,6 +72,7 @@ unsigned image_fixture(struct mx_sec sections[MX_SECTIONS_END])
         { .number = MX_SEC_barriers, .barriers = { 1 << 4 } },
         { .number = MX_SEC_object,
           .object = { 4, 4, MX_OBJECT_PIPE, 1, 1, 77, 65536, { pages, 10 } } },
+        { .number = MX_SEC_posix_timers, .posix_timers = { { timers, sizeof timers } } },
         { .number = MX_SEC_mapping,
           .mapping = { 0x10000, 0x20000, 5, MX_MAP_MEMORY, MX_ATTR_NORESERVE, 0,
                        bytes_of("/bin/x") } },
@@ -69,7 +81,7 @@ unsigned image_fixture(struct mx_sec sections[MX_SECTIONS_END])
         { .number = MX_SEC_packed, .packed = { 0x13000, 8192, { pages, 100 } } },
         { .number = MX_SEC_scattered,
           .scattered = { 8192, { places, sizeof places }, { pages, sizeof pages } } },
-        { .number = MX_SEC_end, .end = { 17, sum } },
+        { .number = MX_SEC_end, .end = { 18, sum } },
     };
     memcpy(sections, all, sizeof all);
     return ARRAY_LEN(all);

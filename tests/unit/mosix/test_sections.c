@@ -99,6 +99,9 @@ TEST(what_makes_no_sense_is_refused)
     REFUSED(MX_SEC_sibling, s.sibling.policy = 6)
     REFUSED(MX_SEC_sibling, s.sibling.priority = 100)
     REFUSED(MX_SEC_sibling, s.sibling.nice = -21)
+    REFUSED(MX_SEC_posix_timers, s.posix_timers.list.len = 0)
+    REFUSED(MX_SEC_posix_timers, s.posix_timers.list.len--)
+    REFUSED(MX_SEC_posix_timers, s.posix_timers.list.ptr += 4) /* the clock is no id */
     REFUSED(MX_SEC_object, s.object.number = 2)
     REFUSED(MX_SEC_object, s.object.same_as = 5)
     REFUSED(MX_SEC_object, s.object.same_as = 2)
@@ -142,7 +145,8 @@ TEST(sections_come_in_order)
             all[left_out].number == MX_SEC_pages || all[left_out].number == MX_SEC_descriptor ||
             all[left_out].number == MX_SEC_packed || all[left_out].number == MX_SEC_scattered ||
             all[left_out].number == MX_SEC_gone || all[left_out].number == MX_SEC_sibling ||
-            all[left_out].number == MX_SEC_object || all[left_out].number == MX_SEC_barriers;
+            all[left_out].number == MX_SEC_object || all[left_out].number == MX_SEC_barriers ||
+            all[left_out].number == MX_SEC_posix_timers;
         int rc = 0;
         mx_image_order_init(&o);
         for (unsigned i = 0; rc == 0 && i < count; i++) {
