@@ -86,6 +86,7 @@ mosix_core_libmxmove_a_SOURCES = \
   mosix-core/move/hands_host.c \
   mosix-core/move/hello.c mosix-core/move/hello.h \
   mosix-core/move/keeper.c mosix-core/move/keeper.h mosix-core/move/keeping.h \
+  mosix-core/move/keeper_family.c \
   mosix-core/move/keeper_freeze.c \
   mosix-core/move/keeper_home.c \
   mosix-core/move/keeper_hosts.c \

@@ -349,8 +349,9 @@ enum { OVER = 1, TOLD = 2 };
 /* Something is asked of us, or of the bodies. */
 static int on_told(struct deputy *d)
 {
-    if (d->how->is_fetch && d->how->is_fetch(d->how->ctx)) {
-        mx_link_begin(&d->link, MX_TALK_FETCH, 0);
+    uint32_t who;
+    if (d->how->is_fetch && d->how->is_fetch(d->how->ctx, &who)) {
+        put_u32(mx_link_begin(&d->link, MX_TALK_FETCH, 0), who);
         return mx_link_send(&d->link);
     }
     d->is_told = true;

@@ -34,9 +34,9 @@ struct mx_deputy_how {
     int guest, told;          /* told: -1: none */
     struct mx_sealed *sealed; /* what was given over guest; NULL: guest is the stream itself */
     uint64_t *counts;         /* MX_CALL_IDS; calls are counted by their lines' ids; or NULL */
-    /* told can be read: is it that all bodies are to come home? Then that has been read. Or
-     * NULL. */
-    bool (*is_fetch)(void *ctx);
+    /* told can be read: is it that a body, or all (0), are to come home? Then that has been
+     * read. Or NULL. */
+    bool (*is_fetch)(void *ctx, uint32_t *who);
     void (*said)(void *ctx, enum mx_deputy_news what, uint32_t who, const char *text);
     void *ctx;
 };

@@ -85,10 +85,11 @@ int mx_back_begin(struct guest *g, struct mx_body *b, const char *why, struct er
     return rc;
 }
 
-void mx_back_fetch(struct guest *g)
+void mx_back_fetch(struct guest *g, uint32_t which)
 {
+    g->is_fetched |= which == 0;
     for (unsigned i = 0; i < g->count; i++)
-        g->bodies[i]->is_fetched = true;
+        g->bodies[i]->is_fetched |= which == 0 || g->bodies[i]->who == which;
 }
 
 /* A child that shares its parent's memory is about to leave it. */

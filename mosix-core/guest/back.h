@@ -21,7 +21,7 @@ const char *mx_back_why(const struct seccomp_data *d, const char *only,
 MUST int mx_back_begin(struct guest *g, struct mx_body *b, const char *why, struct err *e);
 
 /* Home wants all of them: each is asked for when it can be. */
-void mx_back_fetch(struct guest *g);
+void mx_back_fetch(struct guest *g, uint32_t which);
 MUST int mx_back_ask_fetched(struct guest *g, struct err *e);
 
 /* The answer of b's call has come while it was asked for: it is caught with it. */

@@ -18,6 +18,8 @@ struct guest {
     int told;
     struct mx_tracee *t; /* the first body */
     bool is_pausing, is_caught, is_paused;
+    bool is_fetched; /* all are to go home */
+    bool is_left;    /* what was told waits until there are no children */
     unsigned pauses_sent, pauses_got;
 };
 

@@ -263,6 +263,7 @@ static int on_forked(struct guest *g, struct mx_body *b, int64_t result, struct 
     if (rc < 0)
         return rc;
     g->bodies[g->count - 1]->home_mask = b->home_mask;
+    g->bodies[g->count - 1]->is_fetched = g->is_fetched;
     b->vfork = f.flags & CLONE_VFORK ? (uint32_t)result : 0;
     mx_link_begin(&g->link, MX_TALK_RESUME, (uint32_t)result);
     rc = mx_link_send(&g->link);
@@ -439,8 +440,11 @@ static int on_not_away(struct guest *g, struct mx_body *b, struct mx_talk_frame 
 
 static int on_frame(struct guest *g, struct mx_body *b, struct mx_talk_frame *f, struct err *e)
 {
+    uint32_t which;
     if (f->kind == MX_TALK_FETCH) {
-        mx_back_fetch(g);
+        if (get_u32(&f->body, &which) < 0)
+            return -EPROTO;
+        mx_back_fetch(g, which);
         return 0;
     }
     if (!b || (b->is_dead && f->kind != MX_TALK_END))
@@ -570,12 +574,18 @@ static bool may_pause(const struct guest *g)
            !b->is_forking;
 }
 
+/* What is asked while it can't be done is for who supervises to refuse. */
+static bool is_busy(const struct guest *g)
+{
+    return g->count > 1 && g->how->busy && !g->is_left;
+}
+
 static int turn(struct guest *g, struct err *e)
 {
     struct pollfd p[5] = { { g->is_pausing ? -1 : g->listener, POLLIN, 0 },
                            { is_over(g) ? -1 : g->link.fd, mx_link_wants(&g->link), 0 },
                            { g->children_fd, POLLIN, 0 },
-                           { may_pause(g) ? g->told : -1, POLLIN, 0 } };
+                           { may_pause(g) || is_busy(g) ? g->told : -1, POLLIN, 0 } };
     int rc = 0;
     if (poll(p, 5, -1) < 0 && errno != EINTR)
         return err_set(e, errno, "wait for calls");
@@ -585,6 +595,8 @@ static int turn(struct guest *g, struct err *e)
         rc = on_notice(g, e);
     if (rc == 0 && p[3].revents && may_pause(g)) /* it may have begun a fork just now */
         rc = begin_pause(g);
+    else if (rc == 0 && p[3].revents && is_busy(g))
+        g->is_left = !g->how->busy(g->how->ctx);
     if (rc == 0 && p[1].revents & POLLOUT)
         rc = mx_link_flush(&g->link);
     if (rc == 0 && p[2].revents)

@@ -9,6 +9,7 @@
 #include "mosix-core/deputy/sealed.h"
 #include "mosix-core/image/tracee.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { MX_BODIES_MAX = 256 }; /* processes of one job that are here */
@@ -35,6 +36,10 @@ struct mx_guest_how {
         processes_max; /* that may be here; 0: MX_BODIES_MAX. Who forks once more goes home */
     const char *only;  /* names of calls that are known, with blanks around each; NULL: all of
                           calls.def */
+    /* told can be read while there are children: takes what is asked and answers it. Returns
+     * false when that is left for later. Or NULL. */
+    bool (*busy)(void *ctx);
+    void *ctx;
 };
 
 /* Serves the body t->pid, a child of ours that runs untraced, and the children that it makes,

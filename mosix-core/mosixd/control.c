@@ -155,6 +155,23 @@ static void on_moved(void *ctx, pid_t pid)
         log_at(LOG_VERBOSE, "job %d can't be told of its move", (int)pid);
 }
 
+static int ask_to_move(struct mx_request *r, pid_t pid, const char *line, struct err *e);
+
+/* Its first process was its asker's to move, and so is it. */
+static void on_go_on(void *ctx, pid_t pid, const char *line)
+{
+    struct mx_request r = { .d = ctx, .sock = -1, .who = { .uid = 0 } };
+    struct err e = { "" };
+    int rc = mx_request_fork("mosixd: asks", NULL, 0, &e);
+    if (rc < 0)
+        log_error("process %d stays at home: %s", (int)pid, e.text);
+    if (rc != 0)
+        return;
+    if (ask_to_move(&r, pid, line, &e) < 0)
+        log_at(LOG_VERBOSE, "process %d stays at home: %s", (int)pid, e.text);
+    _exit(0);
+}
+
 static _Noreturn void keep(struct mx_request *r, pid_t pid, int process, int listener,
                            const char *path, const char *lock_path)
 {
@@ -170,6 +187,7 @@ static _Noreturn void keep(struct mx_request *r, pid_t pid, int process, int lis
                                  .freeze_dir = r->d->freeze_dir,
                                  .freeze_tag = mx_frost_tag(r->d),
                                  .moved = on_moved,
+                                 .go_on = on_go_on,
                                  .ctx = (void *)(uintptr_t)r->d };
     int rc = mx_keeper_run(&how, &e);
     if (rc < 0)
@@ -269,6 +287,45 @@ static pid_t family_of(pid_t pid)
     return first == pid ? 0 : first;
 }
 
+static int told(const char *answer, struct err *e)
+{
+    return strncmp(answer, "ok", 2) == 0
+               ? 0
+               : err_say(e, EBUSY, "%.*s", (int)strcspn(answer, "\n"), answer);
+}
+
+/* A child that is away with process first, which may have ended. */
+static int ask_family(struct mx_request *r, pid_t pid, pid_t first, const char *line,
+                      struct err *e)
+{
+    char text[MX_REQUEST_MAX], answer[MX_REQUEST_MAX];
+    int rc = mx_request_may(r, pid, e);
+    if (rc < 0)
+        return rc;
+    const char *where = strchr(line, ' ');
+    if (!where) /* to freeze, or the like */
+        return err_say(e, EBUSY, "process %d is away with process %d: migrate %d home first",
+                       (int)pid, (int)first, (int)pid);
+    snprintf(text, sizeof text, "of %d%s", (int)pid, where);
+    return mx_request_keeper(r, first, text, answer, sizeof answer) > 0
+               ? told(answer, e)
+               : err_say(e, EAGAIN, "process %d can't be asked", (int)first);
+}
+
+static int ask_to_move(struct mx_request *r, pid_t pid, const char *line, struct err *e)
+{
+    char answer[MX_REQUEST_MAX];
+    for (unsigned i = 0; i <= TRIES; i++) {
+        int rc = need_keeper(r, pid, e);
+        if (rc < 0)
+            return rc;
+        if (mx_request_keeper(r, pid, line, answer, sizeof answer) > 0)
+            return told(answer, e);
+        usleep(20000); /* the keeper was just ending; its lock has no descriptor to wait on */
+    }
+    return err_say(e, EAGAIN, "process %d can't be asked", (int)pid);
+}
+
 int mx_request_move(struct mx_request *r, pid_t pid, const char *where, struct err *e)
 {
     char line[256];
@@ -278,23 +335,8 @@ int mx_request_move(struct mx_request *r, pid_t pid, const char *where, struct e
 
 int mx_request_wish(struct mx_request *r, pid_t pid, const char *line, struct err *e)
 {
-    char answer[MX_REQUEST_MAX];
-    int rc;
     pid_t first = family_of(pid);
-    if (first)
-        return err_say(e, EBUSY, "process %d is away with process %d: migrate %d home first",
-                       (int)pid, (int)first, (int)first);
-    for (unsigned i = 0; i <= TRIES; i++) {
-        rc = need_keeper(r, pid, e);
-        if (rc < 0)
-            return rc;
-        if (mx_request_keeper(r, pid, line, answer, sizeof answer) > 0) {
-            answer[strcspn(answer, "\n")] = 0;
-            return strcmp(answer, "ok") == 0 ? 0 : err_say(e, EBUSY, "%s", answer);
-        }
-        usleep(20000); /* the keeper was just ending; its lock has no descriptor to wait on */
-    }
-    return err_say(e, EAGAIN, "process %d can't be asked", (int)pid);
+    return first ? ask_family(r, pid, first, line, e) : ask_to_move(r, pid, line, e);
 }
 
 static int do_migrate(struct mx_request *r, const char *rest, struct err *e)

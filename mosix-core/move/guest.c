@@ -121,7 +121,12 @@ static void on_note(struct guest *g, const struct mx_note *n)
             happened(g, MX_HOLD_WHOLE, MX_WHY_NOT);
         break;
     case MX_HANDS_SOME: happened(g, MX_HOLD_ARRIVING, MX_WHY_NOT); break;
-    case MX_HANDS_STOP: happened(g, MX_HOLD_STOPPED, MX_WHY_NOT); break;
+    case MX_HANDS_STOP:
+        if (n->rc < 0)
+            fail(g, MX_WHY_REFUSED, n->text);
+        else
+            happened(g, MX_HOLD_STOPPED, MX_WHY_NOT);
+        break;
     case MX_HANDS_COPY:
         if (n->rc < 0)
             fail(g, MX_WHY_REFUSED, n->text);
@@ -234,7 +239,7 @@ static void do_copy(struct guest *g)
 static void do_stop(struct guest *g)
 {
     g->is_run_wanted = false;
-    tell(g, MX_HANDS_STOP, -1, 0);
+    tell(g, MX_HANDS_STOP, -1, g->holder.is_freeze_wanted);
 }
 
 static void do_run(struct guest *g)

@@ -17,7 +17,7 @@
  * result. */
 enum mx_hands_ask {
     MX_HANDS_LOOK = 1, /* home: could it move? */
-    MX_HANDS_STOP,     /* it stands still */
+    MX_HANDS_STOP,     /* it stands still; host: big: it may be refused, when it has children */
     MX_HANDS_COPY,     /* it runs, and its memory goes to fd meanwhile, in rounds */
     MX_HANDS_SEND,     /* what is left of its image goes there; without COPY: all, to fd */
     MX_HANDS_RUN,      /* it runs; host, at first: fd, where its calls go */
@@ -36,7 +36,8 @@ enum mx_hands_ask {
                         not ours any more; text: why */
     MX_HANDS_MISSED, /* home: it was lost when it was to; text: why */
     MX_HANDS_FAMILY, /* home: number 1: others of the job's are away too; 0 */
-    MX_HANDS_FETCH,  /* to the hands at home: all that are away are to come */
+    MX_HANDS_FETCH,  /* to the hands at home: process number, 0: all that are away, are to come
+                      */
     MX_HANDS_FREEZE, /* to them: its memory goes to the file fd; answered */
     MX_HANDS_THAW,   /* and comes back from there, and it goes on; answered */
 };

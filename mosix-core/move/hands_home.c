@@ -234,8 +234,8 @@ static int do_thaw(struct home *h, int fd, int32_t number UNUSED, struct err *e)
     return rc < 0 ? rc : do_run(h, -1, 0, e);
 }
 
-/* Is the next note that all are to come home? Then it is taken. */
-static bool is_fetch(void *ctx)
+/* Is the next note that one, or all, are to come home? Then it is taken. */
+static bool is_fetch(void *ctx, uint32_t *who)
 {
     struct home *h = ctx;
     struct mx_note n;
@@ -244,6 +244,7 @@ static bool is_fetch(void *ctx)
         n.what != MX_HANDS_FETCH || mx_note_receive(h->sock, &n, &fd, false) <= 0)
         return false;
     fd_close(&fd);
+    *who = (uint32_t)n.number;
     return true;
 }
 

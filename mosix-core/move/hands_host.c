@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -222,6 +223,29 @@ static int signal_of(pid_t pid)
     return got == pid && WIFSIGNALED(status) ? WTERMSIG(status) : SIGKILL;
 }
 
+/* It has children here: they go home one by one, not like this. */
+static bool refuse(void *ctx)
+{
+    struct host *h = ctx;
+    struct mx_note n = { 0 };
+    struct err e = { "" };
+    int fd;
+    bool is_known = recv(h->sock, &n, sizeof n, MSG_PEEK | MSG_DONTWAIT) == sizeof n &&
+                    (n.what == MX_HANDS_COPY || (n.what == MX_HANDS_STOP && n.big) ||
+                     n.what == MX_HANDS_RUN);
+    if (!is_known || mx_note_receive(h->sock, &n, &fd, false) <= 0)
+        return false;
+    fd_close(&fd);
+    if (n.what == MX_HANDS_RUN) { /* it does */
+        end_send(h);
+        return true;
+    }
+    int rc = err_say(&e, EBUSY, "children of it are there too");
+    if (mx_hands_say(h->sock, n.what, rc, 0, &e) < 0)
+        _exit(1);
+    return true;
+}
+
 /* Until something is asked: then it stands still. Returns false when there is nothing left. */
 static bool supervise(struct host *h)
 {
@@ -234,6 +258,8 @@ static bool supervise(struct host *h)
         .told = h->sock,
         .ahead_ns = h->ahead_ns,
         .processes_max = limits.processes,
+        .busy = refuse,
+        .ctx = h,
     };
     rc = rc < 0 ? err_set(&e, -rc, "take the connection for calls")
                 : mx_guest_serve(&h->t, &how, &e);

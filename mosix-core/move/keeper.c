@@ -117,6 +117,11 @@ static void after_step(struct mx_keeper *k, const struct mx_migrate_out *out)
     }
     if (out->has_moved || out->has_failed)
         mx_keeper_close_streams(k);
+    /* It had children when it was to stand still. */
+    struct err none = { "" };
+    if (out->has_failed && k->is_family && k->plan.here != MX_HOME &&
+        mx_keeper_fetch(k, k->wanted, &none) < 0)
+        log_at(LOG_VERBOSE, "%s", none.text);
     if ((out->has_moved || out->has_failed) && k->plan.here == MX_HOME)
         mx_keeper_start_linger(k);
     if (out->has_moved || out->has_failed)
@@ -168,18 +173,6 @@ void mx_keeper_plan(struct mx_keeper *k, struct mx_migrate_in in)
 
 /* ---- requests ---- */
 
-/* Processes that are away together come home each by itself. */
-static int fetch(struct mx_keeper *k, bool is_home, struct err *e)
-{
-    if (!is_home)
-        return err_say(e, EBUSY, "children of process %d are away too: migrate %d home first",
-                       (int)k->how.pid, (int)k->how.pid);
-    if (!k->is_fetching)
-        mx_keeper_tell(k, MX_HANDS_FETCH, -1);
-    k->is_fetching = true;
-    return 0;
-}
-
 int mx_keeper_migrate(struct mx_keeper *k, const char *where, struct err *e)
 {
     struct mx_host *h = NULL;
@@ -200,10 +193,11 @@ int mx_keeper_migrate(struct mx_keeper *k, const char *where, struct err *e)
         k->plan.here == MX_HOME && node != k->how.self ? mx_stay_look(k->how.pid, e) : 0;
     if (stays < 0)
         return stays;
-    if (k->plan.here != MX_HOME && is_fetch)
-        return fetch(k, node == k->how.self, e);
     if (node != k->how.self)
         h = mx_keeper_find_node(k, node);
+    bool is_there = h && h->place == k->plan.here && !k->is_first_home && !k->is_fetching;
+    if (k->plan.here != MX_HOME && is_fetch && !is_there)
+        return mx_keeper_fetch(k, node == k->how.self ? "home" : where, e);
     if (h && h->is_unwanted && h->place != k->plan.here) {
         mx_host_is_dead(h); /* nothing of it is there any more */
         h = NULL;
@@ -224,6 +218,7 @@ int mx_keeper_migrate(struct mx_keeper *k, const char *where, struct err *e)
     if (rc < 0)
         return err_say(e, -rc, "the last copy there is not yet gone");
     k->why[0] = 0;
+    snprintf(k->wanted, sizeof k->wanted, "%s", where);
     loop_timer_del(&k->linger);
     mx_keeper_plan(k, in);
     return 0;
@@ -294,6 +289,8 @@ static void on_listener(void *ctx, uint32_t events UNUSED)
     else if (strcmp(text, "continue") == 0 && mx_keeper_thaw(k, &e) == 0)
         snprintf(text, sizeof text, "ok\n");
     else if (strncmp(text, "auto ", 5) == 0 && send_away(k, text + 5, &e) == 0)
+        snprintf(text, sizeof text, "ok\n");
+    else if (strncmp(text, "of ", 3) == 0 && mx_keeper_fetch_child(k, text + 3, &e) == 0)
         snprintf(text, sizeof text, "ok\n");
     else
         snprintf(text, sizeof text, "%.200s\n", e.text[0] ? e.text : "no such request");

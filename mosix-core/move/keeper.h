@@ -24,9 +24,9 @@ struct mx_keeper_how {
     int process;  /* its pidfd */
     int listener; /* stream socket: requests, one a connection: "migrate WHERE", "auto WHERE"
                      when nobody in particular wants it there, "freeze", "continue", "status",
-                     or "family": where those are that are away with it; answered by one line,
-                     "ok…" or words; WHERE: home, or mx_node_text(), which may be of a newer map
-                     than this one */
+                     "family": where those are that are away with it, or "of PID WHERE" for
+                     one of these; answered by one line, "ok…" or words; WHERE: home, or
+                     mx_node_text(), which may be of a newer map than this one */
     struct mx_nodes *nodes;
     int self; /* which node this is */
     const struct mx_identity *id;
@@ -34,6 +34,9 @@ struct mx_keeper_how {
     const char *freeze_dir; /* where frozen memory goes; made when it is needed */
     const char *freeze_tag; /* part of the name of its file: whose processes these are */
     void (*moved)(void *ctx, pid_t pid); /* after each move, or NULL */
+    /* A child that was away has come home and is to go on; line: as for its own keeper. Or
+     * NULL. */
+    void (*go_on)(void *ctx, pid_t pid, const char *line);
     void *ctx;
 };
 

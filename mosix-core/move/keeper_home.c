@@ -90,8 +90,10 @@ static void came_home(struct mx_keeper *k, const struct mx_note *n)
     log_at(LOG_VERBOSE, "job %d: %s %d came home%s%s", (int)k->how.pid,
            n->number ? "its process" : "process", n->number ? (int)n->number : (int)k->how.pid,
            n->text[0] ? " because it " : "", n->text);
-    if (n->number)
+    if (n->number) {
+        mx_keeper_child_came(k, (pid_t)n->number, n->text[0]);
         return;
+    }
     k->is_first_home = true;
     if (n->text[0])
         snprintf(k->came, sizeof k->came, "came home because it %.200s", n->text);
@@ -105,9 +107,11 @@ static void missed(struct mx_keeper *k, const struct mx_note *n)
 /* All that were away have ended or are here. */
 static void none_is_away(struct mx_keeper *k, bool is_first_home)
 {
+    bool is_own_wish = k->came[0];
     k->is_family = k->is_fetching = false;
     if (is_first_home) {
         mx_keeper_is_at_home(k);
+        mx_keeper_first_came(k, is_own_wish);
     } else if (k->is_first_gone && !k->is_over) {
         k->is_over = true;
         mx_keeper_plan(k, (struct mx_migrate_in){ .what = MX_MIG_KILLED });

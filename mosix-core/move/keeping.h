@@ -14,6 +14,7 @@
 
 enum {
     MX_KEEPER_HOSTS = MX_PLACES_MAX - 1,
+    MX_KEEPER_FETCHED = 16, /* children that are asked to come home by themselves */
     MX_KEEPER_LOST_MS = MX_LEASE_MS + MX_LEASE_SLACK_MS, /* of a host that is cut off */
 };
 
@@ -66,6 +67,12 @@ struct mx_keeper {
     bool is_family;     /* others of the job's are away */
     bool had_family;    /* since it left */
     bool is_fetching;   /* all are asked to come home */
+    char onward[MX_REQUEST_MAX]; /* and then to go on there; empty: not */
+    struct {
+        pid_t pid; /* 0: unused */
+        char where[MX_REQUEST_MAX];
+    } fetched[MX_KEEPER_FETCHED];      /* the same of children by themselves */
+    char wanted[MX_REQUEST_MAX];       /* where the move that is under way goes */
     char came[MX_WORDS_MAX + 1];       /* why it came home by itself */
     uint64_t stays_ms, stays_until_ms; /* after that it isn't sent away by itself so long */
     unsigned moves;
@@ -94,6 +101,17 @@ void mx_keeper_plan(struct mx_keeper *k, struct mx_migrate_in in);
 void mx_keeper_read_program(struct mx_keeper *k);
 /* The node where it is wants it elsewhere: it comes home, unless it is moving. */
 void mx_keeper_leave(struct mx_keeper *k, const char *why);
+
+/* ---- keeper_family.c ---- */
+
+/* All that are away come home, each by itself, and go on to where; "home": they stay. */
+MUST int mx_keeper_fetch(struct mx_keeper *k, const char *where, struct err *e);
+/* The same of one child; text: its number and where. */
+MUST int mx_keeper_fetch_child(struct mx_keeper *k, const char *text, struct err *e);
+/* A child has come home; is_own_wish: for something that it can do here only. */
+void mx_keeper_child_came(struct mx_keeper *k, pid_t pid, bool is_own_wish);
+/* The first has come home, and nobody is away any more. */
+void mx_keeper_first_came(struct mx_keeper *k, bool is_own_wish);
 
 /* As a request to. */
 MUST int mx_keeper_migrate(struct mx_keeper *k, const char *where, struct err *e);

@@ -167,14 +167,20 @@ P
     wait_for 10 two
     for p in $(children); do
         same "place of a child" n1 "$(place "$p")"
-        same "a child by itself" 1 "$(status "${prefix[@]}" migrate "$p" home 2>"$tmp/said")"
-        says "is away with process $pid: migrate $pid home first"
     done
-    same "a family can't go on elsewhere" 1 "$(status "${prefix[@]}" migrate $pid n2 2>"$tmp/said")"
-    says "children of process $pid are away too: migrate $pid home first"
+    one=$(children | cut -d' ' -f1) other=$(children | cut -d' ' -f2)
+    "${prefix[@]}" migrate "$one" n2 || fail "a child moves by itself"
+    wait_for 10 is_at "$one" n2
+    same "place of who stays" "n1 n1" "$(place $pid) $(place "$other")"
+    "${prefix[@]}" migrate $pid n2 || fail "a family moves on"
+    for p in $pid $(children); do wait_for 10 is_at "$p" n2; done
+    "${prefix[@]}" migrate $pid n1 || fail "now each is by itself"
+    wait_for 10 is_at $pid n1
+    same "place of children that are by themselves" "n2 n2" "$(place "$one") $(place "$other")"
+    for p in $(children); do "${prefix[@]}" migrate "$p" home || fail "migrate $p home"; done
     "${prefix[@]}" migrate $pid home || fail "a family is called home"
-    settled() { mosps -a | grep -q "^ *$pid  *home  *settled"; }
-    wait_for 10 settled
+    settled() { mosps -a | grep -q "^ *$1  *home  *settled"; }
+    for p in $pid $(children); do wait_for 10 settled "$p"; done
     for p in $pid $(children); do
         same "tracer of $p" 0 "$(awk '$1 == "TracerPid:" { print $2 }' "/proc/$p/status")"
     done
