@@ -117,6 +117,18 @@ again
 ask head bring || fail "bring"
 is_at head "$job" home || fail "bring has ended, and it is at $(place head "$job")"
 
+echo '# a node by its name, number and address'
+for what in n1 1 10.77.0.1; do
+    cluster run head mosrun "-r$what" true || fail "mosrun -r$what"
+    [ $what = n1 ] || cluster run head mosrun "-$what" true || fail "mosrun -$what"
+    cluster run head migrate "$job" $what || fail "migrate to $what"
+    wait_for 5 is_at head "$job" n1
+    same "whois $what" '1 n1 10.77.0.1 main' "$(ask head whois $what)"
+    ask head status $what | grep -q ' n1 .*alive' || fail "status $what"
+    cluster run head migrate "$job" home || fail "migrate home"
+    wait_for 5 is_at head "$job" home
+done
+
 echo '# one that is frozen is counted'
 cluster run head migrate "$job" freeze || fail "freeze"
 wait_for 10 node_is head head "'frozen'" 1
