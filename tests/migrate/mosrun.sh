@@ -82,7 +82,7 @@ checkpoints() # [SETPRIV...]: as whom
     says "was changed"
     rm -f ck.* out
     "$@" touch out
-    "$@" mosrun -Cck "$threads" 12 any 3 >out 2>err </dev/null & pid=$!
+    "$@" mosrun -Cck "$threads" 150 any 3 >out 2>err </dev/null & pid=$!
     at_exit "kill -9 $pid 2>/dev/null"
     wait_for 10 has_line
     same "chkstop of threads" "$PWD/ck.1" "$("$@" migrate $pid chkstop)"
@@ -98,7 +98,7 @@ checkpoints() # [SETPRIV...]: as whom
     got=0
     "$@" mosrun -Rck.2 >>out 2>err || got=$?
     same "status of recovered threads ($(cat err))" 5 $got
-    "$threads" 12 any 3 | cmp - out || fail "output of recovered threads"
+    "$threads" 150 any 3 | cmp - out || fail "output of recovered threads"
     same "numbers of recovered threads" "$("$@" id -u)" "$(grep -q "could not have their old numbers" err && "$@" id -u || echo 0)"
     rm -f ck.*
 }
