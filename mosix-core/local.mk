@@ -175,7 +175,8 @@ completions/mosctl: mosix-core/cmd/mosctl.def
 completions/setpe: mosix-core/cmd/setpe.def
 	$(COMPLETION) $(srcdir)/mosix-core/cmd/setpe.def >$@
 
-dist_man_MANS += mosix-core/cmd/migrate.1 mosix-core/cmd/mosimg.1 mosix-core/cmd/moskillall.1 mosix-core/cmd/mosps.1 mosix-core/cmd/mosrun.1 mosix-core/cmd/native.1 mosix-core/mosixd/mosixd.8
+dist_man_MANS += mosix-core/cmd/migrate.1 mosix-core/cmd/mosimg.1 mosix-core/cmd/moskillall.1 mosix-core/cmd/mosps.1 mosix-core/cmd/mosrun.1 mosix-core/cmd/native.1 mosix-core/mosixd/mosixd.8 mosix-core/cmd/mosix_calls.7
+EXTRA_DIST += mosix-core/abi/calls-page
 
 nodist_completions_DATA += completions/mosimg completions/mosixd completions/mosps
 completions/mosimg: mosix-core/cmd/mosimg.def
