@@ -318,8 +318,8 @@ tests_bench_talkers_SOURCES = tests/bench/talkers.c
 tests_bench_talkers_LDADD = mosix-core/libmxfigures.a gossip/libgspcore.a gossip/libgspseal.a common/libcommon.a $(SODIUM_LIBS)
 
 # Minutes; needs root. Each of BENCHES prints a section of docs/benchmarks.md, and put writes it there, in the source tree.
-BENCHES = bench calls daemons moves
-bench: all tests/bench/talkers$(EXEEXT) tests/migrate/away$(EXEEXT) tests/migrate/gap$(EXEEXT) tests/migrate/pace$(EXEEXT)
+BENCHES = bench calls daemons moves table1
+bench: all tests/bench/talkers$(EXEEXT) tests/migrate/away$(EXEEXT) tests/migrate/gap$(EXEEXT) tests/migrate/pace$(EXEEXT) tests/migrate/table1$(EXEEXT)
 	$(AM_TESTS_ENVIRONMENT) for b in $(BENCHES); do \
 	    case $$b in bench) set -- $(BENCH_FLAGS) ;; *) set -- ;; esac; \
 	    '$(srcdir)/tests/bench/'$$b "$$@" >bench.tmp && '$(srcdir)/tests/bench/put' '$(srcdir)/docs/benchmarks.md' $$b <bench.tmp || exit; \
@@ -341,4 +341,4 @@ soak-resume: all
 	$(AM_TESTS_ENVIRONMENT) $(BASH) "$(srcdir)/tests/soak/resume.sh" $${SOAK_JOBS:-50} $${SOAK_CUTS:-500} $$SOAK_SEED
 .PHONY: soak soak-cluster soak-resume
 EXTRA_DIST += tests/soak/soak.sh tests/soak/resume.sh tests/soak/resume.py tests/soak/work.sh
-EXTRA_DIST += tests/bench/bench tests/bench/beside tests/bench/calls tests/bench/daemons tests/bench/moves tests/bench/put tests/bench/workloads.sh
+EXTRA_DIST += tests/bench/bench tests/bench/beside tests/bench/calls tests/bench/daemons tests/bench/moves tests/bench/put tests/bench/table1 tests/bench/workloads.sh
