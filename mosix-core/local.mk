@@ -26,12 +26,14 @@ mosix_core_libmximage_a_SOURCES = \
   mosix-core/image/image.c mosix-core/image/image.h \
   mosix-core/image/maps.c mosix-core/image/maps.h \
   mosix-core/image/memory.c mosix-core/image/memory.h \
+  mosix-core/image/collect.c mosix-core/image/collect.h \
   mosix-core/image/gather.c mosix-core/image/gather.h \
   mosix-core/image/objects.c \
   mosix-core/image/pack.c mosix-core/image/pack.h \
   mosix-core/image/pageset.c mosix-core/image/pageset.h \
   mosix-core/image/making.h mosix-core/image/parts.h \
   mosix-core/image/restore.c mosix-core/image/restore.h \
+  mosix-core/image/restore_fill.c \
   mosix-core/image/restore_limits.c \
   mosix-core/image/restore_memory.c \
   mosix-core/image/restore_state.c \
@@ -78,6 +80,7 @@ mosix_core_libmxsandbox_a_SOURCES = mosix-core/sandbox/sandbox.c mosix-core/sand
 # Connections between nodes, and who drives a move. Users need all of the above.
 noinst_LIBRARIES += mosix-core/libmxmove.a
 mosix_core_libmxmove_a_SOURCES = \
+  mosix-core/move/collector.c mosix-core/move/collector.h \
   mosix-core/move/conn.c mosix-core/move/conn.h \
   mosix-core/move/freeze.c mosix-core/move/freeze.h \
   mosix-core/move/guest.c mosix-core/move/guest.h \

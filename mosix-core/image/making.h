@@ -9,6 +9,9 @@
 
 enum { MX_MAKING_GONE_MAX = 128 };
 
+/* Once. Returns 0 or -errno; its body is the caller's to free. */
+MUST int mx_kept_set(struct mx_kept *k, const struct mx_sec *s, struct err *e);
+
 struct mx_making {
     int fd;
     struct mx_image_reader reader;
@@ -34,6 +37,8 @@ MUST int mx_making_remap(struct mx_making *p, struct mx_tracee *t, struct err *e
 /* A section of pages, packed or gone is done to it. */
 MUST int mx_making_pages(struct mx_making *p, struct mx_tracee *t, const struct mx_sec *s,
                          struct err *e);
+/* Pages that lie in a file of memory. (restore_fill.c) */
+MUST int mx_making_fill(struct mx_making *p, const struct mx_tracee *t, struct err *e);
 /* Is there room for the mappings that come, of a body that may not have more?
  * (restore_limits.c)
  */

@@ -245,6 +245,40 @@ int mx_maps_read_places(struct mx_maps *m, pid_t pid, struct err *e)
     return read_lines(m, NULL, pid, e);
 }
 
+/* Those that are memory, and have from birth what the other has. */
+static bool is_alike(const struct mx_sec_mapping *a, const struct mx_sec_mapping *b)
+{
+    const uint32_t born = MX_ATTR_GROWSDOWN | MX_ATTR_NORESERVE;
+    return a->kind == MX_MAP_MEMORY && b->kind == MX_MAP_MEMORY &&
+           !((a->attributes ^ b->attributes) & born);
+}
+
+int mx_maps_differing(const struct mx_maps *a, const struct mx_maps *b, mx_maps_part_fn *fn,
+                      void *ctx, struct err *e)
+{
+    uint32_t other = 0;
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < a->count; i++) {
+        const struct mx_sec_mapping *m = &a->list[i];
+        uint64_t at = m->start;
+        if (m->kind != MX_MAP_MEMORY)
+            continue;
+        while (other < b->count && b->list[other].end <= at)
+            other++;
+        for (uint32_t k = other; rc == 0 && k < b->count && b->list[k].start < m->end; k++) {
+            const struct mx_sec_mapping *o = &b->list[k];
+            if (!is_alike(m, o))
+                continue;
+            if (o->start > at)
+                rc = fn(ctx, m, at, o->start, e);
+            at = o->end;
+        }
+        if (rc == 0 && at < m->end)
+            rc = fn(ctx, m, at, m->end, e);
+    }
+    return rc;
+}
+
 const struct mx_sec_mapping *mx_maps_kind(const struct mx_maps *m, enum mx_map_kind kind)
 {
     for (uint32_t i = 0; i < m->count; i++)

@@ -43,6 +43,13 @@ bool mx_maps_are_same(const struct mx_maps *a, const struct mx_maps *b);
 /* Adds a copy. Returns 0, -ENOMEM, -ENOSPC over MX_MAPPINGS_MAX. */
 MUST int mx_maps_add(struct mx_maps *m, const struct mx_sec_mapping *s, bool is_of_file);
 
+/* fn for each part of memory of a that b has not, or not with what it has from birth. Stops at
+ * and returns the first result that is not 0. */
+typedef int mx_maps_part_fn(void *ctx, const struct mx_sec_mapping *m, uint64_t start,
+                            uint64_t end, struct err *e);
+MUST int mx_maps_differing(const struct mx_maps *a, const struct mx_maps *b,
+                           mx_maps_part_fn *fn, void *ctx, struct err *e);
+
 /* The mapping of a kind of the kernel's, or NULL. */
 const struct mx_sec_mapping *mx_maps_kind(const struct mx_maps *m, enum mx_map_kind kind);
 

@@ -29,7 +29,7 @@
 
 /* ---- what is kept ---- */
 
-static int keep(struct mx_kept *k, const struct mx_sec *s, struct err *e)
+int mx_kept_set(struct mx_kept *k, const struct mx_sec *s, struct err *e)
 {
     struct mx_section_head head = { (uint16_t)s->number, mx_section_version(s->number), 0 };
     k->body = malloc(MX_SECTION_MAX);
@@ -51,7 +51,7 @@ static int keep_one_more(struct mx_kept **list, uint32_t *count, const struct mx
         return err_set(e, ENOMEM, "read an image");
     *list = more;
     (*list)[*count] = (struct mx_kept){ 0 };
-    return keep(&(*list)[(*count)++], s, e);
+    return mx_kept_set(&(*list)[(*count)++], s, e);
 }
 
 static void free_list(struct mx_kept *list, uint32_t count)
@@ -324,7 +324,7 @@ static int take(struct mx_making *p, struct mx_restored *r, const struct mx_sec 
     case MX_SEC_layout:
     case MX_SEC_barriers:
     case MX_SEC_posix_timers:
-    case MX_SEC_setting: return keep(&p->once[s->number], s, e);
+    case MX_SEC_setting: return mx_kept_set(&p->once[s->number], s, e);
     case MX_SECTIONS_END: break;
     }
     return -EINVAL;
@@ -344,6 +344,8 @@ static int make(struct mx_making *p, struct mx_restored *r, struct err *e)
             return rc;
     }
     whole_us = clock_mono_us();
+    if (rc == 0 && p->how.pages)
+        rc = mx_making_fill(p, &r->t, e);
     if (rc == 0)
         rc = mx_making_protect(p, &r->t, e);
     if (rc == 0)

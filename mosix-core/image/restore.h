@@ -34,6 +34,9 @@ struct mx_restore_how {
      * signals and timers of processor time become the image's; all else it has already. Its old
      * memory is lost as soon as the image begins to be read. */
     struct mx_tracee *stub;
+    /* Its pages don't come with the image but lie in a file of memory, each at the offset that
+     * is its address, which is empty afterwards. NULL: they come. */
+    const int *pages;
     /* A body: descriptors, directory and mask of the image are its home's business, and it may
      * come in rounds, each of which is answered with its number. before: called when the image
      * has begun, before the child is made; inside: in the child, before

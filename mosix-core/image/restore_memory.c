@@ -124,14 +124,6 @@ static int move_special(struct mx_tracee *t, const struct mx_making *p,
 
 /* ---- mappings ---- */
 
-/* Those that are memory, and have from birth what the other has. */
-static bool is_alike(const struct mx_sec_mapping *a, const struct mx_sec_mapping *b)
-{
-    const uint32_t born = MX_ATTR_GROWSDOWN | MX_ATTR_NORESERVE;
-    return a->kind == MX_MAP_MEMORY && b->kind == MX_MAP_MEMORY &&
-           !((a->attributes ^ b->attributes) & born);
-}
-
 static struct mx_call unmap_call(const struct mx_sec_mapping *m UNUSED, uint64_t start,
                                  uint64_t end)
 {
@@ -151,33 +143,26 @@ static struct mx_call map_call(const struct mx_sec_mapping *m, uint64_t start, u
     };
 }
 
+struct differing {
+    struct mx_call (*call)(const struct mx_sec_mapping *, uint64_t, uint64_t);
+    struct calls *c;
+};
+
+static int add_part(void *ctx, const struct mx_sec_mapping *m, uint64_t start, uint64_t end,
+                    struct err *e)
+{
+    struct differing *d = ctx;
+    return add_call(d->c, d->call(m, start, end), e);
+}
+
 /* A call for each part of the mappings of a that is in none of b. */
 static int add_differing(const struct mx_maps *a, const struct mx_maps *b,
                          struct mx_call (*call)(const struct mx_sec_mapping *, uint64_t,
                                                 uint64_t),
                          struct calls *c, struct err *e)
 {
-    uint32_t other = 0;
-    int rc = 0;
-    for (uint32_t i = 0; rc == 0 && i < a->count; i++) {
-        const struct mx_sec_mapping *m = &a->list[i];
-        uint64_t at = m->start;
-        if (m->kind != MX_MAP_MEMORY)
-            continue;
-        while (other < b->count && b->list[other].end <= at)
-            other++;
-        for (uint32_t k = other; rc == 0 && k < b->count && b->list[k].start < m->end; k++) {
-            const struct mx_sec_mapping *o = &b->list[k];
-            if (!is_alike(m, o))
-                continue;
-            if (o->start > at)
-                rc = add_call(c, call(m, at, o->start), e);
-            at = o->end;
-        }
-        if (rc == 0 && at < m->end)
-            rc = add_call(c, call(m, at, m->end), e);
-    }
-    return rc;
+    struct differing d = { call, c };
+    return mx_maps_differing(a, b, add_part, &d, e);
 }
 
 static void take_next(struct mx_making *p)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* hands_home.c: a job's own process: captured where it is, kept as a stub while the job is
  * away, and filled again when it comes home. Must not know: where the copies are. */
+#include "common/sys/clock.h"
 #include "common/sys/fd.h"
 #include "mosix-core/deputy/inject.h"
 #include "mosix-core/deputy/own.h"
@@ -34,8 +35,11 @@ struct home {
     int calls;    /* of the copy that is served; -1: none */
     struct mx_sealed *sealed;
     struct mx_send *send;
-    int image, uffd; /* of send; -1: none */
+    int image, uffd;  /* of send; -1: none */
+    uint64_t said_ms; /* when it was last said that an image comes */
 };
+
+enum { SOME_EVERY_MS = 250 };
 
 static void end_calls(struct home *h)
 {
@@ -157,13 +161,32 @@ static int do_run(struct home *h, int fd UNUSED, int32_t number UNUSED, struct e
     return rc;
 }
 
-static int do_restore(struct home *h, int fd, int32_t number UNUSED, struct err *e)
+static void some(void *ctx)
 {
-    struct mx_restore_how how = { .stub = &h->c.t };
+    struct home *h = ctx;
+    struct err none = { "" };
+    uint64_t now_ms = clock_mono_ms();
+    if (now_ms - h->said_ms < SOME_EVERY_MS)
+        return;
+    h->said_ms = now_ms;
+    if (mx_hands_say(h->sock, MX_HANDS_SOME, 0, 0, &none) < 0)
+        _exit(1);
+}
+
+/* number 1: from a collector. */
+static int do_restore(struct home *h, int fd, int32_t number, struct err *e)
+{
+    struct mx_restore_how how = { .stub = &h->c.t, .some = some, .ctx = h };
     struct mx_restored r;
+    AUTO_FD pages = -1;
     if (!h->is_stub)
         return err_say(e, EINVAL, "there is no stub");
-    int rc = mx_restore_as(fd, &how, &r, e);
+    int rc = number ? fd_receive(fd, &pages) : 0;
+    if (rc < 0)
+        return err_set(e, -rc, "get the pages of an image");
+    if (number)
+        how.pages = &pages;
+    rc = mx_restore_as(fd, &how, &r, e);
     h->c.t = r.t;
     return rc;
 }

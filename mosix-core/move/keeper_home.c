@@ -150,6 +150,7 @@ static void on_note(struct mx_keeper *k, const struct mx_note *n)
                                                      .move = k->holder.move,
                                                      .left_ms = (uint32_t)n->number });
         break;
+    case MX_HANDS_SOME: mx_keeper_held(k, MX_HOLD_ARRIVING, MX_WHY_NOT); break;
     case MX_HANDS_STOP:
         if (n->rc < 0)
             mx_keeper_held(k, MX_HOLD_FAILED, MX_WHY_REFUSED);

@@ -7,6 +7,7 @@
 #include "common/sys/crypto.h"
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
+#include "mosix-core/move/collector.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -99,15 +100,62 @@ static void open_stream(struct mx_keeper *k, struct mx_host *h, enum mx_stream s
         mx_keeper_why(k, e.text);
 }
 
+/* An image for the stub begins: the job makes no more calls. */
 static void on_image(void *ctx, uint32_t events UNUSED)
 {
     struct mx_host *h = ctx;
     struct mx_keeper *k = h->k;
+    int *plain = k->collector.pid ? &k->collector.plain : &h->image.plain;
+    uint8_t byte;
     loop_fd_del(&h->on_image);
-    if (k->holder.is != MX_IS_BUILDING)
+    /* A collector that has nothing has said why, or its end says it; the stub goes on. */
+    if (k->holder.is != MX_IS_BUILDING ||
+        (k->collector.pid && recv(*plain, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0))
         return;
     k->served = 0;
-    mx_keeper_tell(k, MX_HANDS_RESTORE, take_fd(&h->image.plain));
+    if (mx_hands_tell(&k->hands, MX_HANDS_RESTORE, take_fd(plain), k->collector.pid > 0, 0) < 0)
+        log_error("job %d: nobody holds its process", (int)k->how.pid);
+}
+
+static void on_collector(void *ctx, uint32_t events UNUSED)
+{
+    struct mx_keeper *k = ctx;
+    struct mx_note n;
+    int fd, rc = mx_note_receive(k->collector.notes, &n, &fd, false);
+    fd_close(&fd);
+    if (rc > 0 && n.what == MX_HANDS_SOME) {
+        mx_keeper_held(k, MX_HOLD_ARRIVING, MX_WHY_NOT);
+    } else if (rc != 0) {
+        loop_fd_del(&k->on_collector);
+        if (rc > 0)
+            mx_keeper_why(k, n.text);
+        k->is_short_of_memory |= rc > 0 && (n.rc == -ENOSPC || n.rc == -ENOMEM);
+        /* One that has given all of it is not missed. */
+        if (k->holder.is == MX_IS_BUILDING && k->collector.plain >= 0)
+            mx_keeper_held(k, MX_HOLD_FAILED,
+                           k->is_short_of_memory ? MX_WHY_NO_ROOM : MX_WHY_BAD_IMAGE);
+    }
+}
+
+/* Rounds are collected while the stub makes calls. */
+static int collect(struct mx_keeper *k, struct mx_host *from, struct err *e)
+{
+    int rc = mx_collector_start(&k->collector, take_fd(&from->image.plain), e);
+    if (rc == 0)
+        rc = loop_fd_add(k->loop, &k->on_collector, k->collector.notes, EPOLLIN, on_collector,
+                         k);
+    return rc;
+}
+
+static void await_image(struct mx_keeper *k, struct mx_host *from, bool has_rounds)
+{
+    struct err e = { "" };
+    int rc = has_rounds ? collect(k, from, &e) : 0;
+    int plain = has_rounds ? k->collector.plain : from->image.plain;
+    if (rc == 0)
+        rc = loop_fd_add(k->loop, &from->on_image, plain, EPOLLIN, on_image, from);
+    if (rc < 0)
+        log_error("job %d: its image can't be waited for: %s", (int)k->how.pid, e.text);
 }
 
 void mx_keeper_open_streams(struct mx_keeper *k)
@@ -118,22 +166,25 @@ void mx_keeper_open_streams(struct mx_keeper *k)
     if (k->streams_move == k->plan.move)
         return;
     k->streams_move = k->plan.move;
+    bool has_rounds = to || (!k->is_short_of_memory && mx_collector_has_room(k->how.pid));
     if (from)
-        open_stream(k, from, to ? MX_STREAM_IMAGE : MX_STREAM_IMAGE_AT_ONCE);
+        open_stream(k, from, has_rounds ? MX_STREAM_IMAGE : MX_STREAM_IMAGE_AT_ONCE);
     if (to) {
         open_stream(k, to, MX_STREAM_IMAGE);
         open_stream(k, to, MX_STREAM_CALLS);
     }
     if (from && to && from->image.pid && to->image.pid)
         k->relay = mx_conn_relay(take_fd(&from->image.plain), take_fd(&to->image.plain), &e);
-    else if (from && from->image.pid && /* its first bytes say that it makes no more calls */
-             loop_fd_add(k->loop, &from->on_image, from->image.plain, EPOLLIN, on_image, from) <
-                 0)
-        log_error("job %d: its image can't be waited for", (int)k->how.pid);
+    else if (from && from->image.pid) /* its first bytes say that it makes no more calls */
+        await_image(k, from, has_rounds);
 }
 
 void mx_keeper_end_relay(struct mx_keeper *k)
 {
+    for (unsigned i = 0; k->collector.pid && i < MX_KEEPER_HOSTS; i++)
+        loop_fd_del(&k->hosts[i].on_image); /* it comes from there */
+    loop_fd_del(&k->on_collector);
+    mx_conn_end(&k->collector);
     if (k->relay <= 0)
         return;
     kill(k->relay, SIGKILL);

@@ -56,8 +56,11 @@ struct mx_keeper {
     uint32_t last_place;
     uint32_t streams_move; /* the move for which streams were opened */
     pid_t relay;
-    pid_t served;   /* the hands serve the calls of this connection; 0: none */
-    int signal;     /* that a copy died of */
+    struct mx_conn collector; /* of a job that comes home */
+    struct loop_fd on_collector;
+    bool is_short_of_memory; /* there was no room for one: it comes home at once, then */
+    pid_t served;            /* the hands serve the calls of this connection; 0: none */
+    int signal;              /* that a copy died of */
     bool is_looked; /* the process at home can move, as far as can be seen while it runs */
     uint64_t froze_ms;
     bool is_over;

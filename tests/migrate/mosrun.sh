@@ -202,6 +202,26 @@ same "a new daemon finds it" n1 "$(place $pid)"
 go home
 ends "both daemons are killed, and started again" 7
 
+echo "# who collects it on its way home is killed: it stays, whole, and comes home the next time"
+mosrun "$top_builddir/tests/migrate/gap" 200 idle random >out 2>err & pid=$!
+at_exit "kill -9 $pid 2>/dev/null"
+wait_for 30 grep -q ready out
+migrate $pid n1 || fail "migrate"
+wait_for 30 is_at $pid n1
+collector() { victim=$(inside $pid "an image that comes home"); [ -n "$victim" ]; }
+migrate $pid home || fail "migrate home"
+wait_for 10 collector
+kill -9 "$victim"
+wait_for 10 grep -q "job $pid stays at n1" "$log"
+is_at $pid n1 || fail "it is not at n1"
+home() { migrate $pid home 2>/dev/null; wait_for 30 is_at $pid home; }
+wait_for 30 home
+kill -USR2 $pid
+wait_for 10 eval '[ "$(wc -l <out)" -gt 1 ]'
+same "its memory" "0" "$(tail -n 1 out | cut -d' ' -f2)" $?
+kill -TERM $pid
+wait $pid
+
 echo "# kills during moves"
 # turn HOW: a job is moved about, and one of its processes is killed
 ran_on=0

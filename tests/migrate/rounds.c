@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* rounds.c: a program that changes its memory in every way is sent in rounds while it does so,
- * and its copy compared with it, page by page, when both stand still. rounds [SEED [TIMES]] */
+ * and its copy compared with it, page by page, when both stand still; every other time the
+ * rounds are collected on their way. rounds [SEED [TIMES]] */
 #include "common/sys/fd.h"
 #include "mosix-core/image/capture.h"
+#include "mosix-core/image/collect.h"
 #include "mosix-core/image/maps.h"
 #include "mosix-core/image/parts.h"
 #include "mosix-core/image/restore.h"
@@ -14,6 +16,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,12 +146,16 @@ static int inside(void *ctx, struct err *e)
     return 0;
 }
 
-static _Noreturn void copy(int sock, int report)
+static _Noreturn void copy(int sock, bool is_collected, int report)
 {
-    const struct mx_restore_how how = { .is_body = true, .inside = inside };
+    struct mx_restore_how how = { .is_body = true, .inside = inside };
+    int pages;
     struct mx_restored r;
     struct err e = { "" };
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (is_collected && fd_receive(sock, &pages) < 0)
+        _exit(1);
+    how.pages = is_collected ? &pages : NULL;
     if (mx_restore_as(sock, &how, &r, &e) < 0) {
         fprintf(stderr, "rounds: the copy: %s\n", e.text);
         _exit(1);
@@ -157,6 +164,18 @@ static _Noreturn void copy(int sock, int report)
         _exit(1);
     for (;;)
         pause();
+}
+
+/* As on the way home: rounds are collected, and the copy is made of one image. */
+static _Noreturn void collector(int from, int to)
+{
+    const struct mx_collect_how how = { .from = from, .to = to, .bytes_max = 1 << 30 };
+    struct err e = { "" };
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (mx_collect(&how, &e) == 0)
+        _exit(0);
+    fprintf(stderr, "rounds: the collector: %s\n", e.text);
+    _exit(1);
 }
 
 /* ---- comparing ---- */
@@ -244,14 +263,16 @@ static void end(pid_t pid)
         ;
 }
 
-static unsigned once(unsigned *pages)
+static unsigned once(bool is_collected, unsigned *pages)
 {
-    int pair[2], ready[2], report[2], uffd = -1;
+    int pair[2], further[2], ready[2], report[2], uffd = -1;
+    pid_t between = 0;
     char word;
     pid_t copied;
     struct err e = { "" };
     struct mx_send *s;
-    if (fd_socketpair(pair) < 0 || fd_pipe(ready) < 0 || fd_pipe(report) < 0)
+    if (fd_socketpair(pair) < 0 || fd_socketpair(further) < 0 || fd_pipe(ready) < 0 ||
+        fd_pipe(report) < 0)
         broken("sockets");
     pid_t pid = fork();
     if (pid == 0)
@@ -259,9 +280,16 @@ static unsigned once(unsigned *pages)
     pid_t other = fork();
     if (other == 0) {
         close(pair[0]);
-        copy(pair[1], report[1]);
+        close(further[1]);
+        copy(is_collected ? further[0] : pair[1], is_collected, report[1]);
+    }
+    if (is_collected && (between = fork()) == 0) {
+        close(pair[0]);
+        collector(pair[1], further[1]);
     }
     close(pair[1]);
+    close(further[0]);
+    close(further[1]);
     close(report[1]);
     if (read(ready[0], &word, 1) != 1 || mx_capture_watch(pid, &uffd, &e) < 0) {
         fprintf(stderr, "rounds: %s\n", e.text);
@@ -289,6 +317,8 @@ static unsigned once(unsigned *pages)
     unsigned wrong = compare(pid, copied, pages);
     end(other);
     end(pid);
+    if (between)
+        end(between);
     close(pair[0]);
     close(ready[0]);
     close(ready[1]);
@@ -303,7 +333,7 @@ int main(int argc, char **argv)
     unsigned times = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 15, wrong = 0, pages = 0;
     for (unsigned i = 0; i < times && !wrong; i++) {
         state = seed + i;
-        wrong = once(&pages);
+        wrong = once(i % 2, &pages);
         if (wrong)
             fprintf(stderr, "rounds: %u pages are wrong: seed %llu\n", wrong,
                     (unsigned long long)(seed + i));
