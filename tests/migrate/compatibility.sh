@@ -77,7 +77,7 @@ reasons()
 # as WHO NAME COMMAND...: sets "result" and "why"
 as()
 {
-    local who=$1 name=$2 start
+    local who=$1 what=$2 start
     shift 2
     prepare_run "$who"
     native=0 got=0 hung=
@@ -95,7 +95,7 @@ as()
     moves=$(tail -n +$((seen + 1)) "$log" | grep -c " is at \| came home because")
     result=$(differs)
     why=$(reasons)
-    echo "# $who: $name: ${result:-equal}, $moves moves in $ms ms${why:+ ($why)}"
+    echo "# $who: $what: ${result:-equal}, $moves moves in $ms ms${why:+ ($why)}"
     [ -z "$result" ] || { worst=1; tail -n +$((seen + 1)) "$log" | tail -n 12; tail -n 5 "$tmp/err"; }
     "${prefix[@]}" moskillall -KILL -j$job 2>/dev/null
     result=${result:-equal, $moves}
@@ -111,26 +111,26 @@ is_wanted() # NAME KIND
 
 try() # KIND NAME PACKAGES NEEDS PREPARE COMMAND...
 {
-    local kind=$1 name=$2 needs=$4 prepare=$5
-    is_wanted "$name" "$kind" || return 0
+    local kind=$1 title=$2 needs=$4 prepare=$5
+    is_wanted "$title" "$kind" || return 0
     shift 5
     if [ -n "$needs" ] && ! command -v $needs >/dev/null; then
-        echo "# $name: is not installed"
+        echo "# $title: is not installed"
         return 0
     fi
     if ! (cd "$tmp/in" && bash -c "$prepare" >"$tmp/prepared" 2>&1); then
-        echo "# $name: can't be prepared: $(tail -n 1 "$tmp/prepared")"
+        echo "# $title: can't be prepared: $(tail -n 1 "$tmp/prepared")"
         return 0
     fi
-    as root "$name" "$@"
+    as root "$title" "$@"
     local as_root=$result why_root=$why
     if [ ${#wanted[@]} -gt 0 ]; then
-        as user "$name" "$@"
+        as user "$title" "$@"
     else
         result=-
     fi
     [ "$why" = "$why_root" ] || why="$why_root${why:+${why_root:+; }$why}"
-    [ -z "$table" ] || echo "| $name | $as_root | $result | $(echo "$why" | sed 's/; /\n/g' | sort -u | paste -sd ';' | sed 's/;/; /g; s/^; //') |" >>"$table"
+    [ -z "$table" ] || echo "| $title | $as_root | $result | $(echo "$why" | sed 's/; /\n/g' | sort -u | paste -sd ';' | sed 's/;/; /g; s/^; //') |" >>"$table"
 }
 program() { try program "$@"; }
 quick() { try quick "$@"; }
