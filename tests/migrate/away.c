@@ -2,26 +2,69 @@
 /* away.c: a process goes away into another PID namespace, from where its calls come home: by
  * itself what movers do, without faults. away PID [MS [NAMES]]   stays until the job has ended,
  * has executed another program or has come home by itself; it is caught every MS; of calls.def
- * only NAMES are known. Ends with 0; 99 when something is broken. "away: runs" on stderr: from
- * now on it does. Needs root: for the namespace and its /proc. */
+ * only NAMES are known. With AWAY_SEALED in the environment the calls go over a TCP connection
+ * that is sealed, as between nodes. Ends with 0; 99 when something is broken. "away: runs" on
+ * stderr: from now on it does. Needs root: for the namespace and its /proc. */
 #include "common/sys/fd.h"
 #include "mosix-core/deputy/inject.h"
 #include "mosix-core/guest/supervise.h"
 #include "mosix-core/image/capture.h"
 #include "mosix-core/image/restore.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum { BROKEN = 99 };
+
+/* The ends of home and host; NULL: calls go where the image has gone. */
+static struct mx_sealed *sealed[2];
+static int watch[2];
+
+static int seal_pair(void)
+{
+    static const uint8_t keys[2][CRYPTO_KEY_BYTES] = { "one way", "the other" };
+    uint8_t headers[2][CRYPTO_HEADER_BYTES];
+    struct crypto_stream out[2], in;
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof a;
+    int pair[2], on = 1, rc = 0;
+    AUTO_FD listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    pair[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (listener < 0 || bind(listener, (struct sockaddr *)&a, len) < 0 ||
+        listen(listener, 1) < 0 || getsockname(listener, (struct sockaddr *)&a, &len) < 0 ||
+        connect(pair[0], (struct sockaddr *)&a, len) < 0)
+        return -errno;
+    pair[1] = accept(listener, NULL, NULL);
+    for (unsigned i = 0; i < 2; i++) {
+        if (setsockopt(pair[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0)
+            return -errno;
+        crypto_seal_start(&out[i], keys[i], headers[i]);
+    }
+    for (unsigned i = 0; rc == 0 && i < 2; i++) {
+        int over[2];
+        rc = fd_socketpair(over);
+        if (rc == 0)
+            rc = crypto_open_start(&in, keys[!i], headers[!i]);
+        if (rc == 0)
+            rc = mx_sealed_give(over[0], pair[i], &out[i], &in);
+        if (rc == 0)
+            rc = mx_sealed_take(&sealed[i], over[1]);
+        watch[i] = over[1]; /* over[0] stays open as long as we live */
+        close(pair[i]);
+    }
+    return rc;
+}
 
 static int broken(const struct err *e)
 {
@@ -55,9 +98,11 @@ static int host(int sock, long pause_ms, const char *only)
     fprintf(stderr, "away: runs\n");
     struct itimerspec every = { { 0, 0 }, { pause_ms / 1000, pause_ms % 1000 * 1000000L } };
     AUTO_FD told = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    struct mx_guest_how how = {
-        .listener = listener, .home = sock, .told = told, .only = only
-    };
+    struct mx_guest_how how = { .listener = listener,
+                                .home = sealed[1] ? watch[1] : sock,
+                                .sealed = sealed[1],
+                                .told = told,
+                                .only = only };
     do {
         if (timerfd_settime(told, 0, &every, NULL) < 0)
             return BROKEN;
@@ -125,7 +170,11 @@ static int home(int sock, pid_t pid)
         return broken(&e);
     if (fd_read_full(sock, &word, 1) != 1 || fd_write_full(sock, &word, 1) < 0)
         return BROKEN;
-    struct mx_deputy_how how = { .guest = sock, .told = -1, .counts = counts, .said = said };
+    struct mx_deputy_how how = { .guest = sealed[0] ? watch[0] : sock,
+                                 .sealed = sealed[0],
+                                 .told = -1,
+                                 .counts = counts,
+                                 .said = said };
     int rc = mx_deputy_serve(&c.t, &how, &e);
     say_unused(counts);
     if (rc <= 0)
@@ -139,15 +188,21 @@ int main(int argc, char **argv)
     int pair[2];
     if (argc < 2 || fd_socketpair(pair) < 0)
         return BROKEN;
+    if (getenv("AWAY_SEALED") && seal_pair() < 0)
+        return BROKEN;
     signal(SIGPIPE, SIG_IGN);
     pid_t child = fork();
     if (child == 0) {
         signal(SIGPIPE, SIG_DFL);
         close(pair[0]);
+        if (sealed[0])
+            close(sealed[0]->fd);
         _exit(in_namespace(pair[1], argc > 2 ? strtol(argv[2], NULL, 10) : 0,
                            argc > 3 ? argv[3] : NULL));
     }
     close(pair[1]);
+    if (sealed[1])
+        close(sealed[1]->fd);
     int rc = child < 0 ? BROKEN : home(pair[0], (pid_t)strtol(argv[1], NULL, 10));
     close(pair[0]);
     int there = child < 0 ? BROKEN : status_of(child);
