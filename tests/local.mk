@@ -316,6 +316,14 @@ include tests/tidy/local.mk
 EXTRA_PROGRAMS = tests/bench/talkers
 tests_bench_talkers_SOURCES = tests/bench/talkers.c
 tests_bench_talkers_LDADD = mosix-core/libmxfigures.a gossip/libgspcore.a gossip/libgspseal.a common/libcommon.a $(SODIUM_LIBS)
+# Most tests wait more than they compute and can share the computer. These can't: they count what a kernel that is short of time or
+# memory does more often.
+ALONE_TESTS = $(filter %-trips.sh %-memory.sh, $(TESTS))
+check-together:
+	$(MAKE) $(AM_MAKEFLAGS) check-TESTS check_PROGRAMS= TESTS='$(filter-out $(ALONE_TESTS), $(TESTS))'
+check-alone:
+	$(MAKE) $(AM_MAKEFLAGS) -j1 check-TESTS check_PROGRAMS= TESTS='$(ALONE_TESTS)'
+.PHONY: check-together check-alone
 
 # Minutes; needs root. Each of BENCHES prints a section of docs/benchmarks.md, and put writes it there, in the source tree.
 BENCHES = bench calls daemons moves table1
