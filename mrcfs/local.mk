@@ -100,7 +100,7 @@ mrcfs_libmrcfs_client_a_SOURCES = \
   mrcfs/client/idmap.c mrcfs/client/idmap.h \
   mrcfs/client/locks.c mrcfs/client/locks.h \
   mrcfs/client/locktable.c mrcfs/client/locktable.h \
-  mrcfs/client/acl.c mrcfs/client/acl.h mrcfs/client/behind.c mrcfs/client/behind.h mrcfs/client/content.c mrcfs/client/content.h mrcfs/client/own.c mrcfs/client/own.h mrcfs/client/dentries.c mrcfs/client/dentries.h mrcfs/client/known.c mrcfs/client/lease.c mrcfs/client/lease.h mrcfs/client/known.h \
+  mrcfs/client/acl.c mrcfs/client/acl.h mrcfs/client/behind.c mrcfs/client/behind.h mrcfs/client/deferred.c mrcfs/client/deferred.h mrcfs/client/content.c mrcfs/client/content.h mrcfs/client/own.c mrcfs/client/own.h mrcfs/client/dentries.c mrcfs/client/dentries.h mrcfs/client/known.c mrcfs/client/lease.c mrcfs/client/lease.h mrcfs/client/known.h \
   mrcfs/client/notify.c mrcfs/client/notify.h mrcfs/client/shed.c mrcfs/client/shed.h \
   mrcfs/client/opened.c mrcfs/client/opened.h \
   mrcfs/client/stats.c \

@@ -101,6 +101,7 @@ void mfs_barrier_start(struct mfs_barrier *b, struct mfs_client *c, void (*fn)(v
                        void *ctx)
 {
     *b = (struct mfs_barrier){ .client = c, .fn = fn, .ctx = ctx };
+    mfs_deferred_end_all(c);
     mfs_join_flush(c);
     list_push_back(&c->barriers, &b->link);
     loop_timer_set(c->loop, &b->timer, 0, round_begin, b);

@@ -163,12 +163,22 @@ static bool is_read_behind(const struct mfs_call *call)
     return n && is_copied(call->client, n);
 }
 
+/* The server is being told that it was closed: who opens it then finds it so. */
+static bool is_closing(const struct mfs_session *s, uint64_t node)
+{
+    const struct mfs_known *n = node ? mfs_known_find(&s->nodes, node) : NULL;
+    return n && n->closings;
+}
+
 bool mfs_behind_concerns(const struct mfs_call *call, enum mfs_op op, bool is_changing)
 {
     const struct mfs_session *s = call->session;
-    if (list_is_empty(&call->client->behind) || call->client->is_order_broken ||
-        op == MFS_OP_setlk || op == MFS_OP_getlk || op == MFS_OP_flock || op == MFS_OP_renew ||
+    if (call->client->is_order_broken || op == MFS_OP_setlk || op == MFS_OP_getlk || op == MFS_OP_flock || op == MFS_OP_renew ||
         op == MFS_OP_recalled || op == MFS_OP_surrender || op == MFS_OP_supply)
+        return false;
+    if (call->is_in_order || (s && !s->is_detached && is_closing(s, call->node)))
+        return true;
+    if (list_is_empty(&call->client->behind))
         return false;
     if (is_changing || op == MFS_OP_syncfs || op == MFS_OP_statfs)
         return true;

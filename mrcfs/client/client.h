@@ -88,6 +88,7 @@ struct mfs_call {
     bool is_behind; /* the kernel was answered already (behind.h) */
     bool is_failure_known; /* its session has gone, and who wrote had heard of a failure before */
     bool is_ordered;
+    bool is_in_order;  /* although nothing is on the way */
     bool is_unordered; /* although something is on the way */
     size_t behind_bytes;
     uint64_t behind_nodes[MFS_CHANGED_MAX];

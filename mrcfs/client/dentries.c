@@ -2,10 +2,13 @@
 /* dentries.c: a hash table of names, and directories in the order of their last use.
  * Must not know: FUSE, the connection, time. No I/O. */
 #include "mrcfs/client/dentries.h"
+#include "mrcfs/ops.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { FIRST_BUCKETS = 1024 };
 
@@ -217,19 +220,52 @@ void mfs_listing_drop(struct mfs_known *dir)
     dir->listing = NULL;
 }
 
-void mfs_listing_set(struct mfs_known *dir, struct bytes bytes)
+struct mfs_listing *mfs_listing_new(struct bytes bytes)
 {
-    mfs_listing_drop(dir);
     struct mfs_listing *l = malloc(sizeof *l + bytes.len);
     if (!l)
-        return;
+        return NULL;
     l->users = 1;
     l->len = bytes.len;
     if (bytes.len)
         memcpy(l->bytes, bytes.ptr, bytes.len);
+    return l;
+}
+
+void mfs_listing_set(struct mfs_known *dir, struct bytes bytes)
+{
+    mfs_listing_drop(dir);
+    struct mfs_listing *l = mfs_listing_new(bytes);
+    if (!l)
+        return;
     dir->listing = l;
     dir->is_complete = true;
     dir->is_shed = false;
+}
+
+static bool put_name(struct wr *w, struct bytes name, const struct mfs_known *n, uint64_t *cookie)
+{
+    if (!n->attr.ino || !n->attr.mode)
+        return false;
+    mfs_dirent_put(w, &(struct mfs_dirent){ .next_cookie = ++*cookie,
+                                            .name = name,
+                                            .type = IFTODT(n->attr.mode),
+                                            .ino = n->shown_ino ? n->shown_ino : n->attr.ino });
+    return !w->is_full;
+}
+
+bool mfs_dentries_list(const struct mfs_known *dir, const struct mfs_known *parent, struct wr *w)
+{
+    uint64_t cookie = 0;
+    if (!put_name(w, bytes_of("."), dir, &cookie) || !put_name(w, bytes_of(".."), parent, &cookie))
+        return false;
+    LIST_EACH(&dir->dentries, it, nx)
+    {
+        const struct mfs_dentry *d = LIST_ENTRY(it, struct mfs_dentry, in_dir);
+        if (d->node && !put_name(w, (struct bytes){ d->name, d->len }, d->node, &cookie))
+            return false;
+    }
+    return true;
 }
 
 struct mfs_listing *mfs_listing_use(struct mfs_known *dir)

@@ -343,6 +343,8 @@ static void recall(struct mfs_session *s, uint64_t node, uint64_t serial)
         return;
     }
     mfs_session_open_later(s, n);
+    if (mfs_deferred_recall(s, n, serial))
+        return; /* when it is closed there */
     if (mfs_behind_recall(s, n, serial))
         return; /* when what is on the way has been made */
     n->names++; /* it stays while its names go */

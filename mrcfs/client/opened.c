@@ -30,6 +30,7 @@ void mfs_opened_free(struct mfs_opened *f)
     if (!f)
         return;
     list_remove(&f->open);
+    list_remove(&f->parked);
     mfs_session_end_later(f);
     mfs_session_end_reading(f);
     mfs_listing_done(f->listing);

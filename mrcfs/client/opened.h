@@ -44,11 +44,14 @@ struct mfs_opened {
     struct mfs_handle *reader;
     struct mfs_listing *listing;
     size_t listing_at;
+    bool is_listing_made; /* of what was made in it, not the server's */
     bool may_be_kept; /* opened for reading only, of a held node */
     uint32_t uid, gid;
     bool is_alone;    /* its node is ours alone by it (own.h) */
     bool is_readable; /* it may be read as well as written */
     int host_flags;   /* that it was opened with */
+    struct link parked; /* closed, but not at the server (deferred.h), since parked_ms */
+    uint64_t parked_ms;
     struct mfs_later *later; /* the server has not been asked about it yet (fuse/later.c) */
     uint64_t node;
     bool is_written; /* since the last flush */

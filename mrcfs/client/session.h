@@ -8,6 +8,7 @@
 #include "common/sys/loop.h"
 #include "mrcfs/client/covered.h"
 #include "mrcfs/client/ahead.h"
+#include "mrcfs/client/deferred.h"
 #include "mrcfs/client/dentries.h"
 #include "mrcfs/client/known.h"
 #include "mrcfs/client/rawfuse.h"
@@ -45,6 +46,7 @@ struct mfs_session {
     size_t content_bytes;
     struct link dropped; /* struct mfs_handle: dropped for recalls that are not answered yet */
     struct link files; /* struct mfs_opened: the kernel may go without closing them */
+    struct mfs_deferred deferred;
     struct link again; /* nodes whose notice is to be repeated */
     struct loop_timer again_timer;
     struct mfs_raw_init init;

@@ -155,7 +155,7 @@ int mfs_do_release(struct mfs_call *o, const struct mfs_release_req *q,
         return rc;
     mfs_closed(o, f);
     mfs_locks_release(&o->srv->locks, f);
-    mfs_filelease_drop(o->srv, __atomic_exchange_n(&f->lease, NULL, __ATOMIC_ACQ_REL));
+    mfs_filelease_closing(o->srv, __atomic_exchange_n(&f->lease, NULL, __ATOMIC_ACQ_REL));
     mfs_file_remove(&o->srv->files, f);
     return 0;
 }

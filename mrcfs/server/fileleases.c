@@ -240,19 +240,30 @@ void mfs_filelease_undo(struct mfs_call *o)
     o->filelease = NULL;
 }
 
-void mfs_filelease_drop(struct mfs_server *srv, struct mfs_filelease *x)
+static void drop(struct mfs_server *srv, struct mfs_filelease *x, bool is_closing)
 {
     if (!x)
         return;
     mfs_member_lock(&srv->leases.member);
     if (x->token) {
-        end_one(x);
+        if (!is_closing)
+            end_one(x);
         mfs_table_remove(&srv->fileleases.by_fd, &x->by_fd);
         list_remove(&x->of_token);
         mfs_member_unpin(&srv->leases.member, x->token);
     }
     mfs_member_unlock(&srv->leases.member);
     free(x);
+}
+
+void mfs_filelease_drop(struct mfs_server *srv, struct mfs_filelease *x)
+{
+    drop(srv, x, false);
+}
+
+void mfs_filelease_closing(struct mfs_server *srv, struct mfs_filelease *x)
+{
+    drop(srv, x, true);
 }
 
 void mfs_fileleases_yield(struct mfs_call *o, const struct mfs_identity *what)

@@ -56,6 +56,9 @@ bool mfs_filelease_is_cut(struct mfs_server *srv, const struct mfs_file *f);
 void mfs_filelease_undo(struct mfs_call *o);
 /* Before the descriptor that has it is closed. x: taken, may be NULL. */
 void mfs_filelease_drop(struct mfs_server *srv, struct mfs_filelease *x);
+/* The same, but the kernel's lease ends with the descriptor, which is closed next: who waits for it to execute the file must not
+ * find it open for writing. */
+void mfs_filelease_closing(struct mfs_server *srv, struct mfs_filelease *x);
 /* Before we open it for writing ourselves: our leases for reading would make us wait for us. */
 void mfs_fileleases_yield(struct mfs_call *o, const struct mfs_identity *what);
 

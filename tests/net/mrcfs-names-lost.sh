@@ -126,6 +126,7 @@ begin
 seq 20000 > "$mnt/d/from"
 cat "$mnt/d/from" > /dev/null
 cp "$mnt/d/from" "$mnt/d/once"
+cat "$mnt/d/from" > /dev/null # what is written is there by now, so it is held from here on
 kill -STOP "$server"
 timeout 5 cp "$mnt/d/from" "$mnt/d/to" || fail "a copy waits for the server"
 (echo others > "$served/d/from") &

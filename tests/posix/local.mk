@@ -10,5 +10,5 @@ tests_posix_fsmodel_LDADD =
 tests_posix_fstwo_LDADD =
 tests_posix_fsmany_LDADD =
 EXTRA_DIST += tests/lib/mrcfs.sh
-TESTS += tests/net/mrcfs-posix.sh tests/net/mrcfs-command.sh tests/net/mrcfs-lease-trips.sh tests/net/mrcfs-memory.sh tests/net/mrcfs-locks-trips.sh tests/net/mrcfs-names-trips.sh tests/net/mrcfs-own-trips.sh tests/net/mrcfs-names-lost.sh tests/net/mrcfs-programs-trips.sh tests/net/mrcfs-stress.sh
-EXTRA_DIST += tests/net/mrcfs-posix.sh tests/net/mrcfs-command.sh tests/net/mrcfs-lease-trips.sh tests/net/mrcfs-memory.sh tests/net/mrcfs-locks-trips.sh tests/net/mrcfs-names-trips.sh tests/net/mrcfs-own-trips.sh tests/net/mrcfs-names-lost.sh tests/net/mrcfs-programs-trips.sh tests/net/mrcfs-stress.sh
+TESTS += tests/net/mrcfs-posix.sh tests/net/mrcfs-command.sh tests/net/mrcfs-lease-trips.sh tests/net/mrcfs-memory.sh tests/net/mrcfs-locks-trips.sh tests/net/mrcfs-names-trips.sh tests/net/mrcfs-own-trips.sh tests/net/mrcfs-deferred.sh tests/net/mrcfs-names-lost.sh tests/net/mrcfs-programs-trips.sh tests/net/mrcfs-stress.sh
+EXTRA_DIST += tests/net/mrcfs-posix.sh tests/net/mrcfs-command.sh tests/net/mrcfs-lease-trips.sh tests/net/mrcfs-memory.sh tests/net/mrcfs-locks-trips.sh tests/net/mrcfs-names-trips.sh tests/net/mrcfs-own-trips.sh tests/net/mrcfs-deferred.sh tests/net/mrcfs-names-lost.sh tests/net/mrcfs-programs-trips.sh tests/net/mrcfs-stress.sh

@@ -226,6 +226,10 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
             .mtime_nsec = (uint32_t)st->st_mtim.tv_nsec,
         },
     };
+    struct mfs_known *known = mfs_session_known(s, ino);
+    bool may_set_id = to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID) || m.attr.mode & (S_ISUID | S_ISGID);
+    if (known && may_set_id) /* of what is open for writing a change of owners can't be told from a write */
+        mfs_deferred_end(s, known);
     struct mfs_caller asker = mfs_fuse_caller(req);
     if (mfs_assume_setattr(s, &asker, &m)) {
         struct mfs_known *n = mfs_session_known(s, ino);

@@ -3,6 +3,7 @@
 #include "mrcfs/client/fuse/fuse.h"
 
 #include "common/sys/mem.h"
+#include "mrcfs/client/assume.h"
 #include "mrcfs/client/coherence.h"
 #include "mrcfs/client/opened.h"
 #include "mrcfs/profile/profile.h"
@@ -35,6 +36,18 @@ static int on_opendir(struct mfs_call *call, int rc, struct rd *body)
     return 0;
 }
 
+/* The kernel's opendir is answered; f->listing is what it reads. */
+static void answer_listed(struct mfs_call *call)
+{
+    struct mfs_opened *f = call->file;
+    struct fuse_file_info fi = { .fh = (uintptr_t)f };
+    f->has_start = true;
+    call->client->stats.cache_hits++;
+    if (fuse_reply_open(call->req, &fi) < 0)
+        mfs_opened_free(f);
+    mfs_call_drop(call);
+}
+
 /* Opens a directory whose listing is known under lease. */
 static bool open_listed(struct mfs_call *call)
 {
@@ -45,13 +58,35 @@ static bool open_listed(struct mfs_call *call)
         !mfs_lease_is_alive(s->client))
         return false;
     f->listing = mfs_listing_use(n);
-    f->has_start = true;
     mfs_client_waited(s->client, MFS_OP_list, n->list_depth);
-    struct fuse_file_info fi = { .fh = (uintptr_t)f };
-    s->client->stats.cache_hits++;
-    if (fuse_reply_open(call->req, &fi) < 0)
-        mfs_opened_free(f);
-    mfs_call_drop(call);
+    answer_listed(call);
+    return true;
+}
+
+/* The list of a directory all of whose names are known, by what was made in it, and which nobody else knows; with cookies of
+ * ours. NULL: it is to be asked for. */
+static struct mfs_listing *list_made(struct mfs_session *s, const struct mfs_known *n)
+{
+    const struct mfs_known *parent = n && n->parent ? mfs_known_find(&s->nodes, n->parent) : NULL;
+    if (!parent || !n->is_complete || !n->is_sole || !parent->is_sole || n->own_pending || !mfs_lease_is_on(s->client) ||
+        !mfs_lease_is_alive(s->client))
+        return NULL;
+    uint8_t names[DIR_CHUNK_BYTES];
+    struct wr w = wr_of(names, sizeof names);
+    return mfs_dentries_list(n, parent, &w) ? mfs_listing_new((struct bytes){ names, (uint32_t)wr_len(&w) }) : NULL;
+}
+
+/* Opens one without asking for its list. */
+static bool open_made(struct mfs_call *call)
+{
+    struct mfs_session *s = call->session;
+    struct mfs_opened *f = call->file;
+    struct mfs_known *n = mfs_known_find(&s->nodes, call->node);
+    struct mfs_caller who = mfs_fuse_caller(call->req);
+    if (!f || !n || !(n->attr.mode & S_IRUSR) || !mfs_assume_is_own(s, &who, &n->attr) || !(f->listing = list_made(s, n)))
+        return false;
+    f->is_listing_made = true;
+    answer_listed(call);
     return true;
 }
 
@@ -110,7 +145,7 @@ static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
     call->resume = resume_opendir;
     mfs_fuse_waiting(call);
     bool may_list = call->file && mfs_scan_may_list(s, node, MFS_LIST_OPEN_BYTES);
-    if (!open_listed(call) && !(call->file && mfs_scan_wait(call)) &&
+    if (!open_listed(call) && !open_made(call) && !(call->file && mfs_scan_wait(call)) &&
         !(may_list && mfs_scan_list(call, &who)))
         send_opendir(call);
     mfs_scan_opened(s, node, &who);
@@ -389,9 +424,13 @@ static bool seek_listing(struct mfs_session *s, struct mfs_opened *f, uint64_t o
     f->listing_at = 0;
     f->cookie = offset;
     if (offset == 0) {
-        if (!dir || !dir->listing || dir->own_pending || !mfs_lease_is_alive(s->client))
+        struct mfs_listing *now = NULL;
+        if (f->is_listing_made) /* with the same cookies */
+            now = list_made(s, dir);
+        else if (dir && dir->listing && !dir->own_pending && mfs_lease_is_alive(s->client))
+            now = mfs_listing_use(dir);
+        if (!now)
             return false;
-        struct mfs_listing *now = mfs_listing_use(dir);
         mfs_listing_done(f->listing);
         f->listing = now;
         return true;

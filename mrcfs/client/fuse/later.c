@@ -179,6 +179,9 @@ bool mfs_session_take_later(struct mfs_session *s, const struct mfs_raw_request 
     f = from && from->later ? from : f;
     if (!f || !f->later || is_done_here(s, f, in->op))
         return false;
+    struct mfs_known *n = mfs_known_find(&s->nodes, f->node);
+    if (n)
+        mfs_deferred_end(s, n); /* nobody writes: the server need not break its own lease */
     if (!f->later->call && !f->later->error)
         ask(s, f);
     int rc = f->later->error;

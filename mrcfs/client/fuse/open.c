@@ -10,6 +10,7 @@
 #include "mrcfs/client/ahead.h"
 #include "mrcfs/client/assume.h"
 #include "mrcfs/client/coherence.h"
+#include "mrcfs/client/deferred.h"
 #include "mrcfs/client/opened.h"
 #include "mrcfs/client/own.h"
 #include "mrcfs/profile/profile.h"
@@ -165,6 +166,33 @@ static bool open_later(struct mfs_call *call, const struct mfs_caller *who)
     return true;
 }
 
+/* Goes on with a file that was closed here, but not yet at the server. */
+static bool open_deferred(struct mfs_call *call)
+{
+    struct mfs_session *s = call->session;
+    int flags = (int)call->flags;
+    struct mfs_caller who = mfs_fuse_caller(call->req);
+    struct mfs_known *n = mfs_known_find(&s->nodes, call->node);
+    struct mfs_opened *f = n ? mfs_deferred_take(s, n, &who, flags) : NULL;
+    if (!f)
+        return false;
+    struct fuse_file_info fi = { .fh = (uintptr_t)f };
+    set_caching(s, call->node, &n->attr, flags, &fi);
+    fi.keep_cache = true;
+    s->client->stats.cache_hits++;
+    if (fuse_reply_open(call->req, &fi) < 0) {
+        uncount(s, f);
+        if (!mfs_deferred_keep(s, f)) {
+            mfs_opened_release_unheard(s->client, f->fh, false);
+            mfs_own_closed(s, n, f);
+            mfs_opened_free(f);
+        }
+    }
+    mfs_opened_free(call->file);
+    mfs_call_drop(call);
+    return true;
+}
+
 static void open_asking(struct mfs_call *call);
 
 /* It is known whether the file is open for later. */
@@ -194,6 +222,8 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     mfs_fuse_waiting(call);
     if (f && is_read && mfs_own_wait(s, call))
         return;
+    if (!is_read && open_deferred(call))
+        return;
     open_asking(call);
 }
 
@@ -207,6 +237,8 @@ static void open_asking(struct mfs_call *call)
     struct mfs_caller who = flags & O_TRUNC ? mfs_fuse_caller_of(call->req, call->node)
                                             : mfs_fuse_caller(call->req);
     bool is_read = (flags & (O_ACCMODE | O_TRUNC | O_APPEND | O_DIRECT)) == O_RDONLY;
+    if (known)
+        mfs_deferred_end(s, known);
     if (f && known) {
         f->changes = known->changes;
         f->may_be_kept = is_read;
@@ -432,6 +464,10 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
     uncount(s, f);
     if (f->reader)
         mfs_opened_done_reader(s, f);
+    if (!is_kept && mfs_deferred_keep(s, f)) {
+        fuse_reply_err(req, 0);
+        return;
+    }
     if (is_kept || !f->fh) { /* the server need not know */
         fuse_reply_err(req, 0);
         mfs_opened_free(f);

@@ -216,6 +216,7 @@ void mfs_session_free(struct mfs_session *s)
         forget_all(s);
     mfs_warm_end(s);
     loop_timer_del(&s->again_timer);
+    mfs_deferred_fini(&s->deferred);
     list_remove(&s->link);
     if (s->se)
         fuse_session_destroy(s->se); /* closes fd */
@@ -239,6 +240,7 @@ static void no_log(enum fuse_log_level level, const char *fmt, va_list ap)
 static void on_unused(void *ctx, struct mfs_known *n)
 {
     struct mfs_session *s = ctx;
+    mfs_deferred_end(s, n);
     mfs_handle_drop(s, n);
     mfs_own_drop(s, n);
     mfs_dentries_drop(&s->names, n);
@@ -289,6 +291,7 @@ int mfs_client_attach(struct mfs_client *c, size_t export_number, int fuse_fd, s
     s->fd = take_fd(&fd);
     list_init(&s->files);
     list_init(&s->readers);
+    mfs_deferred_init(&s->deferred);
     list_init(&s->warmings);
     list_init(&s->dropped);
     list_init(&s->contents);
