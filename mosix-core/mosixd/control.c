@@ -185,7 +185,7 @@ static _Noreturn void keep(struct mx_request *r, pid_t pid, int process, int lis
                                  .id = &r->d->id,
                                  .need_mb = memory_of(r->d, pid),
                                  .freeze_dir = r->d->freeze_dir,
-                                 .freeze_tag = mx_frost_tag(r->d),
+                                 .freeze_tag = r->d->freeze_tag,
                                  .moved = on_moved,
                                  .go_on = on_go_on,
                                  .ctx = (void *)(uintptr_t)r->d };

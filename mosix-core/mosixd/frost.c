@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -48,6 +49,17 @@ bool mx_request_is_frozen(struct mx_request *r, pid_t pid)
 
 /* ---- the directory ---- */
 
+/* Daemons of several directories may use one: whose a file is, its name says. */
+static void make_tag(struct mx_daemon *d)
+{
+    unsigned char hash[crypto_generichash_BYTES_MIN];
+    const char *slash = strrchr(d->run, '/');
+    crypto_generichash(hash, sizeof hash, (const unsigned char *)d->run, strlen(d->run), NULL, 0);
+    snprintf(d->freeze_tag, sizeof d->freeze_tag, "%.32s-%02x%02x%02x%02x%02x%02x",
+             slash && slash[1] ? slash + 1 : "mosix", hash[0], hash[1], hash[2], hash[3], hash[4],
+             hash[5]);
+}
+
 int mx_frost_dir(struct mx_daemon *d, const char *path, struct err *e)
 {
     int n;
@@ -63,6 +75,7 @@ int mx_frost_dir(struct mx_daemon *d, const char *path, struct err *e)
                        path);
     if (d->freeze_dir[0] != '/')
         return err_say(e, EINVAL, "--freeze needs an absolute name");
+    make_tag(d);
     mx_frost_clean(d);
     return 0;
 }
@@ -76,20 +89,12 @@ static bool is_kept(const struct mx_daemon *d, unsigned pid)
     return lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) < 0;
 }
 
-/* Daemons of several directories may use one. */
-const char *mx_frost_tag(const struct mx_daemon *d)
-{
-    const char *slash = strrchr(d->run, '/');
-    return slash && slash[1] ? slash + 1 : "mosix";
-}
-
 /* A file of this daemon's. */
 static bool is_image(const struct mx_daemon *d, const char *name, unsigned *pid)
 {
-    const char *tag = mx_frost_tag(d);
-    size_t len = strlen(tag);
+    size_t len = strlen(d->freeze_tag);
     int end = 0;
-    return strncmp(name, tag, len) == 0 && sscanf(name + len, ".%u.frozen%n", pid, &end) == 1 &&
+    return strncmp(name, d->freeze_tag, len) == 0 && sscanf(name + len, ".%u.frozen%n", pid, &end) == 1 &&
            end && !name[len + (size_t)end];
 }
 

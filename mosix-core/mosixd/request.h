@@ -62,7 +62,6 @@ MUST int mx_request_fork(const char *title, const int *kept, size_t count, struc
  * left there of jobs that nobody keeps any more is taken away; in the daemon, and then in a
  * child. */
 MUST int mx_frost_dir(struct mx_daemon *d, const char *path, struct err *e);
-const char *mx_frost_tag(const struct mx_daemon *d); /* of the names of its files */
 void mx_frost_clean(const struct mx_daemon *d);
 MUST int mx_ask_freeze(struct mx_request *r, const char *rest, struct err *e);
 MUST int mx_ask_continue(struct mx_request *r, const char *rest, struct err *e);

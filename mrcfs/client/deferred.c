@@ -118,6 +118,17 @@ void mfs_deferred_end_all(struct mfs_client *c)
     }
 }
 
+void mfs_deferred_leave(struct mfs_session *s)
+{
+    while (!list_is_empty(&s->deferred.files)) {
+        struct mfs_opened *f = opened_of(s->deferred.files.next);
+        struct mfs_known *n = mfs_known_find(&s->nodes, f->node);
+        if (n)
+            mfs_own_end(n); /* nobody will read it */
+        (void)tell(s, f, 0);
+    }
+}
+
 static void on_timer(void *ctx)
 {
     struct mfs_session *s = ctx;

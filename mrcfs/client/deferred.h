@@ -46,6 +46,8 @@ MUST struct mfs_opened *mfs_deferred_take(struct mfs_session *s, struct mfs_know
 /* The server is told of the closing of n, or of all; nothing of n is here afterwards. */
 void mfs_deferred_end(struct mfs_session *s, struct mfs_known *n);
 void mfs_deferred_end_all(struct mfs_client *c);
+/* The kernel is gone. */
+void mfs_deferred_leave(struct mfs_session *s);
 /* The same for the recall of n with number serial, which goes on when the server has closed it,
  * since a program there that waits for that may want to execute the file. False: nothing is to
  * be waited for. */

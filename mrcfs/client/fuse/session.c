@@ -93,6 +93,7 @@ static ssize_t io_writev(int fd, struct iovec *iov, int count, void *ctx)
 static void forget_all(struct mfs_session *s)
 {
     struct mfs_client *c = s->client;
+    mfs_deferred_leave(s);
     mfs_join_flush(s->client);
     mfs_behind_leave(s);
     mfs_locks_leave(s);
