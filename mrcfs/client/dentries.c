@@ -262,7 +262,9 @@ bool mfs_dentries_list(const struct mfs_known *dir, const struct mfs_known *pare
     LIST_EACH(&dir->dentries, it, nx)
     {
         const struct mfs_dentry *d = LIST_ENTRY(it, struct mfs_dentry, in_dir);
-        if (d->node && !put_name(w, (struct bytes){ d->name, d->len }, d->node, &cookie))
+        if (!d->node)
+            continue;
+        if (cookie > 2 || !put_name(w, (struct bytes){ d->name, d->len }, d->node, &cookie))
             return false;
     }
     return true;

@@ -71,8 +71,8 @@ void mfs_listing_set(struct mfs_known *dir, struct bytes bytes);
 void mfs_listing_drop(struct mfs_known *dir);
 /* A list of bytes (copied), one user. NULL without memory. */
 struct mfs_listing *mfs_listing_new(struct bytes bytes);
-/* Puts what readdir finds in dir, which is complete and in directory parent, into w, with cookies from 1 on. False: too much, or
- * the kind or number of something is not known. */
+/* Puts what readdir finds in dir, which is complete and in directory parent, into w, with cookies from 1 on. False: there is more
+ * than one name, and so an order, which is the server's; or the kind or number of something is not known. */
 MUST bool mfs_dentries_list(const struct mfs_known *dir, const struct mfs_known *parent, struct wr *w);
 struct mfs_listing *mfs_listing_use(struct mfs_known *dir); /* NULL: none */
 void mfs_listing_done(struct mfs_listing *l);

@@ -63,15 +63,15 @@ static bool open_listed(struct mfs_call *call)
     return true;
 }
 
-/* The list of a directory all of whose names are known, by what was made in it, and which nobody else knows; with cookies of
- * ours. NULL: it is to be asked for. */
+/* The list of a directory with at most one name, all of whose names are known, by what was made in it, and which nobody else
+ * knows; with cookies of ours. NULL: it is to be asked for. */
 static struct mfs_listing *list_made(struct mfs_session *s, const struct mfs_known *n)
 {
     const struct mfs_known *parent = n && n->parent ? mfs_known_find(&s->nodes, n->parent) : NULL;
     if (!parent || !n->is_complete || !n->is_sole || !parent->is_sole || n->own_pending || !mfs_lease_is_on(s->client) ||
         !mfs_lease_is_alive(s->client))
         return NULL;
-    uint8_t names[DIR_CHUNK_BYTES];
+    uint8_t names[3 * (64 + MFS_NAME_MAX)];
     struct wr w = wr_of(names, sizeof names);
     return mfs_dentries_list(n, parent, &w) ? mfs_listing_new((struct bytes){ names, (uint32_t)wr_len(&w) }) : NULL;
 }
