@@ -6,6 +6,7 @@
 #include "common/sys/clock.h"
 #include "mrcfs/client/assume.h"
 #include "mrcfs/client/client.h"
+#include "mrcfs/client/locks.h"
 #include "mrcfs/client/opened.h"
 #include "mrcfs/client/own.h"
 #include "mrcfs/client/session.h"
@@ -173,11 +174,17 @@ struct mfs_opened *mfs_deferred_take(struct mfs_session *s, struct mfs_known *n,
 {
     struct mfs_opened *f = s->deferred.count ? find(s, n) : NULL;
     mode_t wanted = S_IWUSR | ((flags & O_ACCMODE) == O_RDWR ? S_IRUSR : 0);
-    if (!f || (f->host_flags & HOW) != (flags & HOW) || flags & O_TRUNC || f->uid != who->uid ||
+    if (!f || (f->host_flags & HOW) != (flags & HOW) || f->uid != who->uid ||
         f->gid != who->gid || !mfs_own_is_shaped(s, n) || (n->attr.mode & wanted) != wanted ||
         !mfs_assume_is_own(s, who, &n->attr))
         return NULL;
+    const struct mfs_setattr_req empty = { .node = n->number,
+                                           .fh = f->fh,
+                                           .valid = MFS_SET_SIZE };
+    if (flags & O_TRUNC && !mfs_assume_setattr(s, who, &empty))
+        return NULL;
     take_out(s, f);
+    mfs_locks_begin(n, f->fh);
     f->changes = n->changes;
     f->size = n->attr.size;
     f->host_flags = flags;

@@ -101,7 +101,8 @@ TEST(what_makes_no_sense_is_refused)
     REFUSED(MX_SEC_sibling, s.sibling.nice = -21)
     REFUSED(MX_SEC_posix_timers, s.posix_timers.list.len = 0)
     REFUSED(MX_SEC_posix_timers, s.posix_timers.list.len--)
-    REFUSED(MX_SEC_posix_timers, s.posix_timers.list.ptr += 4) /* the clock is no id */
+    REFUSED(MX_SEC_posix_timers,
+            (s.posix_timers.list.ptr += 4, s.posix_timers.list.len -= MX_POSIX_TIMER_BYTES)) /* the clock is no id */
     REFUSED(MX_SEC_object, s.object.number = 2)
     REFUSED(MX_SEC_object, s.object.same_as = 5)
     REFUSED(MX_SEC_object, s.object.same_as = 2)
