@@ -9,7 +9,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -49,15 +48,18 @@ bool mx_request_is_frozen(struct mx_request *r, pid_t pid)
 
 /* ---- the directory ---- */
 
-/* Daemons of several directories may use one: whose a file is, its name says. */
+/* Daemons of several directories may use one: whose a file is, its name says, by the whole name
+ * of the run directory. */
 static void make_tag(struct mx_daemon *d)
 {
-    unsigned char hash[crypto_generichash_BYTES_MIN];
-    const char *slash = strrchr(d->run, '/');
-    crypto_generichash(hash, sizeof hash, (const unsigned char *)d->run, strlen(d->run), NULL, 0);
-    snprintf(d->freeze_tag, sizeof d->freeze_tag, "%.32s-%02x%02x%02x%02x%02x%02x",
-             slash && slash[1] ? slash + 1 : "mosix", hash[0], hash[1], hash[2], hash[3], hash[4],
-             hash[5]);
+    char *to = d->freeze_tag;
+    for (const char *from = d->run; *from; from++) {
+        bool is_slash = *from == '/';
+        if (is_slash || *from == '%')
+            *to++ = '%';
+        *to++ = is_slash ? '_' : *from;
+    }
+    *to = 0;
 }
 
 int mx_frost_dir(struct mx_daemon *d, const char *path, struct err *e)

@@ -25,7 +25,7 @@ struct mx_daemon {
     struct mx_identity id;
     struct mx_guest_limits limits;
     char freeze_dir[MX_FREEZE_DIR_MAX];
-    char freeze_tag[48]; /* names of this daemon's files there begin with it */
+    char freeze_tag[2 * MX_RUN_MAX]; /* names of this daemon's files there begin with it */
     struct mx_cluster *cluster;
     int notes; /* to the daemon, from its children: a datagram for mx_cluster_take(), or one
                   byte: what is to be read anew */
