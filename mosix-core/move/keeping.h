@@ -82,7 +82,7 @@ struct mx_keeper {
     char why[MX_WORDS_MAX + 1]; /* of the last failure */
     enum mx_frost frost;
     int frost_back; /* the node where it goes on when it thaws; -1: here */
-    char frost_path[2 * MX_FREEZE_DIR_MAX];
+    char frost_path[3 * MX_FREEZE_DIR_MAX]; /* with a tag and a number */
     char program[MX_PROGRAM_MAX + 1];
 };
 
