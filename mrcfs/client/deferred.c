@@ -155,7 +155,11 @@ bool mfs_deferred_keep(struct mfs_session *s, struct mfs_opened *f)
         !n->attr.nlink || !mfs_own_is_shaped(s, n) || !S_ISREG(n->attr.mode) ||
         n->attr.mode & (S_ISUID | S_ISGID) || (f->host_flags & (HOW & ~(O_ACCMODE | O_APPEND))))
         return false;
-    if (f->had_locks || f->are_locks_lost || n->had_locks || n->own_locks ||
+    /* Who opens a file that is open for writing here, without waiting for that (O_NONBLOCK: grep -r
+     * does), is told to come again. So only what is opened again and again stays open. */
+    bool is_first = !n->had_writer;
+    n->had_writer = true;
+    if (is_first || f->had_locks || f->are_locks_lost || n->had_locks || n->own_locks ||
         n->had_mapped_writes)
         return false;
     mfs_session_end_reading(f);

@@ -43,6 +43,7 @@ struct mfs_known {
     uint64_t kernel_until_ms;  /* under lease: until when the kernel may believe attributes */
     bool was_opened;           /* the kernel may have pages of it */
     char *target;              /* of a symbolic link */
+    bool had_writer;   /* that was alone with it, and has closed it */
     unsigned closings; /* of files whose closing was put off (deferred.h), that are on the way */
     struct mfs_handle *reader; /* opened.h: for opens that the server isn't asked about */
     uint32_t handle_drops;     /* how often one was not to be used any more, so far */

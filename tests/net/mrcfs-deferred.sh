@@ -86,6 +86,8 @@ echo "ok: changes of what was closed"
 
 # They are few, and for a while; what was removed frees its room.
 for i in $(seq 400); do echo "$i" > "$mnt/m$i"; done
+for i in $(seq 400); do echo "$i" >> "$mnt/m$i"; done
+[ "$(open_files)" -ge 100 ] || fail "$(open_files) files are open for writing at the server"
 [ "$(open_files)" -le 300 ] || fail "$(open_files) files are open for writing at the server"
 rm "$mnt"/m*
 none_is_open() { [ "$(open_files)" = 0 ]; }

@@ -381,6 +381,11 @@ TEST(test_closed)
     assert_int_equal(lock(ANN, F_WRLCK, 0, 9), 0);
     assert_int_equal(answer(ask_flock(FUSE_SETLK, 900, F_WRLCK)), 0);
     uint64_t unique = ask_release();
+    cx_reply(expect(MFS_OP_release), 0, NULL, 0);
+    assert_int_equal(answer(unique), 0);
+    open_file(MFS_ATTR_ALONE);
+    assert_int_equal(lock(ANN, F_WRLCK, 0, 9), 0);
+    unique = ask_release();
     assert_int_equal(answer(unique), 0);
     open_again();
     assert_int_equal(lock(BOB, F_WRLCK, 0, 9), 0);
