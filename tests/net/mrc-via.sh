@@ -45,7 +45,7 @@ E
 stand_in srun_late <<E
 $into "\$@"
 rc=\$?
-cat >/dev/null # its standard input stays open when the command has ended
+cat >/dev/null 2>&1 # its standard input stays open when the command has ended, and may then be reset, which is not what is looked at
 exit \$rc
 E
 for kind in docker kubectl srun srun_merges srun_late; do
