@@ -3,7 +3,6 @@
  * Must not know: who decides. */
 #include "mosix-core/move/collector.h"
 
-#include "common/sys/clock.h"
 #include "common/sys/fd.h"
 #include "common/sys/title.h"
 #include "mosix-core/image/collect.h"
@@ -19,7 +18,6 @@
 #include <unistd.h>
 
 enum {
-    SOME_EVERY_MS = 250,
     SPARE_KIB = 64 << 10, /* what has to be left beside two images */
 };
 
@@ -50,13 +48,7 @@ struct said {
 static void some(void *ctx)
 {
     struct said *s = ctx;
-    struct err none = { "" };
-    uint64_t now_ms = clock_mono_ms();
-    if (now_ms - s->ms < SOME_EVERY_MS)
-        return;
-    s->ms = now_ms;
-    if (mx_hands_say(s->notes, MX_HANDS_SOME, 0, 0, &none) < 0)
-        _exit(1);
+    mx_hands_get_on(s->notes, &s->ms);
 }
 
 static _Noreturn void work(int from, int to, int notes)

@@ -3,6 +3,7 @@
  * Must not know: what they do. */
 #include "mosix-core/move/hands.h"
 
+#include "common/sys/clock.h"
 #include "common/sys/fd.h"
 #include "common/sys/title.h"
 #include "mosix-core/net/prompt.h"
@@ -14,6 +15,8 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+enum { SOME_EVERY_MS = 250 };
 
 int mx_hands_start(struct mx_hands *h, const char *title,
                    void (*main)(int sock, int32_t number), int32_t number, struct err *e)
@@ -69,4 +72,15 @@ int mx_hands_say(int sock, uint32_t what, int rc, int32_t number, const struct e
     if (rc < 0)
         snprintf(n.text, sizeof n.text, "%s", e->text);
     return mx_note_send(sock, &n, -1);
+}
+
+void mx_hands_get_on(int sock, uint64_t *said_ms)
+{
+    struct err none = { "" };
+    uint64_t now_ms = clock_mono_ms();
+    if (now_ms - *said_ms < SOME_EVERY_MS)
+        return;
+    *said_ms = now_ms;
+    if (mx_hands_say(sock, MX_HANDS_SOME, 0, 0, &none) < 0)
+        _exit(1);
 }

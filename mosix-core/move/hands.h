@@ -64,5 +64,8 @@ MUST int mx_hands_start(struct mx_hands *h, const char *title,
                         void (*main)(int sock, int32_t number), int32_t number, struct err *e);
 /* The answer to a note. */
 MUST int mx_hands_say(int sock, uint32_t what, int rc, int32_t number, const struct err *e);
+/* The hands get on: said now and then (*said_ms: when last; 0 at first). Ends the process when nobody
+ * hears it. */
+void mx_hands_get_on(int sock, uint64_t *said_ms);
 
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* hands_home.c: a job's own process: captured where it is, kept as a stub while the job is
  * away, and filled again when it comes home. Must not know: where the copies are. */
-#include "common/sys/clock.h"
 #include "common/sys/fd.h"
 #include "mosix-core/deputy/inject.h"
 #include "mosix-core/deputy/own.h"
@@ -38,8 +37,6 @@ struct home {
     int image, uffd;  /* of send; -1: none */
     uint64_t said_ms; /* when it was last said that an image comes */
 };
-
-enum { SOME_EVERY_MS = 250 };
 
 static void end_calls(struct home *h)
 {
@@ -164,13 +161,7 @@ static int do_run(struct home *h, int fd UNUSED, int32_t number UNUSED, struct e
 static void some(void *ctx)
 {
     struct home *h = ctx;
-    struct err none = { "" };
-    uint64_t now_ms = clock_mono_ms();
-    if (now_ms - h->said_ms < SOME_EVERY_MS)
-        return;
-    h->said_ms = now_ms;
-    if (mx_hands_say(h->sock, MX_HANDS_SOME, 0, 0, &none) < 0)
-        _exit(1);
+    mx_hands_get_on(h->sock, &h->said_ms);
 }
 
 /* number 1: from a collector. */

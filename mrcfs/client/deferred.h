@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* deferred.h: deferred close: a file that the kernel has closed stays open at the server for a
- * while, if it was open for writing and this client is alone with it (own.h). A program that
- * opens it again in the same way goes on with it, and one that reads it is answered as while it
- * was open, without asking: logs, databases, what one program writes and the next one reads.
+ * while, if it was open for writing, not for the first time, and this client is alone with it
+ * (own.h). A program that opens it again in the same way goes on with it, and one that reads it
+ * is answered as while it was open, without asking: logs, databases.
  * The server is told when somebody else wants the file, when it is to be opened in another way,
  * when a job ends, and soon. Must not know: libfuse. Threads: the loop's. */
 #ifndef MRCFS_CLIENT_DEFERRED_H
