@@ -62,18 +62,31 @@ static int inside(void *ctx UNUSED, struct err *e)
     return mx_sandbox_body(e);
 }
 
-/* The process goes on later than it stood still, by its own clock: what we know of the home's
- * was a message's way too late, and may have been known a while ago. */
+/* By its coarse clock, which goes on with the timer interrupt: the last of those to get there. */
+static int64_t left_ns(const struct host *h, uint64_t mono_ns)
+{
+    struct timespec fine, coarse;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &coarse);
+    clock_gettime(CLOCK_MONOTONIC, &fine);
+    int64_t lag_ns =
+        (fine.tv_sec - coarse.tv_sec) * INT64_C(1000000000) + fine.tv_nsec - coarse.tv_nsec;
+    return (int64_t)(mono_ns - clock_mono_us() * 1000) - h->ahead_ns + lag_ns;
+}
+
+/* The process goes on later than it stood still, by its own clocks: what we know of the home's
+ * was a message's way too late, and may have been known a while ago; and where the process was,
+ * the coarse clock may just have gone on, while ours is about to. */
 static int after(void *ctx, uint64_t mono_ns, struct err *e)
 {
-    struct host *h = ctx;
-    int64_t left_ns = (int64_t)(mono_ns - clock_mono_us() * 1000) - h->ahead_ns;
-    if (left_ns > CLOCK_OFF_MAX_MS * 1000000LL)
-        return err_say(e, EPROTO, "the clock of the process's home is %lld ms off",
-                       (long long)left_ns / 1000000);
-    struct timespec wait = { left_ns / 1000000000, left_ns % 1000000000 };
-    while (left_ns > 0 && nanosleep(&wait, &wait) < 0 && errno == EINTR)
-        ;
+    const struct host *h = ctx;
+    int64_t left;
+    while ((left = left_ns(h, mono_ns)) > 0) {
+        if (left > CLOCK_OFF_MAX_MS * 1000000LL)
+            return err_say(e, EPROTO, "the clock of the process's home is %lld ms off",
+                           (long long)left / 1000000);
+        struct timespec wait = { left / 1000000000, left % 1000000000 };
+        nanosleep(&wait, NULL);
+    }
     return 0;
 }
 

@@ -96,7 +96,7 @@ as()
     result=$(differs)
     why=$(reasons)
     echo "# $who: $what: ${result:-equal}, $moves moves in $ms ms${why:+ ($why)}"
-    [ -z "$result" ] || { worst=1; tail -n +$((seen + 1)) "$log" | tail -n 12; tail -n 5 "$tmp/err"; }
+    [ -z "$result" ] || { worst=1; tail -n +$((seen + 1)) "$log" | tail -n 12; tail -n 5 "$tmp/err"; tail -c 300 "$tmp/out"; }
     "${prefix[@]}" moskillall -KILL -j$job 2>/dev/null
     result=${result:-equal, $moves}
 }
