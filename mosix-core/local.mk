@@ -63,6 +63,7 @@ mosix_core_libmxaway_a_SOURCES = \
   mosix-core/deputy/quick.c mosix-core/deputy/quick.h \
   mosix-core/deputy/sealed.c mosix-core/deputy/sealed.h \
   mosix-core/deputy/stub.c mosix-core/deputy/stub.h \
+  mosix-core/deputy/stub_call.c mosix-core/deputy/stub_parts.h \
   mosix-core/guest/back.c mosix-core/guest/back.h \
   mosix-core/guest/body.c mosix-core/guest/body.h \
   mosix-core/guest/confine.c \
