@@ -18,6 +18,7 @@ noinst_LIBRARIES += mosix-core/libmximage.a
 mosix_core_libmximage_a_SOURCES = \
   mosix-core/image/capture.c mosix-core/image/capture.h \
   mosix-core/image/calls.c \
+  mosix-core/image/clocks.c mosix-core/image/clocks.h \
   mosix-core/image/capture_state.c \
   mosix-core/image/capture_threads.c \
   mosix-core/image/descriptors.c \

@@ -144,7 +144,7 @@ static int send_image(struct guest *g, struct mx_body *b, struct err *e)
         return err_set(e, ENOMEM, "send process %d home", (int)b->pid);
     c->t = b->held;
     c->what_for = MX_CAPTURE_BODY;
-    c->ahead_ns = g->how->ahead_ns;
+    c->ahead = g->how->ahead;
     int rc = mx_parcel_send(&g->link, b->who, b->why, write_image, c, &wrote, &why);
     b->held = c->t;
     free(c);

@@ -7,6 +7,7 @@
 
 #include "common/base/err.h"
 #include "mosix-core/deputy/sealed.h"
+#include "mosix-core/image/clocks.h"
 #include "mosix-core/image/tracee.h"
 
 #include <stdbool.h>
@@ -31,7 +32,7 @@ struct mx_guest_how {
     int home;                 /* a stream socket, */
     struct mx_sealed *sealed; /* or what was given over it; NULL: it is the stream itself */
     int told;                 /* or -1 */
-    int64_t ahead_ns;         /* of the bodies' monotonic clock, against ours */
+    struct mx_clocks ahead;   /* the bodies' clocks, of ours */
     uint32_t
         processes_max; /* that may be here; 0: MX_BODIES_MAX. Who forks once more goes home */
     const char *only;  /* names of calls that are known, with blanks around each; NULL: all of

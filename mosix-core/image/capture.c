@@ -150,7 +150,8 @@ int mx_vdso_sum(const struct mx_tracee *t, const struct mx_maps *m,
     return rc;
 }
 
-int mx_capture_process(const struct mx_tracee *t, int64_t ahead_ns, const struct mx_maps *m,
+int mx_capture_process(const struct mx_tracee *t, const struct mx_clocks *ahead,
+                       const struct mx_maps *m,
                        struct mx_image_writer *w, struct err *e)
 {
     uint8_t sum[MX_SECTION_SUM_BYTES];
@@ -168,13 +169,15 @@ int mx_capture_process(const struct mx_tracee *t, int64_t ahead_ns, const struct
         return rc;
     if (uname(&name) < 0)
         return err_set(e, errno, "ask for the kernel's release");
+    const struct mx_clocks now = mx_clocks_now();
     struct mx_sec s = { .number = MX_SEC_process,
                         .process = { .pid = (uint32_t)t->pid,
                                      .page_bytes = 4096,
-                                     .mono_ns = clock_mono_us() * 1000 + (uint64_t)ahead_ns,
+                                     .mono_ns = (uint64_t)(now.mono_ns + ahead->mono_ns),
                                      .release = bytes_of(name.release),
                                      .vdso = { sum, sizeof sum },
-                                     .comm = bytes_of(comm) } };
+                                     .comm = bytes_of(comm),
+                                     .boot_ns = (uint64_t)(now.boot_ns + ahead->boot_ns) } };
     return mx_image_write(w, &s, e);
 }
 
@@ -250,7 +253,7 @@ static int write_all(struct mx_capture *c, struct mx_image_writer *w, struct err
     for (unsigned i = 0; rc == 0 && i < c->others.count; i++)
         rc = mx_capture_leave_vdso(&c->others.list[i].t, &m, e);
     if (rc == 0)
-        rc = mx_capture_process(&c->t, c->ahead_ns, &m, w, e);
+        rc = mx_capture_process(&c->t, &c->ahead, &m, w, e);
     if (rc == 0 && c->what_for == MX_CAPTURE_WHOLE)
         rc = mx_capture_descriptors(&c->t, c->without, w, e);
     if (rc == 0)

@@ -6,6 +6,7 @@
 #define MOSIX_CORE_IMAGE_CAPTURE_H
 
 #include "common/base/err.h"
+#include "mosix-core/image/clocks.h"
 #include "mosix-core/image/image.h"
 #include "mosix-core/image/threads.h"
 #include "mosix-core/image/tracee.h"
@@ -36,7 +37,7 @@ struct mx_capture {
     struct mx_threads others; /* of a whole image: those besides */
     enum mx_capture_for what_for;
     int without;      /* a descriptor that is left out of a whole image; 0: none */
-    int64_t ahead_ns; /* of its monotonic clock, against ours */
+    struct mx_clocks ahead; /* its clocks, of ours */
     uint64_t start_us, image_bytes;
 };
 
@@ -49,7 +50,7 @@ MUST int mx_capture_look(pid_t pid, enum mx_capture_for what_for, struct err *e)
  */
 MUST int mx_capture_watch(pid_t pid, int *uffd, struct err *e);
 
-/* Stops it. c: zeroed but for what_for and ahead_ns. Returns 0, or what mx_tracee_seize does.
+/* Stops it. c: zeroed but for what_for and ahead. Returns 0, or what mx_tracee_seize does.
  */
 MUST int mx_capture_stop(struct mx_capture *c, pid_t pid, struct err *e);
 

@@ -26,7 +26,7 @@ struct mx_making {
     unsigned gone_count;
     uint8_t *space;     /* of pages that come packed */
     uint64_t put_bytes; /* since what it has was last looked at */
-    uint64_t mono_ns;   /* when the process stood still; 0: not known */
+    struct mx_clocks then; /* when the process stood still; 0: not known */
     struct mx_restore_how how;
 };
 

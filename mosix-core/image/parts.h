@@ -34,7 +34,7 @@ struct mx_kept {
 void mx_regs_interrupted(struct user_regs_struct *regs, bool has_signal, bool is_elsewhere);
 
 /* Capturing: each writes its sections. */
-MUST int mx_capture_process(const struct mx_tracee *t, int64_t ahead_ns,
+MUST int mx_capture_process(const struct mx_tracee *t, const struct mx_clocks *ahead,
                             const struct mx_maps *m, struct mx_image_writer *w, struct err *e);
 MUST int mx_capture_state(struct mx_capture *c, struct mx_image_writer *w, struct err *e);
 /* without: one that is left out; 0: none. */

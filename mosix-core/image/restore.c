@@ -282,6 +282,12 @@ static int take_mapping(struct mx_making *p, const struct mx_sec *s, struct err 
     return rc < 0 ? err_set(e, -rc, "note a mapping") : 0;
 }
 
+/* Of the process that stands still: with rounds, only the last says when. */
+static void note_time(struct mx_making *p, uint64_t mono_ns, uint64_t boot_ns)
+{
+    p->then = (struct mx_clocks){ (int64_t)mono_ns, (int64_t)boot_ns };
+}
+
 /* Who sends is told that all before is done. */
 static int take_round(struct mx_making *p, struct mx_restored *r, const struct mx_sec *s,
                       struct err *e)
@@ -290,7 +296,8 @@ static int take_round(struct mx_making *p, struct mx_restored *r, const struct m
     struct wr w = wr_of(number, sizeof number);
     int rc = p->has_next ? settle(p, r, e) : 0;
     put_u32(&w, s->round.number);
-    p->mono_ns = s->round.is_last ? s->round.mono_ns : 0;
+    note_time(p, s->round.is_last ? s->round.mono_ns : 0,
+              s->round.is_last ? s->round.boot_ns : 0);
     if (rc == 0 && !s->round.is_last && (rc = fd_write_full(p->fd, number, sizeof number)) < 0)
         rc = err_set(e, -rc, "answer to an image");
     return rc;
@@ -317,6 +324,8 @@ static int take(struct mx_making *p, struct mx_restored *r, const struct mx_sec 
         return rc == 0 ? mx_making_pages(p, &r->t, s, e) : rc;
     case MX_SEC_end: return settle(p, r, e);
     case MX_SEC_process:
+        note_time(p, s->process.mono_ns, s->process.boot_ns);
+        return mx_kept_set(&p->once[s->number], s, e);
     case MX_SEC_registers:
     case MX_SEC_signals:
     case MX_SEC_timers:
@@ -328,6 +337,17 @@ static int take(struct mx_making *p, struct mx_restored *r, const struct mx_sec 
     case MX_SECTIONS_END: break;
     }
     return -EINVAL;
+}
+
+/* A process that comes home goes on by our clocks, and what it was shown away may be a little
+ * ahead of them. It can't stay away for that. */
+static void await_clocks(const struct mx_making *p)
+{
+    static const struct mx_clocks none = { 0, 0 };
+    struct err e = { "" };
+    if (mx_clocks_await(&p->then, &none, &e) < 0)
+        log_error("a clock of process %d goes back as it comes home: %s", (int)p->how.stub->pid,
+                  e.text);
 }
 
 /* Until its end. */
@@ -357,8 +377,10 @@ static int make(struct mx_making *p, struct mx_restored *r, struct err *e)
                "process %d: of the last round came %u us, was put in place in %u us",
                (int)r->pid, (unsigned)(last_us ? whole_us - last_us : 0),
                (unsigned)(clock_mono_us() - whole_us));
-    if (rc == 0 && p->how.after && p->mono_ns)
-        rc = p->how.after(p->how.ctx, p->mono_ns, e);
+    if (rc == 0 && p->how.after && p->then.boot_ns)
+        rc = p->how.after(p->how.ctx, &p->then, e);
+    if (rc == 0 && p->how.stub)
+        await_clocks(p);
     return rc;
 }
 

@@ -7,6 +7,7 @@
 #define MOSIX_CORE_IMAGE_RESTORE_H
 
 #include "common/base/err.h"
+#include "mosix-core/image/clocks.h"
 #include "mosix-core/image/form/sections.h"
 #include "mosix-core/image/threads.h"
 #include "mosix-core/image/tracee.h"
@@ -47,9 +48,9 @@ struct mx_restore_how {
     uint64_t memory_max_bytes;
     int (*before)(void *ctx, const struct mx_sec_process *p, struct err *e);
     int (*inside)(void *ctx, struct err *e);
-    /* All is there. mono_ns: what the process's clock showed when it stood still; not called if
+    /* All is there. then: what the process's clocks showed when it stood still; not called if
      * the image does not say. Returns 0 or -errno with words. */
-    int (*after)(void *ctx, uint64_t mono_ns, struct err *e);
+    int (*after)(void *ctx, const struct mx_clocks *then, struct err *e);
     void (*some)(void *ctx);               /* some more of the image has come; or NULL */
     const struct mx_restore_other *others; /* of a fresh child */
     unsigned other_count;

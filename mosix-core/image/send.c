@@ -55,9 +55,11 @@ struct mx_send {
 
 static int begin_round(struct mx_send *s, bool is_last, struct err *e)
 {
+    const struct mx_clocks now = mx_clocks_now();
     struct mx_sec r = { .number = MX_SEC_round,
                         .round = { ++s->round, is_last,
-                                   clock_mono_us() * 1000 + (uint64_t)s->how.ahead_ns } };
+                                   (uint64_t)(now.mono_ns + s->how.ahead.mono_ns),
+                                   (uint64_t)(now.boot_ns + s->how.ahead.boot_ns) } };
     return mx_image_write(&s->w, &r, e);
 }
 
@@ -69,7 +71,7 @@ static int begin(struct mx_send *s, struct err *e)
     if (rc == 0)
         rc = mx_maps_read_places(&maps, s->how.pid, e);
     if (rc == 0)
-        rc = mx_capture_process(&t, s->how.ahead_ns, &maps, &s->w, e);
+        rc = mx_capture_process(&t, &s->how.ahead, &maps, &s->w, e);
     mx_maps_fini(&maps);
     return rc;
 }

@@ -20,7 +20,7 @@ typedef void (*mx_send_round)(void *ctx, int rc, uint32_t left_ms, const struct 
 struct mx_send_how {
     pid_t pid;
     enum mx_capture_for what_for;
-    int64_t ahead_ns;
+    struct mx_clocks ahead; /* the process's clocks, of ours */
     int fd;   /* a stream socket, borrowed */
     int uffd; /* borrowed, of mx_watch_make; -1: all is sent at the end */
     /* In the thread, before anything else; or NULL. */

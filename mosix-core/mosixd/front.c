@@ -120,10 +120,12 @@ static int join_guest(const struct mx_daemon *d, const struct mx_hello *h, int *
     rc = fd_socketpair(pair);
     if (rc < 0)
         return err_set(e, -rc, "make a pair of sockets");
+    const struct mx_clocks now = mx_clocks_now(), ahead = mx_clocks_less(&h->now, &now);
     struct mx_note n = { .what = MX_GUEST_STREAM,
                          .number = (int32_t)h->stream,
                          .rc = (int32_t)h->move,
-                         .big = h->mono_ns - (int64_t)clock_mono_us() * 1000 };
+                         .big = ahead.mono_ns,
+                         .also = ahead.boot_ns };
     rc = mx_note_send(sock, &n, pair[1]);
     close(pair[1]);
     *plain = pair[0];

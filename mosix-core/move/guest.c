@@ -23,7 +23,7 @@
 struct stream {
     int fd; /* -1: none */
     uint32_t move;
-    int64_t ahead_ns;
+    struct mx_clocks ahead;
     bool is_at_once; /* an image without rounds */
 };
 
@@ -98,6 +98,17 @@ static void tell(struct guest *g, enum mx_hands_ask what, int fd, int64_t big)
 {
     if (mx_hands_tell(&g->hands, what, fd, 0, big) < 0)
         fail(g, MX_WHY_DIED, "its supervisor has died");
+}
+
+static void tell_restore(struct guest *g)
+{
+    const struct mx_note n = { .what = MX_HANDS_RESTORE,
+                               .big = g->image.ahead.mono_ns,
+                               .also = g->image.ahead.boot_ns };
+    int fd = take_fd(&g->image.fd);
+    if (mx_note_send(g->hands.sock, &n, fd) < 0)
+        fail(g, MX_WHY_DIED, "its supervisor has died");
+    fd_close(&fd);
 }
 
 static enum mx_why why_of(int rc)
@@ -195,8 +206,10 @@ static void use_image(struct guest *g)
     if (!g->is_image_wanted || g->image.fd < 0 || g->image.move != g->holder.move)
         return;
     g->is_image_wanted = false;
-    tell(g, is_building ? MX_HANDS_RESTORE : MX_HANDS_SEND, take_fd(&g->image.fd),
-         g->image.ahead_ns);
+    if (is_building)
+        tell_restore(g);
+    else
+        tell(g, MX_HANDS_SEND, take_fd(&g->image.fd), 0);
 }
 
 static void do_send_rest(struct guest *g)
@@ -338,7 +351,10 @@ static void on_listener(void *ctx, uint32_t events UNUSED)
         return;
     }
     fd_close(&s->fd);
-    *s = (struct stream){ fd, (uint32_t)n.rc, n.big, n.number == MX_STREAM_IMAGE_AT_ONCE };
+    *s = (struct stream){ fd,
+                          (uint32_t)n.rc,
+                          { n.big, n.also },
+                          n.number == MX_STREAM_IMAGE_AT_ONCE };
     use_image(g);
     if (g->is_copy_wanted)
         do_copy(g);

@@ -22,7 +22,8 @@ enum mx_hands_ask {
     MX_HANDS_SEND,     /* what is left of its image goes there; without COPY: all, to fd */
     MX_HANDS_RUN,      /* it runs; host, at first: fd, where its calls go */
     MX_HANDS_SERVE, /* home: the process is a stub now, and makes the calls that come from fd */
-    MX_HANDS_RESTORE, /* fd: an image comes from there; big: how far the home's clock is ahead;
+    MX_HANDS_RESTORE, /* fd: an image comes from there; big, also: how far the home's monotonic clock is
+                         ahead, and that of boottime;
                          number 1: its pages come ahead of it (image/collect.h) */
     MX_HANDS_END,     /* home: the process is ended by signal number */
     /* Notes from the hands. */

@@ -21,13 +21,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
-
-enum {
-    CLOCK_OFF_MAX_MS =
-        1000, /* by which a copy waits until its clock goes on from where it was */
-};
 
 /* Of the guest whose hands these are: from before they are forked. */
 static struct mx_guest_limits limits;
@@ -37,8 +31,8 @@ struct host {
     struct mx_sealed *sealed; /* what was given over calls */
     struct mx_tracee t;
     bool is_there, is_running;
-    int64_t least_ahead_ns; /* of the clock of bodies, against ours: what the home's shows */
-    int64_t ahead_ns;
+    struct mx_clocks least_ahead; /* those of bodies, of ours: what the home's show */
+    struct mx_clocks ahead;
     uint64_t said_ms;
     int uffd; /* of the body, as long as it is there; -1: its kernel is too old */
     struct mx_send *send;
@@ -52,9 +46,11 @@ struct host {
 static int before(void *ctx, const struct mx_sec_process *p, struct err *e)
 {
     struct host *h = ctx;
-    int64_t since_ns = (int64_t)(p->mono_ns - clock_mono_us() * 1000);
-    h->ahead_ns = since_ns > h->least_ahead_ns ? since_ns : h->least_ahead_ns;
-    return mx_sandbox_shift_clock(h->ahead_ns, e);
+    const struct mx_clocks now = mx_clocks_now(),
+                           then = { (int64_t)p->mono_ns, (int64_t)p->boot_ns },
+                           since = mx_clocks_less(&then, &now);
+    h->ahead = mx_clocks_later(&since, &h->least_ahead);
+    return mx_sandbox_shift_clocks(&h->ahead, e);
 }
 
 static int inside(void *ctx UNUSED, struct err *e)
@@ -62,32 +58,13 @@ static int inside(void *ctx UNUSED, struct err *e)
     return mx_sandbox_body(e);
 }
 
-/* By its coarse clock, which goes on with the timer interrupt: the last of those to get there. */
-static int64_t left_ns(const struct host *h, uint64_t mono_ns)
-{
-    struct timespec fine, coarse;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &coarse);
-    clock_gettime(CLOCK_MONOTONIC, &fine);
-    int64_t lag_ns =
-        (fine.tv_sec - coarse.tv_sec) * INT64_C(1000000000) + fine.tv_nsec - coarse.tv_nsec;
-    return (int64_t)(mono_ns - clock_mono_us() * 1000) - h->ahead_ns + lag_ns;
-}
-
 /* The process goes on later than it stood still, by its own clocks: what we know of the home's
  * was a message's way too late, and may have been known a while ago; and where the process was,
  * the coarse clock may just have gone on, while ours is about to. */
-static int after(void *ctx, uint64_t mono_ns, struct err *e)
+static int after(void *ctx, const struct mx_clocks *then, struct err *e)
 {
     const struct host *h = ctx;
-    int64_t left;
-    while ((left = left_ns(h, mono_ns)) > 0) {
-        if (left > CLOCK_OFF_MAX_MS * 1000000LL)
-            return err_say(e, EPROTO, "the clock of the process's home is %lld ms off",
-                           (long long)left / 1000000);
-        struct timespec wait = { left / 1000000000, left % 1000000000 };
-        nanosleep(&wait, NULL);
-    }
-    return 0;
+    return mx_clocks_await(then, &h->ahead, e);
 }
 
 static void some(void *ctx)
@@ -108,7 +85,7 @@ static int do_restore(struct host *h, const struct mx_note *n, int fd, struct er
                                   .some = some,
                                   .ctx = h };
     struct mx_restored r;
-    h->least_ahead_ns = n->big;
+    h->least_ahead = (struct mx_clocks){ n->big, n->also };
     if (h->is_there)
         return err_say(e, EBUSY, "there is a body already");
     int rc = mx_restore_as(fd, &how, &r, e);
@@ -154,7 +131,7 @@ static int start_send(struct host *h, int fd, bool has_rounds, struct err *e)
         return err_set(e, errno, "keep a stream");
     struct mx_send_how how = { .pid = h->t.pid,
                                .what_for = MX_CAPTURE_BODY,
-                               .ahead_ns = h->ahead_ns,
+                               .ahead = h->ahead,
                                .fd = h->image,
                                .uffd = has_rounds ? h->uffd : -1,
                                .before = before_rounds,
@@ -197,7 +174,7 @@ static int do_send(struct host *h, const struct mx_note *n UNUSED, int fd, struc
         return err_set(e, ENOMEM, "capture a body");
     c->t = h->t;
     c->what_for = MX_CAPTURE_BODY;
-    c->ahead_ns = h->ahead_ns;
+    c->ahead = h->ahead;
     int rc = h->send ? 0 : start_send(h, fd, false, e);
     if (rc == 0)
         rc = mx_send_rest(h->send, c, e);
@@ -262,7 +239,7 @@ static bool supervise(struct host *h)
         .home = h->calls,
         .sealed = h->sealed,
         .told = h->sock,
-        .ahead_ns = h->ahead_ns,
+        .ahead = h->ahead,
         .processes_max = limits.processes,
         .busy = refuse,
         .ctx = h,

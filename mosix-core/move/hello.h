@@ -5,9 +5,10 @@
 #define MOSIX_CORE_MOVE_HELLO_H
 
 #include "common/base/wire.h"
+#include "mosix-core/image/clocks.h"
 
 enum {
-    MX_HELLO_VERSION = 2,
+    MX_HELLO_VERSION = 3,
     MX_TOKEN_BYTES = 16,
     MX_PROGRAM_MAX = 31, /* bytes of a program's name */
 };
@@ -26,7 +27,7 @@ struct mx_hello {
     enum mx_stream stream;
     uint8_t token[MX_TOKEN_BYTES]; /* made by the home: of this job on this host */
     uint32_t move, pid;
-    int64_t mono_ns;  /* CLOCK_MONOTONIC of the home */
+    struct mx_clocks now; /* the home's */
     uint32_t need_mb; /* memory that it will need there, as far as its home knows */
     char home[64], program[MX_PROGRAM_MAX + 1];
 };

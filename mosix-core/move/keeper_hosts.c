@@ -28,7 +28,7 @@ static struct mx_hello hello_of(const struct mx_keeper *k, const struct mx_host 
                               .need_mb = k->how.need_mb,
                               .move = k->plan.move,
                               .pid = (uint32_t)k->how.pid,
-                              .mono_ns = (int64_t)clock_mono_us() * 1000 };
+                              .now = mx_clocks_now() };
     memcpy(hello.token, h->token, sizeof hello.token);
     snprintf(hello.home, sizeof hello.home, "%s", k->how.nodes->list[k->how.self].name);
     snprintf(hello.program, sizeof hello.program, "%s", k->program);

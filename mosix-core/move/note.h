@@ -13,7 +13,7 @@ struct mx_note {
     uint32_t what;
     int32_t rc; /* 0 or -errno */
     int32_t number;
-    int64_t big;
+    int64_t big, also;
     char text[256]; /* words of a failure */
 };
 

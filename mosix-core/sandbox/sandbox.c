@@ -119,12 +119,11 @@ static void put_offset(const char *clock, int64_t from_first_ns, char line[64])
     snprintf(line, 64, "%s %lld %lld\n", clock, (long long)sec, (long long)nsec);
 }
 
-int mx_sandbox_shift_clock(int64_t ahead_ns, struct err *e)
+int mx_sandbox_shift_clocks(const struct mx_clocks *ahead, struct err *e)
 {
-    static const char *const clocks[] = { "monotonic", "boottime" };
     char text[128] = "";
-    for (unsigned i = 0; i < 2; i++)
-        put_offset(clocks[i], own_offset_ns(clocks[i]) + ahead_ns, text + strlen(text));
+    put_offset("monotonic", own_offset_ns("monotonic") + ahead->mono_ns, text);
+    put_offset("boottime", own_offset_ns("boottime") + ahead->boot_ns, text + strlen(text));
     if (unshare(CLONE_NEWTIME) < 0)
         return err_set(e, errno, "make a time namespace");
     return write_text("/proc/self/timens_offsets", text, e);

@@ -7,8 +7,7 @@
 #define MOSIX_CORE_SANDBOX_SANDBOX_H
 
 #include "common/base/err.h"
-
-#include <stdint.h>
+#include "mosix-core/image/clocks.h"
 
 /* What a host allows each guest; 0: what there is. */
 struct mx_guest_limits {
@@ -28,8 +27,8 @@ MUST int mx_sandbox_enter(struct err *e);
 MUST int mx_sandbox_first(struct err *e);
 
 /* Processes that are started from now on have clocks, CLOCK_MONOTONIC and CLOCK_BOOTTIME, that
- * are ahead_ns ahead of ours. */
-MUST int mx_sandbox_shift_clock(int64_t ahead_ns, struct err *e);
+ * are so far ahead of ours. */
+MUST int mx_sandbox_shift_clocks(const struct mx_clocks *ahead, struct err *e);
 
 /* In a child: an empty root, no capabilities, no new privileges. */
 MUST int mx_sandbox_body(struct err *e);

@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *ptr, size_t len_bytes)
     struct wr w = wr_of(space, sizeof space);
     if (mx_hello_get(&r, &h) < 0)
         return 0;
-    if (h.stream < MX_STREAM_ORDERS || h.stream >= MX_STREAM_END || h.mono_ns < 0)
+    if (h.stream < MX_STREAM_ORDERS || h.stream >= MX_STREAM_END || h.now.mono_ns < 0 || h.now.boot_ns < 0)
         abort();
     is_text(h.home, sizeof h.home);
     is_text(h.program, sizeof h.program);
@@ -34,7 +34,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *ptr, size_t len_bytes)
     r = rd_of(space, wr_len(&w));
     if (w.is_full || mx_hello_get(&r, &again) < 0)
         abort();
-    if (again.stream != h.stream || again.move != h.move || again.pid != h.pid || again.mono_ns != h.mono_ns ||
+    if (again.stream != h.stream || again.move != h.move || again.pid != h.pid || again.now.mono_ns != h.now.mono_ns ||
+        again.now.boot_ns != h.now.boot_ns ||
         strcmp(again.home, h.home) != 0 || strcmp(again.program, h.program) != 0 ||
         memcmp(again.token, h.token, sizeof h.token) != 0)
         abort();

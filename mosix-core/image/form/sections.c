@@ -20,16 +20,22 @@ static const uint64_t address_end = 0x7ffffffff000;
 #define F(kind, field)                                                                         \
     if ((rc = get_##kind(r, &s->field)) < 0)                                                   \
         return rc;
+#define SINCE(version, kind, field)                                                            \
+    s->field = 0;                                                                              \
+    if (of_version >= version && (rc = get_##kind(r, &s->field)) < 0)                          \
+        return rc;
 #define SECTION(number, name, version, fields)                                                 \
-    int mx_sec_##name##_get(struct rd *r, struct mx_sec_##name *s)                             \
+    int mx_sec_##name##_get(struct rd *r, unsigned of_version UNUSED, struct mx_sec_##name *s) \
     {                                                                                          \
         int rc;                                                                                \
         fields return rd_left(r) ? -EPROTO : 0;                                                \
     }
 #include "mosix-core/image/form/sections.def"
 #undef SECTION
+#undef SINCE
 #undef F
-#define F(kind, field) PUT_##kind(field);
+#define F(kind, field)              PUT_##kind(field);
+#define SINCE(version, kind, field) PUT_##kind(field);
 #define SECTION(number, name, version, fields)                                                 \
     void mx_sec_##name##_put(struct wr *w, const struct mx_sec_##name *s)                      \
     {                                                                                          \
@@ -37,6 +43,7 @@ static const uint64_t address_end = 0x7ffffffff000;
     }
 #include "mosix-core/image/form/sections.def"
 #undef SECTION
+#undef SINCE
 #undef F
 
 static const struct {
@@ -92,7 +99,8 @@ static bool is_text(struct bytes v)
 static bool check_process(const struct mx_sec_process *s)
 {
     return s->page_bytes == PAGE && s->pid > 0 && s->pid <= INT32_MAX && is_text(s->release) &&
-           is_text(s->comm) && s->comm.len < 16 && s->vdso.len == MX_SECTION_SUM_BYTES;
+           is_text(s->comm) && s->comm.len < 16 && s->vdso.len == MX_SECTION_SUM_BYTES &&
+           s->mono_ns <= INT64_MAX && s->boot_ns <= INT64_MAX;
 }
 
 static bool check_mapping(const struct mx_sec_mapping *s)
@@ -162,7 +170,8 @@ static bool check_end(const struct mx_sec_end *s)
 
 static bool check_round(const struct mx_sec_round *s)
 {
-    return s->number > 0 && s->is_last <= 1 && s->mono_ns <= INT64_MAX;
+    return s->number > 0 && s->is_last <= 1 && s->mono_ns <= INT64_MAX &&
+           s->boot_ns <= INT64_MAX;
 }
 
 static bool check_gone(const struct mx_sec_gone *s)
@@ -264,8 +273,9 @@ static bool check_barriers(const struct mx_sec_barriers *s)
 int mx_sec_get(const struct mx_section_head *h, struct bytes body, struct mx_sec *s)
 {
     struct rd r = rd_of(body.ptr, body.len);
+    unsigned of_version = h->version;
     int rc;
-    if (!mx_section_version(h->number) || h->version != mx_section_version(h->number))
+    if (!h->version || h->version > mx_section_version(h->number))
         return -ENOTSUP;
     if (h->len_bytes != body.len)
         return -EPROTO;
@@ -273,7 +283,7 @@ int mx_sec_get(const struct mx_section_head *h, struct bytes body, struct mx_sec
     switch (s->number) {
 #define SECTION(number, name, version, fields)                                                 \
     case MX_SEC_##name:                                                                        \
-        rc = mx_sec_##name##_get(&r, &s->name);                                                \
+        rc = mx_sec_##name##_get(&r, of_version, &s->name);                                    \
         return rc < 0 ? rc : check_##name(&s->name) ? 0 : -EPROTO;
 #include "mosix-core/image/form/sections.def"
 #undef SECTION

@@ -71,15 +71,17 @@ enum mx_object {
 
 /* struct mx_sec_NAME and its coding: get returns 0, or -EPROTO when the body is too short or
  * too long; views point into the body. */
-#define F(kind, field) wire_##kind field;
+#define F(kind, field)              wire_##kind field;
+#define SINCE(version, kind, field) wire_##kind field;
 #define SECTION(number, name, version, fields)                                                 \
     struct mx_sec_##name {                                                                     \
         fields                                                                                 \
     };                                                                                         \
-    MUST int mx_sec_##name##_get(struct rd *r, struct mx_sec_##name *s);                       \
+    MUST int mx_sec_##name##_get(struct rd *r, unsigned of_version, struct mx_sec_##name *s);  \
     void mx_sec_##name##_put(struct wr *w, const struct mx_sec_##name *s);
 #include "mosix-core/image/form/sections.def"
 #undef SECTION
+#undef SINCE
 #undef F
 
 enum mx_section {
@@ -89,7 +91,8 @@ enum mx_section {
     MX_SECTIONS_END,
 };
 
-/* Version that is written and read of a section; 0: there is none of this number. */
+/* Version that is written of a section, and the last that is read; 0: there is none of this
+ * number. */
 uint16_t mx_section_version(unsigned number);
 const char *mx_section_name(unsigned number);
 

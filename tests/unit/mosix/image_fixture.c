@@ -29,8 +29,8 @@ unsigned image_fixture(struct mx_sec sections[MX_SECTIONS_END])
     memset(pages, 'p', sizeof pages);
     struct mx_sec all[] = {
         { .number = MX_SEC_process,
-          .process = { 1234, 4096, 99, bytes_of("6.18"), sum, bytes_of("counter") } },
-        { .number = MX_SEC_round, .round = { 1, 1, 99 } },
+          .process = { 1234, 4096, 99, bytes_of("6.18"), sum, bytes_of("counter"), 101 } },
+        { .number = MX_SEC_round, .round = { 1, 1, 99, 100 } },
         { .number = MX_SEC_registers,
           .registers = { 5, { zeros, MX_GENERAL_BYTES }, { zeros, 832 } } },
         { .number = MX_SEC_signals,

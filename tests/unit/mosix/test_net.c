@@ -211,7 +211,7 @@ TEST(hello)
     struct mx_hello h = { .stream = MX_STREAM_IMAGE,
                           .move = 3,
                           .pid = 7,
-                          .mono_ns = 5,
+                          .now = { 5, 6 },
                           .home = "n1",
                           .program = "a\nb" };
     struct mx_hello back;
@@ -223,6 +223,7 @@ TEST(hello)
     assert_ok(mx_hello_get(&r, &back));
     assert_string_equal(back.program, "a?b");
     assert_int_equal(back.move, 3);
+    assert_true(back.now.mono_ns == 5 && back.now.boot_ns == 6);
     for (size_t cut = 0; cut < wr_len(&w); cut++) {
         r = rd_of(bytes, cut);
         assert_error(mx_hello_get(&r, &back), EPROTO);

@@ -52,6 +52,28 @@ TEST(unknown_numbers_and_versions_are_named_so)
     assert_error(mx_section_head_get(&r, &h), EPROTO);
 }
 
+/* Version 1 ended before what is said since version 2. */
+TEST(sections_of_older_versions_are_read)
+{
+    struct mx_sec all[MX_SECTIONS_END], got;
+    unsigned count = image_fixture(all), seen = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (mx_section_version(all[i].number) != 2)
+            continue;
+        struct mx_section_head h = encode(&all[i], space);
+        assert_ok(mx_sec_get(&h, (struct bytes){ space, h.len_bytes }, &got));
+        uint64_t mono_ns = got.number == MX_SEC_process ? got.process.mono_ns : got.round.mono_ns;
+        struct mx_section_head older = { h.number, 1, h.len_bytes - 8 };
+        assert_ok(mx_sec_get(&older, (struct bytes){ space, older.len_bytes }, &got));
+        assert_true(mono_ns == (got.number == MX_SEC_process ? got.process.mono_ns : got.round.mono_ns));
+        assert_true((got.number == MX_SEC_process ? got.process.boot_ns : got.round.boot_ns) == 0);
+        older.version = 0;
+        assert_error(mx_sec_get(&older, (struct bytes){ space, older.len_bytes }, &got), ENOTSUP);
+        seen++;
+    }
+    assert_int_equal(seen, 2);
+}
+
 static int get_changed(struct mx_sec *s)
 {
     struct mx_sec got;
@@ -198,7 +220,7 @@ TEST(rounds_replace_each_other)
     mx_image_order_init(&o);
     round = *numbered(all, MX_SEC_round);
     assert_ok(mx_image_order_take(&o, &all[0]));
-    round.round = (struct mx_sec_round){ 2, 0, 1 };
+    round.round = (struct mx_sec_round){ 2, 0, 1, 1 };
     assert_error(mx_image_order_take(&o, &round), EPROTO); /* one was left out */
     for (round.round.number = 1; round.round.number <= 3; round.round.number++) {
         assert_ok(mx_image_order_take(&o, &round));
@@ -263,6 +285,7 @@ TEST(a_mapping_is_found_by_a_range_inside)
 }
 
 UNIT_MAIN(cmocka_unit_test(each_section_is_read_as_it_was_written),
+          cmocka_unit_test(sections_of_older_versions_are_read),
           cmocka_unit_test(unknown_numbers_and_versions_are_named_so),
           cmocka_unit_test(what_makes_no_sense_is_refused),
           cmocka_unit_test(threads_have_numbers_of_their_own),
