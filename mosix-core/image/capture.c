@@ -151,8 +151,7 @@ int mx_vdso_sum(const struct mx_tracee *t, const struct mx_maps *m,
 }
 
 int mx_capture_process(const struct mx_tracee *t, const struct mx_clocks *ahead,
-                       const struct mx_maps *m,
-                       struct mx_image_writer *w, struct err *e)
+                       const struct mx_maps *m, struct mx_image_writer *w, struct err *e)
 {
     uint8_t sum[MX_SECTION_SUM_BYTES];
     char path[40], comm[17] = "";

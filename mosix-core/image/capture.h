@@ -36,7 +36,7 @@ struct mx_capture {
     struct mx_tracee t;       /* its first thread */
     struct mx_threads others; /* of a whole image: those besides */
     enum mx_capture_for what_for;
-    int without;      /* a descriptor that is left out of a whole image; 0: none */
+    int without;            /* a descriptor that is left out of a whole image; 0: none */
     struct mx_clocks ahead; /* its clocks, of ours */
     uint64_t start_us, image_bytes;
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* clocks.h: the clocks of a process that never go back, CLOCK_MONOTONIC and CLOCK_BOOTTIME. Each
- * computer has its own, and was suspended for a time of its own, so two computers' are two
+/* clocks.h: the clocks of a process that never go back, CLOCK_MONOTONIC and CLOCK_BOOTTIME.
+ * Each computer has its own, and was suspended for a time of its own, so two computers' are two
  * distances apart. Must not know: images, namespaces. */
 #ifndef MOSIX_CORE_IMAGE_CLOCKS_H
 #define MOSIX_CORE_IMAGE_CLOCKS_H

@@ -21,8 +21,8 @@ struct mx_send_how {
     pid_t pid;
     enum mx_capture_for what_for;
     struct mx_clocks ahead; /* the process's clocks, of ours */
-    int fd;   /* a stream socket, borrowed */
-    int uffd; /* borrowed, of mx_watch_make; -1: all is sent at the end */
+    int fd;                 /* a stream socket, borrowed */
+    int uffd;               /* borrowed, of mx_watch_make; -1: all is sent at the end */
     /* In the thread, before anything else; or NULL. */
     void (*before)(void *ctx);
     mx_send_round round; /* NULL: there are no rounds */

@@ -351,10 +351,9 @@ static void on_listener(void *ctx, uint32_t events UNUSED)
         return;
     }
     fd_close(&s->fd);
-    *s = (struct stream){ fd,
-                          (uint32_t)n.rc,
-                          { n.big, n.also },
-                          n.number == MX_STREAM_IMAGE_AT_ONCE };
+    *s = (struct stream){
+        fd, (uint32_t)n.rc, { n.big, n.also }, n.number == MX_STREAM_IMAGE_AT_ONCE
+    };
     use_image(g);
     if (g->is_copy_wanted)
         do_copy(g);

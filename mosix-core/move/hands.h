@@ -22,9 +22,9 @@ enum mx_hands_ask {
     MX_HANDS_SEND,     /* what is left of its image goes there; without COPY: all, to fd */
     MX_HANDS_RUN,      /* it runs; host, at first: fd, where its calls go */
     MX_HANDS_SERVE, /* home: the process is a stub now, and makes the calls that come from fd */
-    MX_HANDS_RESTORE, /* fd: an image comes from there; big, also: how far the home's monotonic clock is
-                         ahead, and that of boottime;
-                         number 1: its pages come ahead of it (image/collect.h) */
+    MX_HANDS_RESTORE, /* fd: an image comes from there; big, also: how far the home's monotonic
+                         clock is ahead, and that of boottime; number 1: its pages come ahead of
+                         it (image/collect.h) */
     MX_HANDS_END,     /* home: the process is ended by signal number */
     /* Notes from the hands. */
     MX_HANDS_SOME,   /* more of an image has come */
@@ -65,8 +65,8 @@ MUST int mx_hands_start(struct mx_hands *h, const char *title,
                         void (*main)(int sock, int32_t number), int32_t number, struct err *e);
 /* The answer to a note. */
 MUST int mx_hands_say(int sock, uint32_t what, int rc, int32_t number, const struct err *e);
-/* The hands get on: said now and then (*said_ms: when last; 0 at first). Ends the process when nobody
- * hears it. */
+/* The hands get on: said now and then (*said_ms: when last; 0 at first). Ends the process when
+ * nobody hears it. */
 void mx_hands_get_on(int sock, uint64_t *said_ms);
 
 #endif

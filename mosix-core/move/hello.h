@@ -28,7 +28,7 @@ struct mx_hello {
     uint8_t token[MX_TOKEN_BYTES]; /* made by the home: of this job on this host */
     uint32_t move, pid;
     struct mx_clocks now; /* the home's */
-    uint32_t need_mb; /* memory that it will need there, as far as its home knows */
+    uint32_t need_mb;     /* memory that it will need there, as far as its home knows */
     char home[64], program[MX_PROGRAM_MAX + 1];
 };
 

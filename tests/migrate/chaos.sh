@@ -16,10 +16,10 @@ cat >in.py <<'PY'
 import hashlib
 seen, x = {}, 1
 with open("out.py.txt", "w") as out:
-    for i in range(900000):
+    for i in range(2500000):
         x = (x * 6364136223846793005 + 1442695040888963407) % (1 << 64)
         seen[x % 5000] = seen.get(x % 5000, 0) + 1
-        if i % 90000 == 0:
+        if i % 250000 == 0:
             print(i, x, flush=True)
             print(x, file=out, flush=True)
 print(hashlib.sha256(repr(sorted(seen.items())).encode()).hexdigest())
