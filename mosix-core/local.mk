@@ -48,6 +48,7 @@ mosix_core_libmximage_a_SOURCES = \
 noinst_LIBRARIES += mosix-core/libmxabi.a
 mosix_core_libmxabi_a_SOURCES = \
   mosix-core/abi/back.def mosix-core/abi/calls.c mosix-core/abi/calls.def mosix-core/abi/calls.h \
+  mosix-core/abi/kept.c mosix-core/abi/kept.def mosix-core/abi/kept.h \
   mosix-core/abi/kinds.def \
   mosix-core/abi/marshal.c mosix-core/abi/marshal.h \
   mosix-core/abi/message.c mosix-core/abi/message.h \
@@ -58,6 +59,7 @@ mosix_core_libmxabi_a_SOURCES = \
 noinst_LIBRARIES += mosix-core/libmxaway.a
 mosix_core_libmxaway_a_SOURCES = \
   mosix-core/deputy/inject.c mosix-core/deputy/inject.h \
+  mosix-core/deputy/keeps.c mosix-core/deputy/keeps.h \
   mosix-core/deputy/link.c mosix-core/deputy/link.h \
   mosix-core/deputy/own.c mosix-core/deputy/own.h \
   mosix-core/deputy/parcel.c mosix-core/deputy/parcel.h \

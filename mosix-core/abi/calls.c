@@ -59,12 +59,25 @@ const struct mx_call_line *mx_call_at(unsigned index)
     return index < ARRAY_LEN(lines) ? &lines[index] : NULL;
 }
 
+/* Places of lines by their ids, and one more. */
+enum {
+#define CALL(id, ...)    AT_##id,
+#define VARIANT(id, ...) AT_##id,
+#include "mosix-core/abi/calls.def"
+#undef CALL
+#undef VARIANT
+};
+static const uint16_t places[MX_CALL_IDS] = {
+#define CALL(id, ...)    [id] = AT_##id + 1,
+#define VARIANT(id, ...) [id] = AT_##id + 1,
+#include "mosix-core/abi/calls.def"
+#undef CALL
+#undef VARIANT
+};
+
 const struct mx_call_line *mx_call_by_id(uint16_t id)
 {
-    for (unsigned i = 0; i < ARRAY_LEN(lines); i++)
-        if (lines[i].id == id)
-            return &lines[i];
-    return NULL;
+    return id < MX_CALL_IDS && places[id] ? &lines[places[id] - 1] : NULL;
 }
 
 const struct mx_call_line *mx_call_pick(const char *name, const uint64_t args[MX_CALL_ARGS])

@@ -5,6 +5,7 @@
 
 #include "common/sys/fd.h"
 #include "common/sys/mem.h"
+#include "mosix-core/deputy/keeps.h"
 #include "mosix-core/deputy/link.h"
 #include "mosix-core/deputy/parcel.h"
 #include "mosix-core/deputy/stub.h"
@@ -256,7 +257,8 @@ static int on_frame(struct deputy *d, struct mx_talk_frame *f, struct err *e)
     case MX_TALK_RESUME:
         s->is_paused = s->is_back = s->is_taken = false;
         s->sent = 0;
-        return 0;
+        put_u8(mx_link_begin(&d->link, MX_TALK_KEEP, s->who), mx_keeps(s->t.pid));
+        return mx_link_send(&d->link);
     case MX_TALK_BACK: return on_back(s, e);
     case MX_TALK_IMAGE: return on_image(d, s, f, e);
     case MX_TALK_IMAGE_END: /* on_image has taken it, but of one that was lost */
@@ -273,6 +275,7 @@ static int on_frame(struct deputy *d, struct mx_talk_frame *f, struct err *e)
     case MX_TALK_TAKE:
     case MX_TALK_NOT_AWAY:
     case MX_TALK_FETCH:
+    case MX_TALK_KEEP:
     case MX_TALK_END: break;
     }
     return -EPROTO;

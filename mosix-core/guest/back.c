@@ -28,8 +28,10 @@ static const struct {
 static bool is_in(const char *only, const char *name)
 {
     char word[64];
+    if (!only)
+        return true;
     snprintf(word, sizeof word, " %.60s ", name);
-    return !only || strstr(only, word);
+    return strstr(only, word);
 }
 
 const char *mx_back_why(const struct seccomp_data *d, const char *only,
@@ -46,7 +48,7 @@ const char *mx_back_why(const struct seccomp_data *d, const char *only,
     if (d->nr == SYS_mmap && d->args[3] & MAP_GROWSDOWN)
         return "maps memory that grows by itself";
     const char *name = mx_call_name(d->nr);
-    if (name && is_in(only, name) && mx_call_pick(name, args))
+    if (name && is_in(only, name) && mx_call_find(d->nr, args))
         return NULL;
     for (unsigned i = 0; i < ARRAY_LEN(whys); i++)
         if (whys[i].number == d->nr)

@@ -169,8 +169,7 @@ static int queue_all(struct mx_body *b, struct mx_tracee *t, struct err *e)
 static bool is_noticed(const struct user_regs_struct *r)
 {
     const uint64_t args[MX_CALL_ARGS] = { r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9 };
-    const char *name = mx_call_name((long)r->orig_rax);
-    const struct mx_call_line *line = name ? mx_call_pick(name, args) : NULL;
+    const struct mx_call_line *line = mx_call_find((long)r->orig_rax, args);
     if ((long)r->orig_rax == SYS_mmap && r->r10 & MAP_ANONYMOUS && !(r->r10 & MAP_SHARED))
         return false;
     return !line || line->where != MX_WHERE_HERE;

@@ -7,6 +7,7 @@
 #define MOSIX_CORE_GUEST_BODY_H
 
 #include "common/base/err.h"
+#include "mosix-core/abi/kept.h"
 #include "mosix-core/abi/marshal.h"
 #include "mosix-core/abi/talk.h"
 #include "mosix-core/guest/mapping.h"
@@ -41,6 +42,7 @@ struct mx_body {
     uint64_t home_mask; /* what home believes of its mask */
     uint64_t next_mask; /* and will, when the call has succeeded */
 
+    struct mx_answers kept;
     struct mx_transfer transfer;
     struct mx_mapping mapping;
     bool is_one_of_many; /* sendmsg for sendmmsg, recvmsg for recvmmsg */

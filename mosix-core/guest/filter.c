@@ -3,8 +3,6 @@
  * Must not know: what becomes of calls that are noticed. Source: seccomp(2), linux/filter.h. */
 #include "mosix-core/guest/filter.h"
 
-#include "mosix-core/abi/calls.h"
-
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
@@ -23,11 +21,32 @@ static const struct {
 #undef VARIANT
 };
 
+/* The place of a number's first line; -1: none. Each call is looked up, so not by searching. */
+static int first_line(long number)
+{
+    enum { NUMBERS = 1024 };
+    static int16_t at[NUMBERS]; /* and one more */
+    if (!at[numbers[0].number])
+        for (unsigned i = ARRAY_LEN(numbers); i-- > 0;)
+            if (numbers[i].number < NUMBERS)
+                at[numbers[i].number] = (int16_t)(i + 1);
+    return number < 0 || number >= NUMBERS ? -1 : at[number] - 1;
+}
+
 const char *mx_call_name(long number)
 {
-    for (unsigned i = 0; i < ARRAY_LEN(numbers); i++)
-        if (numbers[i].number == number)
-            return numbers[i].name;
+    int at = first_line(number);
+    return at < 0 ? NULL : numbers[at].name;
+}
+
+const struct mx_call_line *mx_call_find(long number, const uint64_t args[MX_CALL_ARGS])
+{
+    int at = first_line(number);
+    const struct mx_call_line *l = at < 0 ? NULL : mx_call_at((unsigned)at);
+    /* Lines of one name stand together. */
+    for (; l && numbers[at].number == number; l = mx_call_at((unsigned)++at))
+        if (l->variant < 0 || (uint32_t)args[l->variant] == l->value)
+            return l;
     return NULL;
 }
 

@@ -4,7 +4,7 @@
 #ifndef MOSIX_CORE_GUEST_FILTER_H
 #define MOSIX_CORE_GUEST_FILTER_H
 
-#include "common/base/attr.h"
+#include "mosix-core/abi/calls.h"
 
 #include <linux/filter.h>
 #include <stddef.h>
@@ -23,5 +23,7 @@ MUST int mx_filter_build(struct sock_filter program[MX_FILTER_MAX]);
 
 /* The name in calls.def of this machine's call, or NULL. */
 const char *mx_call_name(long number);
+/* The line of this machine's call with these arguments, or NULL: mx_call_pick by number. */
+const struct mx_call_line *mx_call_find(long number, const uint64_t args[MX_CALL_ARGS]);
 
 #endif

@@ -180,6 +180,10 @@ static int forward(struct guest *g, struct mx_body *b, const char *name,
     struct mx_call_memory m = mx_body_memory(b);
     uint64_t args[MX_CALL_ARGS];
     memcpy(args, b->notice.data.args, sizeof args);
+    int64_t result;
+    mx_kept_forget(&b->kept, mx_kept_ends(name));
+    if (line && mx_kept_give(&b->kept, b->notice.pid, line, args, &m, &result))
+        return mx_body_end_call(b, g->listener, MX_BODY_RESULT, result, e);
     b->transfer.is_active = b->is_one_of_many = false;
     b->next_mask = changed_mask(b, &b->notice.data);
     if (mx_transfer_begin(&b->transfer, name, args, &m))
@@ -300,7 +304,7 @@ static int look_at(struct guest *g, struct mx_body *b, struct err *e)
     uint64_t args[MX_CALL_ARGS];
     memcpy(args, b->notice.data.args, sizeof args);
     const char *name = mx_call_name(b->notice.data.nr);
-    return forward(g, b, name, mx_call_pick(name, args), e);
+    return forward(g, b, name, mx_call_find(b->notice.data.nr, args), e);
 }
 
 static int on_notice(struct guest *g, struct err *e)
@@ -365,6 +369,11 @@ static int on_answer(struct guest *g, struct mx_body *b, struct mx_talk_frame *f
         return on_mapping_answer(g, b, f, e);
     if (b->transfer.is_active && !mx_transfer_next(&b->transfer, args, &m))
         return -EPROTO;
+    if (!b->transfer.is_active && !b->is_one_of_many) {
+        memcpy(args, b->notice.data.args, sizeof args);
+        mx_kept_forget(&b->kept, mx_kept_ends(b->wait.line->name));
+        mx_kept_note(&b->kept, b->notice.pid, b->wait.line, args, &f->body);
+    }
     /* What this kernel is to do too, it does with arguments that are as they were. */
     if (b->wait.line->where == MX_WHERE_BOTH)
         m.write = no_write;
@@ -457,6 +466,7 @@ static int on_frame(struct guest *g, struct mx_body *b, struct mx_talk_frame *f,
     case MX_TALK_END: return on_end(g, b, f, e);
     case MX_TALK_NOT_AWAY: return on_not_away(g, b, f, e);
     case MX_TALK_TAKE: return mx_back_take(g, b, e);
+    case MX_TALK_KEEP: return get_u8(&f->body, &b->kept.may);
     case MX_TALK_PAUSED:
         g->is_paused = ++g->pauses_got == g->pauses_sent && g->is_pausing;
         return 0;

@@ -3,7 +3,8 @@
  * itself what movers do, without faults. away PID [MS [NAMES]]   stays until the job has ended,
  * has executed another program or has come home by itself; it is caught every MS; of calls.def
  * only NAMES are known. With AWAY_SEALED in the environment the calls go over a TCP connection
- * that is sealed, as between nodes. Ends with 0; 99 when something is broken. "away: runs" on
+ * that is sealed, as between nodes; with AWAY_COUNTS it says how often each call was made at
+ * home. Ends with 0; 99 when something is broken. "away: runs" on
  * stderr: from now on it does. Needs root: for the namespace and its /proc. */
 #include "common/sys/fd.h"
 #include "mosix-core/deputy/inject.h"
@@ -146,6 +147,9 @@ static void say_unused(const uint64_t *counts)
         if (mx_call_travels(l) && !counts[l->id])
             fprintf(stderr, " %s/%u", l->name, l->id);
     fprintf(stderr, "\n");
+    for (unsigned i = 0; getenv("AWAY_COUNTS") && (l = mx_call_at(i)); i++)
+        if (counts[l->id])
+            fprintf(stderr, "away: made %s %llu\n", l->name, (unsigned long long)counts[l->id]);
 }
 
 static void said(void *ctx UNUSED, enum mx_deputy_news what, uint32_t who, const char *text)

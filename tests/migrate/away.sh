@@ -64,6 +64,18 @@ while read -r line; do
     esac
     grep -qw "$line" "$top_srcdir"/tests/migrate/probe_*.c || fail "no probe has $line"
 done <seen
+echo "# answers that are kept are asked for once"
+export AWAY_COUNTS=1
+like_native "$bin/probe" home_kept_often
+unset AWAY_COUNTS
+sed -n 's/^KEPT(\([a-z_]*\),.*/\1/p' "$top_srcdir/mosix-core/abi/kept.def" | while read -r name; do
+    grep -qE "(CALL\(|SYS_)${name}[,)]" "$top_srcdir/tests/migrate/probe_lines.c" || echo "$name"
+done >missing
+[ ! -s missing ] || fail "kept, but in no probe: $(cat missing)"
+for name in getuid geteuid getgid getegid getsid getpgrp sched_get_priority_max; do
+    made=$(sed -n "s/^away: made $name //p" said)
+    [ "$made" = 1 ] || fail "$name was asked for $made times, not once: $(cat said)"
+done
 echo "# what is done at home only: the program comes home for it"
 comes_home() # PROBE REASON
 {

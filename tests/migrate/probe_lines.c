@@ -425,6 +425,97 @@ PROBE(lines_of_identity)
     CALL(execveat, HERE, "/no/such/file", none, none, 0);
 }
 
+static void say_ids(void)
+{
+    uid_t ids[3] = { 9, 9, 9 }, groups[64];
+    CALL(getuid);
+    CALL(geteuid);
+    CALL(getgid);
+    CALL(getegid);
+    CALL(getresuid, &ids[0], &ids[1], &ids[2]);
+    probe_say_bytes("ids", ids, sizeof ids);
+    CALL(getresgid, &ids[0], NULL, &ids[2]);
+    CALL(getresgid, &ids[0], &ids[1], &ids[2]);
+    probe_say_bytes("ids", ids, sizeof ids);
+    CALL(getgroups, 0, NULL);
+    CALL(getgroups, 1, groups);
+    int n = (int)syscall(SYS_getgroups, 64, groups);
+    probe_say_bytes("groups", groups, n > 0 ? (unsigned)n * sizeof *groups : 0);
+    SAY("session", syscall(SYS_getsid, 0) == syscall(SYS_getsid, getpid()));
+    SAY("own session", syscall(SYS_getsid, 0) == getpid());
+    SAY("group", syscall(SYS_getpgrp) == syscall(SYS_getpgid, 0));
+    SAY("own group", syscall(SYS_getpgid, 0) == getpid());
+}
+
+static void change_ids(void)
+{
+    const gid_t groups[] = { 7, 9 };
+    CALL(setgroups, 2, groups);
+    say_ids();
+    CALL(setresgid, 11, 12, 13);
+    say_ids();
+    CALL(setresuid, 21, 22, 0);
+    say_ids();
+    CALL(setreuid, -1, 23);
+    CALL(setfsuid, 24);
+    say_ids();
+    CALL(setuid, 21);
+    CALL(setgid, 11);
+    say_ids();
+}
+
+/* Answers that are kept, before and after what changes them: also by the parent. */
+PROBE(kept_answers)
+{
+    int go[2], done[2], status = 0;
+    char c = 0;
+    for (int i = 0; i < 3; i++)
+        say_ids();
+    if (pipe(go) < 0 || pipe(done) < 0)
+        return;
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0) {
+        SAY("own group", syscall(SYS_getpgid, 0) == getpid());
+        SAY("own group", syscall(SYS_getpgrp) == getpid());
+        SAY("told", write(done[1], &c, 1) == 1 && read(go[0], &c, 1) == 1);
+        SAY("own group", syscall(SYS_getpgid, 0) == getpid());
+        SAY("own group", syscall(SYS_getpgrp) == getpid());
+        SAY("back", syscall(SYS_setpgid, 0, getppid()));
+        SAY("own group", syscall(SYS_getpgid, 0) == getpid());
+        CALL(setpgid, 0, 0);
+        SAY("own group", syscall(SYS_getpgid, 0) == getpid());
+        _exit(write(done[1], &c, 1) != 1);
+    }
+    SAY("child", read(done[0], &c, 1) == 1);
+    SAY("setpgid", syscall(SYS_setpgid, pid, pid));
+    SAY("child", write(go[1], &c, 1) == 1 && read(done[0], &c, 1) == 1);
+    SAY("wait", waitpid(pid, &status, 0) == pid && status == 0);
+    pid = fork();
+    if (pid == 0) {
+        SAY("own session", syscall(SYS_getsid, 0) == getpid());
+        SAY("setsid", syscall(SYS_setsid) == getpid());
+        say_ids();
+        change_ids();
+        _exit(0);
+    }
+    SAY("wait", waitpid(pid, &status, 0) == pid && status == 0);
+    for (int fd = 0; fd < 2; fd++) {
+        close(go[fd]);
+        close(done[fd]);
+    }
+}
+
+/* For counting how often they were asked for. */
+PROBE(home_kept_often)
+{
+    for (int i = 0; i < 100; i++)
+        if (getuid() + geteuid() + getgid() + getegid() > 1000000 || getsid(0) < 0 ||
+            getpgrp() < 0 || sched_get_priority_max(SCHED_FIFO) < 0)
+            printf("  odd\n");
+    printf("  done\n");
+}
+
 PROBE(lines_of_signals_and_time)
 {
     sigset_t set, old;

@@ -3,6 +3,7 @@
  * answered and given back do what they do when they are made here; what neither side may do. */
 #include "tests/lib/unit.h"
 
+#include "mosix-core/abi/kept.h"
 #include "mosix-core/abi/marshal.h"
 
 #include <fcntl.h>
@@ -350,9 +351,69 @@ TEST(a_hostile_home_writes_nothing_that_was_not_asked_for)
     assert_string_equal((char *)text, "1234567");
 }
 
+/* As home would answer it. */
+static void note(struct mx_answers *k, int64_t of, const char *name, const uint64_t *args,
+                 int64_t result, const void *out, uint32_t out_bytes)
+{
+    uint8_t bytes[1024];
+    struct wr w = wr_of(bytes, sizeof bytes);
+    put_i64(&w, result);
+    if (out)
+        put_bytes(&w, (struct bytes){ out, out_bytes });
+    struct rd r = rd_of(bytes, wr_len(&w));
+    mx_kept_note(k, of, mx_call_pick(name, args), args, &r);
+    assert_int_equal(rd_left(&r), wr_len(&w));
+}
+
+static int64_t kept(struct mx_answers *k, int64_t of, const char *name, const uint64_t *args)
+{
+    int64_t result = -1;
+    return mx_kept_give(k, of, mx_call_pick(name, args), args, &body, &result) ? result : -1;
+}
+
+TEST(answers_that_are_kept)
+{
+    static struct mx_answers k;
+    static uint32_t many[100];
+    uint32_t ids[3] = { 0 }, groups[2] = { 5, 6 };
+    const uint64_t none[MX_CALL_ARGS] = { 0 }, other[MX_CALL_ARGS] = { 7 };
+    const uint64_t asked[MX_CALL_ARGS] = { 2, P(ids) }, count[MX_CALL_ARGS] = { 0, 0 };
+    const uint64_t all[MX_CALL_ARGS] = { 100, P(many) };
+    note(&k, 1, "getuid", none, 8, NULL, 0);
+    assert_int_equal(kept(&k, 1, "getuid", none), -1); /* home has not said so */
+    k.may = MX_KEEP_IDS | MX_KEEP_SESSION;
+    note(&k, 1, "getuid", none, 8, NULL, 0);
+    note(&k, 1, "getgid", none, -EPERM, NULL, 0);
+    note(&k, 1, "getgroups", asked, 2, groups, sizeof groups);
+    note(&k, 1, "getgroups", all, 100, many, sizeof many);
+    note(&k, 1, "getpgrp", none, 44, NULL, 0);
+    note(&k, 1, "getsid", other, 7, NULL, 0);
+    note(&k, 1, "getsid", none, 9, NULL, 0);
+    note(&k, 1, "getppid", none, 1, NULL, 0);
+    assert_int_equal(kept(&k, 1, "getuid", none), 8);
+    assert_int_equal(kept(&k, 1, "getgid", none), -1);
+    assert_int_equal(kept(&k, 1, "getgroups", asked), 2);
+    assert_int_equal(ids[0] * 10 + ids[1], 56);
+    assert_int_equal(kept(&k, 1, "getgroups", count), -1);
+    assert_int_equal(kept(&k, 1, "getgroups", all), -1);
+    assert_int_equal(kept(&k, 1, "getpgrp", none), -1);
+    assert_int_equal(kept(&k, 1, "getsid", other), -1);
+    assert_int_equal(kept(&k, 1, "getsid", none), 9);
+    assert_int_equal(kept(&k, 1, "getppid", none), -1);
+    mx_kept_forget(&k, mx_kept_ends("setgid"));
+    assert_int_equal(kept(&k, 1, "getuid", none), -1);
+    assert_int_equal(kept(&k, 1, "getsid", none), 9);
+    assert_int_equal(kept(&k, 2, "getsid", none), -1); /* another thread */
+    for (unsigned i = 0; i < 2 * MX_KEPT_SLOTS; i++)
+        note(&k, 2, "getuid", none, (int64_t)i, NULL, 0);
+    assert_int_equal(mx_kept_ends("setsid"), MX_KEEP_SESSION | MX_KEEP_GROUP);
+    assert_int_equal(mx_kept_ends("getuid"), 0);
+}
+
 UNIT_MAIN(cmocka_unit_test(the_table_makes_sense), cmocka_unit_test(files),
           cmocka_unit_test(answers_in_memory), cmocka_unit_test(arrays_and_waits),
           cmocka_unit_test(lengths_that_the_caller_has), cmocka_unit_test(messages),
           cmocka_unit_test(texts), cmocka_unit_test(wrong_pointers_are_the_kernels_business),
-          cmocka_unit_test(too_much_is_refused), cmocka_unit_test(a_hostile_host_gets_nowhere),
+          cmocka_unit_test(too_much_is_refused), cmocka_unit_test(answers_that_are_kept),
+          cmocka_unit_test(a_hostile_host_gets_nowhere),
           cmocka_unit_test(a_hostile_home_writes_nothing_that_was_not_asked_for))
