@@ -158,6 +158,7 @@ mosix_core_cmd_migrate_LDADD = mosix-core/libmxmeet.a common/libcommon.a
 mosix_core_cmd_mosps_SOURCES = mosix-core/cmd/mosps.c mosix-core/cmd/mosps.def
 mosix_core_cmd_mosps_LDADD = mosix-core/libmxmeet.a common/libcommon.a
 mosix_core_cmd_mosrun_SOURCES = mosix-core/cmd/inspect.c mosix-core/cmd/inspect.h mosix-core/cmd/mosrun.c \
+  mosix-core/cmd/batch.c mosix-core/cmd/batch.h \
   mosix-core/cmd/wishes.c mosix-core/cmd/wishes.h
 mosix_core_cmd_mosrun_LDADD = mosix-core/libmxmeet.a $(MXIMAGE_CMD_LIBS)
 

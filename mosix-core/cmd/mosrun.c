@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* mosrun.c: mosrun and native: the process becomes a job, or ceases to be one, and then the
  * program. Nothing stays behind. Must not know: how jobs move. */
+#include "mosix-core/cmd/batch.h"
 #include "mosix-core/cmd/client.h"
 #include "mosix-core/cmd/inspect.h"
 #include "mosix-core/cmd/wishes.h"
@@ -24,7 +25,7 @@
 #define PROC_FILES_LIBRARY  PKGLIBEXECDIR "/libmosix-open.so"
 #define PROC_FILES_VARIABLE "MOSIX_OPEN_LIBRARY"
 
-enum { CANT_RUN = 126, NOT_FOUND = 127, FAILED = 1 };
+enum { CANT_RUN = 126, NOT_FOUND = 127, FAILED = 1, GO_ON = -1 };
 
 static int say(const struct err *e)
 {
@@ -126,6 +127,21 @@ static int begin_at(const struct mosrun_wishes *w, struct err *e)
     return rc < 0 && !w->is_lenient ? rc : 0;
 }
 
+/* -E and -M: by name, as mrc knows it; "": here. */
+static int find(struct mosrun_wishes *w, struct err *e)
+{
+    char request[96], answer[256];
+    snprintf(request, sizeof request, "reach %s\n", w->node);
+    int rc = mx_client_ask(request, answer, sizeof answer, e);
+    if (rc >= 0 && sscanf(answer, "ok %63s", w->node) != 1)
+        rc = err_say(e, EPROTO, "mosixd answers what makes no sense");
+    if (rc < 0 && !w->is_lenient)
+        return rc;
+    if (rc < 0 || strcmp(w->node, "home") == 0)
+        w->node[0] = 0;
+    return 0;
+}
+
 static int become(const struct mosrun_wishes *w, struct err *e)
 {
     int rc = become_job(w->has_job ? w->job : outer_job(), e);
@@ -216,22 +232,49 @@ static int run(const char *program, char **argv, const char *who)
     return errno == ENOENT ? NOT_FOUND : CANT_RUN;
 }
 
-static int be_native(int argc, char **argv)
+static int leave_job(struct err *e)
 {
     char answer[64];
+    int rc = mx_client_ask("unmark\n", answer, sizeof answer, e);
+    if (rc < 0)
+        return rc;
+    unsetenv(MX_MARK_VARIABLE);
+    unsetenv(MX_SETTINGS_VARIABLE);
+    return 0;
+}
+
+static int be_native(int argc, char **argv)
+{
     struct err e = { "" };
     if (argc < 2 || argv[1][0] == '-') {
         fprintf(stderr, "Usage: native PROGRAM [ARGUMENT...]\n"
                         "Runs a program that is no part of a job of mosrun, in one that is.\n");
         return MOSRUN_WRONG;
     }
-    if (mx_client_ask("unmark\n", answer, sizeof answer, &e) < 0) {
+    if (leave_job(&e) < 0) {
         fprintf(stderr, "native: %s\n", e.text);
         return FAILED;
     }
-    unsetenv(MX_MARK_VARIABLE);
-    unsetenv(MX_SETTINGS_VARIABLE);
     return run(argv[1], argv + 1, "native");
+}
+
+/* Its home is another node, or this one, in a directory of its own. What runs it there is no
+ * part of a job here. */
+static int run_batch(struct mosrun_wishes *w, char **words)
+{
+    struct err e = { "" };
+    if ((w->is_best && !w->node[0] && choose(w, &e) < 0) || (w->node[0] && find(w, &e) < 0))
+        return say(&e);
+    w->is_best = false;
+    if (w->node[0] || w->batch == MOSRUN_BATCH_NATIVE) {
+        if (leave_job(&e) < 0 || (w->node[0] && mosrun_batch(w, words, &e) < 0))
+            return say(&e);
+    }
+    if (w->batch_dir && chdir(w->batch_dir) < 0)
+        return err_set(&e, errno, "go to %s", w->batch_dir) < 0 ? say(&e) : FAILED;
+    if (w->batch == MOSRUN_BATCH_NATIVE)
+        return run(words[0], words + w->has_name, "mosrun");
+    return GO_ON;
 }
 
 /* Returns 0, or a status. */
@@ -243,6 +286,10 @@ static int check(const struct mosrun_wishes *w, int left)
         return mosrun_wrong("-R takes no program");
     if (w->recover && w->has_proc_files)
         return mosrun_wrong("--proc-files is for the beginning of a program");
+    if (w->recover && w->batch)
+        return mosrun_wrong("-E and -M are for the beginning of a program");
+    if (w->has_name && w->batch == MOSRUN_BATCH_NATIVE)
+        return mosrun_wrong("-E has no -z");
     if (w->other_count && !w->recover)
         return mosrun_wrong("-O is for -R");
     if (!left && !w->recover && !w->inspect)
@@ -276,11 +323,15 @@ int main(int argc, char **argv)
         return status;
     if (w.inspect)
         return mx_inspect("mosrun", w.inspect, MX_INSPECT_ALL);
+    if (w.batch && (status = run_batch(&w, argv + first)) != GO_ON)
+        return status;
     if (become(&w, &e) < 0 || (w.is_best && !w.node[0] && choose(&w, &e) < 0))
         return say(&e);
     if (w.recover)
         return recover(&w);
-    if ((w.every && set(0, "every", w.every, &e) < 0) || (w.node[0] && begin_at(&w, &e) < 0))
+    if ((w.every && set(0, "every", w.every, &e) < 0) ||
+        (w.expected && set(0, "expected", w.expected, &e) < 0) ||
+        (w.node[0] && begin_at(&w, &e) < 0))
         return say(&e);
     return run(argv[first], argv + first + w.has_name, "mosrun");
 }

@@ -17,19 +17,15 @@
 /* Letters of the original that need what is not there. */
 static const struct {
     char letter;
-    const char *needs;
+    const char *words;
 } unbuilt[] = {
-    { 'D', "the estimate of running times" },
-    { 'q', "the queue" },
-    { 'Q', "the queue" },
-    { 'P', "the queue" },
-    { 'S', "running a file of commands" },
-    { 'd', "statistics that decay" },
-    { 't', "a choice of clocks" },
-    { 'T', "a choice of clocks" },
-    { 'E', "running a batch job on another node" },
-    { 'M', "running a batch job on another node" },
-    { 'X', "private directories that travel" },
+    { 'q', "is not built yet: the queue" },
+    { 'Q', "is not built yet: the queue" },
+    { 'P', "is not built yet: the queue" },
+    { 'S', "is not built yet: running a file of commands" },
+    { 'T', "is not possible: programs read their clocks without asking anybody" },
+    { 'X', "is not needed: the files of a program that was moved are at home, its temporary "
+           "ones too" },
 };
 
 int mosrun_wrong(const char *text)
@@ -42,7 +38,7 @@ static int refuse(const char *word)
 {
     for (unsigned i = 0; i < ARRAY_LEN(unbuilt); i++)
         if (unbuilt[i].letter == word[1]) {
-            fprintf(stderr, "mosrun: %s: %s is not built yet\n", word, unbuilt[i].needs);
+            fprintf(stderr, "mosrun: %s %s\n", word, unbuilt[i].words);
             return MOSRUN_WRONG;
         }
     fprintf(stderr, "mosrun: there is no option %s; see mosrun --help\n", word);
@@ -51,45 +47,53 @@ static int refuse(const char *word)
 
 void mosrun_help(void)
 {
-    puts("Usage: mosrun [OPTION...] PROGRAM [ARGUMENT...]\n"
-         "       mosrun [OPTION...] -RFILE [-OFD=FILE[,FD=FILE...]]\n"
-         "       mosrun -IFILE\n"
-         "Runs a program that migrate may move between the nodes of a cluster.\n"
-         "\n"
-         "Where it begins\n"
-         "  -h      on this node, its home (as if nothing is said)\n"
-         "  -rNODE, -NUMBER, -ADDRESS\n"
-         "          on that node; it fails when the node does not answer\n"
-         "  -jN-M,...\n"
-         "          on one of the nodes of these numbers, by chance\n"
-         "  -b      on the node with the least load that has room for -m\n"
-         "  -G[CLASS]\n"
-         "          and -b: on a node of another cluster, if none of this one has room\n"
-         "  -F      with these: at home when the node does not answer\n"
-         "What it is\n"
-         "  -JID    the number of the job that it and its children are part of\n"
-         "  -L, -l  locked against automatic moves, or not\n"
-         "  -mMB    it will need so much memory\n"
-         "  -c, -n  it computes, whatever it calls; or is like others\n"
-         "  -i      all of standard input is its own (as always)\n"
-         "  -e, -w, -u\n"
-         "          for what is not supported away: it comes home for that in any case\n"
-         "  -z      the first argument is the name that the program is told\n"
-         "      --proc-files\n"
-         "          its open() understands /proc/self/where, nmigs, lock and so on\n"
-         "Checkpoints\n"
-         "  -CFILE  they are called FILE.1, FILE.2, ... (default ckpt.PID.1, ...)\n"
-         "  -AMIN   one is made every so many minutes\n"
-         "  -NMAX   so many are kept: then the oldest gives way\n"
-         "  -RFILE  instead of a program: one is made again of a checkpoint\n"
-         "  -OFD=FILE\n"
-         "          with -R: descriptor FD is of another file\n"
-         "  -IFILE  instead of a program: says what is in a checkpoint, and whether it is "
-         "whole\n"
-         "\n"
-         "      --help, --version\n"
-         "\n"
-         "Other options of the original are refused with what they need.");
+    puts(
+        "Usage: mosrun [OPTION...] PROGRAM [ARGUMENT...]\n"
+        "       mosrun [OPTION...] -RFILE [-OFD=FILE[,FD=FILE...]]\n"
+        "       mosrun -IFILE\n"
+        "Runs a program that migrate may move between the nodes of a cluster.\n"
+        "\n"
+        "Where it begins\n"
+        "  -h      on this node, its home (as if nothing is said)\n"
+        "  -rNODE, -NUMBER, -ADDRESS\n"
+        "          on that node; it fails when the node does not answer\n"
+        "  -jN-M,...\n"
+        "          on one of the nodes of these numbers, by chance\n"
+        "  -b      on the node with the least load that has room for -m\n"
+        "  -G[CLASS]\n"
+        "          and -b: on a node of another cluster, if none of this one has room\n"
+        "  -F      with these: at home when the node does not answer\n"
+        "  -E[/DIRECTORY], -M[/DIRECTORY]\n"
+        "          its home is that node: it is started there by mrc, in the directory of the\n"
+        "          same name or this one, as an ordinary process (-E) or by mosrun (-M)\n"
+        "What it is\n"
+        "  -JID    the number of the job that it and its children are part of\n"
+        "  -L, -l  locked against automatic moves, or not\n"
+        "  -mMB    it will need so much memory\n"
+        "  -DDD:HH:MM\n"
+        "          it will run so long: days, hours and minutes\n"
+        "  -d N    what it did is forgotten by N of 10000 parts a second; noted only\n"
+        "  -c, -n  it computes, whatever it calls; or is like others\n"
+        "  -i      all of standard input is its own (as always)\n"
+        "  -t      its clocks are those of where it runs (as always)\n"
+        "  -e, -w, -u\n"
+        "          for what is not supported away: it comes home for that in any case\n"
+        "  -z      the first argument is the name that the program is told\n"
+        "      --proc-files\n"
+        "          its open() understands /proc/self/where, nmigs, lock and so on\n"
+        "Checkpoints\n"
+        "  -CFILE  they are called FILE.1, FILE.2, ... (default ckpt.PID.1, ...)\n"
+        "  -AMIN   one is made every so many minutes\n"
+        "  -NMAX   so many are kept: then the oldest gives way\n"
+        "  -RFILE  instead of a program: one is made again of a checkpoint\n"
+        "  -OFD=FILE\n"
+        "          with -R: descriptor FD is of another file\n"
+        "  -IFILE  instead of a program: says what is in a checkpoint, and whether it is "
+        "whole\n"
+        "\n"
+        "      --help, --version\n"
+        "\n"
+        "Other options of the original are refused, with why.");
 }
 
 /* ---- values ---- */
@@ -214,6 +218,47 @@ static int get_others(char *text, struct mosrun_wishes *w)
     return 0;
 }
 
+/* "DD:HH:MM", "HH:MM" or "MM". */
+static int get_expected(const char *text, struct mosrun_wishes *w)
+{
+    static const unsigned per[] = { 24 * 3600, 3600, 60 };
+    unsigned parts = 1;
+    uint64_t seconds = 0;
+    for (const char *at = text; *at; at++)
+        parts += *at == ':';
+    for (unsigned i = 3 - parts; parts <= 3 && i < 3; i++) {
+        char *end;
+        unsigned long n = isdigit((unsigned char)*text) ? strtoul(text, &end, 10) : 100000;
+        bool is_last = i == 2;
+        if (n > 99999 || *end != (is_last ? 0 : ':'))
+            break;
+        seconds += (uint64_t)n * per[i];
+        text = end + !is_last;
+        w->expected = is_last && seconds <= UINT32_MAX ? (uint32_t)seconds : 0;
+    }
+    return w->expected && !*text
+               ? 0
+               : mosrun_wrong("-D needs days, hours and minutes, as in -D1:12:30 or -D90");
+}
+
+static int get_decay(const char *text, struct mosrun_wishes *w)
+{
+    unsigned long n;
+    if (!get_number(text, 10000, &n))
+        return mosrun_wrong("-d needs a number up to 10000, as in -d 500");
+    w->settings.decay = (uint32_t)n;
+    return 0;
+}
+
+static int get_batch(const char *text, enum mosrun_batch batch, struct mosrun_wishes *w)
+{
+    if (*text && *text != '/')
+        return mosrun_wrong("-E and -M may have a directory, as in -M/tmp");
+    w->batch = batch;
+    w->batch_dir = *text ? text : NULL;
+    return 0;
+}
+
 static int get_file(const char *text, const char **file)
 {
     if (!*text)
@@ -239,6 +284,9 @@ static int get_flag(char letter, struct mosrun_wishes *w)
     case 'c': w->settings.cpujob = 1; return 0;
     case 'n': w->settings.cpujob = 0; return 0;
     case 'z': w->has_name = true; return 0;
+    case 'E': return get_batch("", MOSRUN_BATCH_NATIVE, w);
+    case 'M': return get_batch("", MOSRUN_BATCH_MOSIX, w);
+    case 't':
     case 'i':
     case 'e':
     case 'w':
@@ -250,6 +298,10 @@ static int get_flag(char letter, struct mosrun_wishes *w)
 static int get_value(char letter, char *value, struct mosrun_wishes *w)
 {
     switch (letter) {
+    case 'D': return get_expected(value, w);
+    case 'd': return get_decay(value, w);
+    case 'E': return get_batch(value, MOSRUN_BATCH_NATIVE, w);
+    case 'M': return get_batch(value, MOSRUN_BATCH_MOSIX, w);
     case 'J': return get_job(value, w);
     case 'G': return get_class(value, w);
     case 'm': return get_memory(value, w);
@@ -265,6 +317,17 @@ static int get_value(char letter, char *value, struct mosrun_wishes *w)
     }
 }
 
+/* Where it begins is decided here; all else mosrun does there. */
+static int pass(struct mosrun_wishes *w, const char *word)
+{
+    if (isdigit((unsigned char)word[1]) || strchr("rjhbFEM", word[1]))
+        return 0;
+    if (w->passed_count == MOSRUN_PASSED_MAX)
+        return mosrun_wrong("so many options make no sense");
+    w->passed[w->passed_count++] = word;
+    return 0;
+}
+
 int mosrun_parse(int argc, char **argv, struct mosrun_wishes *w)
 {
     int i = 1;
@@ -273,8 +336,20 @@ int mosrun_parse(int argc, char **argv, struct mosrun_wishes *w)
         int rc = -1;
         if (strcmp(word, "--") == 0)
             return i + 1;
+        int status = pass(w, word);
+        if (status)
+            return -status;
         if (strcmp(word, "--proc-files") == 0) {
             w->has_proc_files = true;
+            continue;
+        }
+        if (strcmp(word, "-d") == 0 &&
+            i + 1 < argc) { /* the only one whose value may stand apart */
+            rc = get_decay(argv[++i], w);
+            if (rc == 0)
+                rc = pass(w, argv[i]);
+            if (rc)
+                return -rc;
             continue;
         }
         if (isdigit((unsigned char)word[1]) &&

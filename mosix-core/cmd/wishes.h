@@ -10,7 +10,14 @@
 
 #include <stdbool.h>
 
-enum { MOSRUN_OTHERS_MAX = 64, MOSRUN_WRONG = 2 };
+enum { MOSRUN_OTHERS_MAX = 64, MOSRUN_PASSED_MAX = 64, MOSRUN_WRONG = 2 };
+
+/* A program whose home is the node where it begins. */
+enum mosrun_batch {
+    MOSRUN_NO_BATCH,
+    MOSRUN_BATCH_NATIVE, /* -E: an ordinary process there */
+    MOSRUN_BATCH_MOSIX,  /* -M */
+};
 
 struct mosrun_wishes {
     unsigned job;
@@ -19,7 +26,12 @@ struct mosrun_wishes {
     bool is_best;    /* where the load is least */
     bool is_lenient; /* at home when it can't */
     const char *checkpoint, *recover, *inspect;
-    uint32_t every;              /* seconds; 0: no checkpoints by time */
+    uint32_t every;    /* seconds; 0: no checkpoints by time */
+    uint32_t expected; /* seconds that it will run; 0: not said */
+    enum mosrun_batch batch;
+    const char *batch_dir; /* where it begins; NULL: in the directory of the same name */
+    const char *passed[MOSRUN_PASSED_MAX]; /* what mosrun is told there */
+    unsigned passed_count;
     struct mx_settings settings; /* those of the outer mosrun, and changes */
     struct mx_restore_other others[MOSRUN_OTHERS_MAX];
     unsigned other_count;

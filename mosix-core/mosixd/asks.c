@@ -233,6 +233,21 @@ static int reach(struct mx_request *r, int node, uint32_t need_mb, struct err *e
     return rc == -ESRCH ? 0 : rc;
 }
 
+/* "reach NODE": who that is, if its daemon answers; "home": this one. */
+int mx_ask_reach(struct mx_request *r, const char *rest, struct err *e)
+{
+    char where[MX_NODE_NAME_MAX + 1], more[2];
+    if (sscanf(rest, "%63s %1s", where, more) != 1)
+        return err_say(e, EINVAL, "should be a node");
+    int node = mx_nodes_find(&r->d->nodes, where);
+    if (node < 0)
+        return err_say(e, ENOENT, "no node is called %s", where);
+    int rc = node != r->d->self ? reach(r, node, 0, e) : 0;
+    if (rc == 0)
+        mx_request_say(r, "ok %s\n", node == r->d->self ? "home" : r->d->nodes.list[node].name);
+    return rc;
+}
+
 /* The asker keeps its end of the socket until it is another program. */
 static int wait_for_exec(struct mx_request *r)
 {

@@ -424,6 +424,7 @@ static const struct {
     { "get", mx_ask_get },
     { "set", mx_ask_set },
     { "go", mx_ask_go },
+    { "reach", mx_ask_reach },
     { "begin", mx_ask_begin },
     { "best", mx_ask_best },
     { "rule", mx_ask_rule },

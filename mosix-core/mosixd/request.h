@@ -77,6 +77,7 @@ MUST int mx_request_wish(struct mx_request *r, pid_t pid, const char *line, stru
 MUST int mx_ask_get(struct mx_request *r, const char *rest, struct err *e);
 MUST int mx_ask_set(struct mx_request *r, const char *rest, struct err *e);
 MUST int mx_ask_go(struct mx_request *r, const char *rest, struct err *e);
+MUST int mx_ask_reach(struct mx_request *r, const char *rest, struct err *e);
 MUST int mx_ask_begin(struct mx_request *r, const char *rest, struct err *e);
 MUST int mx_ask_checkpoint(struct mx_request *r, const char *rest, struct err *e);
 /* Of govern.c. */

@@ -43,7 +43,7 @@ daemon n2
 same "the best node of a static map" 1 "$(status mosrun -b true 2>said)"
 says "their map is static"
 same "or at home" 5 "$(status mosrun -b -F sh -c 'exit 5')"
-for option in -r -jx -j0 -j5-2 -O1 -m -mx -N0 -A -A0 -Ax; do
+for option in -r -jx -j0 -j5-2 -O1 -m -mx -N0 -A -A0 -Ax -D -D0 -Dx -D1:2:3:4 -D:5 -D1: -d -d10001 -dx -Mx -Ex -T -X/tmp -q -Q5 -P4 -S2; do
     same "status of $option" 2 "$(status mosrun $option true 2>said)"
 done
 
@@ -55,7 +55,9 @@ same "inherited" "7 LC 500" "$(mosrun -J7 -L -m500 -c mosrun sh -c "$list")"
 same "changed inside" "8 - 9" "$(mosrun -J7 -L -m500 -c mosrun -J8 -l -n -m9 sh -c "$list")"
 same "native" "" "$(mosrun -J7 -L native sh -c "$list")"
 
-same "what means nothing here" 5 "$(status mosrun -i -e -w -u sh -c "exit 5")"
+same "what means nothing here" 5 "$(status mosrun -i -e -w -u -t sh -c "exit 5")"
+same "statistics that decay" 7 "$(status mosrun -d 500 -d7 sh -c "exit 7")"
+same "how long it will run" "-,1:02:30,0:01" "$(mosrun mosps -t | awk '$NF == "mosps" { print $8 }'),$(mosrun -D1:2:30 mosps -t | awk '$NF == "mosps" { print $8 }'),$(mosrun -D1 mosps -t | awk '$NF == "mosps" { print $8 }')"
 
 echo "# moskillall"
 sleepers=()

@@ -18,6 +18,7 @@ tests_migrate_move_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.a $(MXIMAG
 TESTS += \
   tests/migrate/asks.sh \
   tests/migrate/away.sh \
+  tests/migrate/batch.sh \
   tests/migrate/chaos.sh \
   tests/migrate/checkpoint.sh \
   tests/migrate/commands.sh \
@@ -36,6 +37,7 @@ EXTRA_DIST += \
   tests/migrate/programs \
   tests/migrate/asks.sh \
   tests/migrate/away.sh \
+  tests/migrate/batch.sh \
   tests/migrate/chaos.sh \
   tests/migrate/checkpoint.sh \
   tests/migrate/commands.sh \
