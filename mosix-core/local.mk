@@ -99,6 +99,7 @@ mosix_core_libmxmove_a_SOURCES = \
   mosix-core/move/keeper_hosts.c \
   mosix-core/move/note.c mosix-core/move/note.h \
   mosix-core/move/stay.c mosix-core/move/stay.h \
+  mosix-core/move/witness.c mosix-core/move/witness.h \
   mosix-core/net/carry.c \
   mosix-core/net/give.c \
   mosix-core/net/lines.c mosix-core/net/lines.h \

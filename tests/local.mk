@@ -337,7 +337,7 @@ bench: all tests/bench/talkers$(EXEEXT) tests/migrate/away$(EXEEXT) tests/migrat
 .PHONY: bench
 
 # Ten minutes, or SOAK_SECONDS; needs root.
-soak: all tests/sim/migrate_sim soak-cluster
+soak: all tests/sim/migrate_sim soak-cluster soak-faults
 	tests/sim/migrate_sim -n 100000
 	$(AM_TESTS_ENVIRONMENT) $(BASH) "$(srcdir)/tests/soak/soak.sh"
 # Half an hour: faults of clusters, and figures of large ones against their bounds.
@@ -348,6 +348,9 @@ soak-cluster: tests/sim/cluster_sim tests/sim/cluster_figures
 # About ten minutes; needs root. SOAK_JOBS, SOAK_CUTS, SOAK_SEED.
 soak-resume: all
 	$(AM_TESTS_ENVIRONMENT) $(BASH) "$(srcdir)/tests/soak/resume.sh" $${SOAK_JOBS:-50} $${SOAK_CUTS:-500} $$SOAK_SEED
-.PHONY: soak soak-cluster soak-resume
+# About half an hour; needs root. FAULTS_PARTS, FAULTS_KINDS, FAULTS.
+soak-faults: all tests/migrate/couple tests/migrate/fault_relay
+	unset MAKEFLAGS; FAULTS_PARTS=$${FAULTS_PARTS:-16} $(AM_TESTS_ENVIRONMENT) $(BASH) "$(srcdir)/tests/migrate/faults.sh" all </dev/null
+.PHONY: soak soak-cluster soak-faults soak-resume
 EXTRA_DIST += tests/soak/soak.sh tests/soak/resume.sh tests/soak/resume.py tests/soak/work.sh
 EXTRA_DIST += tests/bench/bench tests/bench/beside tests/bench/calls tests/bench/daemons tests/bench/moves tests/bench/put tests/bench/table1 tests/bench/workloads.sh

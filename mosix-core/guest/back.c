@@ -166,6 +166,7 @@ static int take_back(struct guest *g, struct mx_body *b, struct err *e)
 
 static int catch_it(struct guest *g, struct mx_body *b, struct err *e)
 {
+    bool is_computing = !b->is_caught && !b->is_calling;
     int rc = 0;
     if (!b->is_caught && b->is_calling)
         rc = mx_body_catch_call(b, g->listener, MX_BODY_RESULT, MX_RESTART_ALWAYS, &b->held, e);
@@ -174,6 +175,8 @@ static int catch_it(struct guest *g, struct mx_body *b, struct err *e)
     b->is_held = false;
     if (rc == 0)
         rc = mx_tracee_await(&b->held, e);
+    if (rc == 0 && is_computing)
+        mx_body_not_begun(&b->held.regs);
     b->is_caught = rc == 0;
     return rc;
 }

@@ -175,6 +175,12 @@ static bool is_noticed(const struct user_regs_struct *r)
     return !line || line->where != MX_WHERE_HERE;
 }
 
+void mx_body_not_begun(struct user_regs_struct *r)
+{
+    if ((int64_t)r->orig_rax >= 0 && (int64_t)r->rax == MX_RESTART && is_noticed(r))
+        r->rax = (uint64_t)(int64_t)MX_RESTART_ALWAYS;
+}
+
 static int settle(struct mx_body *b, struct mx_tracee *t, struct err *e)
 {
     int rc = mx_tracee_await(t, e);
@@ -197,9 +203,7 @@ int mx_body_signal(struct mx_body *b, struct err *e)
         rc = settle(b, &t, e);
     if (rc < 0)
         return rc;
-    if ((int64_t)t.regs.orig_rax >= 0 && (int64_t)t.regs.rax == MX_RESTART &&
-        is_noticed(&t.regs))
-        t.regs.rax = (uint64_t)(int64_t)MX_RESTART_ALWAYS;
+    mx_body_not_begun(&t.regs);
     return mx_body_release(b, &t, e);
 }
 

@@ -73,6 +73,10 @@ enum mx_body_end { MX_BODY_RESULT, MX_BODY_CONTINUE };
 MUST int mx_body_end_call(struct mx_body *b, int listener, enum mx_body_end how, int64_t result,
                           struct err *e);
 
+/* r: of a body that was caught in no call that we know of. A call that was interrupted before
+ * anybody took note of it will be made whatever the handlers say. */
+void mx_body_not_begun(struct user_regs_struct *r);
+
 /* The same, and it is caught: it will stop before it goes on, which mx_tracee_await waits for.
  * No signals. */
 MUST int mx_body_catch_call(struct mx_body *b, int listener, enum mx_body_end how,

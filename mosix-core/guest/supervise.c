@@ -644,7 +644,9 @@ static int catch_first(struct guest *g, struct err *e)
     if (!g->is_caught && b->is_calling)
         rc = mx_body_catch_call(b, g->listener, MX_BODY_RESULT, MX_RESTART_ALWAYS, g->t, e);
     else if (!g->is_caught)
-        rc = mx_tracee_catch(g->t, b->pid, true, e);
+        rc = mx_tracee_seize(g->t, b->pid, true, e);
+    if (rc == 0 && g->t->mem_fd >= 0) /* it was in no call that we know of */
+        mx_body_not_begun(&g->t->regs);
     return rc < 0 ? rc : MX_GUEST_TOLD;
 }
 

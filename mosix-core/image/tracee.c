@@ -128,7 +128,7 @@ static int look(struct mx_tracee *t, struct err *e)
 
 int mx_tracee_await(struct mx_tracee *t, struct err *e)
 {
-    int rc = look(t, e);
+    int rc = !t->is_sibling && t->mem_fd >= 0 ? 0 : look(t, e);
     if (rc < 0)
         mx_tracee_fini(t);
     return rc;

@@ -45,7 +45,7 @@ struct mx_tracee {
 MUST int mx_tracee_seize(struct mx_tracee *t, pid_t pid, bool is_child, struct err *e);
 
 /* The same in two halves: from catch on it will stop before it goes on in its own code, and a
- * call that it waits in may be interrupted; await waits for that. */
+ * call that it waits in may be interrupted; await waits for that, if nobody has. */
 MUST int mx_tracee_catch(struct mx_tracee *t, pid_t pid, bool is_child, struct err *e);
 MUST int mx_tracee_await(struct mx_tracee *t, struct err *e);
 

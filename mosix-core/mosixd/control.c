@@ -12,8 +12,10 @@
 #include "mosix-core/mosixd/settings.h"
 #include "mosix-core/mosixd/status.h"
 #include "mosix-core/image/parts.h"
+#include "mosix-core/move/hello.h"
 #include "mosix-core/move/keeper.h"
 #include "mosix-core/move/stay.h"
+#include "mosix-core/move/witness.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -172,10 +174,37 @@ static void on_go_on(void *ctx, pid_t pid, const char *line)
     _exit(0);
 }
 
+/* Goes on as the keeper. Who does not, waits for it, and says what has become of the job when it
+ * is killed: nobody else is there then who knows. */
+static void have_witness(pid_t pid, int process)
+{
+    char title[64], program[MX_PROGRAM_MAX + 1] = "?";
+    int status = 0, kept = mx_witness_keep(process);
+    snprintf(title, sizeof title, "/proc/%d/comm", (int)pid);
+    AUTO_FD comm = open(title, O_RDONLY | O_CLOEXEC);
+    ssize_t n = comm < 0 ? -1 : fd_read(comm, program, sizeof program - 1);
+    program[n > 0 ? n - 1 : 0] = 0;
+    pid_t keeper = fork();
+    if (keeper <= 0) { /* without one it is kept, too */
+        fd_close(&kept);
+        return;
+    }
+    const int needed[2] = { process, kept };
+    fd_close_all_but(needed, kept < 0 ? 1 : 2);
+    snprintf(title, sizeof title, "mosixd: witness of job %d", (int)pid);
+    title_set(title);
+    while (waitpid(keeper, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (WIFSIGNALED(status) && mx_witness_ends(process, MX_WITNESS_MS))
+        mx_witness_say(process, kept, pid, program, "who kept it was killed");
+    _exit(0);
+}
+
 static _Noreturn void keep(struct mx_request *r, pid_t pid, int process, int listener,
                            const char *path, const char *lock_path)
 {
     struct err e = { "" };
+    have_witness(pid, process);
     struct mx_keeper_how how = { .pid = pid,
                                  .process = process,
                                  .listener = listener,

@@ -21,6 +21,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { SWEEP_MS = 60 * 1000 }; /* what jobs have left is looked for this often */
+
 struct mosixd_options {
     const char *config, *run, *state, *node, *freeze;
     int verbose;
@@ -48,7 +50,7 @@ struct server {
     struct loop *loop;
     int network, control, signals, notes;
     struct loop_fd on_network, on_control, on_signals, on_notes;
-    struct loop_timer leaving;
+    struct loop_timer leaving, sweeping;
     unsigned children;
     bool is_leaving;
 };
@@ -111,6 +113,14 @@ static void on_left(void *ctx)
 {
     struct server *s = ctx;
     loop_stop(s->loop, 0);
+}
+
+/* Nobody else sees the end of a job that has never left. */
+static void on_sweep(void *ctx)
+{
+    struct server *s = ctx;
+    mx_mark_sweep(s->d.run);
+    loop_timer_set(s->loop, &s->sweeping, SWEEP_MS, on_sweep, s);
 }
 
 /* The others are told first, which takes a second; who can't wait says it twice. */
@@ -229,6 +239,7 @@ static int serve(struct server *s, struct err *e)
     rc = mx_cluster_start(&s->cluster, s->loop, s->d.run, e);
     if (rc < 0)
         return rc;
+    on_sweep(s);
     const struct mx_node *n = &s->d.nodes.list[s->d.self];
     log_at(LOG_NORMAL, "node %s listens at %s port %u", n->name, n->address, n->port);
     rc = loop_run(s->loop);

@@ -14,7 +14,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { ENVIRONMENT_MAX = 256 << 10 }; /* bytes of an environment that are looked at */
+enum {
+    ENVIRONMENT_MAX = 256 << 10, /* bytes of an environment that are looked at */
+    TRIES = 5,
+};
 
 /* Where the one hierarchy of version 2 is mounted. */
 static int find_root(char root[128])
@@ -46,6 +49,26 @@ static int put(const char *folder, pid_t pid)
     return fd < 0 ? -errno : fd_write_full(fd, text, strlen(text));
 }
 
+/* Those of jobs that have ended. */
+static void sweep(const char *folder)
+{
+    DIR *d = opendir(folder);
+    for (struct dirent *x; d && (x = readdir(d));)
+        if (x->d_name[0] == 'u')
+            unlinkat(dirfd(d), x->d_name, AT_REMOVEDIR); /* fails where there are processes */
+    if (d)
+        closedir(d);
+}
+
+void mx_mark_sweep(const char *run_dir)
+{
+    char root[128], folder[256];
+    if (find_root(root) < 0)
+        return;
+    snprintf(folder, sizeof folder, "%s/%s", root, name_of(run_dir));
+    sweep(folder);
+}
+
 int mx_mark_set(const char *run_dir, pid_t pid, uid_t uid, unsigned id, struct err *e)
 {
     char root[128], folder[256];
@@ -55,10 +78,14 @@ int mx_mark_set(const char *run_dir, pid_t pid, uid_t uid, unsigned id, struct e
     snprintf(folder, sizeof folder, "%s/%s", root, name_of(run_dir));
     if (mkdir(folder, 0755) < 0 && errno != EEXIST)
         return err_set(e, ENOTSUP, "make %s", folder);
+    sweep(folder);
     snprintf(folder, sizeof folder, "%s/%s/u%u-j%u", root, name_of(run_dir), (unsigned)uid, id);
-    if (mkdir(folder, 0755) < 0 && errno != EEXIST)
-        return err_set(e, ENOTSUP, "make %s", folder);
-    rc = put(folder, pid);
+    rc = -ENOENT;
+    for (unsigned i = 0; rc == -ENOENT && i < TRIES; i++) { /* it may be swept away meanwhile */
+        if (mkdir(folder, 0755) < 0 && errno != EEXIST)
+            return err_set(e, ENOTSUP, "make %s", folder);
+        rc = put(folder, pid);
+    }
     return rc < 0 ? err_set(e, ENOTSUP, "enter %s", folder) : 0;
 }
 
@@ -125,11 +152,6 @@ void mx_mark_clean(const char *run_dir)
     if (find_root(root) < 0)
         return;
     snprintf(folder, sizeof folder, "%s/%s", root, name_of(run_dir));
-    DIR *d = opendir(folder);
-    for (struct dirent *x; d && (x = readdir(d));)
-        if (x->d_name[0] == 'u')
-            unlinkat(dirfd(d), x->d_name, AT_REMOVEDIR); /* fails where there are processes */
-    if (d)
-        closedir(d);
+    sweep(folder);
     rmdir(folder);
 }

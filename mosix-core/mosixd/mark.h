@@ -24,7 +24,8 @@ MUST int mx_mark_clear(pid_t pid, struct err *e);
 bool mx_mark_has(const char *run_dir, pid_t pid, unsigned *id);
 /* A variable of the first environment of process pid. Returns whether it is there, and fits. */
 bool mx_mark_variable(pid_t pid, const char *name, char *value, size_t size);
-/* Takes away what has no process any more. */
+/* Takes away what has no process any more: of jobs, and then all that is ours. */
+void mx_mark_sweep(const char *run_dir);
 void mx_mark_clean(const char *run_dir);
 
 #endif

@@ -9,6 +9,7 @@
 #include "common/sys/fd.h"
 #include "common/sys/log.h"
 #include "mosix-core/move/stay.h"
+#include "mosix-core/move/witness.h"
 #include "mosix-core/net/prompt.h"
 
 #include <errno.h>
@@ -62,14 +63,13 @@ void mx_keeper_end(struct mx_keeper *k)
 
 void mx_keeper_say(struct mx_keeper *k, pid_t pid, const char *what)
 {
-    char text[400];
-    AUTO_FD fd = (int)syscall(SYS_pidfd_getfd, k->how.process, STDERR_FILENO, 0);
-    snprintf(text, sizeof text, "mosrun: process %d (%s) is lost: %s\n", (int)pid, k->program,
-             what);
-    log_error("%s", text);
-    struct pollfd p = { fd, POLLOUT, 0 };
-    if (fd >= 0 && poll(&p, 1, 0) > 0 && fd_write(fd, text, strlen(text)) < 0)
-        log_at(LOG_VERBOSE, "job %d can't be told", (int)k->how.pid);
+    mx_witness_say(k->how.process, k->errors, pid, k->program, what);
+}
+
+void mx_keeper_keep_errors(struct mx_keeper *k)
+{
+    fd_close(&k->errors);
+    k->errors = mx_witness_keep(k->how.process);
 }
 
 /* As long as something has to be remembered of it, too. */
@@ -218,6 +218,7 @@ int mx_keeper_migrate(struct mx_keeper *k, const char *where, struct err *e)
     if (rc < 0)
         return err_say(e, -rc, "the last copy there is not yet gone");
     k->why[0] = 0;
+    mx_keeper_keep_errors(k);
     snprintf(k->wanted, sizeof k->wanted, "%s", where);
     loop_timer_del(&k->linger);
     mx_keeper_plan(k, in);
@@ -309,6 +310,8 @@ static void on_process(void *ctx, uint32_t events UNUSED)
         mx_keeper_on_hands(k, 0);
     if (k->is_family && k->hands.pid > 0)
         return;
+    if (clock_mono_ms() < k->lost_until_ms && !k->is_over)
+        mx_keeper_say(k, k->how.pid, k->why);
     mx_keeper_plan(k, (struct mx_migrate_in){ .what = MX_MIG_KILLED });
     mx_keeper_end(k);
 }
@@ -329,7 +332,7 @@ int mx_keeper_run(const struct mx_keeper_how *how, struct err *e)
 {
     static struct mx_keeper k;
     k = (struct mx_keeper){
-        .how = *how, .hands = { 0, -1 }, .frost_back = -1, .collector = { 0, -1, -1 }
+        .how = *how, .hands = { 0, -1 }, .frost_back = -1, .errors = -1, .collector = { 0, -1, -1 }
     };
     int64_t now_ms = (int64_t)clock_mono_ms();
     mx_migrate_init(&k.plan, now_ms);
@@ -351,5 +354,6 @@ int mx_keeper_run(const struct mx_keeper_how *how, struct err *e)
     mx_keeper_end_relay(&k);
     mx_hands_end(&k.hands);
     mx_keeper_frost_end(&k);
+    fd_close(&k.errors);
     return rc < 0 ? err_set(e, -rc, "keep process %d", (int)how->pid) : 0;
 }

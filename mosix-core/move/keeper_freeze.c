@@ -85,6 +85,7 @@ static int begin(struct mx_keeper *k, struct err *e)
     loop_timer_del(&k->linger);
     k->frost = MX_FROST_FREEZING;
     k->why[0] = 0;
+    mx_keeper_keep_errors(k);
     mx_keeper_tell(k, MX_HANDS_FREEZE, fd);
     return 0;
 }

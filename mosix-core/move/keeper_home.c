@@ -35,14 +35,20 @@ bool mx_keeper_has_process(const struct mx_keeper *k)
  * itself. Any other goes on by itself: then a move that has begun is given up. */
 static void hands_died(struct mx_keeper *k)
 {
+    bool is_tied = (k->holder.is != MX_IS_RUNNING && k->holder.is != MX_IS_COPYING) ||
+                   k->frost > MX_FROST_FREEZING;
     mx_hands_end(&k->hands);
     k->served = 0;
     mx_keeper_frost_end(k);
     if (k->is_first_home) {
+        log_error("job %d: what was away of it is lost: who held it was killed",
+                  (int)k->how.pid);
         mx_keeper_is_at_home(k);
         return;
     }
     mx_keeper_why(k, "who held its own process was killed");
+    if (is_tied)
+        k->lost_until_ms = clock_mono_ms() + MX_KEEPER_TIED_MS;
     if (k->holder.is == MX_IS_COPYING || k->holder.is == MX_IS_STOPPING)
         mx_keeper_held(k, MX_HOLD_FAILED, MX_WHY_REFUSED);
 }

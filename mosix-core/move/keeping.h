@@ -15,6 +15,7 @@
 enum {
     MX_KEEPER_HOSTS = MX_PLACES_MAX - 1,
     MX_KEEPER_FETCHED = 16, /* children that are asked to come home by themselves */
+    MX_KEEPER_TIED_MS = 2000, /* a process that ends with its hands does it so soon */
     MX_KEEPER_LOST_MS = MX_LEASE_MS + MX_LEASE_SLACK_MS, /* of a host that is cut off */
 };
 
@@ -56,6 +57,8 @@ struct mx_keeper {
     uint32_t last_place;
     uint32_t streams_move; /* the move for which streams were opened */
     pid_t relay;
+    uint64_t lost_until_ms; /* an end before it is because its hands were killed */
+    int errors; /* where its errors went when it was last moved (witness.h); -1 */
     struct mx_conn collector; /* of a job that comes home */
     struct loop_fd on_collector;
     bool is_short_of_memory; /* there was no room for one: it comes home at once, then */
@@ -96,6 +99,7 @@ void mx_keeper_note_move(struct mx_keeper *k);
 void mx_keeper_end(struct mx_keeper *k);
 /* Words for whoever looks at the job's standard error: why process pid of it is lost. */
 void mx_keeper_say(struct mx_keeper *k, pid_t pid, const char *what);
+void mx_keeper_keep_errors(struct mx_keeper *k);
 /* The keeper's time at home is over, if nobody has asked for anything. */
 void mx_keeper_on_linger(void *ctx);
 void mx_keeper_start_linger(struct mx_keeper *k);

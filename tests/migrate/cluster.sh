@@ -15,6 +15,7 @@ cluster_up()
     requires root
     lab=$top_srcdir/examples/lab/lab
     name=m$$
+    at_exit 'rmdir "$(cgroup_root)/mosix.$$"/u* "$(cgroup_root)/mosix.$$" 2>/dev/null' # last of all: those of its jobs are gone then
     at_exit '"$lab" --name $name down'
     "$lab" --name $name up 2 --for $$ >/dev/null || fail "lab up"
     mkdir "$tmp/etc" || exit 99
@@ -25,7 +26,6 @@ cluster_up()
     log=$tmp/log.head
     mkdir "$tmp/bin" && ln -s "$top_builddir/mosix-core/cmd/mosrun" "$tmp/bin/native"
     PATH=$top_builddir/mosix-core/cmd:$tmp/bin:$PATH
-    at_exit 'rmdir "$(cgroup_root)/mosix.$$"/u* "$(cgroup_root)/mosix.$$" 2>/dev/null'
     local n
     for n in n1 n2; do
         tar -C "$tmp/etc" -c . | on_node $n sh -c 'mkdir -p /etc/mosix && tar -C /etc/mosix -x --no-same-owner' || fail "files on $n"

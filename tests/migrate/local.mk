@@ -1,12 +1,14 @@
 # Real processes that are captured and restored. A sanitizer's shadow memory is more than an image holds.
 if !SANITIZE
-check_PROGRAMS += tests/migrate/adversary tests/migrate/asker tests/migrate/counter tests/migrate/counter_static tests/migrate/driver tests/migrate/escape tests/migrate/gap tests/migrate/move tests/migrate/away tests/migrate/probe tests/migrate/ticks tests/migrate/pace tests/migrate/rounds tests/migrate/table1
+check_PROGRAMS += tests/migrate/adversary tests/migrate/asker tests/migrate/counter tests/migrate/counter_static tests/migrate/couple tests/migrate/driver tests/migrate/escape tests/migrate/fault_relay tests/migrate/gap tests/migrate/move tests/migrate/away tests/migrate/probe tests/migrate/ticks tests/migrate/pace tests/migrate/rounds tests/migrate/table1
 tests_migrate_adversary_LDADD = -lm -lpthread
 tests_migrate_asker_LDADD = mosix-core/lib/libmosix.a
 tests_migrate_counter_LDADD = -lm
 tests_migrate_counter_static_SOURCES = tests/migrate/counter.c
 tests_migrate_counter_static_LDFLAGS = -static
 tests_migrate_counter_static_LDADD = -lm
+tests_migrate_couple_LDFLAGS = -static
+tests_migrate_couple_LDADD =
 tests_migrate_driver_LDADD = $(MXIMAGE_LIBS)
 check_PROGRAMS += tests/migrate/threads
 tests_migrate_threads_LDADD = -lpthread
@@ -25,6 +27,7 @@ TESTS += \
   tests/migrate/compatibility.sh \
   tests/migrate/escape.sh \
   tests/migrate/examples.sh \
+  tests/migrate/faults.sh \
   tests/migrate/freeze.sh \
   tests/migrate/home.sh \
   tests/migrate/mosrun.sh \
@@ -44,6 +47,7 @@ EXTRA_DIST += \
   tests/migrate/compatibility.sh \
   tests/migrate/escape.sh \
   tests/migrate/examples.sh \
+  tests/migrate/faults.sh \
   tests/migrate/freeze.sh \
   tests/migrate/home.sh \
   tests/migrate/mosrun.sh \

@@ -27,6 +27,9 @@ echo "# jobs"
 mosrun -J5 sh -c 'mosps; native mosps' >said
 same "a job lists its shell and its mosps, and a native program the shell" 3 "$(awk '$5 == 5' said | wc -l)"
 same "status" 7 "$(status mosrun sh -c 'exit 7')"
+mosrun -J8 true
+mosrun -J9 true
+! [ -e "$(cgroup_root)/mosix.$$/u0-j8" ] || fail "the cgroup of a job that has ended stays"
 same "status of what isn't there" 127 "$(status mosrun no-such-program 2>said)"
 # shellcheck disable=SC2016 # for that shell
 same "argv[0]" other "$(mosrun -z sh other -c 'echo "$0"')"

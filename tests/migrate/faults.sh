@@ -1,0 +1,200 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# faults.sh: at each message of each kind of move the connection is cut, or silent, or one of the processes that make the move is killed or
+# stopped: the job runs on, at one place, or it ends with a status that its parent sees and words that say why; nothing of it is left on
+# any node. Usage: faults.sh [all]: each message and each fault, which takes long (make soak-faults); without, a few of each.
+# FAULTS_KINDS, FAULTS: only these kinds or faults. A relay between the nodes counts messages and does it (fault_relay.c).
+set -u
+. "${top_srcdir:-.}/tests/lib/functions.sh"
+. "$top_srcdir/tests/migrate/cluster.sh"
+is_all=${1:-${FAULTS_ALL:-}}
+export FAULTS_ALL=$is_all
+in_parts "${FAULTS_PARTS:-4}"
+cluster_up
+couple=$top_builddir/tests/migrate/couple
+cd "$tmp" || exit 99
+
+echo "# part ${TEST_PART:-0}"
+node_pid() { cut -d' ' -f1 "/run/mrc-lab-$name/$1/pid"; }
+kill_daemon head
+printf 'head 10.77.0.254\nn1 10.77.0.254 7801\nn2 10.77.0.254 7802\n' >"$tmp/etc/nodes"
+mkfifo relay.in
+"$lab" --name $name head -- "$top_builddir/tests/migrate/fault_relay" 7801:10.77.0.1:7722:"$(node_pid n1)" 7802:10.77.0.2:7722:"$(node_pid n2)" \
+    <relay.in >relay.out & relay_pid=$!
+at_exit 'kill $relay_pid 2>/dev/null'
+exec 7>relay.in 6<relay.out
+wait_for 10 grep -q ready relay.out
+read -r _ <&6
+daemon head
+# relay WORDS: its answer
+relay() { echo "$*" >&7; answer=; local i=0; until read -r answer <&6 || [ $((i += 1)) -gt 200 ]; do sleep 0.02; done; }
+
+# What is there when nothing is: processes, mounts, files, shared memory, of all nodes, and descriptors of the daemons.
+snapshot()
+{
+    local n
+    mosps >/dev/null # takes away what a killed keeper has left
+    for n in n1 n2; do
+        # shellcheck disable=SC2016 # for the shell there
+        on_node $n sh -c 'ls -A /tmp /dev/shm /run/mosix*/g /run/mosix*/j 2>/dev/null; cut -d" " -f2-4 /proc/mounts; ps -eo args= | grep "^mosixd:" | sort; ls /proc/$(cat /run/mosixd.pid)/fd | wc -l' | sed "s/^/$n: /"
+    done
+    ls -A "$MOSIX_RUN/j" "$MOSIX_RUN/g" 2>/dev/null
+    ls "/proc/$(cat "$tmp/pid.head")/fd" | wc -l
+}
+
+# settled PID: where, or nothing
+settled() { mosps -aw | awk -v pid="$1" '$1 == pid && /settled|frozen/ { print $2 }'; }
+is_settled() { [ "$(settled "$1")" = "$2" ]; }
+# prepare KIND FAULT TURNS: a job that is where this kind of move begins. One that has ended before is begun anew, and takes longer.
+prepare()
+{
+    local kind=$1 turns=$3 how=alone ms=20
+    case $kind in fetch) how=two ms=40 ;; self) how=back ms=30 ;; esac
+    native=native.$how.$turns
+    [ -e $native ] || if [ $how = two ]; then
+        { "$couple" two $turns 0 & sleep 0.1; kill -USR1 $!; wait $!; } | sort >$native
+    else
+        "$couple" $how $turns 0 | sort >$native
+    fi
+    case $2 in exit | exec) how=$2 ;; esac
+    rm -f out ck.* # whoever still writes there is of another case
+    mosrun -C"$tmp/ck" "$couple" $how $turns $ms >out 2>err </dev/null & pid=$!
+    at_exit "kill -9 $pid 2>/dev/null"
+    until [ -s out ]; do is_gone $pid && fail "the job is over: $(cat err)"; sleep 0.01; done
+    [ $kind = out ] && return
+    migrate $pid n1 2>said || is_gone $pid || fail "$kind: migrate: $(cat said)"
+    until is_settled $pid n1; do
+        if is_gone $pid; then
+            wait $pid
+            [ $turns -lt 400 ] || fail "$kind: the job ends before it is away: $(cat err)"
+            prepare "$kind" "$2" $((turns * 2))
+            return
+        fi
+        sleep 0.02
+    done
+    [ $kind != fetch ] || { kill -USR1 $pid; wait_for 10 grep -q '^c 1' out; }
+}
+begin() # KIND
+{
+    case $1 in
+    out) migrate $pid n1 ;;
+    home | fetch) migrate $pid home ;;
+    hop) migrate $pid n2 ;;
+    checkpoint) timeout 90 migrate $pid checkpoint ;;
+    freeze) migrate $pid freeze ;;
+    self) : ;;
+    esac >said 2>&1 &
+    begun=$!
+}
+is_done() # KIND: the move has ended well
+{
+    case $1 in
+    out) is_settled $pid n1 ;;
+    home | self | fetch) is_settled $pid home || is_gone $pid ;;
+    hop) is_settled $pid n2 ;;
+    checkpoint) ! kill -0 $begun 2>/dev/null && is_settled $pid n1 ;;
+    freeze) mosps -aw | grep -q "^ *$pid .*frozen" ;;
+    esac
+}
+# The process that was stopped goes on.
+let_go()
+{
+    local stopped
+    relay ask
+    stopped=$(echo "$answer" | sed -n 's/.*stop .*pid \([1-9][0-9]*\) .*/\1/p')
+    [ -n "$stopped" ] && kill -CONT "$stopped" 2>/dev/null
+}
+# is_begun FILE: out is how that begins, line by line of each process
+is_begun()
+{
+    grep -v "the child is lost" out >begun
+    sort begun | comm -13 "$1" - | grep . && return 1
+    awk '$1 != "couple:" && $2 != n[$1]++ { exit 1 }' begun
+}
+# finish KIND: the job's end is right, and nothing is left of it. Sets "ended".
+finish()
+{
+    local got=0 stood='' left
+    local until=$((SECONDS + ${silence_s:-60}))
+    until is_gone $pid; do
+        if [ $SECONDS -ge $until ]; then
+            [ -z "$stood" ] && { let_go || [ -z "$is_all" ]; } || { mosps -aw; tail -5 "$log"; ps -eo pid,ppid,stat,args | grep "[m]osixd:"; fail "$case: the job does not end: $answer"; }
+            stood=", stood still" until=$((SECONDS + 40))
+        fi
+        [ "$1" != freeze ] || migrate $pid continue 2>/dev/null
+        sleep 0.1
+    done
+    wait "$pid" || got=$?
+    wait "$begun" 2>/dev/null
+    let_go
+    ended=$got$stood
+    case "$got $case" in
+    7*exit | 7*exec) # if it was told before its end
+        [ "$(tail -n 1 out)" != executed ] || sed -i '$d' out
+        [ "$(tail -n 1 out)" != "couple: right" ] || sed -i '$d' out
+        is_begun $native || fail "$case: its output is not right: $answer" ;;
+    7*) sort out | cmp $native - || { cat err; fail "$case: its output is not right: $answer"; } ;;
+    137*)
+        ended="$ended $(cat err)"
+        is_begun $native || fail "$case: the output before its end is not right: $answer"
+        case $case in *"kill job") ;; *)
+            grep -q "is lost" err || grep -q "job $pid .*lost\|process $pid .*lost" "$log" ||
+                { cat err; tail -5 "$log"; fail "$case: it ended without a word: $answer"; } ;;
+        esac ;;
+    *) cat err; fail "$case: status $got: $answer" ;;
+    esac
+    left=$((SECONDS + 45))
+    until none_inside $pid; do
+        [ $SECONDS -lt $left ] || { ps -eo pid,ppid,stat,args | grep "[m]osixd:"; fail "$case: processes are left: $answer"; }
+        sleep 0.1
+    done
+}
+
+# one KIND NUMBER WHAT...: in a shell of its own: others follow when it fails
+one()
+{
+    local kind=$1 number=$2
+    shift 2
+    prepare $kind "$1" 24
+    case $1 in exit | exec) set -- tell job ;; esac
+    relay arm $number $pid "$@"
+    begin $kind
+    finish $kind
+    case $answer in *" -") did=no ;; *" pid 0 "*) did=nobody ;; *) did=yes ;; esac
+    echo "$case: $did: $ended: ${answer#* }"
+}
+
+# Longer than any silence is borne; or, without all, than a copy runs without leave.
+silence_s=35
+[ -n "$is_all" ] || silence_s=5
+faults=(cut cutall hush6000 hushall6000 garble exit exec "kill job")
+for who in home host keeper hands collector guest namespaces supervisor; do faults+=("kill $who" "stop $who"); done
+[ -z "${FAULTS:-}" ] || IFS=, read -ra faults <<<"$FAULTS"
+snapshot >before
+turn=0 failed=0
+for kind in ${FAULTS_KINDS:-out home hop fetch self checkpoint freeze}; do
+    prepare $kind none 100
+    relay arm 0 $pid none
+    begin $kind
+    wait_for 30 is_done $kind
+    relay ask
+    count=${answer%% *}
+    [ "$count" -gt 5 ] || fail "$kind: only $count messages"
+    case="$kind, no fault"
+    finish $kind
+    same "$kind without a fault ($(cat err))" 7 "${ended%%,*}"
+    echo "$kind: $count messages"
+    step=1
+    [ -n "$is_all" ] || step=$((count * ${#faults[@]} / 6 | 1))
+    for ((i = 0; i < count * ${#faults[@]}; i += step)); do
+        turn=$((turn + 1))
+        is_ours $turn || continue
+        number=$((i / ${#faults[@]} + 1)) fault=${faults[i % ${#faults[@]}]}
+        case="$kind, message $number, $fault"
+        # shellcheck disable=SC2086 # words
+        (one $kind $number $fault) || failed=$((failed + 1))
+    done
+done
+[ $failed = 0 ] || fail "$failed cases"
+snapshot >after
+diff before after || fail "something is left"
