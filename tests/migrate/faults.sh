@@ -9,7 +9,7 @@ set -u
 . "$top_srcdir/tests/migrate/cluster.sh"
 is_all=${1:-${FAULTS_ALL:-}}
 export FAULTS_ALL=$is_all
-in_parts "${FAULTS_PARTS:-4}"
+in_parts "${FAULTS_PARTS:-7}"
 cluster_up
 couple=$top_builddir/tests/migrate/couple
 cd "$tmp" || exit 99
@@ -20,8 +20,8 @@ kill_daemon head
 printf 'head 10.77.0.254\nn1 10.77.0.254 7801\nn2 10.77.0.254 7802\n' >"$tmp/etc/nodes"
 mkfifo relay.in
 "$lab" --name $name head -- "$top_builddir/tests/migrate/fault_relay" 7801:10.77.0.1:7722:"$(node_pid n1)" 7802:10.77.0.2:7722:"$(node_pid n2)" \
-    <relay.in >relay.out & relay_pid=$!
-at_exit 'kill $relay_pid 2>/dev/null'
+    <relay.in >relay.out &
+at_exit "kill $! 2>/dev/null"
 exec 7>relay.in 6<relay.out
 wait_for 10 grep -q ready relay.out
 read -r _ <&6
@@ -185,7 +185,7 @@ for kind in ${FAULTS_KINDS:-out home hop fetch self checkpoint freeze}; do
     same "$kind without a fault ($(cat err))" 7 "${ended%%,*}"
     echo "$kind: $count messages"
     step=1
-    [ -n "$is_all" ] || step=$((count * ${#faults[@]} / 6 | 1))
+    [ -n "$is_all" ] || step=$((count * ${#faults[@]} / 4 | 1))
     for ((i = 0; i < count * ${#faults[@]}; i += step)); do
         turn=$((turn + 1))
         is_ours $turn || continue
