@@ -29,7 +29,8 @@ mosix_core_libmximage_a_SOURCES = \
   mosix-core/image/memory.c mosix-core/image/memory.h \
   mosix-core/image/collect.c mosix-core/image/collect.h \
   mosix-core/image/gather.c mosix-core/image/gather.h \
-  mosix-core/image/objects.c \
+  mosix-core/image/objects.c mosix-core/image/objects.h \
+  mosix-core/image/objects_held.c \
   mosix-core/image/pack.c mosix-core/image/pack.h \
   mosix-core/image/pageset.c mosix-core/image/pageset.h \
   mosix-core/image/making.h mosix-core/image/parts.h \

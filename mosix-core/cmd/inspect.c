@@ -45,7 +45,9 @@ static void show(const struct mx_sec *s, struct sums *sums)
         print_text(s->process.release);
         putchar('\n');
     } else if (s->number == MX_SEC_object) {
-        static const char *const kinds[MX_OBJECT_KINDS] = { "pipe", "eventfd", "epoll" };
+        static const char *const kinds[MX_OBJECT_KINDS] = { "pipe",     "eventfd",
+                                                            "epoll",    "timerfd",
+                                                            "signalfd", "file without a name" };
         printf("descriptor %u: %s of its own\n", s->object.number, kinds[s->object.kind]);
         sums->descriptors++;
     } else if (s->number == MX_SEC_sibling) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* descriptors.c: what the numbers of a process's open descriptors stand for, and opening the
  * same again. Must not know: memory, registers. */
+#include "mosix-core/image/objects.h"
 #include "mosix-core/image/parts.h"
 
 #include "common/sys/fd.h"
@@ -75,13 +76,19 @@ static bool is_there(const struct open_file *f)
 
 static int kind_of(const struct open_file *f, pid_t pid, enum mx_fd_kind *kind, struct err *e)
 {
-    bool is_path = S_ISDIR(f->st.st_mode) || S_ISCHR(f->st.st_mode);
+    char what[64];
+    mx_say_what_is_open(f->path, what);
+    bool is_path = (S_ISDIR(f->st.st_mode) || S_ISCHR(f->st.st_mode)) && !what[0];
     if (S_ISREG(f->st.st_mode) && is_there(f))
         *kind = MX_FD_FILE;
     else if (f->number <= STDERR_FILENO && !S_ISREG(f->st.st_mode))
         *kind = MX_FD_INHERIT;
     else if (is_path && is_there(f))
         *kind = MX_FD_PATH;
+    else if (what[0])
+        return err_say(e, ENOTSUP,
+                       "descriptor %u of process %d is %s, which an image can't hold",
+                       f->number, (int)pid, what);
     else
         return err_say(e, ENOTSUP, "descriptor %u of process %d (%s) can't be opened again",
                        f->number, (int)pid, f->path);
@@ -149,8 +156,14 @@ static int write_one(pid_t pid, const unsigned *numbers, int which, int count,
     if (rc == 0)
         rc = find_same(pid, numbers, which, &f, e);
     if (rc == 0) {
-        const struct mx_open o = { f.number,     f.same_as,   f.flags,
-                                   f.is_cloexec, f.st.st_ino, f.path };
+        const struct mx_open o = { .number = f.number,
+                                   .same_as = f.same_as,
+                                   .flags = f.flags,
+                                   .is_cloexec = f.is_cloexec,
+                                   .inode = f.st.st_ino,
+                                   .offset = f.offset,
+                                   .path = f.path,
+                                   .st = &f.st };
         rc = mx_capture_object(pid, &o, numbers, count, w, e);
     }
     if (rc == 0)

@@ -2,8 +2,9 @@
 /* objects.c: what a process has open and shares with nobody: pipes of which it has both ends,
  * eventfds, epolls. Such things can be made again, with what is in them.
  * Must not know: files, which descriptors.c has; memory, registers. */
+#include "mosix-core/image/objects.h"
+
 #include "common/sys/fd.h"
-#include "mosix-core/image/parts.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -179,6 +180,44 @@ static int take_epoll(pid_t pid, const struct mx_open *o, const unsigned *number
     return rc;
 }
 
+static int take_told(pid_t pid, const struct mx_open *o, struct mx_sec_object *s, uint8_t *body,
+                     struct err *e)
+{
+    bool is_timer = strcmp(o->path, "anon_inode:[timerfd]") == 0;
+    if (is_timer)
+        mx_wind_timerfd(pid, o->number);
+    FILE *f = open_info(pid, o->number, e);
+    if (!f)
+        return -EIO;
+    int rc = is_timer ? mx_take_timerfd(f, s, body) : mx_take_signalfd(f, s);
+    fclose(f);
+    return rc < 0 ? err_say(e, ENOTSUP,
+                            "this kernel does not say what descriptor %u of process %d is",
+                            o->number, (int)pid)
+                  : 0;
+}
+
+/* MX_OBJECT_KINDS: none of these. */
+static enum mx_object kind_of(pid_t pid, const struct mx_open *o)
+{
+    static const struct {
+        const char *path;
+        enum mx_object kind;
+    } kinds[] = { { "anon_inode:[eventfd]", MX_OBJECT_EVENT },
+                  { "anon_inode:[eventpoll]", MX_OBJECT_EPOLL },
+                  { "anon_inode:[timerfd]", MX_OBJECT_TIMERFD },
+                  { "anon_inode:[signalfd]", MX_OBJECT_SIGNALFD } };
+    if (o->number <= STDERR_FILENO || o->same_as <= STDERR_FILENO)
+        return MX_OBJECT_KINDS;
+    for (unsigned i = 0; i < ARRAY_LEN(kinds); i++)
+        if (strcmp(o->path, kinds[i].path) == 0)
+            return kinds[i].kind;
+    if (S_ISREG(o->st->st_mode) && o->st->st_nlink == 0)
+        return MX_OBJECT_NAMELESS;
+    bool is_pipe = strncmp(o->path, "pipe:[", 6) == 0 && !(o->flags & O_DIRECT);
+    return is_pipe && is_own_pipe(pid, o->path) ? MX_OBJECT_PIPE : MX_OBJECT_KINDS;
+}
+
 int mx_capture_object(pid_t pid, const struct mx_open *o, const unsigned *numbers, int count,
                       struct mx_image_writer *w, struct err *e)
 {
@@ -187,20 +226,21 @@ int mx_capture_object(pid_t pid, const struct mx_open *o, const unsigned *number
                                     .same_as = o->same_as,
                                     .flags = o->flags,
                                     .is_cloexec = o->is_cloexec } };
-    bool is_pipe = strncmp(o->path, "pipe:[", 6) == 0 && !(o->flags & O_DIRECT);
-    bool is_event = strcmp(o->path, "anon_inode:[eventfd]") == 0;
-    bool is_epoll = strcmp(o->path, "anon_inode:[eventpoll]") == 0;
-    if (o->number <= STDERR_FILENO || o->same_as <= STDERR_FILENO ||
-        (!is_event && !is_epoll && (!is_pipe || !is_own_pipe(pid, o->path))))
+    enum mx_object kind = kind_of(pid, o);
+    if (kind == MX_OBJECT_KINDS)
         return 0;
     uint8_t *body = malloc(MX_OBJECT_BODY_MAX);
     int rc = body ? 0 : err_set(e, ENOMEM, "note descriptor %u", o->number);
-    if (rc == 0 && is_pipe)
+    if (rc == 0 && kind == MX_OBJECT_PIPE)
         rc = take_pipe(pid, o, numbers, &s.object, body, e);
-    else if (rc == 0 && is_event)
+    else if (rc == 0 && kind == MX_OBJECT_EVENT)
         rc = take_event(pid, o, &s.object, e);
-    else if (rc == 0)
+    else if (rc == 0 && kind == MX_OBJECT_EPOLL)
         rc = take_epoll(pid, o, numbers, count, &s.object, body, e);
+    else if (rc == 0 && kind == MX_OBJECT_NAMELESS)
+        rc = mx_take_nameless(pid, o, numbers, &s.object, body, e);
+    else if (rc == 0)
+        rc = take_told(pid, o, &s.object, body, e);
     if (rc == 0)
         rc = mx_image_write(w, &s, e);
     free(body);
@@ -259,18 +299,40 @@ static int make_pipe(const struct mx_sec_object *s, int above, int *own, int *ot
     return n == (ssize_t)s->body.len ? 0 : failed(s, e);
 }
 
+/* kept: for each, the file of whose descriptors it is the first. */
+static int make_nameless(const struct mx_kept *objects, uint32_t which, int above, int *kept,
+                         struct err *e)
+{
+    const struct mx_sec_object *s = &objects[which].s.object;
+    uint32_t first = 0;
+    while (objects[first].s.object.kind != MX_OBJECT_NAMELESS ||
+           objects[first].s.object.id != s->id)
+        first++;
+    int fd = mx_make_nameless(s, above, &kept[first]);
+    return fd < 0 ? failed(s, e) : place(move_up(fd, above), s, e);
+}
+
 static int make_one(const struct mx_kept *objects, uint32_t count, uint32_t which, int above,
                     int *waiting, struct err *e)
 {
     const struct mx_sec_object *s = &objects[which].s.object;
-    int fd = waiting[which], other = -1;
-    waiting[which] = -1;
+    int fd = -1, other = -1;
+    if (s->kind == MX_OBJECT_PIPE) { /* else what is kept of a file */
+        fd = waiting[which];
+        waiting[which] = -1;
+    }
     if (s->same_as != s->number)
         return dup3((int)s->same_as, (int)s->number, s->is_cloexec ? O_CLOEXEC : 0) < 0
                    ? failed(s, e)
                    : 0;
     if (s->kind == MX_OBJECT_EPOLL)
         return place(move_up(epoll_create1(EPOLL_CLOEXEC), above), s, e);
+    if (s->kind == MX_OBJECT_TIMERFD)
+        return place(move_up(mx_make_timerfd(s), above), s, e);
+    if (s->kind == MX_OBJECT_SIGNALFD)
+        return place(move_up(mx_make_signalfd(s), above), s, e);
+    if (s->kind == MX_OBJECT_NAMELESS)
+        return make_nameless(objects, which, above, waiting, e);
     if (s->kind == MX_OBJECT_EVENT) {
         fd = move_up(eventfd(0, EFD_CLOEXEC | (s->id ? EFD_SEMAPHORE : 0)), above);
         bool is_set = fd >= 0 && (!s->count || write(fd, &s->count, sizeof s->count) > 0);
@@ -315,6 +377,9 @@ int mx_restore_objects(const struct mx_kept *objects, uint32_t count, int above,
         if (s->kind == MX_OBJECT_EPOLL && s->same_as == s->number)
             rc = watch_again(s, e);
     }
+    for (uint32_t i = 0; rc == 0 && i < count; i++)
+        if (objects[i].s.object.kind == MX_OBJECT_NAMELESS && waiting[i] >= 0)
+            close(waiting[i]);
     free(waiting); /* after a failure the process ends, and all with it */
     return rc;
 }

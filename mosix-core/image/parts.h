@@ -11,6 +11,7 @@
 #include "mosix-core/image/tracee.h"
 
 #include <sys/ptrace.h>
+#include <sys/stat.h>
 
 /* Older headers lack it. */
 #ifndef PTRACE_GET_RSEQ_CONFIGURATION
@@ -63,8 +64,9 @@ struct mx_open {
     unsigned number, same_as;
     uint32_t flags;
     bool is_cloexec;
-    uint64_t inode;
+    uint64_t inode, offset;
     const char *path; /* as /proc/PID/fd has it */
+    const struct stat *st;
 };
 /* numbers: all count of the process. Returns 1 when its section was written, 0 when it is none
  * of these. */

@@ -21,6 +21,9 @@
 #define PR_TIMER_CREATE_RESTORE_IDS 77
 #endif
 
+/* How the kernel says CLOCK_PROCESS_CPUTIME_ID of whoever made the timer. */
+enum { OWN_TIME = -6 };
+
 enum { NOTIFY_SIGNAL, NOTIFY_NONE, NOTIFY_OTHER, NUMBER_TRIES = 10000 };
 
 struct timer {
@@ -28,10 +31,11 @@ struct timer {
     unsigned long long value;
 };
 
-static bool is_of_time(unsigned clock)
+static bool is_of_time(unsigned clock, enum mx_capture_for what_for)
 {
-    return clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC || clock == CLOCK_BOOTTIME ||
-           clock == CLOCK_TAI;
+    bool is_own_time = clock == CLOCK_PROCESS_CPUTIME_ID && what_for == MX_CAPTURE_WHOLE;
+    return is_own_time || clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC ||
+           clock == CLOCK_BOOTTIME || clock == CLOCK_TAI;
 }
 
 static unsigned notify_of(const char *how)
@@ -49,7 +53,7 @@ static bool read_timer(FILE *f, struct timer *t)
     if (!f || fscanf(f, " ID: %u signal: %u/%llx notify: %31[a-z/].%*d ClockID: %d", &t->id,
                      &t->signal, &t->value, how, &clock) != 5)
         return false;
-    t->clock = (unsigned)clock;
+    t->clock = clock == OWN_TIME ? CLOCK_PROCESS_CPUTIME_ID : (unsigned)clock;
     t->notify = notify_of(how);
     return true;
 }
@@ -68,7 +72,7 @@ int mx_timers_look(pid_t pid, enum mx_capture_for what_for, struct err *e)
     unsigned count = 0;
     int rc = 0;
     while (rc == 0 && read_timer(f, &t)) {
-        if (!is_of_time(t.clock))
+        if (!is_of_time(t.clock, what_for))
             rc = err_say(e, ENOTSUP, "process %d has POSIX timers of processor time", (int)pid);
         else if (what_for == MX_CAPTURE_WHOLE && t.notify == NOTIFY_OTHER)
             rc = err_say(e, ENOTSUP, "process %d has POSIX timers that are a thread's",

@@ -128,6 +128,57 @@ os.write(w2, b"y"); os.close(w); os.close(w2); data = b""
 while part := os.read(r, 65536): data += part
 print(len(data), data[-2:], ep.poll(0.01))
 os.write(empty_w, b"z"); print(ep.poll(0.01) == [(empty_r, select.EPOLLIN)], os.read(empty_r, 9))'
+    echo "# timerfds, signalfds, files without a name, and timers of processor time"
+    # shellcheck disable=SC2016 # python's
+    cat >held.py <<'PY'
+import ctypes, fcntl, os, select, signal, struct, time
+libc = ctypes.CDLL(None, use_errno=True)
+spec = lambda every, left: struct.pack("qqqq", every, 0, int(left), int(left % 1 * 1e9))
+ticking, once, seen = (libc.timerfd_create(1, 0o4000) for i in range(3)) # the last has ticked and nobody has looked
+assert libc.timerfd_settime(ticking, 0, struct.pack("qqqq", 0, 20000000, 0, 20000000), None) == 0
+assert libc.timerfd_settime(once, 0, spec(0, 1.5), None) == 0
+assert libc.timerfd_settime(seen, 0, struct.pack("qqqq", 0, 0, 0, 1), None) == 0
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+told = libc.signalfd(-1, struct.pack("Q", 1 << signal.SIGUSR1 - 1) + bytes(120), 0o4000)
+os.kill(os.getpid(), signal.SIGUSR1)
+memory = os.memfd_create("memory", os.MFD_ALLOW_SEALING); os.write(memory, b"m" * 300000 + b"end")
+fcntl.fcntl(memory, 1033, 2) # F_SEAL_SHRINK
+gone = open("gone", "w+"); gone.write("first line\nsecond line\n"); gone.flush(); gone.seek(11)
+reader = open("gone"); reader_twin = os.dup(reader.fileno()); os.read(reader.fileno(), 6); os.unlink("gone")
+spent = []; signal.signal(signal.SIGUSR2, lambda *a: spent.append(1))
+timer = ctypes.c_void_p()
+assert libc.timer_create(2, struct.pack("QiiQQQQQQ", 0, signal.SIGUSR2, 0, 0, 0, 0, 0, 0, 0), ctypes.byref(timer)) == 0
+assert libc.timer_settime(timer, 0, struct.pack("qqqq", 0, 0, 0, 300000000), None) == 0
+ep = select.epoll(); ep.register(told, select.EPOLLIN)
+for i in range(8):
+    print("turn", i, flush=True)
+    time.sleep(0.05)
+print("signal", struct.unpack("I", os.read(told, 128)[:4]), ep.poll(0.01))
+try: os.read(once, 8); print("too early")
+except BlockingIOError: print("not yet")
+waited = 0
+while not spent and waited < 5000000: waited += 1
+select.select([once], [], [], 5); print("once", os.read(once, 8), "seen", os.read(seen, 8))
+print("ticks", struct.unpack("Q", os.read(ticking, 8))[0] > 10)
+print("memory", os.lseek(memory, 0, 1), os.pread(memory, 9, 299997), fcntl.fcntl(memory, 1034))
+try: os.ftruncate(memory, 1); print("not sealed")
+except PermissionError: print("sealed")
+print("removed", gone.read(), os.read(reader_twin, 99))
+gone.write("third\n"); gone.flush(); print(os.read(reader.fileno(), 99), os.fstat(gone.fileno()).st_nlink)
+print("processor time", len(spent))
+PY
+    goes_on "lines 3" "$python" held.py
+    for what in 'socket.socketpair()~is a socket' 'os.pipe(); os.fork()~a pipe that others have too' 'os.open("/dev/ptmx", 2)~master of a pseudo-terminal' \
+        'ctypes.CDLL(None).inotify_init()~inotify' 'os.write(os.memfd_create("big"), b"x" * 1100000)~of more than 1023 KiB' 'os.memfd_create("two"); os.fork()~that others have too'; do
+        start "$python" -c "import ctypes, os, socket, time
+kept = ${what%~*}
+if not hasattr(kept, 'close'): print('has it', flush=True)
+time.sleep(20)"
+        wait_for 10 lines 1
+        same "an image of ${what%~*}" 99 "$(timeout 20 "$driver" capture "$pid" image 2>said; echo $?)"
+        grep -q -- "${what#*~}" said || fail "should say '${what#*~}': $(cat said)"
+        kill -9 "$pid" $(pgrep -P "$pid"); wait "$pid" 2>/dev/null
+    done
 fi
 
 echo "# captured again and again it goes on beside its images, and each of them goes on too"
@@ -213,7 +264,7 @@ echo "# what can't be captured goes on"
 start bash -c 'exec 7< <(sleep 20); for i in {1..200000}; do ((s += i)); done; echo $s'
 sleep_pid() { grandchild=$(cat "/proc/$pid/task/$pid/children") && [ -n "$grandchild" ]; }
 wait_for 10 sleep_pid
-refused "descriptor 7 .* can't be opened again" capture "$pid" image
+refused "descriptor 7 .* is a pipe that others have too" capture "$pid" image
 wait "$pid"
 same "status of what was refused" 0 $?
 same "output of what was refused" 20000100000 "$(cat out)"

@@ -241,7 +241,7 @@ static bool check_posix_timers(const struct mx_sec_posix_timers *s)
             get_u32(&r, &notify) < 0 || get_u64(&r, &value) < 0 || get_u64(&r, &left_ns) < 0 ||
             get_u64(&r, &every_ns) < 0)
             return false;
-        bool is_clock = clock == 0 || clock == 1 || clock == 7 || clock == 11;
+        bool is_clock = clock <= 2 || clock == 7 || clock == 11;
         if ((int64_t)id <= last || id > INT32_MAX || !is_clock || signal > MX_SIGNALS ||
             notify > 1 || (notify == 0 && !signal) || left_ns > most_ns || every_ns > most_ns)
             return false;
@@ -261,6 +261,16 @@ static bool check_object(const struct mx_sec_object *s)
     case MX_OBJECT_EVENT: return s->id <= 1 && s->count < UINT64_MAX && !s->body.len;
     case MX_OBJECT_EPOLL:
         return s->body.len % MX_WATCHED_BYTES == 0 && s->body.len <= MX_OBJECT_BODY_MAX;
+    case MX_OBJECT_TIMERFD: {
+        struct rd r = rd_of(s->body.ptr, s->body.len);
+        uint64_t left_ns, every_ns;
+        return s->body.len == MX_TIMERFD_BYTES && s->id <= 11 && get_u64(&r, &left_ns) == 0 &&
+               get_u64(&r, &every_ns) == 0 && left_ns <= INT64_MAX && every_ns <= INT64_MAX;
+    }
+    case MX_OBJECT_SIGNALFD: return !s->id && !s->body.len;
+    case MX_OBJECT_NAMELESS:
+        return (s->flags & 3) < 3 && s->count <= INT64_MAX &&
+               s->body.len >= MX_NAMELESS_HEAD_BYTES && s->body.len <= MX_OBJECT_BODY_MAX;
     default: return false;
     }
 }

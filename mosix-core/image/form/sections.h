@@ -22,6 +22,10 @@ enum {
     MX_DESCRIPTORS_MAX = 4096,
     MX_OBJECT_BODY_MAX = 1 << 20, /* bytes that wait in a pipe; the kernel's usual limit */
     MX_WATCHED_BYTES = 16,
+    MX_TIMERFD_BYTES = 16,
+    MX_NAMELESS_HEAD_BYTES = 4,
+    MX_NAMELESS_MAX =
+        MX_OBJECT_BODY_MAX - MX_NAMELESS_HEAD_BYTES, /* bytes of a file without a name */
     MX_POSIX_TIMERS_MAX = 256, /* of a process whose image goes to a file */
     MX_POSIX_TIMER_BYTES = 40,
     MX_THREADS_MAX = 1024, /* of one process, the first included */
@@ -66,6 +70,9 @@ enum mx_object {
     MX_OBJECT_PIPE, /* both of its ends are in the process */
     MX_OBJECT_EVENT,
     MX_OBJECT_EPOLL,
+    MX_OBJECT_TIMERFD,
+    MX_OBJECT_SIGNALFD,
+    MX_OBJECT_NAMELESS, /* a file that was removed, or a memfd */
     MX_OBJECT_KINDS,
 };
 
