@@ -5,7 +5,7 @@
 # words, and a capture that fails or is killed leaves its process as it was.
 set -u
 . "${top_srcdir:-.}/tests/lib/functions.sh"
-requires bc gzip sha256sum awk
+requires bc gzip sha256sum awk cc
 driver=$top_builddir/tests/migrate/driver counter=$top_builddir/tests/migrate/counter
 static=$top_builddir/tests/migrate/counter_static threads=$top_builddir/tests/migrate/threads
 [ "$(id -u)" = 0 ] || [ "$(cat /proc/sys/kernel/yama/ptrace_scope 2>/dev/null || echo 0)" = 0 ] ||
@@ -210,7 +210,9 @@ same "status of an earlier image of threads" 5 $rc
 echo "# a capture that is killed while it writes"
 mkfifo pipe
 state() { awk '$1 == "State:" { print $2 }' "/proc/$1/status"; }
-is_stuck() { [ "$(state "$pid")$(state $killed)" = tS ] && sleep 0.1 && [ "$(state "$pid")$(state $killed)" = tS ]; }
+# In a write to the pipe, that is, and not between two calls that the process makes for it.
+is_writing() { [ "$(state "$pid")$(state $killed)" = tS ] && [ "$(cut -d' ' -f1 "/proc/$killed/syscall")" = 1 ]; }
+is_stuck() { is_writing && sleep 0.1 && is_writing; }
 # killed_capture STATUS COMMAND...: it ends as it would
 killed_capture()
 {
@@ -269,6 +271,15 @@ wait "$pid"
 same "status of what was refused" 0 $?
 same "output of what was refused" 20000100000 "$(cat out)"
 for child in $grandchild; do kill "$child" 2>/dev/null; done
+# shellcheck disable=SC2016 # the assembler's
+printf '.globl _start\n_start: mov $29, %%eax\nint $0x80\njmp _start\n' >pause.s
+cc -m32 -nostdlib -static -o pause32 pause.s 2>err || fail "a 32-bit program: $(cat err)"
+start ./pause32
+is_pausing() { [ "$(cat "/proc/$pid/comm")" = pause32 ]; }
+wait_for 10 is_pausing
+refused "is not a 64-bit program" capture "$pid" image
+kill -9 "$pid"
+wait "$pid" 2>/dev/null
 start "$threads" 60 same 0 leader
 sleep 0.1
 first_has_ended() { grep -q '^State:.*Z' "/proc/$pid/status"; }

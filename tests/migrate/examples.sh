@@ -21,7 +21,7 @@ digits=2000
 cat said
 says " n1 .* bc$"
 says " home .* bc$"
-same "pi" "pi to $digits digits ends with $(echo "scale=$digits; 4*a(1)" | bc -lq | tail -c 12)" "$(tail -n 1 said)"
+same "pi" "pi to $digits digits ends with $(echo "scale=$digits; 4*a(1)" | BC_LINE_LENGTH=0 bc -lq | tail -c 12)" "$(tail -n 1 said)"
 
 echo "# a checkpoint"
 "$top_srcdir/examples/checkpoint/run" 20 >said || fail "checkpoint: $(cat said)"
