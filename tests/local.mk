@@ -348,7 +348,7 @@ soak-cluster: tests/sim/cluster_sim tests/sim/cluster_figures
 # About ten minutes; needs root. SOAK_JOBS, SOAK_CUTS, SOAK_SEED.
 soak-resume: all
 	$(AM_TESTS_ENVIRONMENT) $(BASH) "$(srcdir)/tests/soak/resume.sh" $${SOAK_JOBS:-50} $${SOAK_CUTS:-500} $$SOAK_SEED
-# About half an hour; needs root. FAULTS_PARTS, FAULTS_KINDS, FAULTS.
+# About an hour; needs root. FAULTS_PARTS, FAULTS_KINDS, FAULTS.
 soak-faults: all tests/migrate/couple tests/migrate/fault_relay
 	unset MAKEFLAGS; FAULTS_PARTS=$${FAULTS_PARTS:-16} $(AM_TESTS_ENVIRONMENT) $(BASH) "$(srcdir)/tests/migrate/faults.sh" all </dev/null
 .PHONY: soak soak-cluster soak-faults soak-resume
