@@ -102,6 +102,7 @@ mosix_core_libmxmove_a_SOURCES = \
   mosix-core/move/stay.c mosix-core/move/stay.h \
   mosix-core/move/witness.c mosix-core/move/witness.h \
   mosix-core/net/carry.c \
+  mosix-core/net/confine.c mosix-core/net/confine.h \
   mosix-core/net/give.c \
   mosix-core/net/lines.c mosix-core/net/lines.h \
   mosix-core/net/nodes.c mosix-core/net/nodes.h \

@@ -11,6 +11,8 @@
 #include "common/sys/title.h"
 #include "mosix-core/move/guest.h"
 #include "mosix-core/move/note.h"
+#include "mosix-core/net/confine.h"
+#include "mosix-core/net/prompt.h"
 #include "mosix-core/net/wire.h"
 
 #include <errno.h>
@@ -170,9 +172,13 @@ void mx_front(const struct mx_daemon *d, int fd)
     else
         rc = take_stream(d, who, &h, &plain, &e);
     int failed = mx_wire_answer(&wire, rc, e.text);
-    if (rc == 0 && failed == 0)
+    if (rc == 0 && failed == 0) {
+        mx_be_prompt(0, true);
+        if (mx_confine(h.stream == MX_STREAM_ORDERS ? MX_CONFINE_FRONT : MX_CONFINE_CARRIER) < 0)
+            log_at(LOG_VERBOSE, "a connection keeps its rights");
         failed = h.stream == MX_STREAM_CALLS ? mx_wire_give(&wire, plain)
                                              : mx_wire_carry(&wire, plain);
+    }
     if (rc == 0 && h.stream == MX_STREAM_ORDERS) {
         name_guest(d, &h, path);
         unlink(path);

@@ -4,10 +4,12 @@
 #include "mosix-core/move/collector.h"
 
 #include "common/sys/fd.h"
+#include "common/sys/log.h"
 #include "common/sys/title.h"
 #include "mosix-core/image/collect.h"
 #include "mosix-core/image/parts.h"
 #include "mosix-core/move/hands.h"
+#include "mosix-core/net/confine.h"
 #include "mosix-core/net/prompt.h"
 
 #include <errno.h>
@@ -62,6 +64,8 @@ static _Noreturn void work(int from, int to, int notes)
                                         .ctx = &said };
     title_set("mosixd: an image that comes home");
     mx_be_prompt(0, true);
+    if (mx_confine(MX_CONFINE_COLLECTOR) < 0)
+        log_at(LOG_VERBOSE, "who collects an image keeps its rights");
     int rc = mx_collect(&how, &e);
     _exit(rc < 0 && mx_hands_say(notes, 0, rc, 0, &e) < 0);
 }

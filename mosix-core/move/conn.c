@@ -4,8 +4,10 @@
 #include "mosix-core/move/conn.h"
 
 #include "common/sys/fd.h"
+#include "common/sys/log.h"
 #include "common/sys/mem.h"
 #include "common/sys/title.h"
+#include "mosix-core/net/confine.h"
 #include "mosix-core/net/prompt.h"
 
 #include <errno.h>
@@ -30,6 +32,9 @@ static _Noreturn void carry(const struct mx_node *to, const struct mx_identity *
     snprintf(n.text, sizeof n.text, "%s", e.text);
     if (mx_note_send(notes, &n, -1) < 0 || n.rc < 0)
         _exit(1);
+    mx_be_prompt(0, true);
+    if (mx_confine(MX_CONFINE_CARRIER) < 0)
+        log_at(LOG_VERBOSE, "a connection keeps its rights");
     bool is_given = hello->stream == MX_STREAM_CALLS;
     struct mx_note end = { .what = 1,
                            .rc = is_given ? mx_wire_give(&wire, plain)
@@ -93,6 +98,8 @@ pid_t mx_conn_relay(int from, int to, struct err *e)
     fd_close_all_but(kept, 2);
     title_set("mosixd: an image between hosts");
     mx_be_prompt(0, true);
+    if (mx_confine(MX_CONFINE_CARRIER) < 0)
+        log_at(LOG_VERBOSE, "who carries an image keeps its rights");
     while (n > 0) {
         struct pollfd p[2] = { { in, POLLIN, 0 }, { is_answering ? out : -1, POLLIN, 0 } };
         if (poll(p, 2, -1) < 0 && errno != EINTR)

@@ -156,6 +156,16 @@ for ns in cgroup ipc mnt net pid time user uts; do
     done
 done
 same "interfaces" "lo:" "$(awk 'NR > 2 { print $1 }' "/proc/$body/net/dev")"
+front=$(ps -o ppid= -p "$(inside $pid "^mosixd: guest")" | tr -d ' ')
+carriers=$(inside $pid "^mosixd: a connection")
+[ "$(echo "$carriers" | wc -l)" = 2 ] || fail "connections: $carriers"
+for body in $carriers $front $(inside $pid "supervisor"); do
+    same "new privileges of process $body" 1 "$(field NoNewPrivs)"
+    same "filter of calls of process $body" 2 "$(field Seccomp)"
+done
+for body in $carriers $front; do
+    for caps in CapInh CapPrm CapEff CapBnd CapAmb; do same "$caps of process $body" 0000000000000000 "$(field $caps)"; done
+done
 kill $pid
 ends "status" 143
 

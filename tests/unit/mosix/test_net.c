@@ -4,16 +4,20 @@
 #include "common/base/wire.h"
 #include "common/sys/fd.h"
 #include "mosix-core/move/hello.h"
+#include "mosix-core/net/confine.h"
 #include "mosix-core/plan/admit.h"
 #include "mosix-core/net/wire.h"
 #include "tests/lib/unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -523,6 +527,51 @@ TEST(changed_and_cut)
     }
 }
 
+/* What is tried by a process that has given it up; the exit status is the first that is wrong.
+ */
+static int try(enum mx_confine what)
+{
+    bool is_supervisor = what == MX_CONFINE_SUPERVISOR;
+    int pair[2], fd;
+    uint8_t byte = 1;
+    if (fd_socketpair(pair) < 0 || mx_confine(what) < 0)
+        return 1;
+    if (fd_write_full(pair[0], &byte, 1) < 0 || fd_read(pair[1], &byte, 1) != 1)
+        return 2;
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+    return 0; /* there are no filters then: other calls are made than the program's */
+#endif
+    if (socket(AF_INET, SOCK_STREAM, 0) >= 0 || errno != EPERM)
+        return 3;
+    execl("/bin/true", "true", (char *)NULL);
+    if (errno != EPERM)
+        return 4;
+    if (unshare(CLONE_NEWUSER) == 0 || errno != EPERM)
+        return 5;
+    fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (is_supervisor != (fd >= 0))
+        return 6;
+    fd = memfd_create("x", MFD_CLOEXEC);
+    if ((what == MX_CONFINE_COLLECTOR || is_supervisor) != (fd >= 0))
+        return 7;
+    if ((unlink("/nowhere/at/all") < 0 && errno == EPERM) !=
+        (what == MX_CONFINE_CARRIER || what == MX_CONFINE_COLLECTOR))
+        return 8;
+    if (!is_supervisor && (kill(getppid(), 0) == 0 || errno != EPERM))
+        return 9;
+    return 0;
+}
+
+TEST(confined)
+{
+    for (int what = MX_CONFINE_CARRIER; what <= MX_CONFINE_SUPERVISOR; what++) {
+        pid_t pid = fork();
+        if (pid == 0)
+            _exit(try((enum mx_confine)what));
+        assert_int_equal(end_of(pid), 0);
+    }
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -546,6 +595,7 @@ int main(void)
         cmocka_unit_test(hello),       cmocka_unit_test(same_key),
         cmocka_unit_test(another_key), cmocka_unit_test(refused),
         cmocka_unit_test(strangers),   cmocka_unit_test(changed_and_cut),
+        cmocka_unit_test(confined),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
