@@ -174,7 +174,8 @@ void mx_front(const struct mx_daemon *d, int fd)
     int failed = mx_wire_answer(&wire, rc, e.text);
     if (rc == 0 && failed == 0) {
         mx_be_prompt(0, true);
-        if (mx_confine(h.stream == MX_STREAM_ORDERS ? MX_CONFINE_FRONT : MX_CONFINE_CARRIER) < 0)
+        if (mx_confine(h.stream == MX_STREAM_ORDERS ? MX_CONFINE_FRONT : MX_CONFINE_CARRIER) <
+            0)
             log_at(LOG_VERBOSE, "a connection keeps its rights");
         failed = h.stream == MX_STREAM_CALLS ? mx_wire_give(&wire, plain)
                                              : mx_wire_carry(&wire, plain);

@@ -331,9 +331,11 @@ void mx_keeper_read_program(struct mx_keeper *k)
 int mx_keeper_run(const struct mx_keeper_how *how, struct err *e)
 {
     static struct mx_keeper k;
-    k = (struct mx_keeper){
-        .how = *how, .hands = { 0, -1 }, .frost_back = -1, .errors = -1, .collector = { 0, -1, -1 }
-    };
+    k = (struct mx_keeper){ .how = *how,
+                            .hands = { 0, -1 },
+                            .frost_back = -1,
+                            .errors = -1,
+                            .collector = { 0, -1, -1 } };
     int64_t now_ms = (int64_t)clock_mono_ms();
     mx_migrate_init(&k.plan, now_ms);
     mx_holder_init(&k.holder, true, true);
