@@ -445,14 +445,22 @@ static const struct {
     const char *word;
     int (*fn)(struct mx_request *r, const char *rest, struct err *e);
 } requests[] = {
-    { "mark", do_mark },         { "unmark", do_unmark },
-    { "migrate", do_migrate },   { "checkpoint", mx_ask_checkpoint },
-    { "list", do_list },         { "get", mx_ask_get },
-    { "set", mx_ask_set },       { "go", mx_ask_go },
-    { "reach", mx_ask_reach },   { "begin", mx_ask_begin },
-    { "best", mx_ask_best },     { "rule", mx_ask_rule },
-    { "expel", mx_ask_expel },   { "out", mx_ask_out },
-    { "freeze", mx_ask_freeze }, { "continue", mx_ask_continue },
+    { "mark", do_mark },
+    { "unmark", do_unmark },
+    { "migrate", do_migrate },
+    { "checkpoint", mx_ask_checkpoint },
+    { "list", do_list },
+    { "get", mx_ask_get },
+    { "set", mx_ask_set },
+    { "go", mx_ask_go },
+    { "reach", mx_ask_reach },
+    { "begin", mx_ask_begin },
+    { "best", mx_ask_best },
+    { "rule", mx_ask_rule },
+    { "expel", mx_ask_expel },
+    { "out", mx_ask_out },
+    { "freeze", mx_ask_freeze },
+    { "continue", mx_ask_continue },
 };
 
 static int obey(struct mx_request *r, char *line, struct err *e)
