@@ -21,6 +21,8 @@ enum {
     GSP_RELAY_END_MS = 250, /* who was asked to ping says that it heard nothing */
     GSP_GASP_STEP_MS = 100,
     GSP_GASP_END_MS = 400,
+    GSP_ASK_STEP_MS =
+        250, /* who is behind with a suspicion asks so often whether it is over for others */
     GSP_NEWS_MS = 50,
     GSP_LATE_MS = 500, /* a step that was due so long ago: we stood still */
     GSP_SYNC_MS = 30 * 1000,
@@ -35,6 +37,7 @@ enum {
     GSP_PROBE_PINGS = 7, /* after the exchange */
     GSP_GASPS = 3,
     GSP_GASP_ASKS = 2,       /* others that are asked with each */
+    GSP_ASKS = 7,            /* at most, of one suspicion; as many as peer.asks can count */
     GSP_OUTSIDE_ONE_IN = 10, /* exchanges that go to another cluster */
     GSP_GONE_ONE_IN = 20,    /* and to nodes that are dead or have left */
     GSP_SYNC_SOON_TIMES = 3,

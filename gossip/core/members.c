@@ -39,7 +39,7 @@ static void change(struct gsp *g, uint16_t node, unsigned state, uint64_t incarn
     p->state = (uint8_t)state;
     p->incarnation = incarnation;
     p->since_ms = g->now;
-    p->accuser_count = p->gasps = 0;
+    p->accuser_count = p->gasps = p->asks = 0;
     g->members += gsp_is_member(p);
     enlist(g, node, p);
     if (state != GSP_DEAD)
@@ -205,6 +205,12 @@ static uint32_t deadline(const struct gsp *g, const struct gsp_peer *p)
     return p->since_ms + gsp_suspect_ms(g->members, p->accuser_count);
 }
 
+/* If all accusers were there. */
+static uint32_t first_deadline(const struct gsp *g, const struct gsp_peer *p)
+{
+    return p->since_ms + gsp_suspect_ms(g->members, GSP_ACCUSERS_MAX);
+}
+
 static void look_by(struct gsp *g, uint32_t at)
 {
     if (gsp_is_newer(g->suspects_ms, at) || g->suspects.count == 1)
@@ -240,7 +246,7 @@ bool gsp_accuse(struct gsp *g, uint16_t subject, uint64_t incarnation, uint16_t 
         g->counts.suspected++;
     }
     p->accusers[p->accuser_count++] = by;
-    look_by(g, deadline(g, p));
+    look_by(g, first_deadline(g, p));
     return true;
 }
 
@@ -283,16 +289,14 @@ void gsp_doubt(struct gsp *g, uint16_t node)
     if (p->state != GSP_SUSPECT)
         return;
     p->since_ms = g->now;
-    p->gasps = 0;
-    look_by(g, deadline(g, p));
+    p->gasps = p->asks = 0;
+    look_by(g, first_deadline(g, p));
 }
 
-/* A ping, and the question to some others whether they have heard what we have not. */
-static void gasp(struct gsp *g, uint16_t node, struct gsp_peer *p)
+/* Some others: have they heard what we have not? */
+static void ask_some(struct gsp *g, uint16_t node)
 {
     int first = -1;
-    p->gasps++;
-    gsp_send_claims(g, node, GSP_PING, ++g->sequence, GSP_STATES);
     for (unsigned i = 0; i < GSP_GASP_ASKS; i++) {
         int other = gsp_any_member(g, node, first);
         if (other < 0)
@@ -302,12 +306,32 @@ static void gasp(struct gsp *g, uint16_t node, struct gsp_peer *p)
     }
 }
 
+static void gasp(struct gsp *g, uint16_t node, struct gsp_peer *p)
+{
+    p->gasps++;
+    gsp_send_claims(g, node, GSP_PING, ++g->sequence, GSP_STATES);
+    ask_some(g, node);
+}
+
+/* With all accusers this suspicion would be over: have others found them? Among many nodes a
+ * few miss some accusations, and would wait for seconds. Returns when to look again. */
+static uint32_t catch_up(struct gsp *g, uint16_t node, struct gsp_peer *p, uint32_t end)
+{
+    uint32_t first = first_deadline(g, p);
+    if (p->asks < GSP_ASKS && gsp_is_due(g->now, first + p->asks * GSP_ASK_STEP_MS)) {
+        p->asks = (p->asks + 1) & GSP_ASKS;
+        ask_some(g, node);
+    }
+    uint32_t next = first + p->asks * GSP_ASK_STEP_MS;
+    return p->asks < GSP_ASKS && gsp_is_newer(end, next) ? next : end;
+}
+
 /* One suspect: what is due now, and when to look again. */
 static uint32_t suspect_run(struct gsp *g, uint16_t node, struct gsp_peer *p)
 {
     uint32_t end = deadline(g, p);
     if (!gsp_is_due(g->now, end))
-        return end;
+        return catch_up(g, node, p, end);
     if (p->accuser_count < gsp_accusers_needed(g->members)) {
         p->gasps = 0; /* it had begun when fewer were needed: there were fewer of us */
         if (is_accuser(p, g->o.self))
@@ -356,6 +380,6 @@ void gsp_suspects_shift(struct gsp *g, uint32_t pause_ms)
     for (uint32_t i = 0; i < g->suspects.count; i++) {
         struct gsp_peer *p = &g->peers[g->suspects.at[i]];
         p->since_ms += pause_ms;
-        p->gasps = 0;
+        p->gasps = p->asks = 0;
     }
 }

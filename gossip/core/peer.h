@@ -23,6 +23,7 @@ struct gsp_peer {
     bool has_entry : 1;
     bool is_marked : 1; /* during a merge */
     bool is_in_ring : 1, is_in_gone : 1, is_in_suspects : 1;
+    uint8_t asks : 3; /* how often others were asked whether it is dead for them */
 };
 
 static inline bool gsp_is_member(const struct gsp_peer *p)

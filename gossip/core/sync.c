@@ -143,7 +143,10 @@ static int take_record(struct gsp *g, uint16_t from, const struct gsp_record *v)
         gsp_doubt(g, v->node);
     if (is_gone && !is_gone_here)
         (void)gsp_accuse(g, v->node, v->incarnation, from, NULL);
-    return v->descriptor_number < p->descriptor_number || v->incarnation < p->incarnation
+    bool is_behind = v->incarnation == p->incarnation && v->state == GSP_SUSPECT &&
+                     p->state == GSP_DEAD; /* our word is an accuser that it lacks */
+    return is_behind || v->descriptor_number < p->descriptor_number ||
+                   v->incarnation < p->incarnation
                ? OURS_IS_NEWER
                : NOTHING;
 }

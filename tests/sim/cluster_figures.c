@@ -281,9 +281,9 @@ static void say_values(const struct figure *f, const struct watch *s, const stru
     free(first.at);
 }
 
-/* f->seconds: how many nodes crash, one every two seconds or so, or two a second of very many.
- * bounds: SUSPECT, DEAD, false deaths. */
-static void run_crashes(const struct figure *f, uint64_t seed)
+/* f->seconds: how many nodes crash; apart_ms: one after another, on average. bounds: SUSPECT,
+ * DEAD, false deaths. */
+static void crashes(const struct figure *f, uint64_t seed, uint32_t apart_ms)
 {
     struct cluster c;
     struct watch s;
@@ -294,7 +294,7 @@ static void run_crashes(const struct figure *f, uint64_t seed)
         unsigned node = rng_below(&c.w.rng, c.count);
         while (s.crashed_us[node])
             node = rng_below(&c.w.rng, c.count);
-        cluster_run(&c, rng_below(&c.w.rng, (c.count > 2000 ? 1 : 4) * SECOND));
+        cluster_run(&c, rng_below(&c.w.rng, 2 * 1000 * apart_ms));
         world_crash(&c.w, node);
         s.crashed_us[node] = c.w.now_us;
     }
@@ -306,6 +306,16 @@ static void run_crashes(const struct figure *f, uint64_t seed)
         (double)c.w.counts.bytes / ((double)c.w.now_us / SECOND - 1) / f->count, 0, "B/s");
     watch_end(&s);
     cluster_fini(&c);
+}
+
+static void run_crashes(const struct figure *f, uint64_t seed)
+{
+    crashes(f, seed, 2000);
+}
+
+static void run_many_crashes(const struct figure *f, uint64_t seed)
+{
+    crashes(f, seed, 500);
 }
 
 /* ---- false deaths ---- */
@@ -460,6 +470,7 @@ static const struct figure figures[] = {
     { "age-10x1000", false, 10000, 10, 64, 245, 0, 0, 20, run_ages, { 5, 0, 9500 } },
     { "crash-1000", false, 1000, 1, 64, 245, 0, 0, 100, run_crashes, { 2.5, 7, NONE } },
     { "crash-10000", false, 10000, 1, 80, 160, 0, 0, 100, run_crashes, { 2.5, 7.5, NONE } },
+    { "crash-10000-fast", false, 10000, 1, 80, 160, 0, 0, 100, run_many_crashes, { 2.5, 7.5, NONE } },
     { "crash-loss20", false, 1000, 1, 64, 245, 0, 200000, 100, run_crashes, { 0 } },
     { "heal-1000", false, 1000, 1, 64, 245, 0, 0, 60, run_heal, { 60 } },
     { "heal-10x100", false, 1000, 10, 64, 245, 0, 0, 60, run_heal, { 60 } },

@@ -381,6 +381,48 @@ TEST(a_latecomer_gets_our_accusation)
     assert_int_equal(state_of(3), GSP_ALIVE);
 }
 
+/* What from holds of a node, as a list of one. */
+static void list_of(uint16_t from, uint16_t node, unsigned state)
+{
+    uint8_t bytes[GSP_DATAGRAM_MAX];
+    struct wr w = wr_of(bytes, sizeof bytes);
+    gsp_header_put(&w, &(struct gsp_header){ .type = GSP_LIST,
+                                             .from = from,
+                                             .to = SELF,
+                                             .your_state = GSP_ALIVE,
+                                             .incarnation = INC(BOOT, 1),
+                                             .entry_count = 1 });
+    gsp_record_put(&w, &(struct gsp_record){ .node = node,
+                                             .state = (uint8_t)state,
+                                             .incarnation = INC(BOOT, 1) });
+    step(&(struct gsp_event){ .what = GSP_RECV, .ptr = bytes, .len_bytes = wr_len(&w) });
+}
+
+/* Two accusations were missed: when all accusers would have been enough we ask, a few times,
+ * and who holds it dead is an accuser. */
+TEST(who_is_behind_asks_and_catches_up)
+{
+    news(1, GSP_CLAIM_ACCUSE, 3, 1, INC(BOOT, 1));
+    news(1, GSP_CLAIM_ACCUSE, 3, 2, INC(BOOT, 1));
+    pass(GSP_SUSPECT_MIN_MS - 50, "1245");
+    unsigned before = count_sent(GSP_LIST, -1);
+    pass(100 + GSP_ASK_STEP_MS, "1245");
+    assert_int_equal(count_sent(GSP_LIST, -1), before + 2 * GSP_GASP_ASKS);
+    assert_int_equal(state_of(3), GSP_SUSPECT);
+    list_of(4, 3, GSP_SUSPECT); /* who knows no more than we do is none */
+    assert_int_equal(t.g.peers[3].accuser_count, 2 + 1); /* we have seen it silent ourselves */
+    list_of(4, 3, GSP_DEAD);
+    assert_int_equal(t.g.peers[3].accuser_count, GSP_ACCUSERS_MAX);
+    pass(GSP_GASP_END_MS + 50, "1245");
+    assert_int_equal(state_of(3), GSP_DEAD);
+    /* And so do others with us, once for each question. */
+    before = count_sent(GSP_LIST, 5);
+    list_of(5, 3, GSP_SUSPECT);
+    assert_int_equal(count_sent(GSP_LIST, 5), before + 1);
+    list_of(5, 3, GSP_DEAD);
+    assert_int_equal(count_sent(GSP_LIST, 5), before + 1);
+}
+
 /* The last gasp had begun when one accuser was enough; then others came back, and two are
  * needed. */
 TEST(a_gasp_that_began_among_few_is_begun_again)
@@ -474,6 +516,7 @@ UNIT_MAIN(WITH_NODE(who_answers_is_alive),
           WITH_NODE(a_refutation_and_a_new_life_are_believed_if_signed),
           WITH_NODE(liars_remove_nobody), WITH_NODE(a_lie_about_load_does_not_last),
           WITH_NODE(a_latecomer_gets_our_accusation),
+          WITH_NODE(who_is_behind_asks_and_catches_up),
           WITH_NODE(a_gasp_that_began_among_few_is_begun_again),
           WITH_NODE(a_missed_refutation_is_asked_for), WITH_NODE(leaving),
           WITH_NODE(not_for_us_or_malformed))
