@@ -35,6 +35,18 @@ static int no_argument(const char *what, struct err *e)
     return what ? err_say(e, EINVAL, "'%.80s' is one argument too many", what) : 0;
 }
 
+static int get_rule(const char *name, int64_t *value, struct err *e)
+{
+    struct nodelist l;
+    int rc = nodelist_ask(&l, "local\n", e);
+    if (rc < 0)
+        return rc;
+    if (!jval_whole(jval_in(jval_in(l.top, "rules"), name), value))
+        rc = err_say(e, EPROTO, "mosixd does not say what %s is", name);
+    nodelist_drop(&l);
+    return rc;
+}
+
 /* Shows it without an argument. */
 static int number_rule(const char *name, const char *what, struct err *e)
 {
@@ -44,15 +56,9 @@ static int number_rule(const char *name, const char *what, struct err *e)
         return err_say(e, EINVAL, "'%.80s' is no number", what);
     if (what)
         return set_rule(name, number, e);
-    struct nodelist l;
-    int rc = nodelist_ask(&l, "local\n", e);
-    if (rc < 0)
-        return rc;
-    if (jval_whole(jval_in(jval_in(l.top, "rules"), name), &value))
+    int rc = get_rule(name, &value, e);
+    if (rc == 0)
         printf("%" PRId64 "\n", value);
-    else
-        rc = err_say(e, EPROTO, "mosixd does not say what %s is", name);
-    nodelist_drop(&l);
     return rc;
 }
 
@@ -174,6 +180,28 @@ int mosctl_isolate(const struct mosctl_options *o UNUSED, const char *what, stru
     if (rc == 0)
         rc = expel(true, e);
     return rc < 0 ? rc : mosctl_bring(o, NULL, e);
+}
+
+/* Nobody comes, all leave, the node's own come home, and mosixd ends. A node that was not
+ * blocked is none when it is started again. */
+int mosctl_shutdown(const struct mosctl_options *o, const char *what, struct err *e)
+{
+    char answer[256];
+    int64_t was_blocked = 0;
+    int rc = no_argument(what, e);
+    if (rc == 0)
+        rc = get_rule("block", &was_blocked, e);
+    if (rc == 0)
+        rc = set_rule("block", 1, e);
+    if (rc == 0)
+        rc = expel(false, e);
+    if (rc == 0)
+        rc = mosctl_bring(o, NULL, e);
+    if (rc == 0)
+        rc = set_rule("block", was_blocked != 0, e);
+    if (rc == 0)
+        rc = mx_client_ask("end\n", answer, sizeof answer, e);
+    return rc < 0 ? rc : 0;
 }
 
 /* ---- priorities ---- */

@@ -30,7 +30,7 @@ static const struct opt_program program = {
     "whois [--json] NODE\n"
     "stay|nostay|lstay|nolstay|block|noblock\n"
     "maxguests|maxload|gridguests|opengrid|rejoin [N]\n"
-    "closegrid|expel|bring|isolate\n"
+    "closegrid|expel|bring|isolate|shutdown\n"
     "cngpri [-d DIR] CLUSTER PRIORITY",
     "Makes and ends the trust among the nodes of a cluster, shows them, and says what this one "
     "takes.",
@@ -53,7 +53,7 @@ static const struct {
     { "opengrid", mosctl_opengrid }, { "closegrid", mosctl_closegrid },
     { "cngpri", mosctl_cngpri },     { "expel", mosctl_expel },
     { "bring", mosctl_bring },       { "isolate", mosctl_isolate },
-    { "rejoin", mosctl_opengrid },
+    { "rejoin", mosctl_opengrid },   { "shutdown", mosctl_shutdown },
 };
 
 int main(int argc, char **argv)

@@ -50,6 +50,7 @@ MUST int mosctl_cngpri(const struct mosctl_options *o, const char *what, struct 
 MUST int mosctl_expel(const struct mosctl_options *o, const char *what, struct err *e);
 MUST int mosctl_bring(const struct mosctl_options *o, const char *what, struct err *e);
 MUST int mosctl_isolate(const struct mosctl_options *o, const char *what, struct err *e);
+MUST int mosctl_shutdown(const struct mosctl_options *o, const char *what, struct err *e);
 /* clang-format on */
 
 #endif

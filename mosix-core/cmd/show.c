@@ -160,6 +160,25 @@ static void show_object(const struct json_value *o, const char *title, const cha
     putchar('\n');
 }
 
+/* Whose they are, one a line: the process that has it here, its program, its home and its
+ * number there. */
+static int show_guests(struct err *e)
+{
+    struct nodelist l;
+    int rc = nodelist_ask(&l, "processes\n", e);
+    if (rc < 0)
+        return rc;
+    const struct json_value *guests = jval_in(l.top, "guests");
+    for (size_t i = 0; i < jval_count(guests); i++) {
+        const struct json_value *g = jval_at(guests, i);
+        printf("%-12s %s %s of %s, there %s, priority %s%s\n", "guest", figure(g, "pid"),
+               words(g, "command"), words(g, "home_name"), figure(g, "home_pid"),
+               figure(g, "priority"), jval_true(jval_in(g, "is_leaving")) ? ", leaves" : "");
+    }
+    nodelist_drop(&l);
+    return 0;
+}
+
 int mosctl_localstatus(const struct mosctl_options *o, const char *what, struct err *e)
 {
     static const char *const psi[] = { "cpu_some_centi",    "memory_some_centi",
@@ -200,13 +219,14 @@ int mosctl_localstatus(const struct mosctl_options *o, const char *what, struct 
     show_object(jval_in(l.top, "gossip"), "gossip", gossip);
     printf("%-12s guests %s, of other clusters %s, frozen %s\n", "processes",
            figure(n, "guests"), figure(l.top, "guests_of_partners"), figure(n, "frozen"));
+    rc = show_guests(e);
     show_object(jval_in(l.top, "rules"), "rules", rules);
     printf("%-12s %s\n", "partition", words(n, "partition"));
     printf("%-12s %s, read at %s%s%s\n", "map", words(config, "map"), figure(config, "read_s"),
            jval_words(jval_in(config, "error")) ? "; a newer one is refused: " : "",
            jval_words(jval_in(config, "error")) ? words(config, "error") : "");
     nodelist_drop(&l);
-    return 0;
+    return rc;
 }
 
 int mosctl_whois(const struct mosctl_options *o, const char *what, struct err *e)

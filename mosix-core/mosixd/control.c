@@ -459,6 +459,7 @@ static const struct {
     { "rule", mx_ask_rule },
     { "expel", mx_ask_expel },
     { "out", mx_ask_out },
+    { "end", mx_ask_end },
     { "freeze", mx_ask_freeze },
     { "continue", mx_ask_continue },
 };

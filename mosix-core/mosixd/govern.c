@@ -70,6 +70,18 @@ int mx_ask_expel(struct mx_request *r, const char *rest, struct err *e)
     return rc < 0 ? rc : 0;
 }
 
+/* "end": as by SIGTERM. */
+int mx_ask_end(struct mx_request *r, const char *rest, struct err *e)
+{
+    static const char note = MX_NOTE_END;
+    int rc = *rest ? err_say(e, EINVAL, "end takes no argument") : check_who(r, e);
+    if (rc == 0 && send(r->d->notes, &note, 1, MSG_NOSIGNAL) < 0)
+        rc = err_set(e, errno, "tell the daemon");
+    if (rc == 0)
+        mx_request_say(r, "ok\n");
+    return rc;
+}
+
 /* "out PID out": a guest, by the number of the process that has it here. */
 int mx_ask_out(struct mx_request *r, const char *rest, struct err *e)
 {

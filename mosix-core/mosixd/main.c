@@ -93,22 +93,6 @@ static void on_control(void *ctx, uint32_t events UNUSED)
         start_child(s, fd, mx_control);
 }
 
-/* What a child has been asked for, and has found right; it is looked at again. */
-static void on_notes(void *ctx, uint32_t events UNUSED)
-{
-    struct server *s = ctx;
-    uint8_t note[GSP_RECORD_FILE_MAX];
-    struct err e = { "" };
-    ssize_t n = recv(s->notes, note, sizeof note, MSG_DONTWAIT);
-    if (n == 1 && note[0] == MX_NOTE_RULES)
-        mx_cluster_read_rules(&s->cluster);
-    else if (n == 1)
-        mx_cluster_reload(&s->cluster);
-    else if (n > 0 && mx_cluster_take(&s->cluster, note, (size_t)n, &e) < 0)
-        log_error("%s", e.text);
-    crypto_wipe(note, sizeof note);
-}
-
 static void on_left(void *ctx)
 {
     struct server *s = ctx;
@@ -131,6 +115,24 @@ static void leave(struct server *s)
     else
         loop_timer_set(s->loop, &s->leaving, GSP_LEAVE_MS + 50, on_left, s);
     s->is_leaving = true;
+}
+
+/* What a child has been asked for, and has found right; it is looked at again. */
+static void on_notes(void *ctx, uint32_t events UNUSED)
+{
+    struct server *s = ctx;
+    uint8_t note[GSP_RECORD_FILE_MAX];
+    struct err e = { "" };
+    ssize_t n = recv(s->notes, note, sizeof note, MSG_DONTWAIT);
+    if (n == 1 && note[0] == MX_NOTE_RULES)
+        mx_cluster_read_rules(&s->cluster);
+    else if (n == 1 && note[0] == MX_NOTE_END)
+        leave(s);
+    else if (n == 1)
+        mx_cluster_reload(&s->cluster);
+    else if (n > 0 && mx_cluster_take(&s->cluster, note, (size_t)n, &e) < 0)
+        log_error("%s", e.text);
+    crypto_wipe(note, sizeof note);
 }
 
 static void on_signals(void *ctx, uint32_t events UNUSED)

@@ -16,7 +16,7 @@ enum {
     MX_LISTING_MAX = 1 << 20, /* bytes of a list of jobs */
 };
 
-enum mx_daemon_note { MX_NOTE_CONFIGURATION = 'r', MX_NOTE_RULES = 'u' };
+enum mx_daemon_note { MX_NOTE_CONFIGURATION = 'r', MX_NOTE_RULES = 'u', MX_NOTE_END = 'e' };
 
 struct mx_daemon {
     char run[MX_RUN_MAX];
@@ -28,7 +28,7 @@ struct mx_daemon {
     char freeze_tag[2 * MX_RUN_MAX]; /* names of this daemon's files there begin with it */
     struct mx_cluster *cluster;
     int notes; /* to the daemon, from its children: a datagram for mx_cluster_take(), or one
-                  byte: what is to be read anew */
+                  byte: what is to be read anew, or that it is to end */
 };
 
 /* Processes of this node whose memory is in files now. */

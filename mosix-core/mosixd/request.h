@@ -84,6 +84,7 @@ MUST int mx_ask_checkpoint(struct mx_request *r, const char *rest, struct err *e
 MUST int mx_ask_rule(struct mx_request *r, const char *rest, struct err *e);
 MUST int mx_ask_out(struct mx_request *r, const char *rest, struct err *e);
 MUST int mx_ask_expel(struct mx_request *r, const char *rest, struct err *e);
+MUST int mx_ask_end(struct mx_request *r, const char *rest, struct err *e);
 /* Of choose.c. */
 MUST int mx_ask_best(struct mx_request *r, const char *rest, struct err *e);
 

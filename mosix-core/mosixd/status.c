@@ -153,6 +153,7 @@ static int do_status(struct asked *q, const char *rest UNUSED, struct err *e UNU
     }
     begin(q, "status");
     mx_answer_number(&q->a, "time_s", now_s());
+    mx_answer_number(&q->a, "time_ms", clock_wall_ms());
     mx_answer_number(&q->a, "self", n->list[q->d->self].number);
     mx_answer_text(&q->a, "mode", q->d->id.has_cert ? "gossip" : "static");
     mx_answer_bool(&q->a, "is_whole", is_whole);

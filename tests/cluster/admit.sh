@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # admit.sh: who is taken as a guest: block, limits by number, load and memory, partitions with their file wrong and right, a better
-# guest that takes a worse one's place, expel, out, bring; what mosctl, bestnode and the others are told of it.
+# guest that takes a worse one's place, expel, out, bring, shutdown; what mosctl, bestnode and the others are told of it.
 set -u
 . "${top_srcdir:-.}/tests/lib/functions.sh"
 requires root python3
@@ -148,3 +148,17 @@ ask n1 maxload 0
 kill $busy
 cluster run head mosrun -rn1 -m16000000 true 2>"$tmp/words" && fail "mosrun -m16000000"
 grep -q 'node n1: has too little free memory for it' "$tmp/words" || fail "mosrun -m says: $(cat "$tmp/words")"
+
+echo '# shutdown'
+again
+guest_line() { ask n1 localstatus | grep -Eqx "guest +[0-9]+ counter of head, there $job, priority 1"; }
+wait_for 5 guest_line
+words=$(cluster run n1 setpriv --reuid 65534 --clear-groups mosctl shutdown 2>&1) && fail "anybody can shut it down"
+[[ $words == *'only root'* ]] || fail "mosctl says: $words"
+ask n1 shutdown || fail "shutdown"
+is_at head "$job" home || fail "after shutdown the head's job is at $(place head "$job")"
+wait_for 5 all_say left n1 head n2
+ask n1 localstatus 2>/dev/null && fail "mosixd runs after shutdown"
+cluster start n1 || fail "start n1"
+wait_for 15 is_whole 3 head n1 n2
+cluster run head mosrun -rn1 true || fail "n1 takes no guests after a shutdown"
