@@ -149,51 +149,196 @@ static int take_node(const struct json_value *v, struct mon_table *t)
     return 0;
 }
 
-static int take_status(const struct json_value *top, struct mon_table *t)
+/* ---- where the list of nodes is ---- */
+
+static const char *skip_space(const char *p, const char *end)
 {
-    const struct json_value *nodes = jval_in(top, "nodes");
+    while (p < end && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+        p++;
+    return p;
+}
+
+/* Behind the text that begins at p; end if it has none. */
+static const char *skip_text(const char *p, const char *end)
+{
+    for (p++; p < end && *p != '"'; p++)
+        p += *p == '\\';
+    return p < end ? p + 1 : end;
+}
+
+/* Behind the object or list that begins at p; NULL if it has no end. Whether it is a right one
+ * is seen by who takes it apart. */
+static const char *skip_value(const char *p, const char *end)
+{
+    size_t depth = 0;
+    while (p < end) {
+        if (*p == '"') {
+            p = skip_text(p, end);
+            continue;
+        }
+        depth += *p == '{' || *p == '[';
+        if ((*p == '}' || *p == ']') && --depth == 0)
+            return p + 1;
+        p++;
+    }
+    return NULL;
+}
+
+/* The first list that is called "nodes" in the outermost object: from first to last, without
+ * its brackets. */
+static bool find_nodes(const char *p, const char *end, const char **first, const char **last)
+{
+    static const char name[] = "\"nodes\"";
+    size_t depth = 0;
+    while (p < end) {
+        if (*p != '"') {
+            depth += *p == '{' || *p == '[';
+            depth -= (*p == '}' || *p == ']') && depth;
+            p++;
+            continue;
+        }
+        const char *begin = p;
+        p = skip_text(p, end);
+        if (depth != 1 || p - begin != sizeof name - 1 ||
+            memcmp(begin, name, sizeof name - 1) != 0)
+            continue;
+        const char *colon = skip_space(p, end);
+        const char *list = colon < end && *colon == ':' ? skip_space(colon + 1, end) : end;
+        const char *behind = list < end && *list == '[' ? skip_value(list, end) : NULL;
+        if (!behind)
+            continue;
+        *first = list + 1;
+        *last = behind - 1;
+        return true;
+    }
+    return false;
+}
+
+/* ---- a little at a time ---- */
+
+static int table_error(int rc, struct err *e)
+{
+    return err_say(e, -rc,
+                   rc == -ENOSPC   ? "mosixd knows more nodes than can be shown"
+                   : rc == -ENOMEM ? "no memory"
+                                   : "mosixd's answer makes no sense");
+}
+
+static int take_head(const struct json_value *top, struct mon_table *t)
+{
     const char *mode = jval_words(jval_in(top, "mode"));
-    size_t count = jval_count(nodes);
-    int rc = take_clusters(jval_in(top, "clusters"), t);
-    if (rc < 0)
-        return rc;
-    if (count > MON_NODES_MAX)
-        return -ENOSPC;
-    t->nodes = calloc(count ? count : 1, sizeof *t->nodes);
-    if (!t->nodes)
-        return -ENOMEM;
-    for (size_t i = 0; i < count && rc == 0; i++)
-        rc = take_node(jval_at(nodes, i), t);
     t->time_s = take_figure(top, "time_s");
     t->self = (uint32_t)take_figure(top, "self");
     t->is_static = mode && strcmp(mode, "static") == 0;
-    mon_count_states(t);
+    return take_clusters(jval_in(top, "clusters"), t);
+}
+
+static int make_room(struct mon_reading *r)
+{
+    struct mon_table *t = r->table;
+    if (t->count < r->room)
+        return 0;
+    if (r->room >= MON_NODES_MAX)
+        return -ENOSPC;
+    size_t room = r->room ? 2 * r->room : 64;
+    room = room < MON_NODES_MAX ? room : MON_NODES_MAX;
+    struct mon_node *nodes = realloc(t->nodes, room * sizeof *nodes);
+    if (!nodes)
+        return -ENOMEM;
+    memset(nodes + r->room, 0, (room - r->room) * sizeof *nodes);
+    t->nodes = nodes;
+    r->room = room;
+    return 0;
+}
+
+/* One of the list, and the comma behind it. */
+static int next_node(struct mon_reading *r)
+{
+    struct json_value *v;
+    const char *behind = *r->at == '{' ? skip_value(r->at, r->last) : NULL;
+    int rc = behind ? make_room(r) : -EPROTO;
+    if (rc == 0 && jval_read(r->at, (size_t)(behind - r->at), &v, NULL) < 0)
+        rc = -EPROTO;
+    if (rc < 0)
+        return rc;
+    rc = take_node(v, r->table);
+    jval_drop(v);
+    r->at = skip_space(behind, r->last);
+    if (rc < 0 || r->at == r->last)
+        return rc;
+    if (*r->at != ',')
+        return -EPROTO;
+    r->at = skip_space(r->at + 1, r->last);
+    return r->at < r->last ? 0 : -EPROTO;
+}
+
+void mon_reading_drop(struct mon_reading *r)
+{
+    if (r->table)
+        mon_table_fini(r->table);
+    free(r->table);
+    *r = (struct mon_reading){ 0 };
+}
+
+int mon_reading_begin(struct mon_reading *r, const char *answer, size_t len_bytes,
+                      struct err *e)
+{
+    struct json_value *top;
+    const char *end = answer + len_bytes, *first = end, *last = end;
+    char *rest = NULL;
+    *r = (struct mon_reading){ .table = calloc(1, sizeof *r->table) };
+    if (!r->table)
+        return table_error(-ENOMEM, e);
+    if (len_bytes <= MON_ANSWER_MAX && find_nodes(answer, end, &first, &last)) {
+        size_t before = (size_t)(first - answer), after = (size_t)(end - last);
+        rest = malloc(before + after);
+        if (!rest) {
+            mon_reading_drop(r);
+            return table_error(-ENOMEM, e);
+        }
+        memcpy(rest, answer, before);
+        memcpy(rest + before, last, after);
+        len_bytes = before + after;
+    }
+    int rc = open_answer(rest ? rest : answer, len_bytes, "status", &top, e);
+    free(rest);
+    if (rc == 0) {
+        rc = take_head(top, r->table);
+        jval_drop(top);
+        if (rc < 0)
+            (void)table_error(rc, e);
+    }
+    r->at = skip_space(first, last);
+    r->last = last;
+    if (rc < 0)
+        mon_reading_drop(r);
     return rc;
+}
+
+int mon_reading_go(struct mon_reading *r, size_t nodes, struct mon_table *out, struct err *e)
+{
+    int rc = 0;
+    for (; rc == 0 && nodes && r->at < r->last; nodes--)
+        rc = next_node(r);
+    if (rc == 0 && r->at < r->last)
+        return 1;
+    if (rc == 0 && !r->table->nodes)
+        rc = make_room(r);
+    if (rc == 0) {
+        mon_count_states(r->table);
+        *out = *r->table;
+        *r->table = (struct mon_table){ 0 };
+    }
+    mon_reading_drop(r);
+    return rc < 0 ? table_error(rc, e) : 0;
 }
 
 int mon_decode_status(const char *answer, size_t len_bytes, struct mon_table *out,
                       struct err *e)
 {
-    struct json_value *top;
-    struct mon_table *t = calloc(1, sizeof *t);
-    if (!t)
-        return -ENOMEM;
-    int rc = open_answer(answer, len_bytes, "status", &top, e);
-    if (rc == 0) {
-        rc = take_status(top, t);
-        jval_drop(top);
-        if (rc < 0)
-            (void)err_say(e, -rc,
-                          rc == -ENOSPC   ? "mosixd knows more nodes than can be shown"
-                          : rc == -ENOMEM ? "no memory"
-                                          : "mosixd's answer makes no sense");
-    }
-    if (rc < 0)
-        mon_table_fini(t);
-    else
-        *out = *t;
-    free(t);
-    return rc;
+    struct mon_reading r;
+    int rc = mon_reading_begin(&r, answer, len_bytes, e);
+    return rc < 0 ? rc : mon_reading_go(&r, SIZE_MAX, out, e);
 }
 
 /* ---- processes ---- */

@@ -38,6 +38,24 @@ MUST int mon_decode_processes(const char *answer, size_t len_bytes, struct mon_p
                               struct err *e);
 MUST int mon_decode_local(const char *answer, size_t len_bytes, struct mon_local *out,
                           struct err *e);
+
+/* The same answer a little at a time, so that whoever has other things to do is not kept from
+ * them by thousands of nodes. Zero is one that has not begun. */
+struct mon_reading {
+    struct mon_table *table;
+    size_t room;           /* nodes */
+    const char *at, *last; /* what is left of the list of nodes */
+};
+
+/* Borrows answer until the end. Errors are those of mon_decode_status(); then it has ended. */
+MUST int mon_reading_begin(struct mon_reading *r, const char *answer, size_t len_bytes,
+                           struct err *e);
+/* Takes at most so many nodes. Returns 1: there are more; 0: that was all, and out is the
+ * caller's. After 0 and errors it has ended. */
+MUST int mon_reading_go(struct mon_reading *r, size_t nodes, struct mon_table *out,
+                        struct err *e);
+void mon_reading_drop(struct mon_reading *r);
+
 void mon_table_fini(struct mon_table *t);
 void mon_processes_fini(struct mon_processes *p);
 

@@ -152,6 +152,7 @@ static int serve(struct mosweb *m, const struct mosweb_options *o, int listener,
     const struct http_how how = { m->loop,    listener, names, (unsigned)o->patience_s * 1000,
                                   site_serve, &m->site };
     int rc = http_open(&how, &m->site.http, e);
+    m->site.loop = m->loop;
     if (rc < 0)
         return rc;
     ask(m, 0, path, "local\n", period_ms * 5, site_take_local);

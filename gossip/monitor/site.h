@@ -4,12 +4,17 @@
 #ifndef GOSSIP_MONITOR_SITE_H
 #define GOSSIP_MONITOR_SITE_H
 
+#include "common/sys/loop.h"
 #include "gossip/monitor/core/history.h"
 #include "gossip/monitor/decode.h"
 #include "gossip/monitor/http.h"
 
 struct site {
-    struct http *http; /* set before anything is served */
+    struct http *http;            /* set before anything is served */
+    struct loop *loop;            /* the same */
+    struct mon_reading reading;   /* the answer that is being taken apart, between requests */
+    struct http_body *being_read; /* it; NULL: none is */
+    struct loop_timer read_on;
     struct mon_table table;
     uint32_t *order; /* of room for table.count */
     struct mon_processes processes;

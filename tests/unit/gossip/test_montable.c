@@ -206,6 +206,12 @@ TEST(no_status)
         { HEAD "\"nodes\":[{\"number\":-1,\"cluster\":0}]}", EPROTO, "makes no sense" },
         { HEAD "\"nodes\":[{\"number\":99999999,\"cluster\":0}]}", EPROTO, "makes no sense" },
         { HEAD "\"nodes\":[7]}", EPROTO, "makes no sense" },
+        { HEAD "\"nodes\":[{\"number\":1,\"cluster\":0},]}", EPROTO, "makes no sense" },
+        { HEAD "\"nodes\":[{\"number\":1,\"cluster\":0}{}]}", EPROTO, "makes no sense" },
+        { HEAD "\"nodes\":[{\"number\":1,\"cluster\":0]}]}", EPROTO, "makes no sense" },
+        { HEAD "\"nodes\":[{\"number\":1,\"cluster\":0,\"name\":\"}]}", EPROTO,
+          "makes no sense" },
+        { HEAD "\"nodes\":[{\"number\":1,\"cluster\":0}]} 7", EPROTO, "makes no sense" },
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         struct mon_table t;
@@ -218,6 +224,36 @@ TEST(no_status)
     assert_ok(decode(HEAD "\"nodes\":null}", &t, &e)); /* nothing is a table of nothing */
     assert_int_equal(t.count, 0);
     mon_table_fini(&t);
+}
+
+/* Node by node it is what it is at once: brackets and quotes within texts end nothing, and
+ * another list of that name, deeper, is another. */
+TEST(a_little_at_a_time)
+{
+    static const char answer[] =
+        HEAD "\"deeper\":{\"nodes\":[1]},\"x\":\"nodes\",\"clusters\":[] , \"nodes\" : [ "
+             "{\"number\":1,\"cluster\":0,\"name\":\"]}\\\"},{\"} , "
+             "{\"number\":2,\"cluster\":7,\"more\":[{\"nodes\":[]}],\"state\":\"alive\"} ,\n"
+             "{\"number\":3,\"cluster\":7,\"state\":\"dead\"} ] , \"after\":[{}]}\n";
+    struct mon_reading r;
+    struct mon_table t;
+    struct err e = { "" };
+    assert_ok(mon_reading_begin(&r, answer, sizeof answer - 1, &e));
+    assert_int_equal(mon_reading_go(&r, 1, &t, &e), 1);
+    assert_int_equal(mon_reading_go(&r, 1, &t, &e), 1);
+    assert_ok(mon_reading_go(&r, 1, &t, &e));
+    assert_int_equal(t.count, 3);
+    assert_string_equal(t.nodes[0].name, "]}\"},{");
+    assert_int_equal(t.nodes[2].number, 3);
+    assert_int_equal(t.self, 1);
+    assert_int_equal(t.cluster_count, 2);
+    assert_int_equal(t.clusters[1].states[MON_ALIVE], 1);
+    mon_table_fini(&t);
+    /* One that is let go of has nothing left. */
+    assert_ok(mon_reading_begin(&r, answer, sizeof answer - 1, &e));
+    assert_int_equal(mon_reading_go(&r, 2, &t, &e), 1);
+    mon_reading_drop(&r);
+    assert_null(r.table);
 }
 
 /* A text of empty lists would have a hundred times its memory. */
@@ -281,5 +317,6 @@ TEST(processes_and_local)
 UNIT_MAIN(cmocka_unit_test(texts), cmocka_unit_test(for_people), cmocka_unit_test(sums),
           cmocka_unit_test(orders), cmocka_unit_test(orders_of_anything),
           cmocka_unit_test(status), cmocka_unit_test(no_status),
+          cmocka_unit_test(a_little_at_a_time),
           cmocka_unit_test(memory_of_an_answer_is_bounded),
           cmocka_unit_test(more_than_there_is_room_for), cmocka_unit_test(processes_and_local))
