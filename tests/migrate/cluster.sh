@@ -4,11 +4,14 @@
 # cluster.sh: three nodes with file trees of their own and a mosixd on each: the head of a lab, which is home, n1 and n2; after
 # functions.sh in a test in bash:
 #     cluster_up
+# With MIGRATE_TRUST=certified in the environment its nodes have certificates of an owner and talk to each other; else
+# (MIGRATE_TRUST=static) they have a map and a key that all share.
 # Afterwards $MOSIX_RUN is where programs meet the home's daemon, $log its log, and:
 #     on_node NODE COMMAND...   as root on n1 or n2
 #     daemon NODE [OPTION...]   starts the daemon of head, n1 or n2
 #     kill_daemon NODE          kills it, and nothing else
 #     place PID                 where it is; "gone" when the home knows no such job
+#     is_certified              is it a cluster of the first kind?
 #     inside PID PATTERN        processes of ours of that job whose title matches, anywhere
 cluster_up()
 {
@@ -19,19 +22,39 @@ cluster_up()
     at_exit '"$lab" --name $name down'
     "$lab" --name $name up 2 --for $$ >/dev/null || fail "lab up"
     mkdir "$tmp/etc" || exit 99
-    printf 'head 10.77.0.254\nn1 10.77.0.1\nn2 10.77.0.2 7722\n' >"$tmp/etc/nodes"
-    od -An -tx1 -N32 /dev/urandom | tr -d ' \n' >"$tmp/etc/key"
-    chmod 600 "$tmp/etc/key"
     export MOSIX_RUN=$tmp/mosix.$$
     log=$tmp/log.head
     mkdir "$tmp/bin" && ln -s "$top_builddir/mosix-core/cmd/mosrun" "$tmp/bin/native"
     PATH=$top_builddir/mosix-core/cmd:$tmp/bin:$PATH
-    local n
+    local n from=$tmp/etc
+    if is_certified; then
+        certify
+    else
+        printf 'head 10.77.0.254\nn1 10.77.0.1\nn2 10.77.0.2 7722\n' >"$tmp/etc/nodes"
+        od -An -tx1 -N32 /dev/urandom | tr -d ' \n' >"$tmp/etc/key"
+        chmod 600 "$tmp/etc/key"
+    fi
     for n in n1 n2; do
-        tar -C "$tmp/etc" -c . | on_node $n sh -c 'mkdir -p /etc/mosix && tar -C /etc/mosix -x --no-same-owner' || fail "files on $n"
+        ! is_certified || from=$tmp/owner/$n
+        tar -C "$from" -c . | on_node $n sh -c 'mkdir -p /etc/mosix && tar -C /etc/mosix -x --no-same-owner' || fail "files on $n"
         on_node $n sh -c 'cat >/usr/local/sbin/mosixd && chmod +x /usr/local/sbin/mosixd' <"$top_builddir/mosix-core/mosixd/mosixd" || fail "mosixd on $n"
     done
     for n in head n1 n2; do daemon $n; done
+    ! is_certified || for n in head n1 n2; do wait_for 20 is_alive $n; done
+}
+
+is_certified() { [ "${MIGRATE_TRUST-static}" = certified ]; }
+is_alive() { mosctl rstatus 2>/dev/null | awk -F'\t' -v n="$1" '$2 == n && $4 == "alive" { found = 1 } END { exit !found }'; }
+
+# An owner, and a directory for each node; the head's is $tmp/etc.
+certify()
+{
+    local n
+    mkdir -m 700 "$tmp/owner" || exit 99
+    printf '1 head 10.77.0.254\n2 n1 10.77.0.1\n3 n2 10.77.0.2 7722\n' >"$tmp/owner/mosix.map"
+    mosctl keygen -d "$tmp/owner" >/dev/null || fail "keygen"
+    for n in head n1 n2; do mosctl certify -d "$tmp/owner" $n >/dev/null || fail "certify $n"; done
+    cp -p "$tmp/owner/head/"* "$tmp/etc" || exit 99
 }
 
 cgroup_root() { awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts; }
@@ -59,6 +82,8 @@ daemon()
     fi
     disown $!
     wait_for 10 grep -q "listens" "$tmp/log.$n"
+    # Of one that was killed the others know for some seconds that it is dead.
+    ! is_certified || [ $n = head ] || [ ! -S "$MOSIX_RUN/control" ] || ! mosctl rstatus >/dev/null 2>&1 || wait_for 20 is_alive $n
 }
 
 kill_daemon()
