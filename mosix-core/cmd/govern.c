@@ -19,6 +19,7 @@
 
 enum {
     LOOK_US = 200 * 1000, /* between looks at who is still here */
+    END_MS = 10 * 1000,   /* until a daemon that was told to end has ended */
     GRID_GUESTS = 10,     /* the original's, when nothing is said */
 };
 
@@ -182,6 +183,19 @@ int mosctl_isolate(const struct mosctl_options *o UNUSED, const char *what, stru
     return rc < 0 ? rc : mosctl_bring(o, NULL, e);
 }
 
+/* It tells the others first. */
+static int await_end(struct err *e)
+{
+    char answer[1024];
+    struct err why = { "" };
+    for (unsigned i = 0; i < END_MS * 1000 / LOOK_US; i++) {
+        if (mx_client_ask("whois 1\n", answer, sizeof answer, &why) == -ECONNREFUSED)
+            return 0;
+        usleep(LOOK_US); /* nobody calls */
+    }
+    return err_say(e, ETIMEDOUT, "mosixd has not ended within %d s", END_MS / 1000);
+}
+
 /* Nobody comes, all leave, the node's own come home, and mosixd ends. A node that was not
  * blocked is none when it is started again. */
 int mosctl_shutdown(const struct mosctl_options *o, const char *what, struct err *e)
@@ -201,7 +215,7 @@ int mosctl_shutdown(const struct mosctl_options *o, const char *what, struct err
         rc = set_rule("block", was_blocked != 0, e);
     if (rc == 0)
         rc = mx_client_ask("end\n", answer, sizeof answer, e);
-    return rc < 0 ? rc : 0;
+    return rc < 0 ? rc : await_end(e);
 }
 
 /* ---- priorities ---- */

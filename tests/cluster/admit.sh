@@ -157,7 +157,7 @@ words=$(cluster run n1 setpriv --reuid 65534 --clear-groups mosctl shutdown 2>&1
 [[ $words == *'only root'* ]] || fail "mosctl says: $words"
 ask n1 shutdown || fail "shutdown"
 is_at head "$job" home || fail "after shutdown the head's job is at $(place head "$job")"
-wait_for 5 all_say left n1 head n2
+all_say left n1 head n2 || fail "the others take n1 for $(state head n1), $(state n2 n1)"
 ask n1 localstatus 2>/dev/null && fail "mosixd runs after shutdown"
 cluster start n1 || fail "start n1"
 wait_for 15 is_whole 3 head n1 n2
