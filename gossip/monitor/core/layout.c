@@ -21,6 +21,16 @@ static void put_count(struct text *t, uint32_t count, const char *words)
     text_put(t, words);
 }
 
+/* What has no room as a whole is taken back. */
+static void keep_if_it_fits(struct text *t, size_t *kept, unsigned cols)
+{
+    if (t->len_bytes > cols || t->is_cut) {
+        t->len_bytes = *kept;
+        t->ptr[*kept] = 0;
+    }
+    *kept = t->len_bytes;
+}
+
 static void draw_title(const struct mon_canvas *c, const struct mon_totals *sums)
 {
     char left_words[160], right_words[120];
@@ -29,6 +39,17 @@ static void draw_title(const struct mon_canvas *c, const struct mon_totals *sums
     const struct mon_table *t = c->table;
     const struct mon_screen *s = c->screen;
     int cluster = mon_view_cluster(c->view, t);
+    size_t kept = 0;
+    text_int(&right, sums->nodes);
+    text_put(&right, sums->nodes == 1 ? " node:" : " nodes:");
+    put_count(&right, sums->states[MON_ALIVE], "alive");
+    put_count(&right, sums->states[MON_SUSPECT], "SUSPECT");
+    put_count(&right, sums->states[MON_DEAD], "DEAD");
+    put_count(&right, sums->states[MON_LEFT], "left");
+    put_count(&right, sums->states[MON_NEVER], "unknown");
+    text_put(&right, " ");
+    /* who is dead is more than how it is drawn */
+    unsigned room = s->cols > right.len_bytes ? s->cols - (unsigned)right.len_bytes : s->cols;
     text_put(&left, " mon  ");
     if (cluster != MON_ALL_CLUSTERS) {
         text_put(&left, t->clusters[cluster].name);
@@ -43,41 +64,24 @@ static void draw_title(const struct mon_canvas *c, const struct mon_totals *sums
         text_int(&left, (int64_t)t->cluster_count);
         text_put(&left, " clusters");
     }
+    keep_if_it_fits(&left, &kept, room - 1);
     text_put(&left, t->cluster_count ? "  " : "");
     text_put(&left, mon_shown_names[c->view->shown]);
     text_put(&left, c->view->is_log ? " (log)" : "");
+    keep_if_it_fits(&left, &kept, room - 1);
     if (c->view->sort != MON_BY_NUMBER) {
         text_put(&left, "  by ");
         text_put(&left, mon_sort_names[c->view->sort]);
     }
+    keep_if_it_fits(&left, &kept, room - 1);
     if (c->view->find[0]) {
         text_put(&left, "  /");
         text_put(&left, c->view->find);
     }
-    text_int(&right, sums->nodes);
-    text_put(&right, sums->nodes == 1 ? " node:" : " nodes:");
-    put_count(&right, sums->states[MON_ALIVE], "alive");
-    put_count(&right, sums->states[MON_SUSPECT], "SUSPECT");
-    put_count(&right, sums->states[MON_DEAD], "DEAD");
-    put_count(&right, sums->states[MON_LEFT], "left");
-    put_count(&right, sums->states[MON_NEVER], "unknown");
-    text_put(&right, " ");
     paint_row(s, 0, MON_TITLE);
-    /* who is dead is more than how it is drawn */
-    unsigned room = s->cols > right.len_bytes ? s->cols - (unsigned)right.len_bytes : s->cols;
     paint_words(s, 0, 0, room - 1, left_words, MON_TITLE);
     if (room < s->cols)
         paint_right(s, 0, room, s->cols - room, right_words, MON_TITLE);
-}
-
-/* What has no room as a whole is taken back. */
-static void keep_if_it_fits(struct text *t, size_t *kept, unsigned cols)
-{
-    if (t->len_bytes > cols || t->is_cut) {
-        t->len_bytes = *kept;
-        t->ptr[*kept] = 0;
-    }
-    *kept = t->len_bytes;
 }
 
 static void draw_totals(const struct mon_canvas *c, unsigned row, const struct mon_totals *sums)
