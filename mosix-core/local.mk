@@ -53,6 +53,7 @@ mosix_core_libmxabi_a_SOURCES = \
   mosix-core/abi/kinds.def \
   mosix-core/abi/marshal.c mosix-core/abi/marshal.h \
   mosix-core/abi/message.c mosix-core/abi/message.h \
+  mosix-core/abi/mirror.c mosix-core/abi/mirror.def mosix-core/abi/mirror.h \
   mosix-core/abi/texts.c mosix-core/abi/texts.h \
   mosix-core/abi/talk.c mosix-core/abi/talk.def mosix-core/abi/talk.h
 
@@ -62,6 +63,8 @@ mosix_core_libmxaway_a_SOURCES = \
   mosix-core/deputy/inject.c mosix-core/deputy/inject.h \
   mosix-core/deputy/keeps.c mosix-core/deputy/keeps.h \
   mosix-core/deputy/link.c mosix-core/deputy/link.h \
+  mosix-core/deputy/mirror.c mosix-core/deputy/mirror.h \
+  mosix-core/deputy/mirror_make.c \
   mosix-core/deputy/own.c mosix-core/deputy/own.h \
   mosix-core/deputy/parcel.c mosix-core/deputy/parcel.h \
   mosix-core/deputy/quick.c mosix-core/deputy/quick.h \
@@ -74,6 +77,7 @@ mosix_core_libmxaway_a_SOURCES = \
   mosix-core/guest/family.c mosix-core/guest/family.h \
   mosix-core/guest/filter.c mosix-core/guest/filter.h \
   mosix-core/guest/mapping.c mosix-core/guest/mapping.h \
+  mosix-core/guest/mirrored.c mosix-core/guest/mirrored.h \
   mosix-core/guest/parts.h \
   mosix-core/guest/supervise.c mosix-core/guest/supervise.h \
   mosix-core/guest/transfer.c mosix-core/guest/transfer.h

@@ -3,6 +3,7 @@
  * frames. Must not know: how frames get here, how a stub makes a call. */
 #include "mosix-core/deputy/inject.h"
 
+#include "common/sys/clock.h"
 #include "common/sys/fd.h"
 #include "common/sys/mem.h"
 #include "mosix-core/deputy/keeps.h"
@@ -20,7 +21,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { IDLE_MS = 1 }; /* after a call the next is expected for so long */
+enum {
+    IDLE_MS = 1,    /* after a call the next is expected for so long */
+    LATE_MS = 1000, /* so often it is looked whether a page is late */
+};
 
 struct deputy {
     struct mx_link link;
@@ -32,6 +36,7 @@ struct deputy {
     int children_fd; /* readable when something has happened to one */
     bool has_execed; /* the first of them; or it has come home */
     bool is_ending;  /* nobody listens */
+    pid_t holder;    /* of descriptors, for mirrors; 0: none */
 };
 
 static struct mx_stub *find(struct deputy *d, uint32_t who)
@@ -53,9 +58,11 @@ static void say(const struct deputy *d, enum mx_deputy_news what, uint32_t who,
 
 static int send_answer(struct deputy *d, const struct mx_stub *s, int64_t result)
 {
+    int rc = s->is_mirrored ? mx_mirror_send(&s->mirror, &s->t, &d->link, s->who) : 0;
+    if (rc < 0)
+        return rc;
     struct wr *w = mx_link_begin(&d->link, MX_TALK_ANSWER, s->who);
-    int rc = 0;
-    if (s->is_forking || result == MX_RESTART_ALWAYS)
+    if (s->is_forking || s->is_mirrored || result == MX_RESTART_ALWAYS)
         put_i64(w, result);
     else
         rc = mx_call_answer(&s->call, s->arena, result, w);
@@ -114,6 +121,29 @@ static int on_stub(void *ctx, struct mx_stub *s, const struct mx_stub_out *out)
 
 /* ---- from the guest ---- */
 
+/* Made with the body's own pointers. What may not be is no guest of ours's. */
+static int take_mirrored(struct deputy *d, struct mx_stub *s, struct mx_talk_frame *f,
+                         struct err *e)
+{
+    static const struct mx_call_line line = { .id = MX_CALL_IDS, .name = "" };
+    int rc = mx_mirror_take(&s->mirror, &f->body);
+    if (rc < 0 || !mx_mirror_may(s->mirror.call.number, s->mirror.call.args))
+        return rc < 0 ? rc : -EPROTO;
+    rc = mx_mirror_hold(&d->holder);
+    s->call = (struct mx_call_frame){ .line = &line };
+    return rc < 0 ? err_set(e, -rc, "start a process") : 0;
+}
+
+static int take_call(struct deputy *d, struct mx_stub *s, struct mx_talk_frame *f,
+                     struct err *e)
+{
+    if (s->is_forking)
+        return get_u32(&f->body, &s->exit_signal) < 0 || s->exit_signal > 64 ? -EPROTO : 0;
+    if (s->is_mirrored)
+        return take_mirrored(d, s, f, e);
+    return mx_call_take(&f->body, s->arena, s->arena_at, &s->call) < 0 ? -EPROTO : 0;
+}
+
 /* Returns -EPROTO for what no guest of ours says. */
 static int on_call(struct deputy *d, struct mx_stub *s, struct mx_talk_frame *f, struct err *e)
 {
@@ -123,17 +153,17 @@ static int on_call(struct deputy *d, struct mx_stub *s, struct mx_talk_frame *f,
     /* Whatever its body was to stand still for, it was not to be yet. */
     s->is_back = s->is_taken = s->is_paused = false;
     s->is_forking = f->kind == MX_TALK_FORK;
-    if (s->is_forking && (get_u32(&f->body, &s->exit_signal) < 0 || s->exit_signal > 64))
-        return -EPROTO;
-    if (!s->is_forking && mx_call_take(&f->body, s->arena, s->arena_at, &s->call) < 0)
-        return -EPROTO;
+    s->is_mirrored = f->kind == MX_TALK_MIRROR;
+    int rc = take_call(d, s, f, e);
+    if (rc < 0)
+        return rc;
     /* A signal is on its way: natively it would have come before the call. */
     if (seen != s->sent) {
         s->is_forking = false;
         return send_answer(d, s, MX_RESTART_ALWAYS);
     }
     if (s->is_forking && d->count == MX_STUBS_MAX) {
-        int rc = send_answer(d, s, -EAGAIN);
+        rc = send_answer(d, s, -EAGAIN);
         s->is_forking = false;
         return rc;
     }
@@ -248,7 +278,9 @@ static int on_frame(struct deputy *d, struct mx_talk_frame *f, struct err *e)
         return 0; /* it has ended meanwhile */
     switch (f->kind) {
     case MX_TALK_CALL:
-    case MX_TALK_FORK: return on_call(d, s, f, e);
+    case MX_TALK_FORK:
+    case MX_TALK_MIRROR: return on_call(d, s, f, e);
+    case MX_TALK_PAGES: return mx_mirror_pages(&s->mirror, &f->body);
     case MX_TALK_MASK:
         if (get_u64(&f->body, &mask) < 0)
             return -EPROTO;
@@ -274,11 +306,51 @@ static int on_frame(struct deputy *d, struct mx_talk_frame *f, struct err *e)
     case MX_TALK_PAUSED:
     case MX_TALK_TAKE:
     case MX_TALK_NOT_AWAY:
+    case MX_TALK_WANT:
+    case MX_TALK_CHANGED:
     case MX_TALK_FETCH:
     case MX_TALK_KEEP:
     case MX_TALK_END: break;
     }
     return -EPROTO;
+}
+
+/* ---- memory of bodies ---- */
+
+/* A stub may be waiting for some in the middle of a call, or somebody who looks at it. */
+static int look_for_faults(struct deputy *d)
+{
+    uint64_t address, now_ms = clock_mono_ms();
+    uint32_t pages;
+    int rc = 0;
+    for (unsigned i = 0; rc >= 0 && i < d->count; i++) {
+        struct mx_mirror *m = &d->stubs[i]->mirror;
+        if (!m->is_there)
+            continue;
+        mx_mirror_late(m, now_ms);
+        rc = mx_mirror_fault(m, now_ms, &address, &pages);
+        if (rc <= 0)
+            continue;
+        struct wr *w = mx_link_begin(&d->link, MX_TALK_WANT, d->stubs[i]->who);
+        put_u64(w, address);
+        put_u32(w, pages);
+        rc = mx_link_send(&d->link);
+    }
+    return rc < 0 ? rc : 0;
+}
+
+/* What poll is to wait for besides: p has room for MX_STUBS_MAX. Returns how many. */
+static unsigned watch_mirrors(const struct deputy *d, struct pollfd *p, bool *is_wanting)
+{
+    unsigned count = 0;
+    *is_wanting = false;
+    for (unsigned i = 0; i < d->count; i++) {
+        const struct mx_mirror *m = &d->stubs[i]->mirror;
+        if (mx_mirror_watch(m) >= 0)
+            p[count++] = (struct pollfd){ mx_mirror_watch(m), POLLIN, 0 };
+        *is_wanting |= m->want_at != 0;
+    }
+    return count;
 }
 
 /* ---- serving ---- */
@@ -372,17 +444,21 @@ static void say_family(struct deputy *d)
 /* Returns OVER when no stub is left, TOLD, 0 to go on; -EPIPE when the guest is gone. */
 static int turn(struct deputy *d, struct err *e)
 {
-    struct pollfd p[4] = {
+    bool is_wanting;
+    struct pollfd p[4 + MX_STUBS_MAX] = {
         { d->link.fd, mx_link_wants(&d->link), 0 },
         { d->children_fd, POLLIN, 0 },
         { is_quiet(d) || (d->how->is_fetch && !d->is_told) ? d->how->told : -1, POLLIN, 0 },
         { d->link.watch, 0, 0 },
     };
-    int n = poll(p, 4, has_resting(d) ? IDLE_MS : -1), rc = 0;
+    unsigned count = 4 + watch_mirrors(d, p + 4, &is_wanting);
+    int n = poll(p, count, has_resting(d) ? IDLE_MS : is_wanting ? LATE_MS : -1), rc = 0;
     if (n < 0 && errno != EINTR)
         return err_set(e, errno, "wait for calls");
-    if (n == 0)
-        return idle_stubs(d, e);
+    if (count > 4 || is_wanting)
+        rc = look_for_faults(d);
+    if (rc < 0 || n == 0)
+        return rc < 0 ? rc : idle_stubs(d, e);
     if (p[3].revents)
         return -EPIPE;
     if (p[0].revents & POLLOUT)
@@ -424,6 +500,7 @@ static int end_serving(struct deputy *d, struct mx_tracee *t, struct err *e)
         free(s);
     }
     d->count = 0;
+    mx_mirror_let_go(&d->holder);
     return rc;
 }
 

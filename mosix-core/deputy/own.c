@@ -14,7 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/personality.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -83,6 +85,21 @@ const char *mx_own_file(pid_t pid, int fd)
 bool mx_own_opens(long number)
 {
     return number == SYS_openat || number == SYS_open || number == SYS_openat2;
+}
+
+bool mx_own_device(pid_t pid, int fd)
+{
+    enum { MEMORY = 1, TERMINALS = 4, TERMINAL = 5, PTYS_FIRST = 136, PTYS_END = 144 };
+    char path[48];
+    struct stat st;
+    snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)pid, fd);
+    if (fd < 0 || stat(path, &st) < 0)
+        return false; /* the call fails */
+    unsigned kind = major(st.st_rdev);
+    if (S_ISCHR(st.st_mode))
+        return kind != MEMORY && kind != TERMINALS && kind != TERMINAL &&
+               (kind < PTYS_FIRST || kind >= PTYS_END);
+    return (st.st_mode & S_IFMT) == 0;
 }
 
 static int check_descriptor(pid_t pid, int fd, struct err *e)

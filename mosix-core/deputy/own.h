@@ -17,6 +17,11 @@ const char *mx_own_file(pid_t pid, int fd);
 /* Does this call open files by their names? number: of this machine's kernel. */
 bool mx_own_opens(long number);
 
+/* Does descriptor fd of process pid lead to something whose ioctls may do anything, and keep
+ * pointers? Devices but terminals and the memory of nothing, and the kernel's objects without a
+ * name. */
+bool mx_own_device(pid_t pid, int fd);
+
 /* May process pid be away, as far as its descriptors and its personality say? Returns 0;
  * -ENOTSUP with words; -ESRCH. */
 MUST int mx_own_look(pid_t pid, struct err *e);

@@ -8,7 +8,6 @@
 
 #include "common/sys/fd.h"
 #include "common/sys/mem.h"
-#include "mosix-core/abi/marshal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,8 +31,6 @@ _Static_assert(offsetof(struct request, done) == 4 &&
                    offsetof(struct request, args) == 24 &&
                    offsetof(struct request, result) == 72,
                "as the code has it");
-
-enum { AREA_BYTES = MX_CALL_ARENA_BYTES + 4096 };
 
 /* r12: the last request that it has seen; r13: the result until it is written. */
 __asm__(".pushsection .rodata\n"
@@ -105,7 +102,7 @@ static int get_file(const struct mx_tracee *t, int theirs, struct err *e)
     AUTO_FD fd = process < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, process, theirs, 0);
     if (fd < 0)
         return err_set(e, errno, "share memory with process %d", (int)t->pid);
-    if (ftruncate(fd, AREA_BYTES) < 0 ||
+    if (ftruncate(fd, MX_QUICK_AREA_BYTES) < 0 ||
         fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
         return err_set(e, errno, "get memory for calls");
     return take_fd(&fd);
@@ -128,15 +125,16 @@ static int map_both(struct mx_quick *q, struct mx_tracee *t, int64_t theirs, str
     AUTO_FD fd = get_file(t, (int)theirs, e);
     if (fd < 0)
         return fd;
-    const uint64_t map[6] = { 0,          AREA_BYTES,       PROT_READ | PROT_WRITE,
-                              MAP_SHARED, (uint64_t)theirs, 0 };
+    const uint64_t map[6] = { MX_QUICK_AWAY_AT, MX_QUICK_AREA_BYTES, PROT_READ | PROT_WRITE,
+                              MAP_SHARED,       (uint64_t)theirs,    0 };
     int rc = call(t, SYS_mmap, map, &at, e);
     if (rc < 0)
         return rc;
-    const uint64_t alone[6] = { (uint64_t)at, AREA_BYTES, MADV_DONTFORK };
+    const uint64_t alone[6] = { (uint64_t)at, MX_QUICK_AREA_BYTES, MADV_DONTFORK };
     rc = call(t, SYS_madvise, alone, &result, e);
-    void *area = rc == 0 ? mmap(NULL, AREA_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
-                         : MAP_FAILED;
+    void *area =
+        rc == 0 ? mmap(NULL, MX_QUICK_AREA_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+                : MAP_FAILED;
     if (rc == 0 && area == MAP_FAILED)
         rc = err_set(e, errno, "get memory for calls");
     q->at = (uint64_t)at;
@@ -167,13 +165,13 @@ int mx_quick_get(struct mx_quick *q, struct mx_tracee *t, uint64_t code_at, uint
 void mx_quick_fini(struct mx_quick *q)
 {
     if (q->area)
-        munmap(q->area, AREA_BYTES);
+        munmap(q->area, MX_QUICK_AREA_BYTES);
     q->area = NULL;
 }
 
 int mx_quick_leave(struct mx_quick *q, struct mx_tracee *t, struct err *e)
 {
-    struct mx_call c = { SYS_munmap, { q->at, AREA_BYTES } };
+    struct mx_call c = { SYS_munmap, { q->at, MX_QUICK_AREA_BYTES } };
     if (!q->at)
         return 0;
     int rc = mx_tracee_must(t, &c, "munmap", e);

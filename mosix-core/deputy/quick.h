@@ -8,11 +8,17 @@
 #define MOSIX_CORE_DEPUTY_QUICK_H
 
 #include "common/base/err.h"
+#include "mosix-core/abi/marshal.h"
 #include "mosix-core/image/tracee.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/user.h>
+
+/* Where it is asked for memory: far from where programs have theirs, as it may be a mirror of a
+ * body's (mirror.h). */
+#define MX_QUICK_AWAY_AT UINT64_C(0x2a0000000000)
+enum { MX_QUICK_AREA_BYTES = MX_CALL_ARENA_BYTES + 4096 };
 
 enum { MX_QUICK_WAIT_US = 100 }; /* a call is waited for so long without looking elsewhere */
 

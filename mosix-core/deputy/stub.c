@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +25,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { AFTER_TRAP = 3 }; /* from the gadget's start */
+enum {
+    AFTER_TRAP = 3, /* from the gadget's start */
+    REFUSE_MS = 5,
+};
 
 static const long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL | PTRACE_O_TRACEFORK |
                             PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC;
@@ -55,8 +59,9 @@ static int get_arena(struct mx_stub *s, struct err *e)
     int64_t at;
     size_t code_bytes;
     struct mx_call map = { SYS_mmap,
-                           { 0, MX_CALL_ARENA_BYTES + GADGET_BYTES, PROT_READ | PROT_WRITE,
-                             MAP_PRIVATE | MAP_ANONYMOUS, UINT64_MAX, 0 } };
+                           { MX_QUICK_AWAY_AT, MX_CALL_ARENA_BYTES + GADGET_BYTES,
+                             PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, UINT64_MAX,
+                             0 } };
     int rc = mx_tracee_call(&s->t, &map, &at, e);
     if (rc == 0 && at < 0 && at > -4096)
         rc = err_set(e, (int)-at, "get memory in process %d", (int)s->t.pid);
@@ -134,8 +139,9 @@ int mx_stub_init_child(struct mx_stub *s, const struct mx_stub *parent, pid_t pi
     s->who = (uint32_t)pid;
     s->state = MX_STUB_STARTING;
     s->has_call = s->is_forking = s->is_halted = s->is_rest_wanted = s->is_cancelled = false;
-    s->is_back = s->is_taken = false;
+    s->is_back = s->is_taken = s->is_mirrored = s->is_refused = false;
     s->is_paused = true;
+    s->mirror = (struct mx_mirror){ 0 }; /* what it has of one is ordinary memory */
     s->sent = 0;
     s->quick = (struct mx_quick){ 0 };
     s->is_quick = false;
@@ -152,6 +158,7 @@ int mx_stub_init_child(struct mx_stub *s, const struct mx_stub *parent, pid_t pi
 void mx_stub_fini(struct mx_stub *s)
 {
     mx_quick_fini(&s->quick);
+    mx_mirror_fini(&s->mirror);
     free(s->arena);
     s->arena = NULL;
     if (s->t.mem_fd > 0)
@@ -381,6 +388,19 @@ int mx_stub_check(struct mx_stub *s, mx_stub_tell *tell, void *ctx, struct err *
     return rc < 0 ? rc : mx_stub_start_call(s, false, e);
 }
 
+/* It may be in the middle of a call, waiting for memory of its body, which nobody brings while
+ * we wait for it. */
+static int check_refusing(struct mx_stub *s, mx_stub_tell *tell, void *ctx, struct err *e)
+{
+    struct pollfd p = { s->mirror.uffd, POLLIN, 0 };
+    if (!s->has_call || !s->is_mirrored || !s->mirror.is_there)
+        return check(s, 0, tell, ctx, e);
+    if (poll(&p, 1, REFUSE_MS) < 0 && errno != EINTR)
+        return err_set(e, errno, "wait for process %d", (int)s->t.pid);
+    mx_mirror_refuse(&s->mirror);
+    return check(s, WNOHANG, tell, ctx, e);
+}
+
 int mx_stub_rest(struct mx_stub *s, mx_stub_tell *tell, void *ctx, struct err *e)
 {
     int rc = 0;
@@ -391,7 +411,7 @@ int mx_stub_rest(struct mx_stub *s, mx_stub_tell *tell, void *ctx, struct err *e
         errno != ESRCH)
         rc = err_set(e, errno, "stop process %d", (int)s->t.pid);
     while (rc == 0 && s->state != MX_STUB_RESTING && s->state != MX_STUB_GONE && !s->is_halted)
-        rc = check(s, 0, tell, ctx, e);
+        rc = check_refusing(s, tell, ctx, e);
     s->is_rest_wanted = false;
     return rc;
 }
@@ -412,6 +432,7 @@ int mx_stub_leave(struct mx_stub *s, struct err *e)
     int rc = mx_tracee_must(&s->t, &c, "munmap", e);
     if (rc == 0)
         rc = mx_quick_leave(&s->quick, &s->t, e);
+    mx_mirror_fini(&s->mirror);
     return rc < 0 ? rc : mx_stub_set_mask(s, e);
 }
 
@@ -449,8 +470,7 @@ int mx_stub_call(struct mx_stub *s, mx_stub_tell *tell, void *ctx, struct err *e
     int64_t result;
     rc = mx_stub_start_call(s, true, e);
     if (rc < 0 || s->state != MX_STUB_CALLING || !s->is_quick ||
-        mx_stub_ends_stopped(mx_stub_number_of(s->call.line)) ||
-        !mx_quick_await(&s->quick, &result))
+        mx_stub_ends_stopped(mx_stub_call_number(s)) || !mx_quick_await(&s->quick, &result))
         return rc;
     s->state = MX_STUB_IDLE;
     return mx_stub_finish_call(s, result, tell, ctx, e);

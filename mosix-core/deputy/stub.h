@@ -12,6 +12,7 @@
 
 #include "common/base/err.h"
 #include "mosix-core/abi/marshal.h"
+#include "mosix-core/deputy/mirror.h"
 #include "mosix-core/deputy/quick.h"
 #include "mosix-core/image/tracee.h"
 
@@ -39,6 +40,9 @@ struct mx_stub {
     bool is_forking;      /* it is a fork, */
     uint32_t exit_signal; /* whose child ends with this */
     struct mx_call_frame call;
+    bool is_mirrored; /* what mirror says is the call, with the body's own pointers; */
+    bool is_refused;  /* but it can't be made so: why */
+    struct mx_mirror mirror;
     uint64_t arena_at, gadget_at; /* in the stub; the arena is what both share, or */
     uint64_t private_at;          /* this, which its children have too */
     struct mx_quick quick;
@@ -47,7 +51,7 @@ struct mx_stub {
     uint8_t *arena;        /* MX_CALL_ARENA_BYTES */
     uint64_t caught, once; /* signals with handlers; those whose handler runs only once */
     uint32_t sent;         /* signals handed out */
-    char why[48];          /* of a call that can't be made for a body that is away */
+    char why[200];         /* of a call that can't be made for a body that is away */
 };
 
 /* What a stub has to tell. */

@@ -27,6 +27,11 @@ long mx_stub_number_of(const struct mx_call_line *line)
     return numbers[line->id];
 }
 
+long mx_stub_call_number(const struct mx_stub *s)
+{
+    return s->is_mirrored ? (long)s->mirror.call.number : mx_stub_number_of(s->call.line);
+}
+
 /* ---- running ---- */
 
 int mx_stub_get_regs(const struct mx_stub *s, struct user_regs_struct *r, struct err *e)
@@ -117,8 +122,8 @@ static int move_spans(struct mx_stub *s, bool is_back, int64_t result, struct er
 /* A program that goes on elsewhere takes the memory with it. */
 static bool may_quick(const struct mx_stub *s)
 {
-    long number = mx_stub_number_of(s->call.line);
-    return s->quick.area && number != SYS_execve && number != SYS_execveat;
+    long number = mx_stub_call_number(s);
+    return s->quick.area && !s->is_mirrored && number != SYS_execve && number != SYS_execveat;
 }
 
 bool mx_stub_takes_quick(const struct mx_stub *s)
@@ -166,6 +171,46 @@ static int get_quick(struct mx_stub *s, struct err *e)
     return mx_stub_set_mask(s, e);
 }
 
+/* ---- with the body's pointers ---- */
+
+/* Keeps pointers, or can't be told from what does. */
+static bool is_of_device(const struct mx_stub *s)
+{
+    return s->mirror.call.number == SYS_ioctl &&
+           mx_own_device(s->t.pid, (int)s->mirror.call.args[0]);
+}
+
+/* It can't have the memory of its body, or is not to: then it makes another call for this one,
+ * which does nothing. */
+static int start_mirrored(struct mx_stub *s, struct err *e)
+{
+    struct mx_range ours[] = {
+        { s->private_at, s->gadget_at + GADGET_BYTES },
+        { s->quick.at, s->quick.at ? s->quick.at + MX_QUICK_AREA_BYTES : 0 },
+    };
+    struct err why = { "uses a device (ioctl)" };
+    int rc = is_of_device(s) ? -ENOTSUP
+                             : mx_mirror_ready(&s->mirror, &s->t, ours, ARRAY_LEN(ours),
+                                               s->private_at, &why);
+    if (rc < 0 && rc != -ENOTSUP)
+        return err_set(e, -rc, "serve process %d", (int)s->t.pid);
+    s->is_refused = rc < 0;
+    snprintf(s->why, sizeof s->why, "%.190s", why.text);
+    rc = mx_stub_set_mask(s, e);
+    if (rc < 0)
+        return rc;
+    return mx_stub_start(s, s->is_refused ? SYS_getpid : mx_stub_call_number(s),
+                         s->mirror.call.args, MX_STUB_CALLING, e);
+}
+
+/* Nothing of its body's memory stays. */
+static int end_mirrored(struct mx_stub *s, struct err *e)
+{
+    s->is_mirrored = s->is_refused = false;
+    int rc = mx_mirror_drop(&s->mirror, &s->t, e);
+    return rc < 0 ? rc : mx_stub_set_mask(s, e);
+}
+
 /* ---- calls ---- */
 
 int mx_stub_start_call(struct mx_stub *s, bool is_awaited, struct err *e)
@@ -176,6 +221,8 @@ int mx_stub_start_call(struct mx_stub *s, bool is_awaited, struct err *e)
         return 0;
     if (s->is_forking)
         return mx_stub_start(s, SYS_clone, fork_args, MX_STUB_CALLING, e);
+    if (s->is_mirrored)
+        return start_mirrored(s, e);
     int rc = move_spans(s, false, 0, e);
     if (rc == 0 && may_quick(s))
         return call_quick(s, is_awaited, e);
@@ -225,16 +272,19 @@ static int check_opened(struct mx_stub *s, struct mx_stub_out *out, struct err *
 int mx_stub_finish_call(struct mx_stub *s, int64_t result, mx_stub_tell *tell, void *ctx,
                         struct err *e)
 {
-    int rc = s->is_forking ? 0 : move_spans(s, true, result, e);
-    if (rc == 0 && result >= 0)
+    int rc = s->is_forking || s->is_mirrored ? 0 : move_spans(s, true, result, e);
+    if (rc == 0 && result >= 0 && !s->is_mirrored)
         rc = after_call(s, e);
     s->has_call = s->is_cancelled = false;
     struct mx_stub_out out = { .what = MX_STUB_ANSWER, .result = result };
-    if (rc == 0 && result >= 0 && !s->is_forking &&
-        mx_own_opens(mx_stub_number_of(s->call.line)))
+    if (rc == 0 && result >= 0 && !s->is_forking && mx_own_opens(mx_stub_call_number(s)))
         rc = check_opened(s, &out, e);
+    if (s->is_refused)
+        out = (struct mx_stub_out){ .what = MX_STUB_NOT_AWAY, .why = s->why };
     if (rc == 0)
         rc = tell(ctx, s, &out);
+    if (rc == 0 && s->is_mirrored)
+        rc = end_mirrored(s, e);
     if (rc == 0)
         rc = get_quick(s, e);
     s->is_forking = false;

@@ -33,6 +33,8 @@ MUST int mx_stub_start(struct mx_stub *s, long number, const uint64_t args[MX_CA
 
 /* This kernel's number. */
 long mx_stub_number_of(const struct mx_call_line *line);
+/* The same of the call that waits, or is made. */
+long mx_stub_call_number(const struct mx_stub *s);
 /* Need it not stop for the call? */
 bool mx_stub_takes_quick(const struct mx_stub *s);
 /* After these the stub is looked at, or more is done by it. */

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -75,6 +76,8 @@ int mx_body_init(struct mx_body *b, pid_t pid, uint32_t who, struct err *e)
 void mx_body_fini(struct mx_body *b)
 {
     mx_tracee_fini(&b->held);
+    free(b->windows);
+    b->windows = NULL;
     fd_close(&b->mem_fd);
 }
 
@@ -209,6 +212,8 @@ int mx_body_signal(struct mx_body *b, struct err *e)
 
 /* ---- waits that have a mask of their own ---- */
 
+enum { EPOLL_PWAIT2 = 441 }; /* headers may lack it */
+
 /* Where the mask of a call is that has one: which argument, and whether behind a second
  * pointer. */
 static bool find_mask(const struct mx_body *b, uint64_t *mask)
@@ -218,7 +223,8 @@ static bool find_mask(const struct mx_body *b, uint64_t *mask)
     switch (d->nr) {
     case SYS_rt_sigsuspend: at = d->args[0]; break;
     case SYS_ppoll: at = d->args[3]; break;
-    case SYS_epoll_pwait: at = d->args[4]; break;
+    case SYS_epoll_pwait:
+    case EPOLL_PWAIT2: at = d->args[4]; break;
     case SYS_pselect6:
         if (!d->args[5] ||
             pread(b->mem_fd, &at, sizeof at, (off_t)d->args[5]) != (ssize_t)sizeof at)

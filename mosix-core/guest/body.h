@@ -9,6 +9,7 @@
 #include "common/base/err.h"
 #include "mosix-core/abi/kept.h"
 #include "mosix-core/abi/marshal.h"
+#include "mosix-core/abi/mirror.h"
 #include "mosix-core/abi/talk.h"
 #include "mosix-core/guest/mapping.h"
 #include "mosix-core/guest/transfer.h"
@@ -45,7 +46,10 @@ struct mx_body {
     struct mx_answers kept;
     struct mx_transfer transfer;
     struct mx_mapping mapping;
-    bool is_one_of_many; /* sendmsg for sendmmsg, recvmsg for recvmmsg */
+    bool is_one_of_many;       /* sendmsg for sendmmsg, recvmsg for recvmmsg */
+    bool is_mirrored;          /* made at home with its own pointers (mirrored.h), */
+    struct mx_window *windows; /* with memory here, as home knows; NULL: it doesn't */
+    uint32_t window_count;
 
     enum mx_back back;
     unsigned backs, takes; /* how often it was asked to, and answered */

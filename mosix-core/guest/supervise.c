@@ -12,6 +12,7 @@
 #include "mosix-core/guest/body.h"
 #include "mosix-core/guest/family.h"
 #include "mosix-core/guest/filter.h"
+#include "mosix-core/guest/mirrored.h"
 #include "mosix-core/guest/parts.h"
 #include "mosix-core/image/form/sections.h"
 #include "mosix-core/image/parts.h"
@@ -291,8 +292,10 @@ static int end_vfork(struct guest *g, uint32_t child, struct err *e)
 static int look_at(struct guest *g, struct mx_body *b, struct err *e)
 {
     char words[MX_TALK_TEXT_MAX];
-    b->is_held = false;
+    b->is_held = b->is_mirrored = false;
     const char *why = mx_back_why(&b->notice.data, g->how->only, words);
+    if (why && mx_mirrored_takes(g, &b->notice.data))
+        return mx_mirrored_ask(g, b, e);
     if (why)
         return mx_back_begin(g, b, why, e);
     if (b->notice.data.nr == SYS_rt_sigreturn)
@@ -369,7 +372,7 @@ static int on_answer(struct guest *g, struct mx_body *b, struct mx_talk_frame *f
         return on_mapping_answer(g, b, f, e);
     if (b->transfer.is_active && !mx_transfer_next(&b->transfer, args, &m))
         return -EPROTO;
-    if (!b->transfer.is_active && !b->is_one_of_many) {
+    if (!b->transfer.is_active && !b->is_one_of_many && !b->is_mirrored) {
         memcpy(args, b->notice.data.args, sizeof args);
         mx_kept_forget(&b->kept, mx_kept_ends(b->wait.line->name));
         mx_kept_note(&b->kept, b->notice.pid, b->wait.line, args, &f->body);
@@ -377,7 +380,8 @@ static int on_answer(struct guest *g, struct mx_body *b, struct mx_talk_frame *f
     /* What this kernel is to do too, it does with arguments that are as they were. */
     if (b->wait.line->where == MX_WHERE_BOTH)
         m.write = no_write;
-    int rc = mx_call_give(&b->wait, &f->body, &m, &result);
+    int rc = b->is_mirrored ? get_i64(&f->body, &result)
+                            : mx_call_give(&b->wait, &f->body, &m, &result);
     if (rc < 0)
         return err_set(e, -rc, "an answer for call %d of process %d", b->notice.data.nr,
                        (int)b->pid);
@@ -466,6 +470,8 @@ static int on_frame(struct guest *g, struct mx_body *b, struct mx_talk_frame *f,
     case MX_TALK_END: return on_end(g, b, f, e);
     case MX_TALK_NOT_AWAY: return on_not_away(g, b, f, e);
     case MX_TALK_TAKE: return mx_back_take(g, b, e);
+    case MX_TALK_WANT: return mx_mirrored_want(g, b, f);
+    case MX_TALK_CHANGED: return mx_mirrored_changed(b, f);
     case MX_TALK_KEEP: return get_u8(&f->body, &b->kept.may);
     case MX_TALK_PAUSED:
         g->is_paused = ++g->pauses_got == g->pauses_sent && g->is_pausing;
@@ -479,6 +485,8 @@ static int on_frame(struct guest *g, struct mx_body *b, struct mx_talk_frame *f,
     case MX_TALK_CALL:
     case MX_TALK_FORK:
     case MX_TALK_MASK:
+    case MX_TALK_MIRROR:
+    case MX_TALK_PAGES:
     case MX_TALK_DIED: break;
     }
     return -EPROTO;

@@ -34,9 +34,10 @@ struct mx_guest_how {
     int told;                 /* or -1 */
     struct mx_clocks ahead;   /* the bodies' clocks, of ours */
     uint32_t
-        processes_max; /* that may be here; 0: MX_BODIES_MAX. Who forks once more goes home */
-    const char *only;  /* names of calls that are known, with blanks around each; NULL: all of
-                          calls.def */
+        processes_max;  /* that may be here; 0: MX_BODIES_MAX. Who forks once more goes home */
+    const char *only;   /* names of calls that are known, with blanks around each; NULL: all of
+                           calls.def */
+    bool has_no_mirror; /* what is not known brings bodies home, whatever it is */
     /* told can be read while there are children: takes what is asked and answers it. Returns
      * false when that is left for later. Or NULL. */
     bool (*busy)(void *ctx);

@@ -20,18 +20,32 @@ static int drop_rseq(struct mx_tracee *t, struct err *e)
     return r.rseq_abi_pointer ? mx_tracee_must(t, &c, "rseq", e) : 0;
 }
 
+static bool is_kept(const struct mx_sec_mapping *m, const struct mx_range *keep, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (m->start < keep[i].end && keep[i].start < m->end)
+            return true;
+    return false;
+}
+
 int mx_tracee_empty(struct mx_tracee *t, struct err *e)
+{
+    return mx_tracee_empty_but(t, NULL, 0, e);
+}
+
+int mx_tracee_empty_but(struct mx_tracee *t, const struct mx_range *keep, unsigned kept_count,
+                        struct err *e)
 {
     struct mx_maps m = { 0 };
     unsigned count = 0;
     int rc = mx_tracee_unscratch(t, e);
     if (rc == 0)
-        rc = mx_maps_read(&m, t->pid, false, e);
+        rc = mx_maps_read_places(&m, t->pid, e);
     struct mx_call *calls = rc == 0 ? calloc(m.count + 1, sizeof *calls) : NULL;
     if (rc == 0 && !calls)
         rc = err_set(e, ENOMEM, "empty process %d", (int)t->pid);
     for (uint32_t i = 0; rc == 0 && i < m.count; i++)
-        if (m.list[i].kind == MX_MAP_MEMORY)
+        if (m.list[i].kind == MX_MAP_MEMORY && !is_kept(&m.list[i], keep, kept_count))
             calls[count++] =
                 (struct mx_call){ SYS_munmap,
                                   { m.list[i].start, m.list[i].end - m.list[i].start } };

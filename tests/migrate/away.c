@@ -2,9 +2,10 @@
 /* away.c: a process goes away into another PID namespace, from where its calls come home: by
  * itself what movers do, without faults. away PID [MS [NAMES]]   stays until the job has ended,
  * has executed another program or has come home by itself; it is caught every MS; of calls.def
- * only NAMES are known. With AWAY_SEALED in the environment the calls go over a TCP connection
- * that is sealed, as between nodes; with AWAY_COUNTS it says how often each call was made at
- * home. Ends with 0; 99 when something is broken. "away: runs" on
+ * only NAMES are known. With AWAY_NO_MIRROR in the environment it comes home for what is not
+ * known, with AWAY_SEALED the calls go over a TCP connection that is sealed, as between nodes;
+ * with AWAY_COUNTS it says how often each call was made at home. Ends with 0; 99 when something
+ * is broken. "away: runs" on
  * stderr: from now on it does. Needs root: for the namespace and its /proc. */
 #include "common/sys/fd.h"
 #include "mosix-core/deputy/inject.h"
@@ -103,7 +104,8 @@ static int host(int sock, long pause_ms, const char *only)
                                 .home = sealed[1] ? watch[1] : sock,
                                 .sealed = sealed[1],
                                 .told = told,
-                                .only = only };
+                                .only = only,
+                                .has_no_mirror = getenv("AWAY_NO_MIRROR") != NULL };
     do {
         if (timerfd_settime(told, 0, &every, NULL) < 0)
             return BROKEN;

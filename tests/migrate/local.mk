@@ -13,7 +13,7 @@ tests_migrate_driver_LDADD = $(MXIMAGE_LIBS)
 check_PROGRAMS += tests/migrate/threads
 tests_migrate_threads_LDADD = -lpthread
 tests_migrate_rounds_LDADD = $(MXIMAGE_LIBS)
-tests_migrate_probe_SOURCES = tests/migrate/probe.c tests/migrate/probe.h tests/migrate/probe_family.c tests/migrate/probe_home.c tests/migrate/probe_lines.c tests/migrate/probe_memory.c tests/migrate/probe_pieces.c tests/migrate/probe_signals.c
+tests_migrate_probe_SOURCES = tests/migrate/probe.c tests/migrate/probe.h tests/migrate/probe_family.c tests/migrate/probe_home.c tests/migrate/probe_lines.c tests/migrate/probe_memory.c tests/migrate/probe_mirror.c tests/migrate/probe_pieces.c tests/migrate/probe_signals.c
 tests_migrate_away_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.a $(MXIMAGE_LIBS)
 tests_migrate_move_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.a $(MXIMAGE_LIBS)
 # One a line: several people add to these.
@@ -30,6 +30,7 @@ TESTS += \
   tests/migrate/faults.sh \
   tests/migrate/freeze.sh \
   tests/migrate/home.sh \
+  tests/migrate/mirror.sh \
   tests/migrate/mosrun.sh \
   tests/migrate/onto.sh \
   tests/migrate/move.sh \
@@ -51,6 +52,7 @@ EXTRA_DIST += \
   tests/migrate/faults.sh \
   tests/migrate/freeze.sh \
   tests/migrate/home.sh \
+  tests/migrate/mirror.sh \
   tests/migrate/mosrun.sh \
   tests/migrate/onto.sh \
   tests/migrate/move.sh
