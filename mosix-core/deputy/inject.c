@@ -88,17 +88,14 @@ static int on_stub(void *ctx, struct mx_stub *s, const struct mx_stub_out *out)
 {
     struct deputy *d = ctx;
     struct wr *w;
-    int rc;
     if (d->is_ending)
         return 0;
     switch (out->what) {
     case MX_STUB_ANSWER:
-        rc = send_answer(d, s, out->result);
-        return rc == 0 && s->is_paused && !s->is_back ? send_paused(d, s) : rc;
+        return send_answer(d, s, out->result);
     case MX_STUB_NOT_AWAY:
         mx_talk_put_text(mx_link_begin(&d->link, MX_TALK_NOT_AWAY, s->who), out->why);
-        rc = mx_link_send(&d->link);
-        return rc == 0 && s->is_paused && !s->is_back ? send_paused(d, s) : rc;
+        return mx_link_send(&d->link);
     case MX_STUB_SIGNAL:
         w = mx_link_begin(&d->link, MX_TALK_SIGNAL, s->who);
         put_raw(w, &out->info, sizeof out->info);
@@ -172,14 +169,10 @@ static int on_call(struct deputy *d, struct mx_stub *s, struct mx_talk_frame *f,
     return mx_stub_call(s, on_stub, d, e);
 }
 
-/* PAUSED comes after the answer of what is under way. */
-static int on_pause(struct deputy *d, struct mx_stub *s, struct err *e)
+static int on_pause(struct mx_stub *s, struct err *e)
 {
-    s->is_paused = true;
-    if (s->has_call)
-        return mx_stub_cancel(s, e);
-    int rc = mx_stub_rest(s, on_stub, d, e);
-    return rc < 0 || s->state == MX_STUB_GONE ? rc : send_paused(d, s);
+    s->is_paused = s->is_pause_asked = true;
+    return s->has_call ? mx_stub_cancel(s, e) : 0;
 }
 
 /* ---- failures ---- */
@@ -203,6 +196,26 @@ static int forgive(struct deputy *d, struct mx_stub *s, int rc)
         ;
     s->state = MX_STUB_GONE;
     return on_stub(d, s, &out);
+}
+
+/* ---- bodies that stand still ---- */
+
+/* PAUSED comes after the answer of what was under way, and after the signals that have come to
+ * a stub before it rests: from then on they wait in it for who is served next. */
+static int answer_pauses(struct deputy *d, struct err *e)
+{
+    int rc = 0;
+    for (unsigned i = 0; rc == 0 && i < d->count; i++) {
+        struct mx_stub *s = d->stubs[i];
+        if (!s->is_pause_asked || s->has_call || s->state == MX_STUB_GONE)
+            continue;
+        rc = forgive(d, s, mx_stub_rest(s, on_stub, d, e));
+        if (rc < 0 || s->state == MX_STUB_GONE)
+            continue;
+        s->is_pause_asked = false;
+        rc = send_paused(d, s);
+    }
+    return rc;
 }
 
 /* ---- bodies that come home ---- */
@@ -285,7 +298,7 @@ static int on_frame(struct deputy *d, struct mx_talk_frame *f, struct err *e)
         if (get_u64(&f->body, &mask) < 0)
             return -EPROTO;
         return mx_stub_mask(s, mask, on_stub, d, e);
-    case MX_TALK_PAUSE: return on_pause(d, s, e);
+    case MX_TALK_PAUSE: return on_pause(s, e);
     case MX_TALK_RESUME:
         s->is_paused = s->is_back = s->is_taken = false;
         s->sent = 0;
@@ -471,6 +484,8 @@ static int turn(struct deputy *d, struct err *e)
         return rc;
     if (rc == 0 && p[0].revents & (POLLIN | POLLHUP | POLLERR))
         rc = take_frames(d, e);
+    if (rc == 0)
+        rc = answer_pauses(d, e);
     if (rc == 0)
         rc = answer_backs(d, e);
     say_family(d);

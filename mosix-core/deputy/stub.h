@@ -34,6 +34,7 @@ struct mx_stub {
     bool is_rest_wanted;
     bool is_cancelled;    /* its call is to end early */
     bool is_paused;       /* signals wait in it */
+    bool is_pause_asked;  /* and not answered yet */
     bool is_back;         /* its body is to go on here, */
     bool is_taken;        /* and has been told that it may */
     bool has_call;        /* call is to be made, or is being made */

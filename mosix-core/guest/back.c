@@ -161,7 +161,14 @@ static int take_back(struct guest *g, struct mx_body *b, struct err *e)
     b->is_held = false;
     mx_link_begin(&g->link, MX_TALK_RESUME, b->who);
     int rc = mx_link_send(&g->link);
-    return rc < 0 ? rc : mx_body_end_call(b, g->listener, MX_BODY_RESULT, MX_RESTART_ALWAYS, e);
+    if (rc < 0)
+        return rc;
+    if (!b->is_caught)
+        return mx_body_end_call(b, g->listener, MX_BODY_RESULT, MX_RESTART_ALWAYS, e);
+    b->is_caught = false; /* its call was answered already */
+    rc = mx_body_settle(b, &b->held, e);
+    int released = mx_tracee_release(&b->held, rc == 0 ? e : NULL);
+    return rc < 0 ? rc : released;
 }
 
 static int catch_it(struct guest *g, struct mx_body *b, struct err *e)

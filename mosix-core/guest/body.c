@@ -198,6 +198,12 @@ int mx_body_release(struct mx_body *b, struct mx_tracee *t, struct err *e)
     return rc < 0 ? rc : released;
 }
 
+int mx_body_settle(struct mx_body *b, struct mx_tracee *t, struct err *e)
+{
+    int rc = settle(b, t, e);
+    return rc == 0 && b->signal_count ? queue_all(b, t, e) : rc;
+}
+
 int mx_body_signal(struct mx_body *b, struct err *e)
 {
     struct mx_tracee t;

@@ -89,6 +89,10 @@ MUST int mx_body_catch_call(struct mx_body *b, int listener, enum mx_body_end ho
 /* A body that stands still goes on as t->regs say, with what is in signals. */
 MUST int mx_body_release(struct mx_body *b, struct mx_tracee *t, struct err *e);
 
+/* Waits until one that is caught stands still, and puts what is in signals into it: with what
+ * came between its call's answer and now it goes on wherever it does. Returns 0; -ESRCH. */
+MUST int mx_body_settle(struct mx_body *b, struct mx_tracee *t, struct err *e);
+
 /* Puts what is in signals into it while it computes. Returns 0; -ESRCH. */
 MUST int mx_body_signal(struct mx_body *b, struct err *e);
 

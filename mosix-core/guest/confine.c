@@ -9,12 +9,9 @@
 
 #include <errno.h>
 #include <linux/seccomp.h>
-#include <signal.h>
-#include <stddef.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
@@ -38,25 +35,6 @@ static int take_listener(pid_t pid, int number, int *listener, struct err *e)
     return fd_set_cloexec(fd, true);
 }
 
-/* What still waits at home comes from there: signals, and the timer of real time. */
-static int leave_to_home(struct mx_tracee *t, struct err *e)
-{
-    static const struct {
-        uint64_t all;
-        struct timespec now;
-        struct itimerval none;
-    } args = { .all = ~UINT64_C(0) };
-    int64_t got = 1;
-    int rc = mx_tracee_write(t, t->scratch, &args, sizeof args, e);
-    struct mx_call take = { SYS_rt_sigtimedwait,
-                            { t->scratch, 0, t->scratch + offsetof(typeof(args), now), 8 } };
-    struct mx_call timer = { SYS_setitimer,
-                             { ITIMER_REAL, t->scratch + offsetof(typeof(args), none), 0 } };
-    for (unsigned i = 0; rc == 0 && got > 0 && i < 2 * MX_PENDING_MAX; i++)
-        rc = mx_tracee_call(t, &take, &got, e);
-    return rc < 0 ? rc : mx_tracee_must(t, &timer, "setitimer", e);
-}
-
 int mx_guest_confine(struct mx_tracee *t, int *listener, struct err *e)
 {
     struct sock_filter program[MX_FILTER_MAX];
@@ -74,8 +52,6 @@ int mx_guest_confine(struct mx_tracee *t, int *listener, struct err *e)
                            SECCOMP_FILTER_FLAG_NEW_LISTENER |
                                SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
                            t->scratch } };
-    if (rc == 0)
-        rc = leave_to_home(t, e);
     if (rc == 0)
         rc = mx_tracee_write(t, t->scratch, &head, sizeof head, e);
     if (rc == 0)

@@ -408,7 +408,9 @@ static int on_answer(struct guest *g, struct mx_body *b, struct mx_talk_frame *f
     return rc;
 }
 
-static int on_signal(struct mx_body *b, struct mx_talk_frame *f, struct err *e)
+/* Who waits in a call gets it with the answer, who is caught when it is known what for. */
+static int on_signal(const struct guest *g, struct mx_body *b, struct mx_talk_frame *f,
+                     struct err *e)
 {
     if (rd_left(&f->body) != MX_TALK_SIGINFO_BYTES || b->signal_count == MX_BODY_SIGNALS_MAX)
         return -EPROTO;
@@ -417,7 +419,8 @@ static int on_signal(struct mx_body *b, struct mx_talk_frame *f, struct err *e)
     if (info->si_signo < 1 || info->si_signo > 64)
         return -EPROTO;
     b->seen++;
-    return b->is_calling || b->vfork || b->is_caught ? 0 : mx_body_signal(b, e);
+    bool is_later = b->is_calling || b->vfork || b->is_caught || g->is_caught;
+    return is_later ? 0 : mx_body_signal(b, e);
 }
 
 static int send_signal(const struct mx_body *b, int signo, struct err *e)
@@ -464,7 +467,7 @@ static int on_frame(struct guest *g, struct mx_body *b, struct mx_talk_frame *f,
         return 0;
     switch (f->kind) {
     case MX_TALK_ANSWER: return on_answer(g, b, f, e);
-    case MX_TALK_SIGNAL: return on_signal(b, f, e);
+    case MX_TALK_SIGNAL: return on_signal(g, b, f, e);
     case MX_TALK_STOP: return send_signal(b, SIGSTOP, e);
     case MX_TALK_CONT: return send_signal(b, SIGCONT, e);
     case MX_TALK_END: return on_end(g, b, f, e);
@@ -655,6 +658,8 @@ static int catch_first(struct guest *g, struct err *e)
         rc = mx_tracee_seize(g->t, b->pid, true, e);
     if (rc == 0 && g->t->mem_fd >= 0) /* it was in no call that we know of */
         mx_body_not_begun(&g->t->regs);
+    if (rc == 0 && b->signal_count)
+        rc = mx_body_settle(b, g->t, e);
     return rc < 0 ? rc : MX_GUEST_TOLD;
 }
 

@@ -88,18 +88,20 @@ int mx_capture_peek(const struct mx_tracee *t, bool is_of_process, uint8_t *ptr,
     return 0;
 }
 
-static int write_signals(struct mx_tracee *t, const struct answers *a,
+/* Signals that wait at home wait on in the stub; those of a body came from there, and exist
+ * nowhere else. */
+static int write_signals(struct mx_tracee *t, const struct answers *a, bool is_with_pending,
                          struct mx_image_writer *w, struct err *e)
 {
     static const size_t room = MX_PENDING_MAX * MX_SIGINFO_BYTES;
     uint8_t *pending = malloc(2 * room);
-    uint32_t shared_len, private_len;
+    uint32_t shared_len = 0, private_len = 0;
     stack_t alt;
     if (!pending)
         return err_set(e, ENOMEM, "note the signals of process %d", (int)t->pid);
     memcpy(&alt, a->bytes + STACK_AT, sizeof alt);
-    int rc = mx_capture_peek(t, true, pending, &shared_len, e);
-    if (rc == 0)
+    int rc = is_with_pending ? mx_capture_peek(t, true, pending, &shared_len, e) : 0;
+    if (rc == 0 && is_with_pending)
         rc = mx_capture_peek(t, false, pending + room, &private_len, e);
     if (rc == 0) {
         struct mx_sec s = { .number = MX_SEC_signals,
@@ -270,7 +272,7 @@ int mx_capture_state(struct mx_capture *c, struct mx_image_writer *w, struct err
     if (rc == 0)
         rc = ask_all(c, t, &a, e);
     if (rc == 0)
-        rc = write_signals(t, &a, w, e);
+        rc = write_signals(t, &a, c->what_for != MX_CAPTURE_MOVE, w, e);
     if (rc == 0)
         rc = write_timers(&a, w, e);
     if (rc == 0 && c->what_for == MX_CAPTURE_WHOLE)

@@ -159,7 +159,10 @@ static void on_note(struct guest *g, const struct mx_note *n)
         send_words(g, n->number, n->text);
         happened(g, MX_HOLD_FAILED, MX_WHY_DIED);
         break;
-    case MX_HANDS_LOST: fail(g, MX_WHY_CUT, "the connection for its calls was lost"); break;
+    case MX_HANDS_LOST:
+        log_at(LOG_NORMAL, "calls of a guest: %s", n->text);
+        fail(g, MX_WHY_CUT, "the connection for its calls was lost");
+        break;
     default: break;
     }
 }

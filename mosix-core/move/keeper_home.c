@@ -178,6 +178,9 @@ static void on_note(struct mx_keeper *k, const struct mx_note *n)
     case MX_HANDS_SEND: /* the other place finds its image cut, and says so */
     case MX_HANDS_ENDED: none_is_away(k, n->number == 1); break;
     case MX_HANDS_LOST: /* so does the connection for orders */
+        if (n->rc < 0)
+            log_at(LOG_NORMAL, "calls of process %d: %s", (int)k->how.pid, n->text);
+        break;
     default: break;
     }
 }

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -230,13 +231,45 @@ static int shares(void)
     return 0;
 }
 
+/* Signals of its own and of a timer, each of which is to be handled once. */
+static volatile sig_atomic_t took[NSIG];
+static void take(int signo)
+{
+    took[signo]++;
+}
+
+static unsigned storm(unsigned turn)
+{
+    const struct itimerval soon = { .it_value = { 0, 1 } };
+    const struct timespec bit = { 0, 10000 };
+    int wanted = (int)turn + 1;
+    kill(getpid(), SIGUSR1);
+    setitimer(ITIMER_REAL, &soon, NULL);
+    for (unsigned i = 0; took[SIGUSR1] + took[SIGALRM] < 2 * wanted && i < 100000; i++)
+        nanosleep(&bit, NULL);
+    if (took[SIGUSR1] == wanted && took[SIGALRM] == wanted)
+        return 0;
+    printf("handled: %d of itself and %d of its timer\n", (int)took[SIGUSR1],
+           (int)took[SIGALRM]);
+    return 1;
+}
+
+static int storms(void)
+{
+    signal(SIGUSR1, take);
+    signal(SIGALRM, take);
+    double sum = work_all(storm);
+    printf("%.9f %d\n", sum, (int)(took[SIGUSR1] + took[SIGALRM]));
+    return 0;
+}
+
 static const struct {
     const char *name;
     int (*fn)(void);
 } table[] = {
     { "computes", computes }, { "closes", closes },         { "blocks", blocks },
     { "maps", reads_maps },   { "clocks", watches_clocks }, { "rings", rings },
-    { "threads", threads },   { "shares", shares },
+    { "threads", threads },   { "shares", shares },         { "storms", storms },
 };
 
 int main(int argc, char **argv)
