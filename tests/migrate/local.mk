@@ -21,6 +21,7 @@ TESTS += \
   tests/migrate/asks.sh \
   tests/migrate/away.sh \
   tests/migrate/batch.sh \
+  tests/migrate/certified.sh \
   tests/migrate/chaos.sh \
   tests/migrate/checkpoint.sh \
   tests/migrate/commands.sh \
