@@ -71,7 +71,7 @@ sys.stdin.readline()
 import threading
 found = []
 def work(n):
-    time.sleep(0.3)
+    time.sleep(1.5)
     found.append(sum(i * i for i in range(n)))
 threads = [threading.Thread(target=work, args=(30000 * k,)) for k in range(1, 5)]
 for t in threads: t.start()
