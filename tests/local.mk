@@ -338,7 +338,7 @@ bench: all tests/bench/talkers$(EXEEXT) tests/migrate/away$(EXEEXT) tests/migrat
 .PHONY: bench
 
 # Ten minutes, or SOAK_SECONDS; needs root.
-soak: all tests/sim/migrate_sim soak-cluster soak-faults
+soak: all tests/sim/migrate_sim soak-cluster soak-faults soak-hops
 	tests/sim/migrate_sim -n 100000
 	$(AM_TESTS_ENVIRONMENT) $(BASH) "$(srcdir)/tests/soak/soak.sh"
 # Half an hour: faults of clusters, and figures of large ones against their bounds.
@@ -352,6 +352,9 @@ soak-resume: all
 # About an hour; needs root. FAULTS_PARTS, FAULTS_KINDS, FAULTS.
 soak-faults: all tests/migrate/couple tests/migrate/fault_relay
 	unset MAKEFLAGS; FAULTS_PARTS=$${FAULTS_PARTS:-16} $(AM_TESTS_ENVIRONMENT) $(BASH) "$(srcdir)/tests/migrate/faults.sh" all </dev/null
-.PHONY: soak soak-cluster soak-faults soak-resume
+# Five minutes; needs root.
+soak-hops: all tests/migrate/couple
+	unset MAKEFLAGS; $(AM_TESTS_ENVIRONMENT) $(BASH) "$(srcdir)/tests/migrate/hops.sh" 5000 </dev/null
+.PHONY: soak soak-cluster soak-faults soak-hops soak-resume
 EXTRA_DIST += tests/soak/soak.sh tests/soak/resume.sh tests/soak/resume.py tests/soak/work.sh
 EXTRA_DIST += tests/bench/bench tests/bench/beside tests/bench/calls tests/bench/daemons tests/bench/moves tests/bench/put tests/bench/table1 tests/bench/workloads.sh

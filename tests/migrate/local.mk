@@ -32,6 +32,7 @@ TESTS += \
   tests/migrate/freeze.sh \
   tests/migrate/home.sh \
   tests/migrate/mirror.sh \
+  tests/migrate/hops.sh \
   tests/migrate/mosrun.sh \
   tests/migrate/onto.sh \
   tests/migrate/move.sh \
@@ -54,6 +55,7 @@ EXTRA_DIST += \
   tests/migrate/freeze.sh \
   tests/migrate/home.sh \
   tests/migrate/mirror.sh \
+  tests/migrate/hops.sh \
   tests/migrate/mosrun.sh \
   tests/migrate/onto.sh \
   tests/migrate/move.sh
