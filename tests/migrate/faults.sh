@@ -28,7 +28,7 @@ wait_for 10 grep -q ready relay.out
 read -r _ <&6
 daemon head
 # relay WORDS: its answer
-relay() { echo "$*" >&7; answer=; local i=0; until read -r answer <&6 || [ $((i += 1)) -gt 200 ]; do sleep 0.02; done; }
+relay() { echo "$*" >&7; answer=; local i=0; until read -r answer <&6; do [ $((i += 1)) -lt 1500 ] || fail "the relay is silent"; sleep 0.02; done; }
 
 # What is there when nothing is: processes, mounts, files, shared memory, of all nodes, and descriptors of the daemons.
 snapshot()
