@@ -21,7 +21,7 @@ kill_daemon head
 printf 'head 10.77.0.254\nn1 10.77.0.254 7801\nn2 10.77.0.254 7802\n' >"$tmp/etc/nodes"
 mkfifo relay.in
 "$lab" --name $name head -- "$top_builddir/tests/migrate/fault_relay" 7801:10.77.0.1:7722:"$(node_pid n1)" 7802:10.77.0.2:7722:"$(node_pid n2)" \
-    <relay.in >relay.out &
+    >relay.out <relay.in & # in this order: who has found the second finds the first
 at_exit "kill $! 2>/dev/null"
 exec 7>relay.in 6<relay.out
 wait_for 10 grep -q ready relay.out
