@@ -49,6 +49,16 @@ static int put(const char *folder, pid_t pid)
     return fd < 0 ? -errno : fd_write_full(fd, text, strlen(text));
 }
 
+/* Where the cgroups of a daemon's jobs are. */
+static bool find_folder(const char *run_dir, char folder[256])
+{
+    char root[128];
+    if (find_root(root) < 0)
+        return false;
+    snprintf(folder, 256, "%s/%s", root, name_of(run_dir));
+    return true;
+}
+
 /* Those of jobs that have ended. */
 static void sweep(const char *folder)
 {
@@ -62,11 +72,9 @@ static void sweep(const char *folder)
 
 void mx_mark_sweep(const char *run_dir)
 {
-    char root[128], folder[256];
-    if (find_root(root) < 0)
-        return;
-    snprintf(folder, sizeof folder, "%s/%s", root, name_of(run_dir));
-    sweep(folder);
+    char folder[256];
+    if (find_folder(run_dir, folder))
+        sweep(folder);
 }
 
 int mx_mark_set(const char *run_dir, pid_t pid, uid_t uid, unsigned id, struct err *e)
@@ -148,10 +156,9 @@ bool mx_mark_has(const char *run_dir, pid_t pid, unsigned *id)
 
 void mx_mark_clean(const char *run_dir)
 {
-    char root[128], folder[256];
-    if (find_root(root) < 0)
+    char folder[256];
+    if (!find_folder(run_dir, folder))
         return;
-    snprintf(folder, sizeof folder, "%s/%s", root, name_of(run_dir));
     sweep(folder);
     rmdir(folder);
 }
