@@ -76,6 +76,14 @@ timeout 20 "$lab" --name "$one" run n1 -- sh -c 'while kill -0 $(cat /tmp/pid2) 
 
 same "a second cluster of that name" 1 "$("$lab" up 1 --name "$one" 2>/dev/null || echo $?)"
 
+# One of somebody who is in a chroot: its nodes are not at the root of the computer.
+chroot=$(mktemp -d) three=t3-$$ mark=/etc/lab-basic.$$
+unshare --mount --propagation private sh -ec 'mount --rbind / "$1"; chroot "$1" sh -ec "cd \"$4\"; $3 up 1 --name $2; $3 --name $2 run n1 touch $5; $3 --name $2 run n1 ls $5; $3 --name $2 down"' \
+    sh "$chroot" "$three" "$lab" "$PWD" "$mark" >"$chroot.out" || fail "a cluster in a chroot"
+same "a node's file in a chroot" "$mark" "$(tail -n 1 "$chroot.out")"
+rm -f "$chroot.out"; rmdir "$chroot"
+[ ! -e "$mark" ] || { rm -f "$mark"; fail "a node of a cluster in a chroot writes to the computer"; }
+
 # The end: no process with the cluster's id, no state, no mount.
 setsid "$lab" --name "$one" head -- sleep 1000 &
 left=$!
