@@ -78,7 +78,7 @@ mosix_core_libmxaway_a_SOURCES = \
   mosix-core/guest/filter.c mosix-core/guest/filter.h \
   mosix-core/guest/mapping.c mosix-core/guest/mapping.h \
   mosix-core/guest/mirrored.c mosix-core/guest/mirrored.h \
-  mosix-core/guest/parts.h \
+  mosix-core/guest/parts.h mosix-core/guest/pause.c \
   mosix-core/guest/supervise.c mosix-core/guest/supervise.h \
   mosix-core/guest/transfer.c mosix-core/guest/transfer.h
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* talk.h: what a body's supervisor and the deputy say to each other: frames of u32 length, u8
  * kind, u32 who, and what talk.def says of the kind. Must not know: sockets, processes. who: 0
- * for the process that moved, else the number at home of a child that it made while away. Order
+ * for the first thread of the process that moved, else the number at home of a child that it
+ * made while away, or of a thread. What is said of a process is said to its first thread. Order
  * is kept in each direction, and that is what makes signals exact: a SIGNAL comes before the
  * answer of the call that it took out; a CALL says how many signals its sender had seen, and is
  * not made when the home has sent more: the handler runs first, as it would at home. */

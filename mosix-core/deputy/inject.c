@@ -10,6 +10,7 @@
 #include "mosix-core/deputy/link.h"
 #include "mosix-core/deputy/parcel.h"
 #include "mosix-core/deputy/stub.h"
+#include "mosix-core/image/parts.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -19,11 +20,13 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
-    IDLE_MS = 1,    /* after a call the next is expected for so long */
-    LATE_MS = 1000, /* so often it is looked whether a page is late */
+    IDLE_MS = 1,         /* after a call the next is expected for so long */
+    LATE_MS = 1000,      /* so often it is looked whether a page is late */
+    ENDING_TURNS = 1000, /* of a millisecond: until the threads of a process have ended */
 };
 
 struct deputy {
@@ -36,6 +39,7 @@ struct deputy {
     int children_fd; /* readable when something has happened to one */
     bool has_execed; /* the first of them; or it has come home */
     bool is_ending;  /* nobody listens */
+    bool has_event;  /* one has stopped, and is still to be looked at */
     pid_t holder;    /* of descriptors, for mirrors; 0: none */
 };
 
@@ -45,6 +49,24 @@ static struct mx_stub *find(struct deputy *d, uint32_t who)
         if (d->stubs[i]->who == who)
             return d->stubs[i];
     return NULL;
+}
+
+/* The next thread of a process, after i; those are behind their first in no order. NULL: none.
+ */
+static struct mx_stub *next_thread(const struct deputy *d, const struct mx_stub *of,
+                                   unsigned *i)
+{
+    while (*i < d->count) {
+        struct mx_stub *s = d->stubs[(*i)++];
+        if (s->leader == of && s->state != MX_STUB_GONE)
+            return s;
+    }
+    return NULL;
+}
+
+static bool is_of_first(struct mx_stub *s)
+{
+    return mx_stub_lead(s)->who == 0;
 }
 
 static void say(const struct deputy *d, enum mx_deputy_news what, uint32_t who,
@@ -75,7 +97,7 @@ static int send_paused(struct deputy *d, const struct mx_stub *s)
     return mx_link_send(&d->link);
 }
 
-static int add_child(struct deputy *d, const struct mx_stub *parent, pid_t pid)
+static int add_child(struct deputy *d, struct mx_stub *parent, pid_t pid)
 {
     struct mx_stub *s = d->count < MX_STUBS_MAX ? calloc(1, sizeof *s) : NULL;
     if (!s)
@@ -87,12 +109,12 @@ static int add_child(struct deputy *d, const struct mx_stub *parent, pid_t pid)
 static int on_stub(void *ctx, struct mx_stub *s, const struct mx_stub_out *out)
 {
     struct deputy *d = ctx;
+    struct mx_stub *thread;
     struct wr *w;
     if (d->is_ending)
         return 0;
     switch (out->what) {
-    case MX_STUB_ANSWER:
-        return send_answer(d, s, out->result);
+    case MX_STUB_ANSWER: return send_answer(d, s, out->result);
     case MX_STUB_NOT_AWAY:
         mx_talk_put_text(mx_link_begin(&d->link, MX_TALK_NOT_AWAY, s->who), out->why);
         return mx_link_send(&d->link);
@@ -105,6 +127,8 @@ static int on_stub(void *ctx, struct mx_stub *s, const struct mx_stub_out *out)
     case MX_STUB_CHILD: return add_child(d, s, (pid_t)out->result);
     case MX_STUB_EXEC:
     case MX_STUB_ENDED:
+        for (unsigned i = 0; (thread = next_thread(d, s, &i));)
+            thread->state = MX_STUB_GONE; /* the kernel has ended them before */
         if (s->who == 0 && out->what == MX_STUB_EXEC) {
             d->has_execed = true;
             say(d, MX_DEPUTY_CAME_HOME, 0, "");
@@ -134,8 +158,14 @@ static int take_mirrored(struct deputy *d, struct mx_stub *s, struct mx_talk_fra
 static int take_call(struct deputy *d, struct mx_stub *s, struct mx_talk_frame *f,
                      struct err *e)
 {
-    if (s->is_forking)
-        return get_u32(&f->body, &s->exit_signal) < 0 || s->exit_signal > 64 ? -EPROTO : 0;
+    uint8_t is_thread = 0;
+    if (s->is_forking) {
+        if (get_u32(&f->body, &s->exit_signal) < 0 || s->exit_signal > 64 ||
+            get_u8(&f->body, &is_thread) < 0)
+            return -EPROTO;
+        s->is_threading = is_thread;
+        return 0;
+    }
     if (s->is_mirrored)
         return take_mirrored(d, s, f, e);
     return mx_call_take(&f->body, s->arena, s->arena_at, &s->call) < 0 ? -EPROTO : 0;
@@ -151,6 +181,7 @@ static int on_call(struct deputy *d, struct mx_stub *s, struct mx_talk_frame *f,
     s->is_back = s->is_taken = s->is_paused = false;
     s->is_forking = f->kind == MX_TALK_FORK;
     s->is_mirrored = f->kind == MX_TALK_MIRROR;
+    s->is_threading = false;
     int rc = take_call(d, s, f, e);
     if (rc < 0)
         return rc;
@@ -177,20 +208,59 @@ static int on_pause(struct mx_stub *s, struct err *e)
 
 /* ---- failures ---- */
 
-/* It was killed in the middle of something, and has been waited for or will be. */
-static bool has_died(const struct mx_stub *s)
+enum fate { GOES_ON, HAS_STOPPED, HAS_DIED };
+
+/* It was killed in the middle of something, and has been waited for or will be. What is traced
+ * is waited for with its stops, whatever one asks for. */
+static enum fate fate_of(const struct mx_stub *s)
 {
     siginfo_t info = { 0 };
     if (waitid(P_PID, (id_t)s->t.pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0)
-        return errno == ECHILD;
-    return info.si_pid != 0;
+        return errno == ECHILD ? HAS_DIED : GOES_ON;
+    if (info.si_pid == 0)
+        return GOES_ON;
+    return info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED ||
+                   info.si_code == CLD_EXITED
+               ? HAS_DIED
+               : HAS_STOPPED;
 }
 
-/* A failure of a stub that has died is none. */
+static void reap_threads(struct deputy *d, struct mx_stub *of)
+{
+    struct mx_stub *thread;
+    for (unsigned i = 0; (thread = next_thread(d, of, &i));)
+        if (fate_of(thread) == HAS_DIED && waitpid(thread->t.pid, NULL, __WALL) != 0)
+            thread->state = MX_STUB_GONE;
+}
+
+/* A process has no end before its other threads have been waited for. When it ends, or executes
+ * another program, some of them may still be about to end, after their memory has gone. */
+static enum fate await_fate(struct deputy *d, struct mx_stub *s)
+{
+    enum fate f = fate_of(s);
+    for (unsigned turn = 0; f == GOES_ON && turn < ENDING_TURNS; turn++) {
+        if (!mx_stub_lead(s)->has_threads)
+            break;
+        if (!s->leader)
+            reap_threads(d, s);
+        nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
+        f = fate_of(s);
+    }
+    return f;
+}
+
+/* A failure of a stub that has died is none; nor of one that is another program by now. */
 static int forgive(struct deputy *d, struct mx_stub *s, int rc)
 {
     struct mx_stub_out out = { .what = MX_STUB_ENDED };
-    if (rc >= 0 || !s || s->state == MX_STUB_GONE || !has_died(s))
+    if (rc >= 0 || !s || s->state == MX_STUB_GONE)
+        return rc;
+    enum fate f = await_fate(d, s);
+    if (f == HAS_STOPPED && mx_stub_lead(s)->has_threads) {
+        d->has_event = true;
+        return 0;
+    }
+    if (f != HAS_DIED)
         return rc;
     while (waitpid(s->t.pid, NULL, __WALL) < 0 && errno == EINTR)
         ;
@@ -247,9 +317,39 @@ static int answer_backs(struct deputy *d, struct err *e)
     return rc;
 }
 
+struct filling {
+    struct mx_stub *s;
+    struct mx_threads others;
+};
+
 static int fill(void *ctx, int fd, struct err *e)
 {
-    return mx_stub_fill(ctx, fd, e);
+    struct filling *f = ctx;
+    return mx_stub_fill(f->s, &f->others, fd, e);
+}
+
+/* Threads that rest, with nothing of ours any more, are no stubs from then on. */
+static int take_threads(struct deputy *d, struct mx_stub *of, struct mx_threads *out,
+                        struct err *e)
+{
+    struct mx_stub *s;
+    int rc = 0;
+    for (unsigned i = 0; rc == 0 && (s = next_thread(d, of, &i));) {
+        rc = mx_stub_leave(s, e);
+        if (rc == 0)
+            rc = mx_threads_take(out, &of->t, &s->t, e);
+        s->state = MX_STUB_GONE;
+    }
+    return rc;
+}
+
+static bool are_taken(const struct deputy *d, const struct mx_stub *of)
+{
+    struct mx_stub *s;
+    for (unsigned i = 0; (s = next_thread(d, of, &i));)
+        if (!s->is_taken || s->state != MX_STUB_RESTING)
+            return false;
+    return of->is_taken && of->state == MX_STUB_RESTING && !of->leader;
 }
 
 /* It goes on here, and what is left of it there stands still and is told to go. One that does
@@ -260,21 +360,26 @@ static int on_image(struct deputy *d, struct mx_stub *s, const struct mx_talk_fr
     char text[MX_TALK_TEXT_MAX];
     struct err why = { "" };
     int got = 0;
-    if (!s->is_taken || s->state != MX_STUB_RESTING)
+    struct filling filling = { .s = s };
+    if (!are_taken(d, s))
         return -EPROTO;
-    int rc = mx_parcel_take(&d->link, f, fill, s, &got, text, &why);
+    int rc = take_threads(d, s, &filling.others, e);
+    if (rc == 0)
+        rc = mx_parcel_take(&d->link, f, fill, &filling, &got, text, &why);
     if (rc < 0)
         return err_set(e, -rc, "take process %u home", s->who);
     if (got == 0)
-        got = mx_stub_free(s, &why);
+        got = mx_stub_free(s, &filling.others, &why);
     if (got < 0) {
         char words[MX_TALK_TEXT_MAX];
         s->state = MX_STUB_RESTING;
         snprintf(words, sizeof words, "it could not come home: %.160s",
                  got == -ECANCELED || !why.text[0] ? text : why.text);
         say(d, MX_DEPUTY_FAILED, s->who, words);
-        return kill(s->t.pid, SIGKILL) < 0 ? err_set(e, errno, "end process %d", (int)s->t.pid)
-                                           : 0;
+        rc = kill(s->t.pid, SIGKILL) < 0 ? err_set(e, errno, "end process %d", (int)s->t.pid)
+                                         : 0;
+        mx_threads_bury(&filling.others);
+        return rc;
     }
     d->has_execed |= s->who == 0;
     say(d, MX_DEPUTY_CAME_HOME, s->who, text);
@@ -387,6 +492,7 @@ static int check_stubs(struct deputy *d, struct err *e)
     int rc = 0;
     if (read(d->children_fd, some, sizeof some) < 0 && errno != EAGAIN)
         return err_set(e, errno, "watch processes");
+    d->has_event = false;
     for (unsigned i = 0; rc == 0 && i < d->count; i++)
         rc = forgive(d, d->stubs[i], mx_stub_check(d->stubs[i], on_stub, d, e));
     drop_gone(d);
@@ -404,7 +510,10 @@ static int idle_stubs(struct deputy *d, struct err *e)
 /* Nothing is under way. */
 static bool is_quiet(const struct deputy *d)
 {
-    return d->count == 1 && !d->stubs[0]->has_call && d->stubs[0]->who == 0;
+    for (unsigned i = 0; i < d->count; i++)
+        if (!is_of_first(d->stubs[i]) || d->stubs[i]->has_call)
+            return false;
+    return d->count > 0;
 }
 
 static bool has_resting(const struct deputy *d)
@@ -448,7 +557,9 @@ static int on_told(struct deputy *d)
 
 static void say_family(struct deputy *d)
 {
-    bool is_family = d->count > 1 || (d->count == 1 && d->stubs[0]->who != 0);
+    bool is_family = false;
+    for (unsigned i = 0; i < d->count; i++)
+        is_family |= !is_of_first(d->stubs[i]);
     if (is_family != d->was_family)
         say(d, MX_DEPUTY_FAMILY, is_family, "");
     d->was_family = is_family;
@@ -465,18 +576,19 @@ static int turn(struct deputy *d, struct err *e)
         { d->link.watch, 0, 0 },
     };
     unsigned count = 4 + watch_mirrors(d, p + 4, &is_wanting);
-    int n = poll(p, count, has_resting(d) ? IDLE_MS : is_wanting ? LATE_MS : -1), rc = 0;
+    int wait_ms = has_resting(d) || d->has_event ? IDLE_MS : is_wanting ? LATE_MS : -1;
+    int n = poll(p, count, wait_ms), rc = 0;
     if (n < 0 && errno != EINTR)
         return err_set(e, errno, "wait for calls");
     if (count > 4 || is_wanting)
         rc = look_for_faults(d);
-    if (rc < 0 || n == 0)
+    if (rc < 0 || (n == 0 && !d->has_event))
         return rc < 0 ? rc : idle_stubs(d, e);
     if (p[3].revents)
         return -EPIPE;
     if (p[0].revents & POLLOUT)
         rc = mx_link_flush(&d->link);
-    if (rc == 0 && p[1].revents)
+    if (rc == 0 && (p[1].revents || d->has_event))
         rc = check_stubs(d, e);
     if (rc == 0 && d->count == 0)
         return OVER;
@@ -492,27 +604,57 @@ static int turn(struct deputy *d, struct err *e)
     return rc == 0 && d->count == 0 ? OVER : rc;
 }
 
+/* The first process stands still, all its threads. */
+static int end_first(struct deputy *d, struct mx_stub *first, struct mx_tracee *t,
+                     struct err *e)
+{
+    struct mx_stub *s = first;
+    int rc = 0;
+    for (unsigned i = 0; rc == 0 && s; s = next_thread(d, first, &i))
+        rc = mx_stub_rest(s, on_stub, d, e);
+    if (rc == 0 && first->state == MX_STUB_RESTING) {
+        rc = mx_stub_leave(first, e);
+        if (rc == 0)
+            rc = take_threads(d, first, d->how->others, e);
+    }
+    *t = first->t;
+    t->has_stop |= first->is_halted;
+    first->t.mem_fd = -1;
+    return rc;
+}
+
+/* Of another process than the first. */
+static bool is_left(struct mx_stub *s)
+{
+    return !is_of_first(s) && s->state != MX_STUB_GONE;
+}
+
+/* Threads before the first of their process, which has no end before. */
+static void reap(struct deputy *d, bool are_threads)
+{
+    for (unsigned i = 0; i < d->count; i++)
+        if (is_left(d->stubs[i]) && !d->stubs[i]->leader == !are_threads)
+            while (waitpid(d->stubs[i]->t.pid, NULL, __WALL) < 0 && errno == EINTR)
+                ;
+}
+
 /* After the guest is lost, or we were told to: children are killed, the first stands still as
  * it was found. */
 static int end_serving(struct deputy *d, struct mx_tracee *t, struct err *e)
 {
+    struct mx_stub *first = find(d, 0);
     int rc = 0;
     d->is_ending = true;
+    if (first && first->state != MX_STUB_GONE)
+        rc = end_first(d, first, t, e);
+    for (unsigned i = 0; i < d->count; i++)
+        if (is_left(d->stubs[i]) && kill(d->stubs[i]->t.pid, SIGKILL) < 0)
+            d->stubs[i]->state = MX_STUB_GONE;
+    reap(d, true);
+    reap(d, false);
     for (unsigned i = 0; i < d->count; i++) {
-        struct mx_stub *s = d->stubs[i];
-        if (s->who == 0 && s->state != MX_STUB_GONE) {
-            rc = mx_stub_rest(s, on_stub, d, e);
-            if (rc == 0 && s->state == MX_STUB_RESTING)
-                rc = mx_stub_leave(s, e);
-            *t = s->t;
-            t->has_stop |= s->is_halted;
-            s->t.mem_fd = -1;
-        } else if (s->state != MX_STUB_GONE && kill(s->t.pid, SIGKILL) == 0) {
-            while (waitpid(s->t.pid, NULL, __WALL) < 0 && errno == EINTR)
-                ;
-        }
-        mx_stub_fini(s);
-        free(s);
+        mx_stub_fini(d->stubs[i]);
+        free(d->stubs[i]);
     }
     d->count = 0;
     mx_mirror_let_go(&d->holder);
@@ -525,6 +667,19 @@ static int lose_children(const struct deputy *d)
     for (unsigned i = 0; i < d->count; i++)
         say(d, MX_DEPUTY_FAILED, d->stubs[i]->who, "the connection for its calls was lost");
     return MX_DEPUTY_EXEC;
+}
+
+static int start_thread(struct deputy *d, struct mx_stub *first, const struct mx_tracee *t,
+                        struct err *e)
+{
+    struct mx_stub *s = d->count < MX_STUBS_MAX ? calloc(1, sizeof *s) : NULL;
+    if (!s)
+        return err_set(e, d->count < MX_STUBS_MAX ? ENOMEM : ENOSPC, "serve calls");
+    d->stubs[d->count++] = s;
+    struct mx_tracee own = *t;
+    own.syscall_at = first->t.syscall_at;
+    own.mem_fd = first->t.mem_fd;
+    return mx_stub_init_thread(s, first, &own, e);
 }
 
 static int start(struct deputy *d, struct mx_tracee *t, struct err *e)
@@ -540,7 +695,10 @@ static int start(struct deputy *d, struct mx_tracee *t, struct err *e)
         return err_set(e, ENOMEM, "serve calls");
     d->stubs[d->count++] = s;
     int rc = mx_stub_init(s, t, e);
+    for (unsigned i = 0; rc == 0 && i < d->how->others->count; i++)
+        rc = start_thread(d, s, &d->how->others->list[i].t, e);
     t->mem_fd = -1;
+    mx_threads_forget(d->how->others);
     return rc;
 }
 

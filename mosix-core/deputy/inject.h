@@ -10,11 +10,10 @@
 #include "common/base/err.h"
 #include "mosix-core/abi/calls.h"
 #include "mosix-core/deputy/sealed.h"
+#include "mosix-core/image/threads.h"
 #include "mosix-core/image/tracee.h"
 
 #include <stdbool.h>
-
-enum { MX_STUBS_MAX = 256 }; /* processes of one job that are away */
 
 enum {
     MX_DEPUTY_LOST = 0,
@@ -31,9 +30,10 @@ enum mx_deputy_news {
 };
 
 struct mx_deputy_how {
-    int guest, told;          /* told: -1: none */
-    struct mx_sealed *sealed; /* what was given over guest; NULL: guest is the stream itself */
-    uint64_t *counts;         /* MX_CALL_IDS; calls are counted by their lines' ids; or NULL */
+    int guest, told;           /* told: -1: none */
+    struct mx_threads *others; /* of t, besides it: they stand still when t does */
+    struct mx_sealed *sealed;  /* what was given over guest; NULL: guest is the stream itself */
+    uint64_t *counts;          /* MX_CALL_IDS; calls are counted by their lines' ids; or NULL */
     /* told can be read: is it that a body, or all (0), are to come home? Then that has been
      * read. Or NULL. */
     bool (*is_fetch)(void *ctx, uint32_t *who);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,19 +48,23 @@ static bool read_link(pid_t pid, int fd, char text[256])
     return n > 0;
 }
 
-/* "…/PID/NAME" or "…/PID/task/PID/NAME". */
+/* "…/PID/NAME" or "…/PID/task/TID/NAME". */
 static const char *own_name(const char *link, pid_t pid)
 {
-    char middle[32], thread[48];
-    const char *last = strrchr(link, '/');
+    static const char task[] = "/task";
+    char middle[32];
+    const char *last = strrchr(link, '/'), *end = last;
     if (!last)
         return NULL;
-    int len = snprintf(middle, sizeof middle, "/%d", (int)pid);
-    int thread_len = snprintf(thread, sizeof thread, "/%d/task/%d", (int)pid, (int)pid);
-    size_t before = (size_t)(last - link);
-    bool is_own = (before >= (size_t)len && memcmp(last - len, middle, (size_t)len) == 0) ||
-                  (before >= (size_t)thread_len &&
-                   memcmp(last - thread_len, thread, (size_t)thread_len) == 0);
+    size_t len = (size_t)snprintf(middle, sizeof middle, "/%d", (int)pid);
+    while (end > link && isdigit((unsigned char)end[-1]))
+        end--; /* a thread's number; or the process's */
+    if (end - link >= (ptrdiff_t)sizeof task && end < last &&
+        memcmp(end - sizeof task, task, sizeof task - 1) == 0)
+        end -= sizeof task;
+    else
+        end = last;
+    bool is_own = (size_t)(end - link) >= len && memcmp(end - len, middle, len) == 0;
     for (unsigned i = 0; is_own && i < ARRAY_LEN(names); i++)
         if (strcmp(last + 1, names[i]) == 0)
             return names[i];

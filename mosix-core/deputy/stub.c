@@ -78,10 +78,47 @@ static int get_arena(struct mx_stub *s, struct err *e)
     return rc < 0 ? rc : mx_tracee_must(&s->t, &protect, "mprotect", e);
 }
 
+/* For a thread that has just begun. */
+static int get_thread_arena(struct mx_stub *s, struct err *e)
+{
+    struct mx_stub *lead = mx_stub_lead(s);
+    if (!lead->spares)
+        return get_arena(s, e);
+    s->arena_at = s->private_at = lead->spare_at[--lead->spares];
+    s->gadget_at = s->arena_at + MX_CALL_ARENA_BYTES;
+    return 0;
+}
+
+/* A thread has ended. */
+static void keep_spare(struct mx_stub *s)
+{
+    struct mx_stub *lead = mx_stub_lead(s);
+    if (s == lead)
+        return;
+    lead->threads--;
+    if (s->private_at && lead->spares < ARRAY_LEN(lead->spare_at))
+        lead->spare_at[lead->spares++] = s->private_at;
+}
+
+static int drop_arena(struct mx_stub *s, uint64_t at, struct err *e)
+{
+    struct mx_call c = { SYS_munmap, { at, MX_CALL_ARENA_BYTES + GADGET_BYTES } };
+    return at ? mx_tracee_must(&s->t, &c, "munmap", e) : 0;
+}
+
+int mx_stub_drop_spares(struct mx_stub *s, struct err *e)
+{
+    int rc = 0;
+    while (rc == 0 && s->spares)
+        rc = drop_arena(s, s->spare_at[--s->spares], e);
+    return rc;
+}
+
 void mx_stub_note_action(struct mx_stub *s, int signo, const struct mx_stub_action *a)
 {
     bool is_caught = a->handler != (uint64_t)(uintptr_t)SIG_DFL &&
                      a->handler != (uint64_t)(uintptr_t)SIG_IGN;
+    s = mx_stub_lead(s);
     s->caught = (s->caught & ~bit(signo)) | (is_caught ? bit(signo) : 0);
     s->once = (s->once & ~bit(signo)) |
               (is_caught && a->flags & (unsigned)SA_RESETHAND ? bit(signo) : 0);
@@ -116,7 +153,12 @@ static int stop_timers(struct mx_stub *s, struct err *e)
     return rc;
 }
 
-int mx_stub_init(struct mx_stub *s, const struct mx_tracee *t, struct err *e)
+struct mx_stub *mx_stub_lead(struct mx_stub *s)
+{
+    return s->leader ? s->leader : s;
+}
+
+static int prepare(struct mx_stub *s, const struct mx_tracee *t, struct err *e)
 {
     *s = (struct mx_stub){ .t = *t, .state = MX_STUB_RESTING, .is_paused = true };
     s->arena = malloc(MX_CALL_ARENA_BYTES);
@@ -124,7 +166,23 @@ int mx_stub_init(struct mx_stub *s, const struct mx_tracee *t, struct err *e)
         return err_set(e, ENOMEM, "serve calls");
     if (ptrace(PTRACE_SETOPTIONS, t->pid, 0, options) < 0)
         return err_set(e, errno, "hold process %d", (int)t->pid);
-    int rc = get_arena(s, e);
+    return get_arena(s, e);
+}
+
+int mx_stub_init_thread(struct mx_stub *s, struct mx_stub *leader, const struct mx_tracee *t,
+                        struct err *e)
+{
+    int rc = prepare(s, t, e);
+    s->leader = leader;
+    leader->has_threads = true;
+    leader->threads++;
+    s->who = (uint32_t)t->pid;
+    return rc == 0 ? mx_stub_set_mask(s, e) : rc;
+}
+
+int mx_stub_init(struct mx_stub *s, const struct mx_tracee *t, struct err *e)
+{
+    int rc = prepare(s, t, e);
     if (rc == 0)
         rc = note_actions(s, e);
     if (rc == 0)
@@ -132,12 +190,23 @@ int mx_stub_init(struct mx_stub *s, const struct mx_tracee *t, struct err *e)
     return rc == 0 ? mx_stub_set_mask(s, e) : rc;
 }
 
-int mx_stub_init_child(struct mx_stub *s, const struct mx_stub *parent, pid_t pid)
+int mx_stub_init_child(struct mx_stub *s, struct mx_stub *parent, pid_t pid)
 {
+    struct mx_stub *lead = mx_stub_lead(parent);
+    bool is_thread = parent->is_threading;
     *s = *parent;
+    s->leader = is_thread ? lead : NULL;
+    lead->has_threads |= is_thread;
+    lead->threads += is_thread;
+    s->has_threads = false;
+    s->threads = 0;
+    s->spares = 0; /* a child's are where they were, in its memory, and nobody's */
+    s->caught = lead->caught;
+    s->once = lead->once;
     s->t.pid = pid;
     s->who = (uint32_t)pid;
     s->state = MX_STUB_STARTING;
+    s->is_threading = false;
     s->has_call = s->is_forking = s->is_halted = s->is_rest_wanted = s->is_cancelled = false;
     s->is_back = s->is_taken = s->is_mirrored = s->is_refused = false;
     s->is_paused = true;
@@ -146,12 +215,19 @@ int mx_stub_init_child(struct mx_stub *s, const struct mx_stub *parent, pid_t pi
     s->quick = (struct mx_quick){ 0 };
     s->is_quick = false;
     s->by_stops = 0;
+    if (is_thread) /* it makes one as soon as it can */
+        s->private_at = 0;
     s->arena_at = s->private_at;
     s->t.has_stop = false;
+    s->t.is_sibling = is_thread;
+    s->arena = malloc(MX_CALL_ARENA_BYTES);
+    if (is_thread) {
+        s->t.mem_fd = lead->t.mem_fd;
+        return s->arena ? 0 : -ENOMEM;
+    }
     char path[40];
     snprintf(path, sizeof path, "/proc/%d/mem", (int)pid);
     s->t.mem_fd = open(path, O_RDWR | O_CLOEXEC);
-    s->arena = malloc(MX_CALL_ARENA_BYTES);
     return s->t.mem_fd < 0 ? -errno : s->arena ? 0 : -ENOMEM;
 }
 
@@ -161,7 +237,7 @@ void mx_stub_fini(struct mx_stub *s)
     mx_mirror_fini(&s->mirror);
     free(s->arena);
     s->arena = NULL;
-    if (s->t.mem_fd > 0)
+    if (s->t.mem_fd > 0 && !s->t.is_sibling)
         close(s->t.mem_fd);
     s->t.mem_fd = -1;
 }
@@ -173,8 +249,8 @@ static int set_default(struct mx_stub *s, int signo, struct err *e)
 {
     static const struct mx_stub_action none = { 0 };
     struct mx_call c = { SYS_rt_sigaction, { (uint64_t)signo, s->arena_at, 0, 8 } };
-    s->caught &= ~bit(signo);
-    s->once &= ~bit(signo);
+    mx_stub_lead(s)->caught &= ~bit(signo);
+    mx_stub_lead(s)->once &= ~bit(signo);
     /* The arena's begin belongs to the call that was interrupted: it has been read back by now.
      */
     int rc = mx_tracee_write(&s->t, s->arena_at, &none, sizeof none, e);
@@ -232,12 +308,12 @@ static int on_handled(struct mx_stub *s, int signo, const struct user_regs_struc
     s->state = MX_STUB_RESTING;
     if (rc == 0)
         rc = mx_stub_set_mask(s, e); /* the call may have had one of its own */
-    return rc == 0 && s->once & bit(signo) ? set_default(s, signo, e) : rc;
+    return rc == 0 && mx_stub_lead(s)->once & bit(signo) ? set_default(s, signo, e) : rc;
 }
 
-static bool is_caught(const struct mx_stub *s, int signo)
+static bool is_caught(struct mx_stub *s, int signo)
 {
-    return signo >= 1 && signo <= 64 && s->caught & bit(signo);
+    return signo >= 1 && signo <= 64 && mx_stub_lead(s)->caught & bit(signo);
 }
 
 static bool stops_or_kills(const struct mx_stub *s, int signo)
@@ -302,21 +378,24 @@ static int on_event_stop(struct mx_stub *s, int signo, mx_stub_tell *tell, void 
     struct mx_stub_out out = { .what = MX_STUB_STOP };
     struct user_regs_struct r;
     if (s->state == MX_STUB_STARTING) {
+        int rc = s->private_at ? 0 : get_thread_arena(s, e);
+        if (rc == 0 && s->leader)
+            rc = mx_stub_set_mask(s, e);
         s->state = MX_STUB_RESTING;
-        return mx_stub_start_call(s, false, e);
+        return rc < 0 ? rc : mx_stub_start_call(s, false, e);
     }
     if (signo != SIGTRAP) {
         bool was_halted = s->is_halted;
         s->is_halted = true;
         if (ptrace(PTRACE_LISTEN, s->t.pid, 0, 0) < 0 && errno != ESRCH)
             return err_set(e, errno, "let process %d be stopped", (int)s->t.pid);
-        return was_halted ? 0 : tell(ctx, s, &out);
+        return was_halted || s->leader ? 0 : tell(ctx, s, &out);
     }
     int rc = 0;
     if (s->is_halted) {
         s->is_halted = false;
         out.what = MX_STUB_CONT;
-        if (!is_caught(s, SIGCONT) || s->t.blocked & bit(SIGCONT))
+        if (!s->leader && (!is_caught(s, SIGCONT) || s->t.blocked & bit(SIGCONT)))
             rc = tell(ctx, s, &out);
     }
     if (rc == 0 && s->state != MX_STUB_RESTING)
@@ -347,6 +426,7 @@ static int on_status(struct mx_stub *s, int status, mx_stub_tell *tell, void *ct
     struct mx_stub_out out = { .what = MX_STUB_ENDED };
     if (!WIFSTOPPED(status)) {
         s->state = MX_STUB_GONE;
+        keep_spare(s);
         return tell(ctx, s, &out);
     }
     switch (status >> 16) {
@@ -384,7 +464,7 @@ static int check(struct mx_stub *s, int flags, mx_stub_tell *tell, void *ctx, st
 
 int mx_stub_check(struct mx_stub *s, mx_stub_tell *tell, void *ctx, struct err *e)
 {
-    int rc = check(s, WNOHANG, tell, ctx, e);
+    int rc = s->state == MX_STUB_GONE ? 0 : check(s, WNOHANG, tell, ctx, e);
     return rc < 0 ? rc : mx_stub_start_call(s, false, e);
 }
 
@@ -428,30 +508,36 @@ int mx_stub_cancel(struct mx_stub *s, struct err *e)
 
 int mx_stub_leave(struct mx_stub *s, struct err *e)
 {
-    struct mx_call c = { SYS_munmap, { s->private_at, MX_CALL_ARENA_BYTES + GADGET_BYTES } };
-    int rc = mx_tracee_must(&s->t, &c, "munmap", e);
+    int rc = drop_arena(s, s->private_at, e);
+    if (rc == 0)
+        rc = mx_stub_drop_spares(s, e);
     if (rc == 0)
         rc = mx_quick_leave(&s->quick, &s->t, e);
     mx_mirror_fini(&s->mirror);
     return rc < 0 ? rc : mx_stub_set_mask(s, e);
 }
 
-int mx_stub_fill(struct mx_stub *s, int fd, struct err *e)
+int mx_stub_fill(struct mx_stub *s, struct mx_threads *others, int fd, struct err *e)
 {
-    struct mx_restore_how how = { .stub = &s->t };
+    struct mx_restore_how how = { .stub = &s->t, .stub_threads = others };
     struct mx_restored r;
     int rc = mx_stub_leave(s, e);
     if (rc < 0)
         return rc;
     rc = mx_restore_as(fd, &how, &r, e);
     s->t = r.t;
+    *others = r.others;
     return rc;
 }
 
-int mx_stub_free(struct mx_stub *s, struct err *e)
+int mx_stub_free(struct mx_stub *s, struct mx_threads *others, struct err *e)
 {
+    struct mx_capture c = { .t = s->t, .others = *others };
+    int rc = mx_capture_release(&c, e);
     s->state = MX_STUB_GONE;
-    return mx_tracee_release(&s->t, e);
+    s->t = c.t;
+    *others = c.others;
+    return rc;
 }
 
 int mx_stub_call(struct mx_stub *s, mx_stub_tell *tell, void *ctx, struct err *e)

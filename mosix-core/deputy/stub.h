@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* stub.h: a job's own process while its body is away, and the calls that it makes for the body.
+/* stub.h: a thread of a job's own process while its body is away, and the calls that it makes
+ * for that. What is said of processes below is of each of their threads.
  * Must not know: how calls get here, or answers back: what happens is told to its owner.
  * The stub is traced. Between calls it rests, and after a moment idles in a pause of its own,
  * so that signals come out at once. It has the job's mask and the job's dispositions, so its
@@ -14,9 +15,12 @@
 #include "mosix-core/abi/marshal.h"
 #include "mosix-core/deputy/mirror.h"
 #include "mosix-core/deputy/quick.h"
+#include "mosix-core/image/threads.h"
 #include "mosix-core/image/tracee.h"
 
 #include <signal.h>
+
+enum { MX_STUBS_MAX = 256 }; /* processes of one job that are away, and their threads */
 
 enum mx_stub_state {
     MX_STUB_STARTING, /* a child that has not yet stopped for us */
@@ -29,8 +33,11 @@ enum mx_stub_state {
 struct mx_stub {
     struct mx_tracee t; /* regs: as at the start, for calls; blocked: the job's mask */
     uint32_t who;
+    struct mx_stub *leader; /* the stub of its process's first thread; NULL: it is that */
     enum mx_stub_state state;
-    bool is_halted; /* the job is stopped (SIGSTOP and its like) */
+    bool has_threads; /* besides the first, or has had */
+    unsigned threads; /* of the first: those that it has now */
+    bool is_halted;   /* the job is stopped (SIGSTOP and its like) */
     bool is_rest_wanted;
     bool is_cancelled;    /* its call is to end early */
     bool is_paused;       /* signals wait in it */
@@ -39,6 +46,7 @@ struct mx_stub {
     bool is_taken;        /* and has been told that it may */
     bool has_call;        /* call is to be made, or is being made */
     bool is_forking;      /* it is a fork, */
+    bool is_threading;    /* or a thread, */
     uint32_t exit_signal; /* whose child ends with this */
     struct mx_call_frame call;
     bool is_mirrored; /* what mirror says is the call, with the body's own pointers; */
@@ -46,13 +54,18 @@ struct mx_stub {
     struct mx_mirror mirror;
     uint64_t arena_at, gadget_at; /* in the stub; the arena is what both share, or */
     uint64_t private_at;          /* this, which its children have too */
+    /* Of the first thread: such memory of threads that have ended, for the next ones. */
+    uint64_t spare_at[MX_STUBS_MAX];
+    unsigned spares;
     struct mx_quick quick;
-    bool is_quick;         /* it runs the code of quick */
-    unsigned by_stops;     /* calls that were made without */
-    uint8_t *arena;        /* MX_CALL_ARENA_BYTES */
-    uint64_t caught, once; /* signals with handlers; those whose handler runs only once */
-    uint32_t sent;         /* signals handed out */
-    char why[200];         /* of a call that can't be made for a body that is away */
+    bool is_quick;     /* it runs the code of quick */
+    unsigned by_stops; /* calls that were made without */
+    uint8_t *arena;    /* MX_CALL_ARENA_BYTES */
+    /* Of the first thread, for all: signals with handlers; those whose handler runs only once.
+     */
+    uint64_t caught, once;
+    uint32_t sent; /* signals handed out */
+    char why[200]; /* of a call that can't be made for a body that is away */
 };
 
 /* What a stub has to tell. */
@@ -77,8 +90,13 @@ typedef int mx_stub_tell(void *ctx, struct mx_stub *s, const struct mx_stub_out 
 
 /* A process that stands still becomes a stub, and dies with us from then on. t is copied. */
 MUST int mx_stub_init(struct mx_stub *s, const struct mx_tracee *t, struct err *e);
-/* A child of parent's, which has made it by a fork. */
-MUST int mx_stub_init_child(struct mx_stub *s, const struct mx_stub *parent, pid_t pid);
+/* A thread that stands still, as leader's does, becomes one too; leader outlives it. */
+MUST int mx_stub_init_thread(struct mx_stub *s, struct mx_stub *leader,
+                             const struct mx_tracee *t, struct err *e);
+/* A child of parent's, which has made it by a fork; or a thread. */
+MUST int mx_stub_init_child(struct mx_stub *s, struct mx_stub *parent, pid_t pid);
+/* That of the first thread. */
+struct mx_stub *mx_stub_lead(struct mx_stub *s);
 void mx_stub_fini(struct mx_stub *s);
 
 /* Deals with what has happened to it, without waiting. Returns 0 or -errno. */
@@ -94,11 +112,11 @@ MUST int mx_stub_cancel(struct mx_stub *s, struct err *e);
 /* What is ours in a resting process is taken away again. */
 MUST int mx_stub_leave(struct mx_stub *s, struct err *e);
 
-/* A resting stub's memory becomes that of an image that is read from fd. Returns 0:
- * mx_stub_free lets it go on as the process itself; or what mx_restore_as does: it makes no
- * sense any more. */
-MUST int mx_stub_fill(struct mx_stub *s, int fd, struct err *e);
-MUST int mx_stub_free(struct mx_stub *s, struct err *e);
+/* A resting stub's memory becomes that of an image that is read from fd, and its other threads,
+ * of which nothing of ours is left, those of the image. Returns 0: mx_stub_free lets them go on
+ * as the process itself; or what mx_restore_as does: it makes no sense any more. */
+MUST int mx_stub_fill(struct mx_stub *s, struct mx_threads *others, int fd, struct err *e);
+MUST int mx_stub_free(struct mx_stub *s, struct mx_threads *others, struct err *e);
 
 /* The job's mask has become this. */
 MUST int mx_stub_mask(struct mx_stub *s, uint64_t blocked, mx_stub_tell *tell, void *ctx,

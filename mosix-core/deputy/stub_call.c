@@ -6,6 +6,7 @@
 #include "mosix-core/deputy/stub_parts.h"
 
 #include <errno.h>
+#include <linux/sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ptrace.h>
@@ -163,7 +164,7 @@ static int get_quick(struct mx_stub *s, struct err *e)
 {
     struct err why = { "" };
     if (s->quick.at || s->state != MX_STUB_RESTING || s->is_halted || s->is_paused ||
-        s->is_forking || ++s->by_stops != QUICK_AFTER)
+        s->is_forking || s->leader || s->threads || ++s->by_stops != QUICK_AFTER)
         return 0;
     int rc = mx_quick_get(&s->quick, &s->t, s->gadget_at + QUICK_AT, s->private_at, &why);
     if (rc == 0)
@@ -188,10 +189,13 @@ static int start_mirrored(struct mx_stub *s, struct err *e)
         { s->private_at, s->gadget_at + GADGET_BYTES },
         { s->quick.at, s->quick.at ? s->quick.at + MX_QUICK_AREA_BYTES : 0 },
     };
+    bool has_threads = s->leader || s->threads;
     struct err why = { "uses a device (ioctl)" };
-    int rc = is_of_device(s) ? -ENOTSUP
-                             : mx_mirror_ready(&s->mirror, &s->t, ours, ARRAY_LEN(ours),
-                                               s->private_at, &why);
+    if (has_threads) /* they use that memory too, and each has some of ours in it */
+        err_say(&why, ENOTSUP, "has threads, and makes a call with pointers of its own");
+    int rc = has_threads || is_of_device(s) ? -ENOTSUP : mx_stub_drop_spares(s, e);
+    if (rc == 0)
+        rc = mx_mirror_ready(&s->mirror, &s->t, ours, ARRAY_LEN(ours), s->private_at, &why);
     if (rc < 0 && rc != -ENOTSUP)
         return err_set(e, -rc, "serve process %d", (int)s->t.pid);
     s->is_refused = rc < 0;
@@ -215,7 +219,9 @@ static int end_mirrored(struct mx_stub *s, struct err *e)
 
 int mx_stub_start_call(struct mx_stub *s, bool is_awaited, struct err *e)
 {
-    const uint64_t fork_args[MX_CALL_ARGS] = { s->exit_signal };
+    static const uint64_t thread =
+        CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
+    const uint64_t fork_args[MX_CALL_ARGS] = { s->is_threading ? thread : s->exit_signal };
     if (!s->has_call || s->is_halted ||
         (s->state != MX_STUB_RESTING && !(s->state == MX_STUB_IDLE && mx_stub_takes_quick(s))))
         return 0;
@@ -258,7 +264,7 @@ static int after_call(struct mx_stub *s, struct err *e)
 /* A file of its own /proc tells of the stub: it is closed again. Sets out->what then. */
 static int check_opened(struct mx_stub *s, struct mx_stub_out *out, struct err *e)
 {
-    const char *name = mx_own_file(s->t.pid, (int)out->result);
+    const char *name = mx_own_file(mx_stub_lead(s)->t.pid, (int)out->result);
     struct mx_call c = { SYS_close, { (uint64_t)out->result } };
     if (!name)
         return 0;

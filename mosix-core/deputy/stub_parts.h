@@ -21,6 +21,9 @@ void mx_stub_note_action(struct mx_stub *s, int signo, const struct mx_stub_acti
 /* Of one that stands still: what the job has, after calls of ours. */
 MUST int mx_stub_set_mask(struct mx_stub *s, struct err *e);
 
+/* One that stands still gives back memory for threads that have ended. */
+MUST int mx_stub_drop_spares(struct mx_stub *s, struct err *e);
+
 MUST int mx_stub_get_regs(const struct mx_stub *s, struct user_regs_struct *r, struct err *e);
 MUST int mx_stub_put_regs(const struct mx_stub *s, const struct user_regs_struct *r,
                           struct err *e);

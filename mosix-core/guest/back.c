@@ -60,75 +60,6 @@ const char *mx_back_why(const struct seccomp_data *d, const char *only,
     return text;
 }
 
-/* ---- asking ---- */
-
-static int ask(struct guest *g, struct mx_body *b)
-{
-    b->back = MX_BACK_ASKED;
-    b->backs++;
-    mx_link_begin(&g->link, MX_TALK_BACK, b->who);
-    return mx_link_send(&g->link);
-}
-
-int mx_back_begin(struct guest *g, struct mx_body *b, const char *why, struct err *e)
-{
-    snprintf(b->why, sizeof b->why, "%s", why);
-    if (b->back != MX_BACK_NONE) { /* home wants it anyway, and comes for it */
-        b->is_held = true;
-        return 0;
-    }
-    if (!g->is_pausing)
-        return ask(g, b);
-    /* It moves, and will be at this call again. */
-    if (b->signal_count)
-        return mx_body_end_call(b, g->listener, MX_BODY_RESULT, MX_RESTART_ALWAYS, e);
-    int rc = mx_body_catch_call(b, g->listener, MX_BODY_RESULT, MX_RESTART_ALWAYS, g->t, e);
-    g->is_caught = rc == 0;
-    return rc;
-}
-
-void mx_back_fetch(struct guest *g, uint32_t which)
-{
-    g->is_fetched |= which == 0;
-    for (unsigned i = 0; i < g->count; i++)
-        g->bodies[i]->is_fetched |= which == 0 || g->bodies[i]->who == which;
-}
-
-/* A child that shares its parent's memory is about to leave it. */
-static bool is_borrowing(const struct guest *g, const struct mx_body *b)
-{
-    for (unsigned i = 0; i < g->count; i++)
-        if (b->who && g->bodies[i]->vfork == b->who)
-            return true;
-    return false;
-}
-
-int mx_back_ask_fetched(struct guest *g, struct err *e UNUSED)
-{
-    int rc = 0;
-    for (unsigned i = 0; rc == 0 && i < g->count; i++) {
-        struct mx_body *b = g->bodies[i];
-        if (!b->is_fetched || b->back != MX_BACK_NONE || b->is_dead || b->is_ended ||
-            b->is_forking || b->vfork || b->mapping.step != MX_MAP_NONE || g->is_pausing ||
-            is_borrowing(g, b))
-            continue;
-        if (!b->is_calling)
-            b->why[0] = 0;
-        rc = ask(g, b);
-    }
-    return rc;
-}
-
-int mx_back_catch(struct guest *g, struct mx_body *b, enum mx_body_end how, int64_t result,
-                  struct err *e)
-{
-    if (b->signal_count)
-        return mx_body_end_call(b, g->listener, how, result, e);
-    int rc = mx_body_catch_call(b, g->listener, how, result, &b->held, e);
-    b->is_caught = rc == 0;
-    return rc;
-}
-
 /* ---- going ---- */
 
 static int write_image(void *ctx, int fd, struct err *e)
@@ -147,10 +78,92 @@ static int send_image(struct guest *g, struct mx_body *b, struct err *e)
     c->t = b->held;
     c->what_for = MX_CAPTURE_BODY;
     c->ahead = g->how->ahead;
-    int rc = mx_parcel_send(&g->link, b->who, b->why, write_image, c, &wrote, &why);
+    int rc = mx_pause_take(g, b, &c->t, &c->others, e);
+    if (rc == 0)
+        rc = mx_parcel_send(&g->link, b->who, b->why, write_image, c, &wrote, &why);
     b->held = c->t;
+    mx_threads_forget(&c->others);
     free(c);
     return rc < 0 ? err_set(e, -rc, "send process %d home", (int)b->pid) : 0;
+}
+
+/* When all its threads stand still, b's process goes. */
+static int try_sending(struct guest *g, struct mx_body *b, struct err *e)
+{
+    if (b->first != b || b->is_sent)
+        return 0;
+    for (unsigned i = 0; i < g->count; i++)
+        if (g->bodies[i]->first == b && g->bodies[i]->back != MX_BACK_SENT)
+            return 0;
+    b->is_sent = true;
+    return send_image(g, b, e);
+}
+
+/* ---- asking ---- */
+
+static int ask(struct guest *g, struct mx_body *b)
+{
+    b->back = MX_BACK_ASKED;
+    b->backs++;
+    mx_link_begin(&g->link, MX_TALK_BACK, b->who);
+    return mx_link_send(&g->link);
+}
+
+int mx_back_begin(struct guest *g, struct mx_body *b, const char *why, struct err *e)
+{
+    snprintf(b->first->why, sizeof b->first->why, "%s", why);
+    if (b->back != MX_BACK_NONE) { /* home wants it anyway, and comes for it */
+        b->is_held = true;
+        return 0;
+    }
+    if (g->is_pausing) /* it moves, and will be at this call again */
+        return mx_pause_hold(g, b, MX_BODY_RESULT, MX_RESTART_ALWAYS, e);
+    for (unsigned i = 0; mx_guest_has_others(g, b) && i < g->count; i++)
+        if (g->bodies[i]->first == b->first) {
+            b->first->is_going = true;
+            g->bodies[i]->is_fetched = true; /* the others when it is their turn */
+        }
+    return ask(g, b);
+}
+
+void mx_back_fetch(struct guest *g, uint32_t which)
+{
+    g->is_fetched |= which == 0;
+    for (unsigned i = 0; i < g->count; i++)
+        g->bodies[i]->is_fetched |= which == 0 || g->bodies[i]->first->who == which;
+}
+
+/* A child that shares its parent's memory is about to leave it. */
+static bool is_borrowing(const struct guest *g, const struct mx_body *b)
+{
+    for (unsigned i = 0; i < g->count; i++)
+        if (b->who && g->bodies[i]->vfork == b->who)
+            return true;
+    return false;
+}
+
+int mx_back_ask_fetched(struct guest *g, struct err *e)
+{
+    int rc = 0;
+    for (unsigned i = 0; rc == 0 && i < g->count; i++)
+        rc = try_sending(g, g->bodies[i], e);
+    for (unsigned i = 0; rc == 0 && i < g->count; i++) {
+        struct mx_body *b = g->bodies[i];
+        if (!b->is_fetched || b->back != MX_BACK_NONE || b->is_dead || b->is_ended ||
+            b->is_forking || b->is_leaving || b->vfork || b->mapping.step != MX_MAP_NONE ||
+            g->is_pausing || is_borrowing(g, b))
+            continue;
+        if (!b->is_calling && !b->first->is_going)
+            b->first->why[0] = 0;
+        rc = ask(g, b);
+    }
+    return rc;
+}
+
+int mx_back_catch(struct guest *g, struct mx_body *b, enum mx_body_end how, int64_t result,
+                  struct err *e)
+{
+    return mx_pause_hold(g, b, how, result, e);
 }
 
 /* A signal has come first: its handler runs, and then the call is made again. */
@@ -198,5 +211,5 @@ int mx_back_take(struct guest *g, struct mx_body *b, struct err *e)
     if (rc < 0)
         return rc;
     b->back = MX_BACK_SENT;
-    return send_image(g, b, e);
+    return try_sending(g, b->first, e);
 }

@@ -64,7 +64,9 @@ static int find_call(struct mx_body *b, struct err *e)
 int mx_body_init(struct mx_body *b, pid_t pid, uint32_t who, struct err *e)
 {
     char path[40];
-    *b = (struct mx_body){ .pid = pid, .who = who, .held.mem_fd = -1, .held.cancel_fd = -1 };
+    *b = (struct mx_body){
+        .pid = pid, .who = who, .first = b, .held.mem_fd = -1, .held.cancel_fd = -1
+    };
     snprintf(path, sizeof path, "/proc/%d/mem", (int)pid);
     b->mem_fd = open(path, O_RDWR | O_CLOEXEC);
     if (b->mem_fd < 0)
@@ -138,30 +140,33 @@ static int take_back(struct mx_tracee *t, const struct loan *l, struct err *e)
 }
 
 /* Only a process itself may queue a signal with any siginfo. */
-static int queue_one(struct mx_tracee *t, int64_t own_pid, const siginfo_t *info, struct err *e)
+static int queue_one(struct mx_tracee *t, const int64_t own[2], const siginfo_t *info,
+                     struct err *e)
 {
     struct loan l;
     int rc = lend(t, &l, info, sizeof *info, e);
     if (rc < 0)
         return rc;
     struct mx_call c = { SYS_rt_tgsigqueueinfo,
-                         { (uint64_t)own_pid, (uint64_t)own_pid, (uint64_t)info->si_signo, l.at,
+                         { (uint64_t)own[0], (uint64_t)own[1], (uint64_t)info->si_signo, l.at,
                            0, MX_FILTER_OURS } };
     rc = mx_tracee_must(t, &c, "rt_tgsigqueueinfo", e);
     int back = take_back(t, &l, rc == 0 ? e : NULL);
     return rc < 0 ? rc : back;
 }
 
-static int queue_all(struct mx_body *b, struct mx_tracee *t, struct err *e)
+int mx_body_queue(struct mx_body *b, struct mx_tracee *t, struct err *e)
 {
-    struct mx_call ask = { SYS_getpid, { 0 } };
-    int64_t own_pid;
-    int rc = mx_tracee_call(t, &ask, &own_pid, e);
+    const struct mx_call ask[2] = { { SYS_getpid, { 0 } }, { SYS_gettid, { 0 } } };
+    int64_t own[2];
+    int rc = mx_tracee_call(t, &ask[0], &own[0], e);
+    if (rc == 0)
+        rc = mx_tracee_call(t, &ask[1], &own[1], e);
     for (unsigned i = 0; rc == 0 && i < b->signal_count; i++) {
         /* It goes on because of it, not because of us. */
         if (b->signals[i].si_signo == SIGCONT)
             t->has_stop = false;
-        rc = queue_one(t, own_pid, &b->signals[i], e);
+        rc = queue_one(t, own, &b->signals[i], e);
     }
     b->signal_count = 0;
     return rc;
@@ -193,7 +198,7 @@ static int settle(struct mx_body *b, struct mx_tracee *t, struct err *e)
 
 int mx_body_release(struct mx_body *b, struct mx_tracee *t, struct err *e)
 {
-    int rc = b->signal_count ? queue_all(b, t, e) : 0;
+    int rc = b->signal_count ? mx_body_queue(b, t, e) : 0;
     int released = mx_tracee_release(t, rc == 0 ? e : NULL);
     return rc < 0 ? rc : released;
 }
@@ -201,7 +206,7 @@ int mx_body_release(struct mx_body *b, struct mx_tracee *t, struct err *e)
 int mx_body_settle(struct mx_body *b, struct mx_tracee *t, struct err *e)
 {
     int rc = settle(b, t, e);
-    return rc == 0 && b->signal_count ? queue_all(b, t, e) : rc;
+    return rc == 0 && b->signal_count ? mx_body_queue(b, t, e) : rc;
 }
 
 int mx_body_signal(struct mx_body *b, struct err *e)
@@ -329,7 +334,7 @@ int mx_body_end_call(struct mx_body *b, int listener, enum mx_body_end how, int6
     rc = settle(b, &t, e);
     if (rc < 0 || sent < 0)
         return rc < 0 ? rc : sent;
-    rc = queue_all(b, &t, e);
+    rc = mx_body_queue(b, &t, e);
     if (rc == 0 && is_masked)
         return suspend(&t, mask, e);
     int released = mx_tracee_release(&t, rc == 0 ? e : NULL);

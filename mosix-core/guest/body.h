@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* body.h: a body under a filter: the call that it waits in, and signals that are put into it.
- * Must not know: home.
- * It is traced only while something is done to it that its kernel does for itself only: signals
- * with a siginfo of another's, masks of a wait, children with a given number. */
+/* body.h: a thread of a body under a filter: the call that it waits in, and signals that are
+ * put into it. Must not know: home. It is traced only while something is done to it that its
+ * kernel does for itself only: signals with a siginfo of another's, masks of a wait, children
+ * with a given number. */
 #ifndef MOSIX_CORE_GUEST_BODY_H
 #define MOSIX_CORE_GUEST_BODY_H
 
@@ -24,19 +24,29 @@ enum { MX_BODY_SIGNALS_MAX = 256 }; /* that come while one call is under way */
 enum mx_back {
     MX_BACK_NONE,
     MX_BACK_ASKED, /* to go home; home has not yet said that it may */
-    MX_BACK_SENT,  /* its image is; it stands still */
+    MX_BACK_SENT,  /* it may, and stands still; its image is sent when all threads do */
+};
+
+/* What a body asks for with fork, vfork, clone, clone3. */
+struct mx_fork {
+    uint64_t flags; /* of clone, without the signal */
+    int exit_signal;
+    uint64_t stack, stack_bytes, parent_tid, child_tid, tls;
 };
 
 struct mx_body {
-    pid_t pid;
+    pid_t pid; /* of the thread */
     uint32_t who;
+    struct mx_body *first; /* of its process: what is done to that is done to it; or itself */
     int mem_fd;
     uint64_t syscall_at; /* an instruction of its vdso */
     bool is_ended, is_dead;
 
     bool is_calling; /* waits in a call that was noticed */
     bool is_held;    /* which is still to be looked at */
-    bool is_forking; /* home is making a child */
+    bool is_forking; /* home is making a child: */
+    struct mx_fork fork;
+    bool is_leaving; /* it is a thread that ends, and the others go on */
     uint32_t vfork;  /* it waits for this child; 0: for none */
     struct seccomp_notif notice;
     struct mx_call_wait wait;
@@ -46,6 +56,7 @@ struct mx_body {
     struct mx_answers kept;
     struct mx_transfer transfer;
     struct mx_mapping mapping;
+    bool is_cut;               /* the piece before was */
     bool is_one_of_many;       /* sendmsg for sendmmsg, recvmsg for recvmmsg */
     bool is_mirrored;          /* made at home with its own pointers (mirrored.h), */
     struct mx_window *windows; /* with memory here, as home knows; NULL: it doesn't */
@@ -55,6 +66,10 @@ struct mx_body {
     unsigned backs, takes; /* how often it was asked to, and answered */
     bool is_fetched;       /* home wants it */
     bool is_caught;        /* held stands still, or will */
+    bool is_found;         /* it was caught outside of its calls */
+    bool is_going;         /* of the first: why is known; */
+    bool is_sent;          /* its process's image is */
+    unsigned pauses_sent, pauses_got;
     struct mx_tracee held;
     char why[MX_TALK_TEXT_MAX]; /* it goes home */
 
@@ -95,6 +110,9 @@ MUST int mx_body_settle(struct mx_body *b, struct mx_tracee *t, struct err *e);
 
 /* Puts what is in signals into it while it computes. Returns 0; -ESRCH. */
 MUST int mx_body_signal(struct mx_body *b, struct err *e);
+
+/* They wait in a body that stands still from then on. */
+MUST int mx_body_queue(struct mx_body *b, struct mx_tracee *t, struct err *e);
 
 /* The mask that the handler brings back out of which rt_sigreturn is about to lead. */
 MUST int mx_body_return_mask(const struct mx_body *b, uint64_t *mask);

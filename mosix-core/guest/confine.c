@@ -49,7 +49,8 @@ int mx_guest_confine(struct mx_tracee *t, int *listener, struct err *e)
     struct mx_call alone = { SYS_prctl, { PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0 } };
     struct mx_call c = { SYS_seccomp,
                          { SECCOMP_SET_MODE_FILTER,
-                           SECCOMP_FILTER_FLAG_NEW_LISTENER |
+                           SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_TSYNC |
+                               SECCOMP_FILTER_FLAG_TSYNC_ESRCH |
                                SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
                            t->scratch } };
     if (rc == 0)

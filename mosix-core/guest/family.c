@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* family.c: forks of a body. Must not know: home, sockets.
- * The call that it makes is changed, by ptrace, into a clone3 with the number and us as the
- * parent; its registers are put right before either goes on. The clone3 is noticed too, and let
- * through. Source: clone(2), ptrace(2), seccomp_unotify(2). */
+/* family.c: forks and threads of a body. Must not know: home, sockets.
+ * The call that it makes is changed, by ptrace, into a clone with us as the parent, whose next
+ * number is the one that home gave; its registers are put right before either goes on. The
+ * clone is noticed too, and let through. All that it asks for is in its registers: in memory,
+ * as clone3 has it, another thread could change it after we have looked.
+ * Source: clone(2), ptrace(2), seccomp_unotify(2). */
 #include "mosix-core/guest/family.h"
 
 #include "common/sys/fd.h"
+#include "mosix-core/image/parts.h"
 #include "mosix-core/image/tracee.h"
 
 #include <errno.h>
@@ -23,8 +26,7 @@
 #include <unistd.h>
 
 enum {
-    SYSCALL_BYTES = 2,    /* of the instruction */
-    RED_ZONE_BYTES = 128, /* below the stack pointer, and in use */
+    SYSCALL_BYTES = 2, /* of the instruction */
     NOTICE_MS = 5000,
 };
 
@@ -54,8 +56,11 @@ static int read_clone3(const struct mx_body *b, struct mx_fork *f)
 
 int mx_fork_read(const struct mx_body *b, struct mx_fork *f)
 {
-    static const uint64_t known = CLONE_VM | CLONE_VFORK | CLONE_CHILD_SETTID |
-                                  CLONE_CHILD_CLEARTID | CLONE_PARENT_SETTID | CLONE_SETTLS;
+    static const uint64_t words =
+        CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | CLONE_PARENT_SETTID | CLONE_SETTLS;
+    static const uint64_t known = CLONE_VM | CLONE_VFORK | words;
+    static const uint64_t thread =
+        CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
     const __u64 *args = b->notice.data.args;
     int rc = 0;
     *f = (struct mx_fork){ .exit_signal = SIGCHLD };
@@ -74,6 +79,12 @@ int mx_fork_read(const struct mx_body *b, struct mx_fork *f)
     }
     if (rc < 0)
         return rc;
+    if (f->flags & CLONE_THREAD) {
+        uint64_t more = f->flags & ~(thread | CLONE_SYSVSEM | CLONE_DETACHED | words);
+        if (more || (f->flags & thread) != thread)
+            return -ENOTSUP;
+        return f->exit_signal && b->notice.data.nr == SYS_clone3 ? -EINVAL : 0;
+    }
     if (f->flags & ~known || (f->flags & CLONE_VM && !(f->flags & CLONE_VFORK)))
         return -ENOTSUP;
     return f->exit_signal < 0 || f->exit_signal > 64 ? -EINVAL : 0;
@@ -106,51 +117,27 @@ static int put_regs(pid_t pid, const struct user_regs_struct *r, struct err *e)
     return 0;
 }
 
-/* The next process of our namespace gets this number, if it is free. Nobody else makes any:
- * bodies only as we let them. It needs rights of ours in the namespace, where a body has none.
- */
-static bool set_next(pid_t number)
+/* The registers of clone that are not as they were afterwards. */
+static void put_args(struct user_regs_struct *r, const struct mx_fork *f)
 {
-    char text[16];
-    AUTO_FD fd = open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC);
-    int len = snprintf(text, sizeof text, "%d", (int)number - 1);
-    return fd >= 0 && fd_write(fd, text, (size_t)len) == len;
+    bool is_thread = f->flags & CLONE_THREAD;
+    uint64_t how = is_thread ? 0 : CLONE_PARENT | (uint64_t)f->exit_signal;
+    r->rax = SYS_clone;
+    r->rdi = f->flags | how;
+    r->rsi = f->stack ? f->stack + f->stack_bytes : 0;
+    r->rdx = f->parent_tid;
+    r->r10 = f->child_tid;
+    r->r8 = f->tls;
 }
 
-/* Below what its stack has in use. Returns the address of the clone_args. */
-static int put_args(const struct mx_tracee *t, const struct mx_fork *f, pid_t number,
-                    uint64_t *at_out, struct err *e)
-{
-    struct {
-        struct clone_args a;
-        pid_t number;
-    } args = { .number = number };
-    uint64_t at = (t->regs.rsp - RED_ZONE_BYTES - sizeof args) & ~UINT64_C(15);
-    args.a = (struct clone_args){ .flags = f->flags | CLONE_PARENT,
-                                  .child_tid = f->child_tid,
-                                  .parent_tid = f->parent_tid,
-                                  .stack = f->stack,
-                                  .stack_size = f->stack_bytes,
-                                  .tls = f->tls,
-                                  .set_tid = at + sizeof args.a,
-                                  .set_tid_size = 1 };
-    if (set_next(number))
-        args.a.set_tid = args.a.set_tid_size = 0;
-    *at_out = at;
-    return mx_tracee_write(t, at, &args, sizeof args, e);
-}
-
-/* To the entry of clone3, with what it would do by itself blocked from then on: it is in the
- * kernel. */
-static int enter(const struct mx_tracee *t, uint64_t args_at, struct err *e)
+/* To the entry of clone. */
+static int enter(const struct mx_tracee *t, const struct mx_fork *f, struct err *e)
 {
     struct user_regs_struct r = t->regs;
     int status, rc;
     r.rip -= SYSCALL_BYTES;
     r.orig_rax = UINT64_MAX;
-    r.rax = SYS_clone3;
-    r.rdi = args_at;
-    r.rsi = sizeof(struct clone_args);
+    put_args(&r, f);
     if (ptrace(PTRACE_SETOPTIONS, t->pid, 0,
                PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
                    PTRACE_O_TRACECLONE) < 0)
@@ -164,9 +151,18 @@ static int enter(const struct mx_tracee *t, uint64_t args_at, struct err *e)
     return rc < 0 ? rc : go_on(t->pid, e);
 }
 
+/* Nothing but what it was told to do. */
+static bool is_asked(const struct seccomp_data *d, const struct mx_fork *f)
+{
+    struct user_regs_struct r = { 0 };
+    put_args(&r, f);
+    return d->nr == SYS_clone && d->args[0] == r.rdi && d->args[1] == r.rsi &&
+           d->args[2] == r.rdx && d->args[3] == r.r10 && d->args[4] == r.r8;
+}
+
 /* Its notice is let through; others that come are kept. */
-static int let_through(const struct mx_tracee *t, int listener, mx_fork_keep *keep, void *ctx,
-                       struct err *e)
+static int let_through(const struct mx_tracee *t, int listener, const struct mx_fork *f,
+                       mx_fork_keep *keep, void *ctx, struct err *e)
 {
     for (;;) {
         struct seccomp_notif n;
@@ -183,6 +179,8 @@ static int let_through(const struct mx_tracee *t, int listener, mx_fork_keep *ke
             keep(ctx, &n);
             continue;
         }
+        if (!is_asked(&n.data, f))
+            return err_say(e, ESRCH, "process %d makes another call", (int)t->pid);
         struct seccomp_notif_resp r = { .id = n.id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE };
         if (ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &r) < 0)
             return err_say(e, ESRCH, "process %d has ended", (int)t->pid);
@@ -203,6 +201,9 @@ static int release_child(pid_t pid, const struct mx_tracee *t, uint64_t rsp_of_c
         return err_set(e, errno, "get registers of process %d", (int)pid);
     r.rdi = t->regs.rdi;
     r.rsi = t->regs.rsi;
+    r.rdx = t->regs.rdx;
+    r.r10 = t->regs.r10;
+    r.r8 = t->regs.r8;
     r.rax = 0;
     r.orig_rax = UINT64_MAX;
     if (rsp_of_child)
@@ -213,20 +214,19 @@ static int release_child(pid_t pid, const struct mx_tracee *t, uint64_t rsp_of_c
     return rc;
 }
 
-/* Has it the number that home gave, where it is? */
-static bool has_number(pid_t pid, pid_t number)
+pid_t mx_number_inside(pid_t pid)
 {
     char path[40], text[4096];
     snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
     AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : fd_read(fd, text, sizeof text - 1);
     if (n <= 0)
-        return false;
+        return 0;
     text[n] = 0;
     const char *line = strstr(text, "\nNSpid:"), *end = line ? strchr(line + 1, '\n') : NULL;
     while (end && end > line && end[-1] != '\t')
         end--; /* the last is the innermost namespace's */
-    return end && end > line && strtol(end, NULL, 10) == number;
+    return end && end > line ? (pid_t)strtol(end, NULL, 10) : 0;
 }
 
 /* It stands at the exit of its call, which gives an error. Returns 1. */
@@ -241,10 +241,18 @@ static int fail(const struct mx_tracee *t, struct err *e)
     return rc < 0 ? rc : 1;
 }
 
-/* A child by another number is none of ours: somebody has the one that we want. */
-static int drop_child(const struct mx_tracee *t, pid_t child, struct err *e)
+/* A child by another number is none of ours: somebody has the one that we want. A thread by
+ * another ends with its process, which is more than it should: nobody else makes any here. */
+static int drop_child(const struct mx_tracee *t, const struct mx_fork *f, pid_t child,
+                      struct err *e)
 {
     int status;
+    if (f->flags & CLONE_THREAD) {
+        if (kill(t->pid, SIGKILL) == 0)
+            while (waitpid(child, &status, __WALL) == child && WIFSTOPPED(status))
+                ;
+        return err_say(e, ESRCH, "a number of threads is taken");
+    }
     if (kill(child, SIGKILL) < 0)
         return err_set(e, errno, "end process %d", (int)child);
     while (waitpid(child, &status, __WALL) == child && WIFSTOPPED(status))
@@ -269,8 +277,8 @@ static int finish(struct mx_tracee *t, const struct mx_fork *f, pid_t number, pi
     if (ptrace(PTRACE_GETEVENTMSG, t->pid, 0, &child) < 0)
         return err_set(e, errno, "ask process %d for its child", (int)t->pid);
     *child_out = (pid_t)child;
-    if (!has_number((pid_t)child, number))
-        return drop_child(t, (pid_t)child, e);
+    if (mx_number_inside((pid_t)child) != number)
+        return drop_child(t, f, (pid_t)child, e);
     rc = release_child((pid_t)child, t, f->stack ? f->stack + f->stack_bytes : 0, e);
     return rc < 0 ? rc : put_regs(t->pid, &t->regs, e);
 }
@@ -279,22 +287,18 @@ int mx_body_fork(struct mx_body *b, int listener, const struct mx_fork *f, pid_t
                  mx_fork_keep *keep, void *ctx, pid_t *child_out, struct err *e)
 {
     struct mx_tracee t;
-    uint64_t args_at = 0;
     int rc = mx_body_catch_call(b, listener, MX_BODY_RESULT, -ENOSYS, &t, e);
     if (rc < 0)
         return rc;
     rc = mx_tracee_await(&t, e);
     if (rc < 0)
         return rc;
-    rc = put_args(&t, f, number, &args_at, e);
-    if (rc < 0) { /* no room below its stack: as when there is no memory */
-        t.regs.rax = (uint64_t)(int64_t)-ENOMEM;
-        rc = mx_tracee_release(&t, e);
-        return rc < 0 ? rc : 1;
-    }
-    rc = enter(&t, args_at, e);
+    if (!mx_next_number(number))
+        rc = err_say(e, EPERM, "numbers of processes can't be given here");
     if (rc == 0)
-        rc = let_through(&t, listener, keep, ctx, e);
+        rc = enter(&t, f, e);
+    if (rc == 0)
+        rc = let_through(&t, listener, f, keep, ctx, e);
     if (rc == 0)
         rc = finish(&t, f, number, child_out, e);
     mx_tracee_fini(&t);

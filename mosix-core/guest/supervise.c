@@ -17,12 +17,14 @@
 #include "mosix-core/image/form/sections.h"
 #include "mosix-core/image/parts.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -44,7 +46,7 @@ static struct mx_body *find_pid(struct guest *g, pid_t pid)
     return NULL;
 }
 
-static struct mx_body *find_who(struct guest *g, uint32_t who)
+struct mx_body *mx_guest_find(struct guest *g, uint32_t who)
 {
     for (unsigned i = 0; i < g->count; i++)
         if (g->bodies[i]->who == who)
@@ -52,7 +54,24 @@ static struct mx_body *find_who(struct guest *g, uint32_t who)
     return NULL;
 }
 
-static int add_body(struct guest *g, pid_t pid, uint32_t who, struct err *e)
+bool mx_guest_has_others(const struct guest *g, const struct mx_body *b)
+{
+    for (unsigned i = 0; i < g->count; i++)
+        if (g->bodies[i] != b && g->bodies[i]->first == b->first && !g->bodies[i]->is_leaving)
+            return true;
+    return false;
+}
+
+static unsigned process_count(const struct guest *g)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < g->count; i++)
+        n += g->bodies[i]->first == g->bodies[i];
+    return n;
+}
+
+/* of: the first thread of its process; NULL: it is that. */
+static int add_body(struct guest *g, pid_t pid, uint32_t who, struct mx_body *of, struct err *e)
 {
     struct mx_body *b = g->count < MX_BODIES_MAX ? malloc(sizeof *b) : NULL;
     if (!b)
@@ -60,7 +79,10 @@ static int add_body(struct guest *g, pid_t pid, uint32_t who, struct err *e)
                        (int)pid);
     b->mem_fd = -1;
     g->bodies[g->count++] = b;
-    return mx_body_init(b, pid, who, e);
+    int rc = mx_body_init(b, pid, who, e);
+    if (of)
+        b->first = of;
+    return rc;
 }
 
 /* ---- calls ---- */
@@ -171,7 +193,6 @@ static int on_mapping_answer(struct guest *g, struct mx_body *b, struct mx_talk_
         return map_at_home(g, b, e);
     if (rc != MX_MAPPING_MORE)
         return rc;
-    g->is_pausing = false; /* it is tried again */
     return next_of_mapping(g, b, e);
 }
 
@@ -219,24 +240,25 @@ static bool is_fork(int number)
 
 static int ask_fork(struct guest *g, struct mx_body *b, struct err *e)
 {
-    struct mx_fork f;
-    int rc = mx_fork_read(b, &f);
+    struct mx_fork *f = &b->fork;
+    int rc = mx_fork_read(b, f);
+    bool is_thread = f->flags & CLONE_THREAD;
+    if (rc == 0 && is_thread && !g->how->others)
+        return mx_back_begin(g, b, "starts threads", e);
     if (rc == -ENOTSUP)
-        return mx_back_begin(g, b,
-                             f.flags & CLONE_THREAD
-                                 ? "starts threads"
-                                 : "makes a child in a way that is known at home only",
-                             e);
+        return mx_back_begin(g, b, "makes a child in a way that is known at home only", e);
     if (rc == 0 && g->count == MX_BODIES_MAX)
-        return mx_back_begin(g, b, "has too many children away", e);
-    if (rc == 0 && g->how->processes_max && g->count >= g->how->processes_max)
+        return mx_back_begin(g, b, "has too many children and threads away", e);
+    if (rc == 0 && !is_thread && g->how->processes_max &&
+        process_count(g) >= g->how->processes_max)
         return mx_back_begin(g, b, "makes more processes than a guest may have there", e);
     if (rc < 0)
         return mx_body_end_call(b, g->listener, MX_BODY_RESULT, rc, e);
     b->is_forking = true;
     struct wr *w = mx_link_begin(&g->link, MX_TALK_FORK, b->who);
     put_u32(w, b->seen);
-    put_u32(w, (uint32_t)f.exit_signal);
+    put_u32(w, is_thread ? 0 : (uint32_t)f->exit_signal);
+    put_u8(w, is_thread);
     return mx_link_send(&g->link);
 }
 
@@ -249,29 +271,62 @@ static void keep_notice(void *ctx, const struct seccomp_notif *n)
     b->is_calling = b->is_held = true;
 }
 
+/* What threads share another of them can change, and its answers cross ours. */
+static void keep_own_only(struct guest *g, const struct mx_body *of)
+{
+    for (unsigned i = 0; i < g->count; i++)
+        if (g->bodies[i]->first == of) {
+            mx_kept_forget(&g->bodies[i]->kept, MX_KEEP_SESSION | MX_KEEP_GROUP);
+            g->bodies[i]->kept.may &= MX_KEEP_IDS | MX_KEEP_EVER;
+        }
+}
+
+static int end_child_at_home(struct guest *g, uint32_t who)
+{
+    put_u32(mx_link_begin(&g->link, MX_TALK_DIED, who), SIGKILL);
+    return mx_link_send(&g->link);
+}
+
+static int end_thread_at_home(struct guest *g, uint32_t who)
+{
+    static const uint64_t none[MX_CALL_ARGS];
+    struct mx_call_wait wait;
+    struct mx_call_memory m = { 0 };
+    mx_link_begin(&g->link, MX_TALK_RESUME, who);
+    int rc = mx_link_send(&g->link);
+    struct wr *w = mx_link_begin(&g->link, MX_TALK_CALL, who);
+    put_u32(w, 0);
+    if (rc == 0)
+        rc = mx_call_ask(mx_call_pick("exit", none), none, &m, w, &wait);
+    return rc < 0 ? rc : mx_link_send(&g->link);
+}
+
 /* Home has made the child, so here it is made too. What then fails here ends the child there.
  */
 static int on_forked(struct guest *g, struct mx_body *b, int64_t result, struct err *e)
 {
-    struct mx_fork f;
+    bool is_thread = b->fork.flags & CLONE_THREAD;
     pid_t child = 0;
-    int rc = result <= 0 ? (int)result : mx_fork_read(b, &f);
-    if (result < 0 || rc < 0)
-        return mx_body_end_call(b, g->listener, MX_BODY_RESULT, result < 0 ? result : rc, e);
-    rc = mx_body_fork(b, g->listener, &f, (pid_t)result, keep_notice, g, &child, e);
-    if (rc == 1) {
-        put_u32(mx_link_begin(&g->link, MX_TALK_DIED, (uint32_t)result), SIGKILL);
-        return mx_link_send(&g->link);
-    }
+    if (result <= 0)
+        return mx_body_end_call(b, g->listener, MX_BODY_RESULT, result, e);
+    int rc = mx_body_fork(b, g->listener, &b->fork, (pid_t)result, keep_notice, g, &child, e);
+    if (rc == 1)
+        return is_thread ? end_thread_at_home(g, (uint32_t)result)
+                         : end_child_at_home(g, (uint32_t)result);
     if (rc == 0)
-        rc = add_body(g, child, (uint32_t)result, e);
+        rc = add_body(g, child, (uint32_t)result, is_thread ? b->first : NULL, e);
     if (rc < 0)
         return rc;
-    g->bodies[g->count - 1]->home_mask = b->home_mask;
-    g->bodies[g->count - 1]->is_fetched = g->is_fetched;
-    b->vfork = f.flags & CLONE_VFORK ? (uint32_t)result : 0;
+    struct mx_body *new = g->bodies[g->count - 1];
+    new->home_mask = b->home_mask;
+    if (is_thread)
+        keep_own_only(g, b->first);
+    new->is_fetched = g->is_fetched || (is_thread && b->is_fetched);
+    b->vfork = !is_thread && b->fork.flags & CLONE_VFORK ? (uint32_t)result : 0;
     mx_link_begin(&g->link, MX_TALK_RESUME, (uint32_t)result);
     rc = mx_link_send(&g->link);
+    if (rc == 0)
+        rc = mx_pause_one(g, new);
     return rc == 0 && !b->vfork && b->signal_count ? mx_body_signal(b, e) : rc;
 }
 
@@ -292,7 +347,7 @@ static int end_vfork(struct guest *g, uint32_t child, struct err *e)
 static int look_at(struct guest *g, struct mx_body *b, struct err *e)
 {
     char words[MX_TALK_TEXT_MAX];
-    b->is_held = b->is_mirrored = false;
+    b->is_held = b->is_mirrored = b->transfer.is_active = b->is_cut = false;
     const char *why = mx_back_why(&b->notice.data, g->how->only, words);
     if (why && mx_mirrored_takes(g, &b->notice.data))
         return mx_mirrored_ask(g, b, e);
@@ -302,6 +357,11 @@ static int look_at(struct guest *g, struct mx_body *b, struct err *e)
         return see_return(g, b, e);
     if (is_fork(b->notice.data.nr))
         return ask_fork(g, b, e);
+    if (b->notice.data.nr == SYS_exit && mx_guest_has_others(g, b)) {
+        if (b->first == b)
+            return mx_back_begin(g, b, "ends its first thread before the others", e);
+        b->is_leaving = true;
+    }
     if (b->notice.data.nr == SYS_mmap)
         return ask_mapping(g, b, e);
     uint64_t args[MX_CALL_ARGS];
@@ -364,6 +424,7 @@ static int on_answer(struct guest *g, struct mx_body *b, struct mx_talk_frame *f
     int64_t result;
     if (!b->is_calling || b->is_held)
         return err_say(e, EPROTO, "process %d is given an answer to no call", (int)b->pid);
+    b->is_leaving = false; /* a signal was there first */
     if (b->is_forking) {
         b->is_forking = false;
         return get_i64(&f->body, &result) < 0 ? -EPROTO : on_forked(g, b, result, e);
@@ -385,8 +446,13 @@ static int on_answer(struct guest *g, struct mx_body *b, struct mx_talk_frame *f
     if (rc < 0)
         return err_set(e, -rc, "an answer for call %d of process %d", b->notice.data.nr,
                        (int)b->pid);
+    /* A stop cuts nothing short that goes on by itself: it is tried once more. */
+    bool is_cut = b->transfer.is_active && g->is_pausing && !b->signal_count && !b->is_cut &&
+                  mx_call_is_interrupted(result);
+    b->is_cut = is_cut;
+    if (is_cut)
+        return next_piece(g, b, e);
     if (b->transfer.is_active && !mx_transfer_result(&b->transfer, result, &result)) {
-        g->is_pausing = false; /* it is tried again */
         b->back = MX_BACK_NONE;
         return next_piece(g, b, e);
     }
@@ -401,16 +467,12 @@ static int on_answer(struct guest *g, struct mx_body *b, struct mx_talk_frame *f
         is_done && b->wait.line->where == MX_WHERE_BOTH ? MX_BODY_CONTINUE : MX_BODY_RESULT;
     if (b->back == MX_BACK_ASKED)
         return mx_back_catch(g, b, how, result, e);
-    if (!g->is_pausing || b->signal_count)
-        return mx_body_end_call(b, g->listener, how, result, e);
-    rc = mx_body_catch_call(b, g->listener, how, result, g->t, e);
-    g->is_caught = rc == 0;
-    return rc;
+    return g->is_pausing ? mx_pause_hold(g, b, how, result, e)
+                         : mx_body_end_call(b, g->listener, how, result, e);
 }
 
 /* Who waits in a call gets it with the answer, who is caught when it is known what for. */
-static int on_signal(const struct guest *g, struct mx_body *b, struct mx_talk_frame *f,
-                     struct err *e)
+static int on_signal(struct mx_body *b, struct mx_talk_frame *f, struct err *e)
 {
     if (rd_left(&f->body) != MX_TALK_SIGINFO_BYTES || b->signal_count == MX_BODY_SIGNALS_MAX)
         return -EPROTO;
@@ -419,7 +481,7 @@ static int on_signal(const struct guest *g, struct mx_body *b, struct mx_talk_fr
     if (info->si_signo < 1 || info->si_signo > 64)
         return -EPROTO;
     b->seen++;
-    bool is_later = b->is_calling || b->vfork || b->is_caught || g->is_caught;
+    bool is_later = b->is_calling || b->vfork || b->is_caught;
     return is_later ? 0 : mx_body_signal(b, e);
 }
 
@@ -430,11 +492,24 @@ static int send_signal(const struct mx_body *b, int signo, struct err *e)
     return 0;
 }
 
+/* It ended as it wanted, which it does here now; or the others do too, or execute another
+ * program. */
+static int on_thread_end(struct guest *g, struct mx_body *b, struct err *e)
+{
+    b->is_ended = true;
+    if (b->is_leaving && b->is_calling)
+        return mx_body_end_call(b, g->listener, MX_BODY_CONTINUE, 0, e);
+    b->is_dead = true;
+    return 0;
+}
+
 static int on_end(struct guest *g, struct mx_body *b, struct mx_talk_frame *f, struct err *e)
 {
     uint8_t how;
     if (get_u8(&f->body, &how) < 0)
         return -EPROTO;
+    if (b->first != b)
+        return on_thread_end(g, b, e);
     if (b->who == 0)
         g->result = how == MX_END_EXEC || how == MX_END_HOME ? MX_GUEST_EXEC
                     : b->is_dead                             ? MX_GUEST_KILLED
@@ -454,6 +529,15 @@ static int on_not_away(struct guest *g, struct mx_body *b, struct mx_talk_frame 
     return mx_back_begin(g, b, why, e);
 }
 
+static int on_keep(struct guest *g, struct mx_body *b, struct mx_talk_frame *f)
+{
+    if (get_u8(&f->body, &b->kept.may) < 0)
+        return -EPROTO;
+    if (b->first != b || mx_guest_has_others(g, b))
+        keep_own_only(g, b->first);
+    return 0;
+}
+
 static int on_frame(struct guest *g, struct mx_body *b, struct mx_talk_frame *f, struct err *e)
 {
     uint32_t which;
@@ -467,7 +551,7 @@ static int on_frame(struct guest *g, struct mx_body *b, struct mx_talk_frame *f,
         return 0;
     switch (f->kind) {
     case MX_TALK_ANSWER: return on_answer(g, b, f, e);
-    case MX_TALK_SIGNAL: return on_signal(g, b, f, e);
+    case MX_TALK_SIGNAL: return on_signal(b, f, e);
     case MX_TALK_STOP: return send_signal(b, SIGSTOP, e);
     case MX_TALK_CONT: return send_signal(b, SIGCONT, e);
     case MX_TALK_END: return on_end(g, b, f, e);
@@ -475,10 +559,8 @@ static int on_frame(struct guest *g, struct mx_body *b, struct mx_talk_frame *f,
     case MX_TALK_TAKE: return mx_back_take(g, b, e);
     case MX_TALK_WANT: return mx_mirrored_want(g, b, f);
     case MX_TALK_CHANGED: return mx_mirrored_changed(b, f);
-    case MX_TALK_KEEP: return get_u8(&f->body, &b->kept.may);
-    case MX_TALK_PAUSED:
-        g->is_paused = ++g->pauses_got == g->pauses_sent && g->is_pausing;
-        return 0;
+    case MX_TALK_KEEP: return on_keep(g, b, f);
+    case MX_TALK_PAUSED: b->pauses_got++; return 0;
     case MX_TALK_FETCH:
     case MX_TALK_BACK:
     case MX_TALK_IMAGE:
@@ -495,17 +577,47 @@ static int on_frame(struct guest *g, struct mx_body *b, struct mx_talk_frame *f,
     return -EPROTO;
 }
 
+/* Here and at home. A thread that ends has still to say so in its process's memory. */
+static bool is_gone(const struct mx_body *b)
+{
+    char path[64];
+    if (b->first == b || !b->is_leaving)
+        return b->is_ended && b->is_dead;
+    snprintf(path, sizeof path, "/proc/%d/task/%d", (int)b->first->pid, (int)b->pid);
+    return b->is_ended && access(path, F_OK) < 0;
+}
+
+static void drop_threads(struct guest *g, const struct mx_body *of)
+{
+    for (unsigned i = 0; i < g->count;) {
+        struct mx_body *b = g->bodies[i];
+        if (b == of || b->first != of) {
+            i++;
+            continue;
+        }
+        mx_body_fini(b);
+        free(b);
+        g->bodies[i] = g->bodies[--g->count];
+    }
+}
+
 /* Bodies that are gone here and at home. The first is left to be waited for by the caller. */
 static int drop_ended(struct guest *g, struct err *e)
 {
     int rc = 0;
     for (unsigned i = 0; i < g->count;) {
         struct mx_body *b = g->bodies[i];
-        if (!b->is_ended || !b->is_dead) {
+        if (!is_gone(b)) {
             i++;
             continue;
         }
-        if (b->who != 0 && waitpid(b->pid, NULL, __WALL | WNOHANG) < 0 && errno != ECHILD)
+        if (b->first == b)
+            drop_threads(g, b);
+        i = 0; /* the order may have changed */
+        while (g->bodies[i] != b)
+            i++;
+        if (b->who != 0 && b->first == b && waitpid(b->pid, NULL, __WALL | WNOHANG) < 0 &&
+            errno != ECHILD)
             rc = err_set(e, errno, "wait for process %d", (int)b->pid);
         uint32_t who = b->who;
         mx_body_fini(b);
@@ -516,6 +628,13 @@ static int drop_ended(struct guest *g, struct err *e)
         i = 0; /* the order has changed */
     }
     return rc;
+}
+
+/* What is traced is waited for with its stops, whatever one asks for. */
+static bool is_end(const siginfo_t *info)
+{
+    return info->si_code == CLD_KILLED || info->si_code == CLD_DUMPED ||
+           info->si_code == CLD_EXITED;
 }
 
 /* Which have died; of those that home doesn't know of it is told. */
@@ -530,6 +649,12 @@ static int check_bodies(struct guest *g, struct err *e)
         siginfo_t info = { 0 };
         if (b->is_dead)
             continue;
+        if (b->first != b) { /* one that was traced is to be waited for before its process */
+            if (waitid(P_PID, (id_t)b->pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 &&
+                info.si_pid && is_end(&info))
+                b->is_dead = waitpid(b->pid, NULL, __WALL) == b->pid;
+            continue;
+        }
         if (waitid(P_PID, (id_t)b->pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0) {
             if (errno != ECHILD)
                 continue;
@@ -538,8 +663,7 @@ static int check_bodies(struct guest *g, struct err *e)
         }
         if (info.si_pid == 0)
             continue;
-        if (info.si_code != CLD_KILLED && info.si_code != CLD_DUMPED &&
-            info.si_code != CLD_EXITED)
+        if (!is_end(&info))
             continue; /* caught */
         b->is_dead = true;
         if (b->is_ended)
@@ -556,7 +680,7 @@ static int check_bodies(struct guest *g, struct err *e)
 static bool is_over(const struct guest *g)
 {
     for (unsigned i = 0; i < g->count; i++)
-        if (!g->bodies[i]->is_ended)
+        if (!g->bodies[i]->first->is_ended)
             return false;
     return true;
 }
@@ -566,7 +690,7 @@ static int take_frames(struct guest *g, struct err *e)
     struct mx_talk_frame f;
     int filled = mx_link_fill(&g->link), rc = 0, more = 0;
     while (rc == 0 && (more = mx_link_next(&g->link, &f)) > 0) {
-        rc = on_frame(g, find_who(g, f.who), &f, e);
+        rc = on_frame(g, mx_guest_find(g, f.who), &f, e);
         if (rc == -ESRCH) /* killed meanwhile: that is found otherwise */
             rc = 0;
     }
@@ -577,28 +701,18 @@ static int take_frames(struct guest *g, struct err *e)
     return is_over(g) ? 0 : filled;
 }
 
-/* Nothing is to be under way: what home has sent until it has paused is dealt with, and new
- * calls are not taken. */
-static int begin_pause(struct guest *g)
-{
-    g->is_pausing = true;
-    g->pauses_sent++;
-    mx_link_begin(&g->link, MX_TALK_PAUSE, g->bodies[0]->who);
-    return mx_link_send(&g->link);
-}
-
-/* Not while it has children, or is about to have one, which would be left behind. */
-static bool may_pause(const struct guest *g)
-{
-    const struct mx_body *b = g->count == 1 ? g->bodies[0] : NULL;
-    return !g->is_pausing && b && !b->is_ended && b->who == 0 && b->back == MX_BACK_NONE &&
-           !b->is_forking;
-}
-
 /* What is asked while it can't be done is for who supervises to refuse. */
 static bool is_busy(const struct guest *g)
 {
-    return g->count > 1 && g->how->busy && !g->is_left;
+    return process_count(g) > 1 && g->how->busy && !g->is_left;
+}
+
+static bool has_leaving(const struct guest *g)
+{
+    for (unsigned i = 0; i < g->count; i++)
+        if (g->bodies[i]->is_leaving && g->bodies[i]->is_ended)
+            return true;
+    return false;
 }
 
 static int turn(struct guest *g, struct err *e)
@@ -606,22 +720,27 @@ static int turn(struct guest *g, struct err *e)
     struct pollfd p[5] = { { g->is_pausing ? -1 : g->listener, POLLIN, 0 },
                            { is_over(g) ? -1 : g->link.fd, mx_link_wants(&g->link), 0 },
                            { g->children_fd, POLLIN, 0 },
-                           { may_pause(g) || is_busy(g) ? g->told : -1, POLLIN, 0 } };
+                           { mx_pause_may_begin(g) || is_busy(g) ? g->told : -1, POLLIN, 0 } };
     int rc = 0;
-    if (poll(p, 5, -1) < 0 && errno != EINTR)
+    int n = poll(p, 5, has_leaving(g) ? 1 : mx_pause_patience_ms(g));
+    if (n < 0 && errno != EINTR)
         return err_set(e, errno, "wait for calls");
+    if (n == 0)
+        rc = mx_pause_again(g);
     if (p[4].revents)
         return -EPIPE;
     if (p[0].revents & POLLIN)
         rc = on_notice(g, e);
-    if (rc == 0 && p[3].revents && may_pause(g)) /* it may have begun a fork just now */
-        rc = begin_pause(g);
+    if (rc == 0 && p[3].revents && mx_pause_may_begin(g)) /* it may have begun a fork */
+        rc = mx_pause_begin(g);
     else if (rc == 0 && p[3].revents && is_busy(g))
         g->is_left = !g->how->busy(g->how->ctx);
     if (rc == 0 && p[1].revents & POLLOUT)
         rc = mx_link_flush(&g->link);
     if (rc == 0 && p[2].revents)
         rc = check_bodies(g, e);
+    else if (rc == 0 && has_leaving(g))
+        rc = drop_ended(g, e);
     if (rc == 0)
         rc = look_at_held(g, e);
     if (rc == -ESRCH)
@@ -629,6 +748,24 @@ static int turn(struct guest *g, struct err *e)
     if (rc == 0 && g->count && p[1].revents & (POLLIN | POLLHUP | POLLERR))
         rc = take_frames(g, e);
     return rc == 0 ? mx_back_ask_fetched(g, e) : rc;
+}
+
+/* Those that it has: it makes no others but by us. */
+static int add_threads(struct guest *g, struct mx_body *first, struct err *e)
+{
+    char path[40];
+    snprintf(path, sizeof path, "/proc/%d/task", (int)first->pid);
+    DIR *d = opendir(path);
+    int rc = d ? 0 : err_set(e, errno, "list the threads of process %d", (int)first->pid);
+    for (struct dirent *x; rc == 0 && (x = readdir(d));) {
+        pid_t tid = (pid_t)strtol(x->d_name, NULL, 10);
+        uint32_t who = tid && tid != first->pid ? (uint32_t)mx_number_inside(tid) : 0;
+        if (who)
+            rc = add_body(g, tid, who, first, e);
+    }
+    if (d)
+        closedir(d);
+    return rc;
 }
 
 static int start(struct guest *g, pid_t pid, struct err *e)
@@ -642,25 +779,14 @@ static int start(struct guest *g, pid_t pid, struct err *e)
     g->children_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
     if (g->children_fd < 0)
         return err_set(e, errno, "watch process %d", (int)pid);
-    rc = add_body(g, pid, 0, e);
-    mx_link_begin(&g->link, MX_TALK_RESUME, 0);
-    return rc < 0 ? rc : mx_link_send(&g->link);
-}
-
-/* It stands as good as still, and home has nothing more to say. */
-static int catch_first(struct guest *g, struct err *e)
-{
-    struct mx_body *b = g->bodies[0];
-    int rc = 0;
-    if (!g->is_caught && b->is_calling)
-        rc = mx_body_catch_call(b, g->listener, MX_BODY_RESULT, MX_RESTART_ALWAYS, g->t, e);
-    else if (!g->is_caught)
-        rc = mx_tracee_seize(g->t, b->pid, true, e);
-    if (rc == 0 && g->t->mem_fd >= 0) /* it was in no call that we know of */
-        mx_body_not_begun(&g->t->regs);
-    if (rc == 0 && b->signal_count)
-        rc = mx_body_settle(b, g->t, e);
-    return rc < 0 ? rc : MX_GUEST_TOLD;
+    rc = add_body(g, pid, 0, NULL, e);
+    if (rc == 0 && g->how->others)
+        rc = add_threads(g, g->bodies[0], e);
+    for (unsigned i = 0; rc == 0 && i < g->count; i++) {
+        mx_link_begin(&g->link, MX_TALK_RESUME, g->bodies[i]->who);
+        rc = mx_link_send(&g->link);
+    }
+    return rc;
 }
 
 int mx_guest_serve(struct mx_tracee *t, const struct mx_guest_how *how, struct err *e)
@@ -676,12 +802,18 @@ int mx_guest_serve(struct mx_tracee *t, const struct mx_guest_how *how, struct e
     int rc = start(&g, pid, e);
     if (rc == 0)
         rc = check_bodies(&g, e); /* it may have died before SIGCHLD was blocked */
-    while (rc == 0 && g.count && !g.is_paused)
+    while (rc == 0 && g.count && !mx_pause_is_over(&g)) {
         rc = turn(&g, e);
-    if (rc == 0 && g.is_paused)
-        rc = catch_first(&g, e);
+        /* What it has said at last counts, also when we had something to say. */
+        if ((rc == -EPIPE || rc == -ECONNRESET) && take_frames(&g, e) <= 0 && is_over(&g))
+            rc = 0;
+    }
+    if (rc == 0 && g.count) {
+        rc = mx_pause_catch(&g, e);
+        rc = rc < 0 ? rc : MX_GUEST_TOLD;
+    }
     for (unsigned i = 0; i < g.count; i++) {
-        if (g.bodies[i]->who != 0)
+        if (g.bodies[i]->first == g.bodies[i] && g.bodies[i]->who != 0)
             kill(g.bodies[i]->pid, SIGKILL);
         mx_body_fini(g.bodies[i]);
         free(g.bodies[i]);

@@ -54,7 +54,7 @@ static int check_movable(pid_t pid, enum mx_capture_for what_for, struct err *e)
 {
     uint64_t filters = 0;
     unsigned threads = mx_threads_count(pid);
-    if (threads != 1 && (!threads || what_for != MX_CAPTURE_WHOLE))
+    if (!threads || (threads > MX_MOVING_THREADS_MAX && what_for != MX_CAPTURE_WHOLE))
         return err_say(e, threads ? ENOTSUP : ESRCH, "process %d has %u threads", (int)pid,
                        threads);
     if (threads != 1 && mx_task_state(pid) == 'Z')
@@ -210,10 +210,13 @@ int mx_capture_find_call(struct mx_tracee *t, const struct mx_maps *m, struct er
 }
 
 /* What the vdso does depends on the time namespace, which is another elsewhere. */
-int mx_capture_leave_vdso(struct mx_tracee *t, const struct mx_maps *m, struct err *e)
+int mx_capture_leave_vdso(struct mx_capture *c, const struct mx_maps *m, struct err *e)
 {
     const struct mx_sec_mapping *v = mx_maps_kind(m, MX_MAP_VDSO);
-    return v ? mx_tracee_step_out(t, v->start, v->end, e) : 0;
+    int rc = v ? mx_tracee_step_out(&c->t, v->start, v->end, e) : 0;
+    for (unsigned i = 0; v && rc == 0 && i < c->others.count; i++)
+        rc = mx_tracee_step_out(&c->others.list[i].t, v->start, v->end, e);
+    return rc;
 }
 
 int mx_capture_rest(struct mx_capture *c, struct mx_image_writer *w, struct err *e)
@@ -248,9 +251,7 @@ static int write_all(struct mx_capture *c, struct mx_image_writer *w, struct err
     if (rc == 0)
         rc = mx_capture_find_call(&c->t, &m, e);
     if (rc == 0)
-        rc = mx_capture_leave_vdso(&c->t, &m, e);
-    for (unsigned i = 0; rc == 0 && i < c->others.count; i++)
-        rc = mx_capture_leave_vdso(&c->others.list[i].t, &m, e);
+        rc = mx_capture_leave_vdso(c, &m, e);
     if (rc == 0)
         rc = mx_capture_process(&c->t, &c->ahead, &m, w, e);
     if (rc == 0 && c->what_for == MX_CAPTURE_WHOLE)
@@ -330,12 +331,23 @@ int mx_capture_stop(struct mx_capture *c, pid_t pid, struct err *e)
     c->start_us = clock_mono_us();
     if (rc == 0)
         rc = mx_tracee_seize(&c->t, pid, false, e);
-    if (rc == 0 && c->what_for == MX_CAPTURE_WHOLE) {
+    if (rc == 0) {
         rc = mx_threads_seize(&c->others, &c->t, e);
         if (rc < 0)
             let_go(c);
     }
     return rc;
+}
+
+int mx_capture_release(struct mx_capture *c, struct err *e)
+{
+    pid_t pid = c->t.pid;
+    for (unsigned i = 0; i < c->others.count; i++)
+        c->t.has_stop |= c->others.list[i].t.has_stop;
+    int rested = mx_threads_rest(&c->others, e);
+    int rc = mx_tracee_release(&c->t, rested == 0 ? e : NULL);
+    mx_threads_fini(&c->others, pid);
+    return rested < 0 ? rested : rc;
 }
 
 int mx_capture_write(struct mx_capture *c, int fd, struct err *e)

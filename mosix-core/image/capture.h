@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* capture.h: the image of a running process; of several threads only as a whole.
+/* capture.h: the image of a running process, of all its threads.
  * Must not know: where the image goes.
  * Privilege: to trace the process: one's own, or anybody's as root. */
 #ifndef MOSIX_CORE_IMAGE_CAPTURE_H
@@ -34,7 +34,7 @@ enum mx_capture_for {
 /* A process that stands still. */
 struct mx_capture {
     struct mx_tracee t;       /* its first thread */
-    struct mx_threads others; /* of a whole image: those besides */
+    struct mx_threads others; /* those besides */
     enum mx_capture_for what_for;
     int without;            /* a descriptor that is left out of a whole image; 0: none */
     struct mx_clocks ahead; /* its clocks, of ours */
@@ -53,6 +53,9 @@ MUST int mx_capture_watch(pid_t pid, int *uffd, struct err *e);
 /* Stops it. c: zeroed but for what_for and ahead. Returns 0, or what mx_tracee_seize does.
  */
 MUST int mx_capture_stop(struct mx_capture *c, pid_t pid, struct err *e);
+
+/* It goes on, with all its threads, as they were found. */
+MUST int mx_capture_release(struct mx_capture *c, struct err *e);
 
 /* Writes its image; it still stands still, also after a failure. A caller may have stopped c->t
  * himself. */

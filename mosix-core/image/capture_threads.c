@@ -40,6 +40,8 @@ static int check_shared(pid_t pid, pid_t tid, struct err *e)
 int mx_capture_check_threads(const struct mx_capture *c, struct err *e)
 {
     int rc = 0;
+    if (c->what_for == MX_CAPTURE_BODY) /* they were made as they are to be */
+        return 0;
     for (unsigned i = 0; rc == 0 && i < c->others.count; i++) {
         pid_t tid = c->others.list[i].t.pid;
         uint64_t filters = 0;
@@ -150,21 +152,23 @@ struct room {
     char name[17];
 };
 
-static int write_one(const struct mx_thread *x, const struct scheduling *of_first,
-                     struct room *room, struct mx_image_writer *w, struct err *e)
+/* of_first: NULL: scheduling is the stub's. Signals: as those of the process, capture_state.c. */
+static int write_one(const struct mx_thread *x, enum mx_capture_for what_for,
+                     const struct scheduling *of_first, struct room *room,
+                     struct mx_image_writer *w, struct err *e)
 {
     static const unsigned nt_x86_xstate = 0x202;
     struct mx_sec s = { .number = MX_SEC_sibling };
     struct mx_sec_sibling *b = &s.sibling;
-    struct scheduling own;
+    struct scheduling own = { 0 };
     size_t len = sizeof room->xstate;
     uint32_t pending_len = 0;
     int rc = read_areas(x, b, e);
     if (rc == 0)
         rc = mx_tracee_get_set(&x->t, nt_x86_xstate, room->xstate, &len, e);
-    if (rc == 0)
+    if (rc == 0 && what_for != MX_CAPTURE_MOVE)
         rc = mx_capture_peek(&x->t, false, room->pending, &pending_len, e);
-    if (rc == 0)
+    if (rc == 0 && of_first)
         rc = read_scheduling(x->t.pid, &own, e);
     if (rc < 0)
         return rc;
@@ -178,7 +182,7 @@ static int write_one(const struct mx_thread *x, const struct scheduling *of_firs
     b->altstack = (uint64_t)(uintptr_t)x->alt.ss_sp;
     b->altstack_flags = (uint32_t)x->alt.ss_flags;
     b->altstack_bytes = x->alt.ss_size;
-    b->has_scheduling = memcmp(&own, of_first, sizeof own) != 0;
+    b->has_scheduling = of_first && memcmp(&own, of_first, sizeof own) != 0;
     b->policy = (uint32_t)own.policy;
     b->priority = (uint32_t)own.priority;
     b->nice = own.nice;
@@ -191,11 +195,14 @@ int mx_capture_write_threads(struct mx_capture *c, struct mx_image_writer *w, st
     if (!c->others.count)
         return 0;
     struct room *room = malloc(sizeof *room);
-    int rc = room ? read_scheduling(c->t.pid, &of_first, e)
-                  : err_set(e, ENOMEM, "note the threads of process %d", (int)c->t.pid);
+    bool is_whole = c->what_for == MX_CAPTURE_WHOLE; /* else it is the stub that has it */
+    int rc = room ? 0 : err_set(e, ENOMEM, "note the threads of process %d", (int)c->t.pid);
+    if (rc == 0 && is_whole)
+        rc = read_scheduling(c->t.pid, &of_first, e);
     mx_threads_sort(&c->others);
     for (unsigned i = 0; rc == 0 && i < c->others.count; i++)
-        rc = write_one(&c->others.list[i], &of_first, room, w, e);
+        rc = write_one(&c->others.list[i], c->what_for, is_whole ? &of_first : NULL, room, w,
+                       e);
     free(room);
     return rc;
 }

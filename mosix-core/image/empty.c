@@ -10,8 +10,7 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 
-/* The kernel would write there. */
-static int drop_rseq(struct mx_tracee *t, struct err *e)
+int mx_tracee_drop_rseq(struct mx_tracee *t, struct err *e)
 {
     struct __ptrace_rseq_configuration r = { 0 };
     if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, t->pid, sizeof r, &r) < 0)
@@ -52,7 +51,7 @@ int mx_tracee_empty_but(struct mx_tracee *t, const struct mx_range *keep, unsign
     if (rc == 0)
         rc = mx_capture_find_call(t, &m, e);
     if (rc == 0)
-        rc = drop_rseq(t, e);
+        rc = mx_tracee_drop_rseq(t, e);
     if (rc == 0)
         rc = mx_tracee_scratch(t, 0, e);
     if (rc == 0)

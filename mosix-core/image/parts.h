@@ -87,7 +87,7 @@ MUST int mx_timers_put(struct mx_tracee *t, const struct mx_sec_posix_timers *s,
 /* Where it makes calls. */
 MUST int mx_capture_find_call(struct mx_tracee *t, const struct mx_maps *m, struct err *e);
 /* It stands outside of its vdso: before its memory is read. */
-MUST int mx_capture_leave_vdso(struct mx_tracee *t, const struct mx_maps *m, struct err *e);
+MUST int mx_capture_leave_vdso(struct mx_capture *c, const struct mx_maps *m, struct err *e);
 /* Registers and state: from here to the end of its calls nobody may kill us, so what is written
  * meanwhile is held. */
 MUST int mx_capture_rest(struct mx_capture *c, struct mx_image_writer *w, struct err *e);
@@ -128,5 +128,13 @@ MUST int mx_restore_other_number(const struct mx_tracee *t, uint64_t robust, str
  * threads. Returns 1 when it has the number that it had, 0 when it has another. */
 MUST int mx_restore_thread(struct mx_tracee *t, const struct mx_sec_sibling *s,
                            struct mx_threads *threads, struct err *e);
+/* The same of a stub, whose thread is among threads already. */
+MUST int mx_restore_stub_thread(struct mx_tracee *t, const struct mx_sec_sibling *s,
+                                struct mx_threads *threads, struct err *e);
+/* The kernel forgets where the thread that makes the call has its rseq area. */
+MUST int mx_tracee_drop_rseq(struct mx_tracee *t, struct err *e);
+/* The next process or thread of our PID namespace gets this number, if it is free and nobody
+ * makes one meanwhile. Returns whether that could be said: it needs rights in the namespace. */
+bool mx_next_number(pid_t number);
 
 #endif

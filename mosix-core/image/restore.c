@@ -197,6 +197,25 @@ static int start_child(const struct mx_making *p, pid_t *pid_out, struct err *e)
 
 /* ---- all ---- */
 
+static int put_threads(struct mx_restored *made, struct mx_making *p, struct err *e)
+{
+    struct mx_tracee *t = &made->t;
+    int rc = 0;
+    p->has_old_tids = true;
+    if (p->how.stub && p->sibling_count != made->others.count)
+        return err_say(e, EPROTO, "the image has %u threads, and process %d has %u",
+                       p->sibling_count + 1, (int)t->pid, made->others.count + 1);
+    for (uint32_t i = 0; rc >= 0 && i < p->sibling_count; i++) {
+        const struct mx_sec_sibling *s = &p->siblings[i].s.sibling;
+        rc = p->how.stub ? mx_restore_stub_thread(t, s, &made->others, e)
+                         : mx_restore_thread(t, s, &made->others, e);
+        p->has_old_tids &= rc > 0;
+    }
+    if (rc >= 0 && p->how.is_body && !p->has_old_tids)
+        return err_say(e, EEXIST, "numbers of threads of process %d are taken", (int)t->pid);
+    return rc < 0 ? rc : 0;
+}
+
 static int put_state(struct mx_restored *made, struct mx_making *p, struct err *e)
 {
     struct mx_tracee *t = &made->t;
@@ -213,12 +232,9 @@ static int put_state(struct mx_restored *made, struct mx_making *p, struct err *
     if (rc == 0 && !p->how.stub && !p->how.is_body &&
         (uint32_t)t->pid != p->once[MX_SEC_process].s.process.pid)
         rc = mx_restore_other_number(t, p->once[MX_SEC_thread].s.thread.robust, e);
-    p->has_old_tids = true;
-    for (uint32_t i = 0; rc >= 0 && i < p->sibling_count; i++) {
-        rc = mx_restore_thread(t, &p->siblings[i].s.sibling, &made->others, e);
-        p->has_old_tids &= rc > 0;
-    }
-    if (rc >= 0)
+    if (rc == 0)
+        rc = put_threads(made, p, e);
+    if (rc == 0)
         rc = mx_tracee_unscratch(t, e);
     if (rc == 0)
         rc = mx_tracee_put_set(t, nt_x86_xstate, r->xstate.ptr, r->xstate.len, e);
@@ -312,10 +328,7 @@ static int take(struct mx_making *p, struct mx_restored *r, const struct mx_sec 
     case MX_SEC_round: return take_round(p, r, s, e);
     case MX_SEC_descriptor: return keep_one_more(&p->descriptors, &p->descriptor_count, s, e);
     case MX_SEC_object: return keep_one_more(&p->objects, &p->object_count, s, e);
-    case MX_SEC_sibling:
-        if (p->how.is_body || p->how.stub)
-            return err_say(e, ENOTSUP, "the image has threads, which only a checkpoint may");
-        return keep_one_more(&p->siblings, &p->sibling_count, s, e);
+    case MX_SEC_sibling: return keep_one_more(&p->siblings, &p->sibling_count, s, e);
     case MX_SEC_pages:
     case MX_SEC_packed:
     case MX_SEC_scattered:
@@ -391,6 +404,8 @@ int mx_restore_as(int fd, const struct mx_restore_how *how, struct mx_restored *
     *r = (struct mx_restored){ .t.mem_fd = -1, .t.cancel_fd = -1 };
     if (how->stub)
         r->t = *how->stub;
+    if (how->stub_threads)
+        r->others = *how->stub_threads;
     if (!p)
         return err_set(e, ENOMEM, "read an image");
     p->how = *how;

@@ -35,6 +35,9 @@ struct mx_restore_how {
      * signals and timers of processor time become the image's; all else it has already. Its old
      * memory is lost as soon as the image begins to be read. */
     struct mx_tracee *stub;
+    /* Its threads besides the first, which stand still too: they become the image's by their
+     * numbers, and are in r->others from then on, also after a failure. NULL: it has none. */
+    struct mx_threads *stub_threads;
     /* Its pages don't come with the image but lie in a file of memory, each at the offset that
      * is its address, which is empty afterwards. NULL: they come. */
     const int *pages;

@@ -60,13 +60,15 @@ static int check_kernel(const struct mx_making *p, const struct mx_tracee *t,
     return rc;
 }
 
-static int drop_rseq(struct mx_tracee *t, struct err *e)
+/* The kernel would write there, in each thread of a stub. */
+static int drop_areas(struct mx_tracee *t, struct mx_threads *others, struct err *e)
 {
-    struct __ptrace_rseq_configuration r = { 0 };
-    if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, t->pid, sizeof r, &r) < 0)
-        return err_set(e, errno, "ask for the rseq area of process %d", (int)t->pid);
-    struct mx_call c = { SYS_rseq, { r.rseq_abi_pointer, r.rseq_abi_size, 1, r.signature } };
-    return r.rseq_abi_pointer ? mx_tracee_must(t, &c, "rseq", e) : 0;
+    int rc = mx_tracee_drop_rseq(t, e);
+    for (unsigned i = 0; others && rc == 0 && i < others->count; i++) {
+        others->list[i].t.syscall_at = t->syscall_at;
+        rc = mx_tracee_drop_rseq(&others->list[i].t, e);
+    }
+    return rc;
 }
 
 /* All but the scratch memory and what the kernel maps by itself. */
@@ -186,7 +188,7 @@ int mx_making_exchange(struct mx_making *p, struct mx_tracee *t, struct err *e)
     if (rc == 0)
         rc = check_kernel(p, t, &own, e);
     if (rc == 0)
-        rc = drop_rseq(t, e);
+        rc = drop_areas(t, p->how.stub_threads, e);
     if (rc == 0)
         rc = mx_tracee_scratch(t, hole, e);
     if (rc == 0)

@@ -6,10 +6,15 @@
  * whole. */
 #include "mosix-core/image/parts.h"
 
+#include "common/sys/fd.h"
+
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -46,11 +51,21 @@ static int64_t clone_as(struct mx_tracee *t, pid_t wanted, struct err *e)
     return rc < 0 ? rc : tid;
 }
 
+bool mx_next_number(pid_t number)
+{
+    char text[16];
+    AUTO_FD fd = open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC);
+    int len = snprintf(text, sizeof text, "%d", (int)number - 1);
+    return fd >= 0 && fd_write(fd, text, (size_t)len) == len;
+}
+
 /* With its old number if that may be. */
 static int64_t make(struct mx_tracee *t, pid_t wanted, struct err *e)
 {
     int rc = set_options(t, PTRACE_O_TRACECLONE, e);
     int64_t tid = rc < 0 ? rc : clone_as(t, wanted, e);
+    if (tid == -EPERM) /* a body has no rights; who makes it has */
+        tid = mx_next_number(wanted) ? clone_as(t, 0, e) : tid;
     if (tid == -EPERM || tid == -EEXIST)
         tid = clone_as(t, 0, e);
     if (tid <= 0 && rc == 0)
@@ -73,7 +88,9 @@ static int put_areas(struct mx_tracee *t, const struct mx_sec_sibling *s, struct
     struct mx_call rseq = { SYS_rseq, { s->rseq, s->rseq_bytes, 0, s->rseq_signature } };
     int64_t own;
     int rc = mx_tracee_call(t, &tid, &own, e); /* its result is a number, never an error */
-    if (rc == 0 && s->robust_bytes)
+    if (!s->robust_bytes)                      /* a stub's thread has had one perhaps */
+        robust.args[1] = sizeof(struct robust_list_head);
+    if (rc == 0)
         rc = mx_tracee_must(t, &robust, "set_robust_list", e);
     return rc == 0 && s->rseq ? mx_tracee_must(t, &rseq, "rseq", e) : rc;
 }
@@ -91,7 +108,7 @@ static int put_stack_and_name(struct mx_tracee *t, const struct mx_sec_sibling *
     if (rc < 0)
         return err_set(e, -rc, "set the name of thread %d", (int)t->pid);
     rc = tell(t, &name, "prctl(PR_SET_NAME)", comm, sizeof comm, e);
-    if (rc == 0 && !(alt.ss_flags & SS_DISABLE))
+    if (rc == 0)
         rc = tell(t, &stack, "sigaltstack", &alt, sizeof alt, e);
     return rc;
 }
@@ -136,6 +153,19 @@ int mx_restore_other_number(const struct mx_tracee *t, uint64_t robust, struct e
     return err_say(e, ENOTSUP,
                    "a thread held a robust mutex, which is known by the thread's "
                    "number, and that can't be given again: restore it as root");
+}
+
+int mx_restore_stub_thread(struct mx_tracee *t, const struct mx_sec_sibling *s,
+                           struct mx_threads *threads, struct err *e)
+{
+    struct mx_thread *x = mx_threads_find(threads, (pid_t)s->tid);
+    if (!x)
+        return err_say(e, EPROTO, "process %d has no thread %u", (int)t->pid, s->tid);
+    x->t.scratch = t->scratch;
+    x->t.syscall_at = t->syscall_at;
+    int rc = put_all(&x->t, t->pid, s, e);
+    x->t.scratch = 0;
+    return rc < 0 ? rc : 1;
 }
 
 int mx_restore_thread(struct mx_tracee *t, const struct mx_sec_sibling *s,

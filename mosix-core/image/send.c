@@ -293,7 +293,7 @@ int mx_send_rest(struct mx_send *s, struct mx_capture *c, struct err *e)
     if (rc == 0)
         rc = mx_capture_find_call(&c->t, &maps, e);
     if (rc == 0)
-        rc = mx_capture_leave_vdso(&c->t, &maps, e);
+        rc = mx_capture_leave_vdso(c, &maps, e);
     maps_us = clock_mono_us();
     if (rc == 0)
         rc = begin_round(s, true, e);

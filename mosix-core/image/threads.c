@@ -47,7 +47,7 @@ unsigned mx_threads_count(pid_t pid)
     return count;
 }
 
-static struct mx_thread *find(struct mx_threads *s, pid_t tid)
+struct mx_thread *mx_threads_find(struct mx_threads *s, pid_t tid)
 {
     for (unsigned i = 0; i < s->count; i++)
         if (s->list[i].t.pid == tid)
@@ -111,7 +111,7 @@ static int catch_new(struct mx_threads *s, const struct mx_tracee *first, struct
     int rc = d ? 0 : err_set(e, errno, "list the threads of process %d", (int)first->pid);
     bool is_new = false;
     while (d && rc >= 0 && (tid = next_task(d)))
-        if (tid != first->pid && !find(s, tid)) {
+        if (tid != first->pid && !mx_threads_find(s, tid)) {
             rc = catch_one(s, first, tid, e);
             is_new |= rc > 0;
         }
@@ -166,6 +166,18 @@ struct mx_thread *mx_threads_add(struct mx_threads *s, const struct mx_tracee *f
     return mx_tracee_await(&x->t, e) == 0 ? x : NULL;
 }
 
+int mx_threads_take(struct mx_threads *s, const struct mx_tracee *first,
+                    const struct mx_tracee *t, struct err *e)
+{
+    struct mx_thread *x = grow(s, first->pid, e);
+    if (!x)
+        return -ENOTSUP;
+    x->t = *t;
+    become_sibling(x, first);
+    x->is_awaited = true;
+    return 0;
+}
+
 static int compare(const void *a, const void *b)
 {
     pid_t x = ((const struct mx_thread *)a)->t.pid, y = ((const struct mx_thread *)b)->t.pid;
@@ -215,4 +227,30 @@ void mx_threads_fini(struct mx_threads *s, pid_t pid)
         if (left)
             nanosleep(&(struct timespec){ 0, 500000 }, NULL);
     }
+}
+
+/* Returns whether it is still there. */
+static bool is_left(pid_t tid)
+{
+    int status;
+    pid_t got = waitpid(tid, &status, __WALL | WNOHANG);
+    return got == 0 || (got == tid && WIFSTOPPED(status)) || (got < 0 && errno == EINTR);
+}
+
+void mx_threads_bury(struct mx_threads *s)
+{
+    uint64_t end_ms = clock_mono_ms() + MX_STOP_MS;
+    for (unsigned i = 0; i < s->count && clock_mono_ms() < end_ms;) {
+        if (!is_left(s->list[i].t.pid))
+            i++;
+        else
+            nanosleep(&(struct timespec){ 0, 500000 }, NULL);
+    }
+    mx_threads_forget(s);
+}
+
+void mx_threads_forget(struct mx_threads *s)
+{
+    free(s->list);
+    *s = (struct mx_threads){ 0 };
 }

@@ -33,6 +33,14 @@ unsigned mx_threads_count(pid_t pid);
  * stopped; -ETIMEDOUT when new ones come all the time, or one does not stop. */
 MUST int mx_threads_seize(struct mx_threads *s, const struct mx_tracee *first, struct err *e);
 
+/* NULL: none of this number. */
+struct mx_thread *mx_threads_find(struct mx_threads *s, pid_t tid);
+
+/* One more, which stands still: t, whose mem_fd is not used any more. Returns 0; -ENOTSUP,
+ * -ENOMEM. */
+MUST int mx_threads_take(struct mx_threads *s, const struct mx_tracee *first,
+                         const struct mx_tracee *t, struct err *e);
+
 /* A thread that first has made and that is traced by us. Returns it, standing still; NULL. */
 MUST struct mx_thread *mx_threads_add(struct mx_threads *s, const struct mx_tracee *first,
                                       pid_t tid, struct err *e);
@@ -45,5 +53,10 @@ MUST int mx_threads_rest(struct mx_threads *s, struct err *e);
  * as they had not stopped yet, are waited for, without which the process would have no end.
  * Bounded by MX_STOP_MS. */
 void mx_threads_fini(struct mx_threads *s, pid_t pid);
+/* They are somebody else's from now on. */
+void mx_threads_forget(struct mx_threads *s);
+/* The same of a process that is about to end by a signal: they are waited for, and don't go on.
+ */
+void mx_threads_bury(struct mx_threads *s);
 
 #endif

@@ -34,7 +34,7 @@ int mx_freeze_write(struct mx_capture *c, pid_t pid, int fd, struct err *e)
         rc = mx_capture_write(c, fd, e);
     if (rc == 0 && fsync(fd) < 0)
         rc = err_set(e, errno, "write the memory of process %d", (int)pid);
-    if (rc < 0 && mx_tracee_release(&c->t, NULL) < 0)
+    if (rc < 0 && mx_capture_release(c, NULL) < 0)
         return rc; /* the first reason counts */
     return rc;
 }

@@ -130,11 +130,21 @@ static int do_stop(struct home *h, int fd UNUSED, int32_t number UNUSED, struct 
         mx_send_stop(h->send);
     h->c = (struct mx_capture){ .what_for = MX_CAPTURE_MOVE };
     int rc = mx_capture_stop(&h->c, h->pid, e);
-    if (rc == 0 && (rc = mx_own_look(h->pid, e)) < 0 &&
-        mx_tracee_release(&h->c.t, NULL) < 0) /* the first reason counts */
+    bool is_stopped = rc == 0;
+    if (rc == 0 && (rc = mx_stay_threads(h->pid, e)) == 0)
+        rc = mx_own_look(h->pid, e);
+    if (is_stopped && rc < 0 &&
+        mx_capture_release(&h->c, NULL) < 0) /* the first reason counts */
         return rc;
     h->is_held = rc == 0;
     return rc;
+}
+
+static int hold(pid_t tid, struct err *e)
+{
+    if (ptrace(PTRACE_SETOPTIONS, tid, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL) < 0)
+        return err_set(e, errno, "hold process %d", (int)tid);
+    return 0;
 }
 
 static int do_send(struct home *h, int fd UNUSED, int32_t number UNUSED, struct err *e)
@@ -142,16 +152,17 @@ static int do_send(struct home *h, int fd UNUSED, int32_t number UNUSED, struct 
     int rc =
         h->is_held && h->send ? mx_send_rest(h->send, &h->c, e) : err_say(e, EINVAL, "it runs");
     /* Another may run from now on: this one must not, if nobody holds it. */
-    if (rc == 0 &&
-        ptrace(PTRACE_SETOPTIONS, h->pid, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL) < 0)
-        rc = err_set(e, errno, "hold process %d", (int)h->pid);
+    if (rc == 0)
+        rc = hold(h->pid, e);
+    for (unsigned i = 0; rc == 0 && i < h->c.others.count; i++)
+        rc = hold(h->c.others.list[i].t.pid, e);
     end_send(h);
     return rc;
 }
 
 static int do_run(struct home *h, int fd UNUSED, int32_t number UNUSED, struct err *e)
 {
-    int rc = h->is_held ? mx_tracee_release(&h->c.t, e) : 0;
+    int rc = h->is_held ? mx_capture_release(&h->c, e) : 0;
     h->is_held = h->is_stub = false;
     end_send(h);
     end_calls(h);
@@ -167,7 +178,9 @@ static void some(void *ctx)
 /* number 1: from a collector. */
 static int do_restore(struct home *h, int fd, int32_t number, struct err *e)
 {
-    struct mx_restore_how how = { .stub = &h->c.t, .some = some, .ctx = h };
+    struct mx_restore_how how = {
+        .stub = &h->c.t, .stub_threads = &h->c.others, .some = some, .ctx = h
+    };
     struct mx_restored r;
     AUTO_FD pages = -1;
     if (!h->is_stub)
@@ -179,6 +192,7 @@ static int do_restore(struct home *h, int fd, int32_t number, struct err *e)
         how.pages = &pages;
     rc = mx_restore_as(fd, &how, &r, e);
     h->c.t = r.t;
+    h->c.others = r.others;
     return rc;
 }
 
@@ -204,6 +218,7 @@ static int do_end(struct home *h, int fd UNUSED, int32_t number, struct err *e)
     }
     if (!is_fit || rc < 0)
         kill(h->pid, SIGKILL);
+    mx_threads_bury(&h->c.others);
     return 0;
 }
 
@@ -227,8 +242,7 @@ static int do_freeze(struct home *h, int fd, int32_t number UNUSED, struct err *
         return rc;
     h->is_held = true;
     /* It has no memory to go on with when nobody holds it. */
-    if (ptrace(PTRACE_SETOPTIONS, h->pid, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL) < 0)
-        rc = err_set(e, errno, "hold process %d", (int)h->pid);
+    rc = hold(h->pid, e);
     if (rc == 0)
         rc = become_stub(h, e);
     if (rc == 0)
@@ -281,6 +295,7 @@ static bool serve(struct home *h)
     int rc = h->sealed ? 0 : mx_sealed_take(&h->sealed, h->calls);
     struct mx_deputy_how how = { .guest = h->calls,
                                  .told = h->sock,
+                                 .others = &h->c.others,
                                  .sealed = h->sealed,
                                  .is_fetch = is_fetch,
                                  .said = said,

@@ -12,6 +12,7 @@
 #include "mosix-core/image/send.h"
 #include "mosix-core/move/hands.h"
 #include "mosix-core/net/confine.h"
+#include "mosix-core/move/stay.h"
 #include "mosix-core/net/prompt.h"
 #include "mosix-core/sandbox/sandbox.h"
 
@@ -31,6 +32,7 @@ struct host {
     int sock, listener, calls;
     struct mx_sealed *sealed; /* what was given over calls */
     struct mx_tracee t;
+    struct mx_threads others; /* besides it, while they stand still */
     bool is_there, is_running;
     struct mx_clocks least_ahead; /* those of bodies, of ours: what the home's show */
     struct mx_clocks ahead;
@@ -102,6 +104,7 @@ static int do_restore(struct host *h, const struct mx_note *n, int fd, struct er
     if (mx_confine(MX_CONFINE_SUPERVISOR) < 0)
         log_at(LOG_VERBOSE, "a supervisor keeps its calls");
     h->t = r.t;
+    h->others = r.others;
     h->is_there = true;
     return 0;
 }
@@ -145,9 +148,12 @@ static int start_send(struct host *h, int fd, bool has_rounds, struct err *e)
 
 static int go_on(struct host *h, struct err *e)
 {
+    struct mx_capture all = { .t = h->t, .others = h->others };
     pid_t pid = h->t.pid;
     mx_be_prompt(pid, false); /* it was so while it was made */
-    int rc = mx_tracee_release(&h->t, e);
+    int rc = mx_capture_release(&all, e);
+    h->t = all.t;
+    h->others = all.others;
     h->t.pid = pid;
     h->is_running = rc == 0;
     return rc;
@@ -176,12 +182,14 @@ static int do_send(struct host *h, const struct mx_note *n UNUSED, int fd, struc
     if (!c)
         return err_set(e, ENOMEM, "capture a body");
     c->t = h->t;
+    c->others = h->others;
     c->what_for = MX_CAPTURE_BODY;
     c->ahead = h->ahead;
     int rc = h->send ? 0 : start_send(h, fd, false, e);
     if (rc == 0)
         rc = mx_send_rest(h->send, c, e);
     h->t = c->t;
+    h->others = c->others;
     free(c);
     end_send(h);
     return rc;
@@ -242,6 +250,7 @@ static bool supervise(struct host *h)
         .home = h->calls,
         .sealed = h->sealed,
         .told = h->sock,
+        .others = MX_STAY_THREADS_MAX > 1 ? &h->others : NULL,
         .ahead = h->ahead,
         .processes_max = limits.processes,
         .busy = refuse,
@@ -250,7 +259,7 @@ static bool supervise(struct host *h)
     rc = rc < 0 ? err_set(&e, -rc, "take the connection for calls")
                 : mx_guest_serve(&h->t, &how, &e);
     h->is_running = false;
-    if (rc == MX_GUEST_TOLD && mx_tracee_await(&h->t, &e) == 0)
+    if (rc == MX_GUEST_TOLD)
         return true;
     bool is_over = rc == MX_GUEST_ENDED || rc == MX_GUEST_EXEC; /* home knows, and says so */
     uint32_t what = is_over ? MX_HANDS_ENDED : rc > 0 ? MX_HANDS_DIED : MX_HANDS_LOST;

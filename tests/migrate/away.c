@@ -100,22 +100,24 @@ static int host(int sock, long pause_ms, const char *only)
     fprintf(stderr, "away: runs\n");
     struct itimerspec every = { { 0, 0 }, { pause_ms / 1000, pause_ms % 1000 * 1000000L } };
     AUTO_FD told = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    struct mx_capture all = { .t = r.t };
+    all.t.pid = r.pid;
     struct mx_guest_how how = { .listener = listener,
                                 .home = sealed[1] ? watch[1] : sock,
                                 .sealed = sealed[1],
                                 .told = told,
+                                .others = &all.others,
                                 .only = only,
                                 .has_no_mirror = getenv("AWAY_NO_MIRROR") != NULL };
     do {
         if (timerfd_settime(told, 0, &every, NULL) < 0)
             return BROKEN;
-        rc = mx_guest_serve(&r.t, &how, &e);
+        rc = mx_guest_serve(&all.t, &how, &e);
         if (rc != MX_GUEST_TOLD)
             break;
         fprintf(stderr, "away: paused\n");
-        rc = mx_tracee_await(&r.t, &e);
-        if (rc == 0)
-            rc = mx_tracee_release(&r.t, &e);
+        rc = mx_capture_release(&all, &e);
+        all.t.pid = r.pid;
     } while (rc == 0);
     return rc < 0 ? broken(&e) : 0;
 }
@@ -179,6 +181,7 @@ static int home(int sock, pid_t pid)
     struct mx_deputy_how how = { .guest = sealed[0] ? watch[0] : sock,
                                  .sealed = sealed[0],
                                  .told = -1,
+                                 .others = &c.others,
                                  .counts = counts,
                                  .said = said };
     int rc = mx_deputy_serve(&c.t, &how, &e);

@@ -83,10 +83,11 @@ comes_home() # PROBE REASON
     like_native "$bin/probe" "home_$1"
     grep -q "came home because it $2" said || fail "home_$1 should come home because it $2: $(grep -v "not made" said)"
 }
-grep '^PROBE(home_' "$top_srcdir/tests/migrate/probe_home.c" | sed 's/PROBE(home_\(.*\))/\1/' >probes
+grep -h '^PROBE(home_' "$top_srcdir/tests/migrate/"probe_{home,threads}.c | sed 's/PROBE(home_\(.*\))/\1/' >probes
 while read -r probe; do
     case $probe in
-    threads | raw_clone) why="starts threads" ;;
+    first_thread_ends) why="ends its first thread before the others" ;;
+    with_threads) why="shares memory that may be written" ;;
     child_with*) why="makes a child in a way" ;;
     shared_anonymous | shared_file) why="shares memory that may be written" ;;
     shared_memory) why="shares memory (shmget)" ;;
@@ -133,6 +134,8 @@ echo "# probes of what is caught between its calls every 30 ms"
 pauses=30
 like_native "$bin/probe" what_comes_with_them blocked_and_pending masks_of_waits while_computing
 [ "$(grep -c "^away: paused" said)" -ge 5 ] || fail "it was hardly caught: $(cat said)"
+like_native "$bin/probe" threads threads_one_by_one threads_raw_clone threads_that_wait threads_that_are_cancelled threads_and_signals \
+    threads_with_children threads_and_how_processes_end threads_as_proc_has_them
 echo "# children that are made while it is about to be caught"
 pauses=1
 # shellcheck disable=SC2016

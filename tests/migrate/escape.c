@@ -9,8 +9,10 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/sched.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -414,6 +416,58 @@ static long grows_by_itself(void)
                 -1, 0) == MAP_FAILED;
 }
 
+/* ---- another thread changes what a call points to while it is looked at ---- */
+
+static char raced[64];
+static struct clone_args raced_args;
+static volatile bool is_raced;
+
+static void *race(void *ctx)
+{
+    static const char places[2][64] = { "/tmp/never-there-anywhere", "/tmp/only-on-the-host" };
+    (void)ctx;
+    for (unsigned i = 0; is_raced; i++) {
+        memcpy(raced, places[i % 2], sizeof raced);
+        raced_args.flags = i % 2 ? CLONE_VM | CLONE_VFORK : 0;
+    }
+    return NULL;
+}
+/* Which of the two is opened is nothing to the host either way. */
+static long racing_path(void)
+{
+    pthread_t t;
+    long found = 0;
+    is_raced = true;
+    if (pthread_create(&t, NULL, race, NULL) != 0)
+        return -2;
+    for (int i = 0; i < 200; i++)
+        found += of(raced, O_RDONLY) >= 0;
+    is_raced = false;
+    pthread_join(t, NULL);
+    return found;
+}
+/* A child that is one thing when it is judged, and another when it is made. */
+static long racing_clone3(void)
+{
+    pthread_t t;
+    long lost = 0;
+    is_raced = true;
+    raced_args.exit_signal = SIGCHLD;
+    if (pthread_create(&t, NULL, race, NULL) != 0)
+        return -2;
+    for (int i = 0; i < 40; i++) {
+        int status = -1;
+        long pid = syscall(SYS_clone3, &raced_args, sizeof raced_args);
+        if (pid == 0)
+            syscall(SYS_exit_group, 42);
+        lost += waitpid((pid_t)pid, &status, 0) != pid || !WIFEXITED(status) ||
+                WEXITSTATUS(status) != 42;
+    }
+    is_raced = false;
+    pthread_join(t, NULL);
+    return lost;
+}
+
 static const struct {
     const char *name;
     long (*fn)(void);
@@ -424,6 +478,8 @@ static const struct {
     }
     A(host_file),
     A(host_file_by_proc),
+    A(racing_path),
+    A(racing_clone3),
     A(host_file_by_dots),
     A(host_file_changed),
     A(supervisors_descriptors),

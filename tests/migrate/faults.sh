@@ -142,7 +142,7 @@ finish()
         ended="$ended $(cat err)"
         is_begun $native || fail "$case: the output before its end is not right: $answer"
         case $case in *"kill job") ;; *)
-            grep -q "is lost" err || grep -q "job $pid .*lost\|process $pid .*lost" "$log" ||
+            grep -q "is lost" err || grep -q "job $pid:* .*lost\|process $pid .*lost" "$log" ||
                 { cat err; tail -5 "$log"; fail "$case: it ended without a word: $answer"; } ;;
         esac ;;
     *) cat err; fail "$case: status $got: $answer" ;;

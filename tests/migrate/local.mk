@@ -12,8 +12,9 @@ tests_migrate_couple_LDADD =
 tests_migrate_driver_LDADD = $(MXIMAGE_LIBS)
 check_PROGRAMS += tests/migrate/threads
 tests_migrate_threads_LDADD = -lpthread
+tests_migrate_probe_LDADD = -lpthread
 tests_migrate_rounds_LDADD = $(MXIMAGE_LIBS)
-tests_migrate_probe_SOURCES = tests/migrate/probe.c tests/migrate/probe.h tests/migrate/probe_family.c tests/migrate/probe_home.c tests/migrate/probe_lines.c tests/migrate/probe_memory.c tests/migrate/probe_mirror.c tests/migrate/probe_pieces.c tests/migrate/probe_signals.c
+tests_migrate_probe_SOURCES = tests/migrate/probe.c tests/migrate/probe.h tests/migrate/probe_family.c tests/migrate/probe_home.c tests/migrate/probe_lines.c tests/migrate/probe_memory.c tests/migrate/probe_mirror.c tests/migrate/probe_pieces.c tests/migrate/probe_signals.c tests/migrate/probe_threads.c
 tests_migrate_away_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.a $(MXIMAGE_LIBS)
 tests_migrate_move_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.a $(MXIMAGE_LIBS)
 # One a line: several people add to these.

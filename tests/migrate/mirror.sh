@@ -56,8 +56,13 @@ in_place() { ! grep "came home" said >&2 || fail "it came home"; }
 
 as=()
 echo "# probes of each line, and of what is in none"
-like_native "$bin/probe"
+mapfile -t probes < <(sed -n 's/^PROBE(\([a-z_]*\)).*/\1/p' "$top_srcdir"/tests/migrate/probe*.c | grep -Ev '^(home_|threads)')
+[ ${#probes[@]} -ge 30 ] || fail "only ${#probes[@]} probes"
+like_native "$bin/probe" "${probes[@]}"
 in_place
+echo "# what has threads comes home for such a call"
+like_native "$bin/probe" threads
+grep -q "came home because it has threads, and makes a call with pointers of its own" said || fail "it stayed: $(cat said)"
 echo "# the same of what is caught in the middle of it"
 pauses=5
 like_native "$bin/probe" lines_of_names lines_of_descriptors mirror_large mirror_children what_comes_with_them

@@ -108,7 +108,7 @@ static bool source(int sock, pid_t pid)
         is_ready = shutdown(sock, SHUT_RDWR) < 0;
     if (is_ready && has_fault("away")) {
         word = MAY_RUN;
-        struct mx_deputy_how how = { .guest = sock, .told = -1 };
+        struct mx_deputy_how how = { .guest = sock, .told = -1, .others = &c.others };
         int rc = fd_write_full(sock, &word, 1);
         if (rc == 0)
             rc = mx_deputy_serve(&c.t, &how, &e);

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -20,60 +19,15 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, THREADS = 4 };
-
-static __thread int own_number;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static long total;
-
-static void *count(void *ctx)
-{
-    own_number = (int)(long)ctx;
-    for (int i = 0; i < 10000; i++) {
-        pthread_mutex_lock(&lock);
-        total += own_number;
-        pthread_mutex_unlock(&lock);
-    }
-    return (void *)(long)(own_number * 2);
-}
-
-PROBE(home_threads)
-{
-    pthread_t threads[THREADS];
-    void *result;
-    total = 0;
-    for (long i = 0; i < THREADS; i++)
-        SAY("create", pthread_create(&threads[i], NULL, count, (void *)(i + 1)));
-    for (int i = 0; i < THREADS; i++) {
-        SAY("join", pthread_join(threads[i], &result));
-        SAY("result", (long)result);
-    }
-    SAY("total", total);
-    SAY("own", own_number);
-}
+enum { PAGE = 4096 };
 
 static int run_raw(void *word)
 {
     *(volatile int *)word = 5;
     return 0;
-}
-
-/* As a run-time system does that has no pthread. */
-PROBE(home_raw_clone)
-{
-    char *stack =
-        mmap(NULL, 16 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    static volatile int word, tid = 1;
-    int got = clone(run_raw, stack + 16 * PAGE,
-                    CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
-                        CLONE_SYSVSEM | CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID,
-                    (void *)&word, NULL, NULL, &tid);
-    SAY("clone", got > 0);
-    while (tid)
-        sched_yield();
-    SAY("word", word);
 }
 
 PROBE(home_child_with_shared_memory)

@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SOON_US = 60000 };
+enum { SOON_US = 60000, LATER_US = 500000 }; /* the latter: when more is to be done before */
 
 static volatile sig_atomic_t runs;
 static siginfo_t last;
@@ -165,7 +165,7 @@ PROBE(what_comes_with_them)
     struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL,
                            .sigev_signo = SIGUSR2,
                            .sigev_value = { .sival_int = 77 } };
-    struct itimerspec t = { { 0, 0 }, { 0, SOON_US * 1000 } };
+    struct itimerspec t = { { 0, 0 }, { 0, LATER_US * 1000 } };
     timer_t timer;
     handle(SIGUSR1, 0);
     SAY("kill", kill(getpid(), SIGUSR1));

@@ -28,7 +28,8 @@ enum {
         MX_OBJECT_BODY_MAX - MX_NAMELESS_HEAD_BYTES, /* bytes of a file without a name */
     MX_POSIX_TIMERS_MAX = 256, /* of a process whose image goes to a file */
     MX_POSIX_TIMER_BYTES = 40,
-    MX_THREADS_MAX = 1024, /* of one process, the first included */
+    MX_THREADS_MAX = 1024,       /* of one process, the first included */
+    MX_MOVING_THREADS_MAX = 250, /* the same, of one that moves */
     MX_SIGNALS = 64,
     MX_ACTION_BYTES = 32,
     MX_SIGINFO_BYTES = 128,
