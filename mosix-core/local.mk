@@ -135,7 +135,8 @@ MXALL_LIBS = mosix-core/libmxmove.a mosix-core/libmxmeet.a mosix-core/libmxaway.
   mosix-core/libmxform.a mosix-core/libmxplan.a mosix-core/libmxsandbox.a mosix-core/libmxfigures.a $(GSP_LIBS) common/libcommon.a $(SODIUM_LIBS) $(LZO_LIBS)
 
 sbin_PROGRAMS += mosix-core/mosixd/mosixd
-mosix_core_mosixd_mosixd_SOURCES = \
+# All of it but main, for tests.
+MOSIXD_PARTS = \
   mosix-core/mosixd/admit.c mosix-core/mosixd/admit.h \
   mosix-core/mosixd/asks.c \
   mosix-core/mosixd/best.c mosix-core/mosixd/best.h \
@@ -148,12 +149,12 @@ mosix_core_mosixd_mosixd_SOURCES = \
   mosix-core/mosixd/govern.c \
   mosix-core/mosixd/guests.c mosix-core/mosixd/guests.h \
   mosix-core/mosixd/look.c \
-  mosix-core/mosixd/main.c \
-  mosix-core/mosixd/mosixd.h mosix-core/mosixd/options.def \
+  mosix-core/mosixd/mosixd.h \
   mosix-core/mosixd/request.h \
   mosix-core/mosixd/rules.c mosix-core/mosixd/rules.def mosix-core/mosixd/rules.h \
   mosix-core/mosixd/status.c mosix-core/mosixd/status.h \
   mosix-core/mosixd/timer.c
+mosix_core_mosixd_mosixd_SOURCES = mosix-core/mosixd/main.c mosix-core/mosixd/options.def $(MOSIXD_PARTS)
 mosix_core_mosixd_mosixd_LDADD = $(MXALL_LIBS)
 
 bin_PROGRAMS += mosix-core/cmd/migrate mosix-core/cmd/mosimg mosix-core/cmd/moskillall mosix-core/cmd/mosps mosix-core/cmd/mosrun

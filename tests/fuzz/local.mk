@@ -112,6 +112,19 @@ tests_fuzz_config_fuzz_SOURCES = tests/fuzz/config_fuzz.c mosix-core/mosixd/rule
 tests_fuzz_config_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
 tests_fuzz_config_fuzz_LDADD = mosix-core/libmxmove.a mosix-core/libmxfigures.a gossip/libgspseal.a common/libcommon.a $(SODIUM_LIBS)
 
+FUZZ_TESTS += tests/fuzz/control_fuzz
+tests_fuzz_control_fuzz_CPPFLAGS = $(AM_CPPFLAGS) -DREPLAY_PREFIXES=100 -DREPLAY_CHANGES=200
+tests_fuzz_control_fuzz_SOURCES = tests/fuzz/control_fuzz.c $(MOSIXD_PARTS) $(FUZZ_MAIN)
+tests_fuzz_control_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_control_fuzz_LDADD = $(MXALL_LIBS)
+
+FUZZ_TESTS += tests/fuzz/wire_fuzz
+# A run connects, and makes keys.
+tests_fuzz_wire_fuzz_CPPFLAGS = $(AM_CPPFLAGS) -DREPLAY_PREFIXES=40 -DREPLAY_CHANGES=80
+tests_fuzz_wire_fuzz_SOURCES = tests/fuzz/wire_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_wire_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_wire_fuzz_LDADD = mosix-core/libmxmove.a gossip/libgspseal.a common/libcommon.a $(SODIUM_LIBS)
+
 FUZZ_TESTS += tests/fuzz/image_fuzz
 tests_fuzz_image_fuzz_SOURCES = tests/fuzz/image_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_image_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
@@ -123,6 +136,13 @@ tests_fuzz_gossip_fuzz_CPPFLAGS = $(AM_CPPFLAGS) -DREPLAY_PREFIXES=500 -DREPLAY_
 tests_fuzz_gossip_fuzz_SOURCES = tests/fuzz/gossip_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_gossip_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
 tests_fuzz_gossip_fuzz_LDADD = gossip/libgspcore.a common/libcommon.a
+
+FUZZ_TESTS += tests/fuzz/cluster_fuzz
+# A run is some minutes of a cluster's life.
+tests_fuzz_cluster_fuzz_CPPFLAGS = $(AM_CPPFLAGS) -DREPLAY_PREFIXES=20 -DREPLAY_CHANGES=60
+tests_fuzz_cluster_fuzz_SOURCES = tests/fuzz/cluster_fuzz.c $(CLUSTER_SOURCES) $(FUZZ_MAIN)
+tests_fuzz_cluster_fuzz_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_cluster_fuzz_LDADD = gossip/libgspcore.a common/libcommon.a
 
 FUZZ_TESTS += tests/fuzz/seal_fuzz
 tests_fuzz_seal_fuzz_CPPFLAGS = $(AM_CPPFLAGS) -DREPLAY_PREFIXES=200 -DREPLAY_CHANGES=200

@@ -64,21 +64,31 @@ on_node() { local n=$1; shift; "$lab" --name $name run "$n" -- "$@"; }
 # Computers were started at other times, and suspended for others: seconds that the clocks of a node are ahead of home's.
 declare -A mono_s=([n1]=3000 [n2]=90000) boot_s=([n1]=90000 [n2]=3000)
 
+# With the rights that its unit leaves it, and no more.
+as_unit()
+{
+    local unit=$top_srcdir/mosix-core/mosixd/mosixd.service.in cap set=-all
+    for cap in $(sed -n 's/^CapabilityBoundingSet=//p' "$unit"); do set+=,+$(tr '[:upper:]' '[:lower:]' <<<"${cap#CAP_}"); done
+    [ $set != -all ] && grep -qx 'NoNewPrivileges=yes' "$unit" && echo "setpriv --no-new-privs --bounding-set $set"
+}
+
 # Each writes its number, as its node sees it, into a file.
 daemon()
 {
     # shellcheck disable=SC2016 # for the shell there
     local note='echo $$ >"$0"; exec "$@"'
-    local n=$1
+    local n=$1 unit
     shift
+    unit=$(as_unit) || fail "the unit of mosixd has no bounds"
     : >"$tmp/log.$n"
     if [ "$n" = head ]; then
         "$lab" --name $name head -- sh -c "$note" "$tmp/pid.head" \
+            $unit \
             "$top_builddir/mosix-core/mosixd/mosixd" -v -c "$tmp/etc" -r "$MOSIX_RUN" -n head "$@" >>"$log" 2>&1 </dev/null &
         at_exit 'kill_daemon head'
     else
         "$lab" --name $name run "$n" -- unshare --time --monotonic "${mono_s[$n]}" --boottime "${boot_s[$n]}" --fork --kill-child \
-            sh -c "$note" /run/mosixd.pid /usr/local/sbin/mosixd -v "$@" >>"$tmp/log.$n" 2>&1 </dev/null &
+            sh -c "$note" /run/mosixd.pid $unit /usr/local/sbin/mosixd -v "$@" >>"$tmp/log.$n" 2>&1 </dev/null &
     fi
     disown $!
     wait_for 10 grep -q "listens" "$tmp/log.$n"

@@ -29,6 +29,7 @@ struct cluster {
     struct gsp_opts opts;  /* of all; self, cluster, life, seed are each one's */
     unsigned clusters;     /* node i is in cluster i * clusters / count */
     int64_t life_offset_s; /* of the calendar at the next start */
+    bool has_liars;        /* some datagrams are to be refused */
     /* Called for each notice; may be NULL. */
     void (*on_change)(struct cluster *c, unsigned node, const struct gsp_change *what);
     /* After each step of a node; may be NULL. */
