@@ -114,16 +114,17 @@ same "all of them were made" "12 of 12" "$(cat "$tmp/out")"
 cat >"$tmp/big.py" <<'P'
 import sys
 big = bytearray(100 << 20)
+print("has it", file=sys.stderr, flush=True)
 sys.stdin.readline()
 print(len(big))
 P
 "${as_u[@]}" mosrun python3 "$tmp/big.py" <"$tmp/go" >"$tmp/out" 2>"$tmp/err" & pid=$!
 exec 8>"$tmp/go"
 at_exit "kill -9 $pid 2>/dev/null"
-wait_for 10 waits
+wait_for 10 grep -q "has it" "$tmp/err"
 migrate $pid n1
 for _ in $(seq 100); do is_why "guests here may have 64" && break; sleep 0.1; done
-is_why "guests here may have 64" || fail "one that has too much: $(mosps -aw; tail -3 "$log" "$tmp/log.n1")"
+is_why "guests here may have 64" || fail "one that has too much: $(mosps -aw; tail -n 3 "$log" "$tmp/log.n1")"
 same "place" home "$(place $pid)"
 let_go
 ends "of one that stayed" 0
