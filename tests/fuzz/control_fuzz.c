@@ -90,7 +90,8 @@ static void check_answer(const char *answer, size_t len)
         must(answer[len - 2] == '}' && strstr(answer, "\"schema\":\"mosix/1\""));
     else
         must(strncmp(answer, "ok", 2) == 0 || strncmp(answer, "error ", 6) == 0 ||
-             strcmp(answer, "variable\n") == 0 || islower((unsigned char)answer[0]));
+             strcmp(answer, "variable\n") == 0 ||
+             isdigit((unsigned char)answer[0])); /* a list of jobs that run on this computer */
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *ptr, size_t len_bytes)
