@@ -101,7 +101,7 @@ same "given" x "$(m -e DISPLAY=x alice@n1 sh -c 'echo $DISPLAY')"
 same "left out" "" "$(V=1 m --unset-env 'V*' alice@n1 sh -c 'echo $V')"
 same "ignored signal" ok "$(trap '' INT; here mrc -q -F "$conf" alice@n1 sh -c 'kill -INT $$; echo ok')"
 same "limit" 77 "$(ulimit -Sn 77; job sh -c 'ulimit -n')"
-same "nice" 5 "$(here nice -n 5 timeout 60 mrc -q -F "$conf" alice@n1 nice)"
+same "nice" $(($(nice) + 5)) "$(here nice -n 5 timeout 60 mrc -q -F "$conf" alice@n1 nice)"
 
 echo "# trees"
 mkdir "$tmp/other" && echo o >"$tmp/other/f" && chown -R "$user:" "$tmp/other"
