@@ -48,6 +48,7 @@ mosix_core_libmximage_a_SOURCES = \
 # The table of system calls, and their coding.
 noinst_LIBRARIES += mosix-core/libmxabi.a
 mosix_core_libmxabi_a_SOURCES = \
+  mosix-core/abi/ahead.c mosix-core/abi/ahead.def mosix-core/abi/ahead.h \
   mosix-core/abi/back.def mosix-core/abi/calls.c mosix-core/abi/calls.def mosix-core/abi/calls.h \
   mosix-core/abi/kept.c mosix-core/abi/kept.def mosix-core/abi/kept.h \
   mosix-core/abi/kinds.def \
@@ -60,6 +61,8 @@ mosix_core_libmxabi_a_SOURCES = \
 # Calls of a body, made at home. Users need libmximage and libmxabi too.
 noinst_LIBRARIES += mosix-core/libmxaway.a
 mosix_core_libmxaway_a_SOURCES = \
+  mosix-core/deputy/ahead.c mosix-core/deputy/ahead.h \
+  mosix-core/deputy/files.c mosix-core/deputy/files.h \
   mosix-core/deputy/inject.c mosix-core/deputy/inject.h \
   mosix-core/deputy/keeps.c mosix-core/deputy/keeps.h \
   mosix-core/deputy/link.c mosix-core/deputy/link.h \
@@ -71,6 +74,7 @@ mosix_core_libmxaway_a_SOURCES = \
   mosix-core/deputy/sealed.c mosix-core/deputy/sealed.h \
   mosix-core/deputy/stub.c mosix-core/deputy/stub.h \
   mosix-core/deputy/stub_call.c mosix-core/deputy/stub_parts.h \
+  mosix-core/guest/ahead.c mosix-core/guest/ahead.h \
   mosix-core/guest/back.c mosix-core/guest/back.h \
   mosix-core/guest/body.c mosix-core/guest/body.h \
   mosix-core/guest/confine.c \

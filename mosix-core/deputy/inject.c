@@ -6,6 +6,7 @@
 #include "common/sys/clock.h"
 #include "common/sys/fd.h"
 #include "common/sys/mem.h"
+#include "mosix-core/deputy/ahead.h"
 #include "mosix-core/deputy/keeps.h"
 #include "mosix-core/deputy/link.h"
 #include "mosix-core/deputy/parcel.h"
@@ -31,6 +32,7 @@ enum {
 
 struct deputy {
     struct mx_link link;
+    struct mx_sender ahead;
     struct mx_stub *stubs[MX_STUBS_MAX];
     unsigned count;
     const struct mx_deputy_how *how;
@@ -91,6 +93,16 @@ static int send_answer(struct deputy *d, const struct mx_stub *s, int64_t result
     return rc < 0 ? rc : mx_link_send(&d->link);
 }
 
+/* What reads will bring from now on may go ahead of it. */
+static int send_made(struct deputy *d, const struct mx_stub *s, int64_t result)
+{
+    int rc = s->is_forking || s->is_mirrored
+                 ? 0
+                 : mx_sender_after(&d->ahead, s->who, s->t.pid, &d->link, s->call.line,
+                                   s->call.args, result);
+    return rc < 0 ? rc : send_answer(d, s, result);
+}
+
 static int send_paused(struct deputy *d, const struct mx_stub *s)
 {
     mx_link_begin(&d->link, MX_TALK_PAUSED, s->who);
@@ -114,7 +126,7 @@ static int on_stub(void *ctx, struct mx_stub *s, const struct mx_stub_out *out)
     if (d->is_ending)
         return 0;
     switch (out->what) {
-    case MX_STUB_ANSWER: return send_answer(d, s, out->result);
+    case MX_STUB_ANSWER: return send_made(d, s, out->result);
     case MX_STUB_NOT_AWAY:
         mx_talk_put_text(mx_link_begin(&d->link, MX_TALK_NOT_AWAY, s->who), out->why);
         return mx_link_send(&d->link);
@@ -127,6 +139,7 @@ static int on_stub(void *ctx, struct mx_stub *s, const struct mx_stub_out *out)
     case MX_STUB_CHILD: return add_child(d, s, (pid_t)out->result);
     case MX_STUB_EXEC:
     case MX_STUB_ENDED:
+        mx_sender_end(&d->ahead, s->who);
         for (unsigned i = 0; (thread = next_thread(d, s, &i));)
             thread->state = MX_STUB_GONE; /* the kernel has ended them before */
         if (s->who == 0 && out->what == MX_STUB_EXEC) {
@@ -171,6 +184,17 @@ static int take_call(struct deputy *d, struct mx_stub *s, struct mx_talk_frame *
     return mx_call_take(&f->body, s->arena, s->arena_at, &s->call) < 0 ? -EPROTO : 0;
 }
 
+/* Files that are read ahead. Returns 1 when the call is to be made again, as it would find one
+ * that is; 0; -errno. */
+static int look_ahead(struct deputy *d, const struct mx_stub *s)
+{
+    const struct mx_call_line *line = s->is_forking || s->is_mirrored ? NULL : s->call.line;
+    mx_sender_before(&d->ahead, s->who, line, s->call.args);
+    if (s->is_mirrored)
+        mx_sender_forget(&d->ahead);
+    return s->is_forking ? 0 : mx_sender_hinders(&d->ahead, line, s->call.args, &d->link);
+}
+
 /* Returns -EPROTO for what no guest of ours says. */
 static int on_call(struct deputy *d, struct mx_stub *s, struct mx_talk_frame *f, struct err *e)
 {
@@ -195,13 +219,17 @@ static int on_call(struct deputy *d, struct mx_stub *s, struct mx_talk_frame *f,
         s->is_forking = false;
         return rc;
     }
+    rc = look_ahead(d, s);
+    if (rc != 0)
+        return rc < 0 ? rc : send_answer(d, s, MX_RESTART_ALWAYS);
     if (d->how->counts && !s->is_forking && s->call.line->id < MX_CALL_IDS)
         d->how->counts[s->call.line->id]++;
     return mx_stub_call(s, on_stub, d, e);
 }
 
-static int on_pause(struct mx_stub *s, struct err *e)
+static int on_pause(struct deputy *d, struct mx_stub *s, struct err *e)
 {
+    mx_sender_pause(&d->ahead, s->who);
     s->is_paused = s->is_pause_asked = true;
     return s->has_call ? mx_stub_cancel(s, e) : 0;
 }
@@ -403,13 +431,14 @@ static int on_frame(struct deputy *d, struct mx_talk_frame *f, struct err *e)
         if (get_u64(&f->body, &mask) < 0)
             return -EPROTO;
         return mx_stub_mask(s, mask, on_stub, d, e);
-    case MX_TALK_PAUSE: return on_pause(s, e);
+    case MX_TALK_PAUSE: return on_pause(d, s, e);
     case MX_TALK_RESUME:
         s->is_paused = s->is_back = s->is_taken = false;
         s->sent = 0;
+        mx_sender_pause(&d->ahead, s->who);
         put_u8(mx_link_begin(&d->link, MX_TALK_KEEP, s->who), mx_keeps(s->t.pid));
         return mx_link_send(&d->link);
-    case MX_TALK_BACK: return on_back(s, e);
+    case MX_TALK_BACK: mx_sender_pause(&d->ahead, s->who); return on_back(s, e);
     case MX_TALK_IMAGE: return on_image(d, s, f, e);
     case MX_TALK_IMAGE_END: /* on_image has taken it, but of one that was lost */
         return s->is_taken ? 0 : -EPROTO;
@@ -417,6 +446,12 @@ static int on_frame(struct deputy *d, struct mx_talk_frame *f, struct err *e)
         if (get_u32(&f->body, &signo) < 0)
             return -EPROTO;
         return mx_stub_die(s, (int)signo, on_stub, d, e);
+    case MX_TALK_AHEAD_TAKEN:
+    case MX_TALK_AHEAD_LEFT: return mx_sender_frame(&d->ahead, f, &d->link);
+    case MX_TALK_AHEAD_OPEN:
+    case MX_TALK_AHEAD_BYTES:
+    case MX_TALK_AHEAD_REVOKE:
+    case MX_TALK_AHEAD_STAMP:
     case MX_TALK_ANSWER:
     case MX_TALK_SIGNAL:
     case MX_TALK_STOP:
@@ -493,6 +528,7 @@ static int check_stubs(struct deputy *d, struct err *e)
     if (read(d->children_fd, some, sizeof some) < 0 && errno != EAGAIN)
         return err_set(e, errno, "watch processes");
     d->has_event = false;
+    rc = mx_sender_check(&d->ahead, &d->link);
     for (unsigned i = 0; rc == 0 && i < d->count; i++)
         rc = forgive(d, d->stubs[i], mx_stub_check(d->stubs[i], on_stub, d, e));
     drop_gone(d);
@@ -577,13 +613,17 @@ static int turn(struct deputy *d, struct err *e)
     };
     unsigned count = 4 + watch_mirrors(d, p + 4, &is_wanting);
     int wait_ms = has_resting(d) || d->has_event ? IDLE_MS : is_wanting ? LATE_MS : -1;
-    int n = poll(p, count, wait_ms), rc = 0;
+    int ahead_ms = mx_sender_wait_ms(&d->ahead);
+    bool is_ahead = ahead_ms >= 0 && (wait_ms < 0 || ahead_ms < wait_ms);
+    int n = poll(p, count, is_ahead ? ahead_ms : wait_ms), rc = 0;
     if (n < 0 && errno != EINTR)
         return err_set(e, errno, "wait for calls");
     if (count > 4 || is_wanting)
         rc = look_for_faults(d);
+    if (rc == 0 && ahead_ms >= 0 && mx_sender_wait_ms(&d->ahead) == 0)
+        rc = mx_sender_check(&d->ahead, &d->link);
     if (rc < 0 || (n == 0 && !d->has_event))
-        return rc < 0 ? rc : idle_stubs(d, e);
+        return rc < 0 || is_ahead ? rc : idle_stubs(d, e);
     if (p[3].revents)
         return -EPIPE;
     if (p[0].revents & POLLOUT)
@@ -600,6 +640,8 @@ static int turn(struct deputy *d, struct err *e)
         rc = answer_pauses(d, e);
     if (rc == 0)
         rc = answer_backs(d, e);
+    if (rc == 0)
+        rc = mx_sender_push(&d->ahead, &d->link);
     say_family(d);
     return rc == 0 && d->count == 0 ? OVER : rc;
 }
@@ -645,6 +687,7 @@ static int end_serving(struct deputy *d, struct mx_tracee *t, struct err *e)
     struct mx_stub *first = find(d, 0);
     int rc = 0;
     d->is_ending = true;
+    mx_sender_fini(&d->ahead);
     if (first && first->state != MX_STUB_GONE)
         rc = end_first(d, first, t, e);
     for (unsigned i = 0; i < d->count; i++)

@@ -101,8 +101,11 @@ static int try_sending(struct guest *g, struct mx_body *b, struct err *e)
 
 /* ---- asking ---- */
 
-static int ask(struct guest *g, struct mx_body *b)
+static int ask(struct guest *g, struct mx_body *b, struct err *e)
 {
+    int rc = mx_guest_leave_ahead(g, b, e);
+    if (rc < 0)
+        return rc;
     b->back = MX_BACK_ASKED;
     b->backs++;
     mx_link_begin(&g->link, MX_TALK_BACK, b->who);
@@ -123,7 +126,7 @@ int mx_back_begin(struct guest *g, struct mx_body *b, const char *why, struct er
             b->first->is_going = true;
             g->bodies[i]->is_fetched = true; /* the others when it is their turn */
         }
-    return ask(g, b);
+    return ask(g, b, e);
 }
 
 void mx_back_fetch(struct guest *g, uint32_t which)
@@ -155,7 +158,7 @@ int mx_back_ask_fetched(struct guest *g, struct err *e)
             continue;
         if (!b->is_calling && !b->first->is_going)
             b->first->why[0] = 0;
-        rc = ask(g, b);
+        rc = ask(g, b, e);
     }
     return rc;
 }

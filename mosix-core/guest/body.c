@@ -77,6 +77,7 @@ int mx_body_init(struct mx_body *b, pid_t pid, uint32_t who, struct err *e)
 
 void mx_body_fini(struct mx_body *b)
 {
+    mx_ahead_fini(&b->ahead);
     mx_tracee_fini(&b->held);
     free(b->windows);
     b->windows = NULL;

@@ -11,6 +11,7 @@
 #include "mosix-core/abi/marshal.h"
 #include "mosix-core/abi/mirror.h"
 #include "mosix-core/abi/talk.h"
+#include "mosix-core/guest/ahead.h"
 #include "mosix-core/guest/mapping.h"
 #include "mosix-core/guest/transfer.h"
 #include "mosix-core/image/tracee.h"
@@ -54,6 +55,7 @@ struct mx_body {
     uint64_t next_mask; /* and will, when the call has succeeded */
 
     struct mx_answers kept;
+    struct mx_ahead ahead;
     struct mx_transfer transfer;
     struct mx_mapping mapping;
     bool is_cut;               /* the piece before was */

@@ -29,7 +29,7 @@ bool mx_guest_has_others(const struct guest *g, const struct mx_body *b);
 /* A pause (pause.c): nothing is to be under way: what home has sent until it has paused is
  * dealt with, and new calls are not taken. */
 bool mx_pause_may_begin(const struct guest *g);
-MUST int mx_pause_begin(struct guest *g);
+MUST int mx_pause_begin(struct guest *g, struct err *e);
 /* One goes on with its call, or has come: it is paused too, or once more. */
 MUST int mx_pause_one(struct guest *g, struct mx_body *b);
 /* b's call has ended while all is to pause, or has not been looked at: it stands still with
@@ -48,5 +48,9 @@ MUST int mx_pause_catch(struct guest *g, struct err *e);
  * taker's then. */
 MUST int mx_pause_take(struct guest *g, const struct mx_body *of, const struct mx_tracee *first,
                        struct mx_threads *out, struct err *e);
+
+/* Nothing is read ahead any more; a read that waits for what was to come is made at home, now
+ * if a piece of it has been read already. */
+MUST int mx_guest_leave_ahead(struct guest *g, struct mx_body *b, struct err *e);
 
 #endif

@@ -38,9 +38,11 @@ int mx_pause_one(struct guest *g, struct mx_body *b)
     return mx_link_send(&g->link);
 }
 
-int mx_pause_begin(struct guest *g)
+int mx_pause_begin(struct guest *g, struct err *e)
 {
     int rc = 0;
+    for (unsigned i = 0; rc == 0 && i < g->count; i++)
+        rc = mx_guest_leave_ahead(g, g->bodies[i], e);
     g->is_pausing = true;
     for (unsigned i = 0; rc == 0 && i < g->count; i++)
         rc = mx_pause_one(g, g->bodies[i]);

@@ -101,13 +101,20 @@ static uint64_t changed_mask(struct mx_body *b, const struct seccomp_data *d)
     }
 }
 
+static int on_result(struct guest *g, struct mx_body *b, int64_t result, struct err *e);
+
 static int send_call(struct guest *g, struct mx_body *b, const struct mx_call_line *line,
                      const uint64_t args[MX_CALL_ARGS], const struct mx_call_memory *m,
                      struct err *e)
 {
+    int64_t result;
+    int rc = mx_ahead_read(g, b, line, args, m, &result);
+    b->wait.line = line;
+    if (rc != 0)
+        return rc == 1 ? on_result(g, b, result, e) : rc < 0 ? rc : 0;
     struct wr *w = mx_link_begin(&g->link, MX_TALK_CALL, b->who);
     put_u32(w, b->seen);
-    int rc = mx_call_ask(line, args, m, w, &b->wait);
+    rc = mx_call_ask(line, args, m, w, &b->wait);
     if (rc == -ENOSPC || rc == -E2BIG)
         return mx_back_begin(g, b, "makes a call with more than a megabyte of arguments", e);
     if (rc < 0)
@@ -127,6 +134,8 @@ static int next_piece(struct guest *g, struct mx_body *b, struct err *e)
 {
     uint64_t args[MX_CALL_ARGS];
     struct mx_call_memory m;
+    if (mx_ahead_has(&b->ahead, (int)b->transfer.args[0]))
+        b->transfer.is_asking = false; /* it is a file */
     const struct mx_call_line *line = mx_transfer_next(&b->transfer, args, &m);
     return send_call(g, b, line, args, &m, e);
 }
@@ -347,7 +356,13 @@ static int end_vfork(struct guest *g, uint32_t child, struct err *e)
 static int look_at(struct guest *g, struct mx_body *b, struct err *e)
 {
     char words[MX_TALK_TEXT_MAX];
+    uint64_t args[MX_CALL_ARGS];
+    memcpy(args, b->notice.data.args, sizeof args);
+    const struct mx_call_line *line = mx_call_find(b->notice.data.nr, args);
     b->is_held = b->is_mirrored = b->transfer.is_active = b->is_cut = false;
+    int rc = mx_ahead_look(g, b, line, args);
+    if (rc < 0)
+        return rc;
     const char *why = mx_back_why(&b->notice.data, g->how->only, words);
     if (why && mx_mirrored_takes(g, &b->notice.data))
         return mx_mirrored_ask(g, b, e);
@@ -364,10 +379,23 @@ static int look_at(struct guest *g, struct mx_body *b, struct err *e)
     }
     if (b->notice.data.nr == SYS_mmap)
         return ask_mapping(g, b, e);
-    uint64_t args[MX_CALL_ARGS];
-    memcpy(args, b->notice.data.args, sizeof args);
-    const char *name = mx_call_name(b->notice.data.nr);
-    return forward(g, b, name, mx_call_find(b->notice.data.nr, args), e);
+    return forward(g, b, mx_call_name(b->notice.data.nr), line, e);
+}
+
+/* What it waited for may have come, or comes no more. */
+static int try_again(struct guest *g, struct mx_body *b, struct err *e)
+{
+    return b->transfer.is_active ? next_piece(g, b, e) : look_at(g, b, e);
+}
+
+int mx_guest_leave_ahead(struct guest *g, struct mx_body *b, struct err *e)
+{
+    bool is_again;
+    int rc = mx_ahead_leave(g, b, &is_again);
+    if (rc == 0 && is_again && b->transfer.is_active)
+        return next_piece(g, b, e);
+    b->is_held |= is_again;
+    return rc;
 }
 
 static int on_notice(struct guest *g, struct err *e)
@@ -450,8 +478,12 @@ static int on_answer(struct guest *g, struct mx_body *b, struct mx_talk_frame *f
     bool is_cut = b->transfer.is_active && g->is_pausing && !b->signal_count && !b->is_cut &&
                   mx_call_is_interrupted(result);
     b->is_cut = is_cut;
-    if (is_cut)
-        return next_piece(g, b, e);
+    return is_cut ? next_piece(g, b, e) : on_result(g, b, result, e);
+}
+
+/* Its call, or a piece of it, has this result. */
+static int on_result(struct guest *g, struct mx_body *b, int64_t result, struct err *e)
+{
     if (b->transfer.is_active && !mx_transfer_result(&b->transfer, result, &result)) {
         b->back = MX_BACK_NONE;
         return next_piece(g, b, e);
@@ -541,6 +573,8 @@ static int on_keep(struct guest *g, struct mx_body *b, struct mx_talk_frame *f)
 static int on_frame(struct guest *g, struct mx_body *b, struct mx_talk_frame *f, struct err *e)
 {
     uint32_t which;
+    bool is_again;
+    int rc;
     if (f->kind == MX_TALK_FETCH) {
         if (get_u32(&f->body, &which) < 0)
             return -EPROTO;
@@ -559,6 +593,12 @@ static int on_frame(struct guest *g, struct mx_body *b, struct mx_talk_frame *f,
     case MX_TALK_TAKE: return mx_back_take(g, b, e);
     case MX_TALK_WANT: return mx_mirrored_want(g, b, f);
     case MX_TALK_CHANGED: return mx_mirrored_changed(b, f);
+    case MX_TALK_AHEAD_OPEN:
+    case MX_TALK_AHEAD_BYTES:
+    case MX_TALK_AHEAD_REVOKE:
+    case MX_TALK_AHEAD_STAMP:
+        rc = mx_ahead_frame(g, b, f, &is_again);
+        return rc == 0 && is_again ? try_again(g, b, e) : rc;
     case MX_TALK_KEEP: return on_keep(g, b, f);
     case MX_TALK_PAUSED: b->pauses_got++; return 0;
     case MX_TALK_FETCH:
@@ -569,6 +609,8 @@ static int on_frame(struct guest *g, struct mx_body *b, struct mx_talk_frame *f,
     case MX_TALK_RESUME:
     case MX_TALK_CALL:
     case MX_TALK_FORK:
+    case MX_TALK_AHEAD_TAKEN:
+    case MX_TALK_AHEAD_LEFT:
     case MX_TALK_MASK:
     case MX_TALK_MIRROR:
     case MX_TALK_PAGES:
@@ -732,7 +774,7 @@ static int turn(struct guest *g, struct err *e)
     if (p[0].revents & POLLIN)
         rc = on_notice(g, e);
     if (rc == 0 && p[3].revents && mx_pause_may_begin(g)) /* it may have begun a fork */
-        rc = mx_pause_begin(g);
+        rc = mx_pause_begin(g, e);
     else if (rc == 0 && p[3].revents && is_busy(g))
         g->is_left = !g->how->busy(g->how->ctx);
     if (rc == 0 && p[1].revents & POLLOUT)

@@ -14,11 +14,13 @@ check_PROGRAMS += tests/migrate/threads
 tests_migrate_threads_LDADD = -lpthread
 tests_migrate_probe_LDADD = -lpthread
 tests_migrate_rounds_LDADD = $(MXIMAGE_LIBS)
-tests_migrate_probe_SOURCES = tests/migrate/probe.c tests/migrate/probe.h tests/migrate/probe_family.c tests/migrate/probe_home.c tests/migrate/probe_lines.c tests/migrate/probe_memory.c tests/migrate/probe_mirror.c tests/migrate/probe_pieces.c tests/migrate/probe_signals.c tests/migrate/probe_threads.c
+tests_migrate_probe_SOURCES = tests/migrate/probe.c tests/migrate/probe.h tests/migrate/probe_ahead.c tests/migrate/probe_family.c tests/migrate/probe_home.c tests/migrate/probe_lines.c tests/migrate/probe_memory.c tests/migrate/probe_mirror.c tests/migrate/probe_pieces.c tests/migrate/probe_signals.c tests/migrate/probe_threads.c
 tests_migrate_away_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.a $(MXIMAGE_LIBS)
 tests_migrate_move_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.a $(MXIMAGE_LIBS)
 # One a line: several people add to these.
 TESTS += \
+  tests/migrate/ahead.sh \
+  tests/migrate/ahead_silent.sh \
   tests/migrate/asks.sh \
   tests/migrate/away.sh \
   tests/migrate/batch.sh \
@@ -42,6 +44,8 @@ endif
 EXTRA_DIST += \
   tests/migrate/cluster.sh \
   tests/migrate/programs \
+  tests/migrate/ahead.sh \
+  tests/migrate/ahead_silent.sh \
   tests/migrate/asks.sh \
   tests/migrate/away.sh \
   tests/migrate/batch.sh \
