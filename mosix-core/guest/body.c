@@ -160,7 +160,9 @@ int mx_body_queue(struct mx_body *b, struct mx_tracee *t, struct err *e)
 {
     const struct mx_call ask[2] = { { SYS_getpid, { 0 } }, { SYS_gettid, { 0 } } };
     int64_t own[2];
-    int rc = mx_tracee_call(t, &ask[0], &own[0], e);
+    int rc = mx_capture_leave_sequence(t, e);
+    if (rc == 0)
+        rc = mx_tracee_call(t, &ask[0], &own[0], e);
     if (rc == 0)
         rc = mx_tracee_call(t, &ask[1], &own[1], e);
     for (unsigned i = 0; rc == 0 && i < b->signal_count; i++) {

@@ -98,10 +98,8 @@ void mx_regs_interrupted(struct user_regs_struct *regs, bool has_signal, bool is
         regs->rax = (uint64_t)(int64_t)RESTART_NO_HANDLER;
 }
 
-/* A restartable sequence that was interrupted begins anew. The kernel would see to that when
- * the thread goes on, but forgets about the sequence at the first call that we make in between.
- * Source: linux/rseq.h. */
-static int leave_sequence(struct mx_tracee *t, struct err *e)
+/* Source: linux/rseq.h. */
+int mx_capture_leave_sequence(struct mx_tracee *t, struct err *e)
 {
     struct __ptrace_rseq_configuration r = { 0 };
     struct {
@@ -123,7 +121,7 @@ static int leave_sequence(struct mx_tracee *t, struct err *e)
 int mx_capture_fix(struct mx_tracee *t, struct user_regs_struct *elsewhere, struct err *e)
 {
     uint64_t of_process, of_thread;
-    int rc = leave_sequence(t, e);
+    int rc = mx_capture_leave_sequence(t, e);
     if (rc == 0)
         rc = mx_status_number(t->pid, "ShdPnd", 16, &of_process, e);
     if (rc == 0)

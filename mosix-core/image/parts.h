@@ -46,6 +46,10 @@ MUST int mx_capture_descriptors(const struct mx_tracee *t, int without,
  * of them. */
 MUST int mx_capture_peek(const struct mx_tracee *t, bool is_of_process, uint8_t *ptr,
                          uint32_t *len_bytes, struct err *e);
+/* A restartable sequence that was interrupted begins anew. The kernel would see to that when
+ * the thread goes on, but forgets about the sequence at the first call that we make in between.
+ * So this comes before that. */
+MUST int mx_capture_leave_sequence(struct mx_tracee *t, struct err *e);
 /* Registers as they are for the process to go on here, in t->regs, and for another. */
 MUST int mx_capture_fix(struct mx_tracee *t, struct user_regs_struct *elsewhere, struct err *e);
 

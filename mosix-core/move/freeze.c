@@ -29,7 +29,9 @@ int mx_freeze_write(struct mx_capture *c, pid_t pid, int fd, struct err *e)
         rc = mx_capture_stop(c, pid, e);
     if (rc < 0)
         return rc;
-    rc = mx_own_look(pid, e);
+    rc = check_alone(pid, e); /* it may have made one meanwhile */
+    if (rc == 0)
+        rc = mx_own_look(pid, e);
     if (rc == 0)
         rc = mx_capture_write(c, fd, e);
     if (rc == 0 && fsync(fd) < 0)

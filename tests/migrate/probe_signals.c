@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/signalfd.h>
+#include <sys/rseq.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -265,6 +266,35 @@ static void on_blocking(int signo)
     sigemptyset(&set);
     sigaddset(&set, SIGUSR2);
     sigprocmask(SIG_BLOCK, &set, NULL); /* for the rest of the handler only */
+}
+
+/* A restartable sequence without an end: who is interrupted in it by a signal begins anew,
+ * after the handler. */
+PROBE(sequences_and_signals)
+{
+    struct rseq *r = (struct rseq *)((char *)__builtin_thread_pointer() + __rseq_offset);
+    for (int i = 0; i < 5; i++) {
+        handle(SIGALRM, 0);
+        soon();
+        while (__rseq_size && runs == 0) {
+            __asm__ volatile goto(
+                ".pushsection .data\n.balign 32\n"
+                "9: .long 0, 0\n.quad 1f, 2f - 1f, 4f\n.popsection\n"
+                "leaq 9b(%%rip), %%rax\n"
+                "movq %%rax, 8(%0)\n"
+                "1: pause\n"
+                "jmp 1b\n"
+                "2: ud2\n"
+                ".byte 0x0f, 0xb9, 0x3d\n.long 0x53053053\n" /* who restarts says so */
+                "4: jmp %l[aborted]\n"
+                :
+                : "r"(r)
+                : "rax", "memory"
+                : aborted);
+        aborted:;
+        }
+        said("sequence", 0);
+    }
 }
 
 PROBE(masks_of_handlers)
