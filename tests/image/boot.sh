@@ -110,9 +110,14 @@ n1.must("curl -V >/dev/null && ! curl -m 3 -s -o /dev/null http://10.0.2.2:22/ &
 if "n2" not in outside("ssh", "n2", "hostname"):
     sys.exit("ssh n2")
 outside("ssh", "n2", "mosctl", "localstatus")
-# mosixd ends and comes again as its unit says; the node is not lost.
+# mosixd has the rights that its unit leaves it. It ends and comes again; neither the nodes nor what runs are lost.
+n1.must("grep -E '^(NoNewPrivs|CapBnd)' /proc/$(systemctl show -p MainPID --value mosixd)/status", r"CapBnd:\s+000000000[0-9a-f]{7}\n.*NoNewPrivs:\s+1")
+n1.must("{ (mosrun -rn2 sh -c 'n=0; while [ $n -lt 60 ]; do sleep 1; n=$((n + 1)); done; echo through'; echo \"rc $?\") >/tmp/job 2>&1 & }")
+n1.must("for i in $(seq 60); do mosps | grep -q ' n2 .* settled' && break; sleep 1; done; mosps", "n2 +settled", 120)
+n1.must("systemctl restart mosixd")
 outside("ssh", "n2", "systemctl", "restart", "mosixd")
 outside("wait", "n2")
+n1.must("for i in $(seq 200); do grep -q rc /tmp/job && break; sleep 1; done; cat /tmp/job", r"through\nrc 0", 300)
 n1.must("for i in $(seq 60); do mosctl status | grep -q 'n2 .*alive' && break; sleep 1; done; mosrun -rn2 uname -n", r"n1\n", 120)
 
 # One switches itself off, the other is switched off by the button; that one comes again as the same node.
