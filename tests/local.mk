@@ -328,7 +328,7 @@ check-alone:
 .PHONY: check-together check-alone
 
 # Minutes; needs root. Each of BENCHES prints a section of docs/benchmarks.md, and put writes it there, in the source tree.
-BENCHES = bench calls daemons metrics moves table1
+BENCHES = bench bulk calls daemons metrics moves table1
 bench: all tests/bench/talkers$(EXEEXT) tests/cluster/standin$(EXEEXT) tests/migrate/away$(EXEEXT) tests/migrate/gap$(EXEEXT) tests/migrate/pace$(EXEEXT) tests/migrate/table1$(EXEEXT)
 	$(AM_TESTS_ENVIRONMENT) for b in $(BENCHES); do \
 	    case $$b in bench) set -- $(BENCH_FLAGS) ;; *) set -- ;; esac; \
@@ -357,4 +357,4 @@ soak-hops: all tests/migrate/couple
 	unset MAKEFLAGS; $(AM_TESTS_ENVIRONMENT) $(BASH) "$(srcdir)/tests/migrate/hops.sh" 5000 </dev/null
 .PHONY: soak soak-cluster soak-faults soak-hops soak-resume
 EXTRA_DIST += tests/soak/soak.sh tests/soak/resume.sh tests/soak/resume.py tests/soak/work.sh
-EXTRA_DIST += tests/bench/bench tests/bench/beside tests/bench/calls tests/bench/daemons tests/bench/metrics tests/bench/moves tests/bench/put tests/bench/table1 tests/bench/workloads.sh
+EXTRA_DIST += tests/bench/bench tests/bench/beside tests/bench/bulk tests/bench/calls tests/bench/daemons tests/bench/metrics tests/bench/moves tests/bench/put tests/bench/table1 tests/bench/workloads.sh
