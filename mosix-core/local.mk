@@ -43,7 +43,9 @@ mosix_core_libmximage_a_SOURCES = \
   mosix-core/image/scan.c mosix-core/image/scan.h \
   mosix-core/image/send.c mosix-core/image/send.h \
   mosix-core/image/threads.c mosix-core/image/threads.h \
-  mosix-core/image/tracee.c mosix-core/image/tracee.h
+  mosix-core/image/tracee.c mosix-core/image/tracee.h \
+  mosix-core/image/asleep.c mosix-core/image/asleep.h \
+  mosix-core/image/waits.c mosix-core/image/waits.h
 
 # The table of system calls, and their coding.
 noinst_LIBRARIES += mosix-core/libmxabi.a
@@ -84,6 +86,7 @@ mosix_core_libmxaway_a_SOURCES = \
   mosix-core/guest/mirrored.c mosix-core/guest/mirrored.h \
   mosix-core/guest/parts.h mosix-core/guest/pause.c \
   mosix-core/guest/supervise.c mosix-core/guest/supervise.h \
+  mosix-core/guest/timed.c mosix-core/guest/timed.h \
   mosix-core/guest/transfer.c mosix-core/guest/transfer.h
 
 # What a body can see of its host.

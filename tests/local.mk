@@ -115,7 +115,8 @@ UNIT_TESTS += tests/unit/mrcfs/test_server_names
 tests_unit_mrcfs_test_server_names_LDADD = $(MFS_FIXTURE_LIBS)
 
 MXIMAGE_LIBS = mosix-core/libmximage.a mosix-core/libmxform.a common/libcommon.a $(SODIUM_LIBS) $(LZO_LIBS)
-UNIT_TESTS += tests/unit/mosix/test_gather
+UNIT_TESTS += tests/unit/mosix/test_gather tests/unit/mosix/test_asleep
+tests_unit_mosix_test_asleep_LDADD = $(MXIMAGE_LIBS) $(CMOCKA_LIBS)
 tests_unit_mosix_test_gather_LDADD = $(MXIMAGE_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/mosix/test_image tests/unit/mosix/test_sections
 tests_unit_mosix_test_image_SOURCES = tests/unit/mosix/test_image.c tests/unit/mosix/image_fixture.c tests/unit/mosix/image_fixture.h

@@ -3,6 +3,7 @@
  * Source: seccomp_unotify(2), ptrace(2), rt_tgsigqueueinfo(2). */
 #include "mosix-core/guest/body.h"
 
+#include "mosix-core/image/waits.h"
 #include "mosix-core/guest/filter.h"
 #include "mosix-core/image/maps.h"
 #include "mosix-core/image/parts.h"
@@ -183,7 +184,7 @@ static bool is_noticed(const struct user_regs_struct *r)
     const struct mx_call_line *line = mx_call_find((long)r->orig_rax, args);
     if ((long)r->orig_rax == SYS_mmap && r->r10 & MAP_ANONYMOUS && !(r->r10 & MAP_SHARED))
         return false;
-    return !line || line->where != MX_WHERE_HERE;
+    return !line || line->where != MX_WHERE_HERE || mx_wait_find((long)r->orig_rax, args);
 }
 
 void mx_body_not_begun(struct user_regs_struct *r)
@@ -337,6 +338,8 @@ int mx_body_end_call(struct mx_body *b, int listener, enum mx_body_end how, int6
     rc = settle(b, &t, e);
     if (rc < 0 || sent < 0)
         return rc < 0 ? rc : sent;
+    if (b->signal_count == 0)
+        mx_timed_again(&b->timed, &t);
     rc = mx_body_queue(b, &t, e);
     if (rc == 0 && is_masked)
         return suspend(&t, mask, e);

@@ -13,6 +13,7 @@
 #include "mosix-core/abi/talk.h"
 #include "mosix-core/guest/ahead.h"
 #include "mosix-core/guest/mapping.h"
+#include "mosix-core/guest/timed.h"
 #include "mosix-core/guest/transfer.h"
 #include "mosix-core/image/tracee.h"
 
@@ -51,8 +52,9 @@ struct mx_body {
     uint32_t vfork;  /* it waits for this child; 0: for none */
     struct seccomp_notif notice;
     struct mx_call_wait wait;
-    uint64_t home_mask; /* what home believes of its mask */
-    uint64_t next_mask; /* and will, when the call has succeeded */
+    struct mx_timed timed; /* the notice, if it waits for a time */
+    uint64_t home_mask;    /* what home believes of its mask */
+    uint64_t next_mask;    /* and will, when the call has succeeded */
 
     struct mx_answers kept;
     struct mx_ahead ahead;

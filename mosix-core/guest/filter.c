@@ -5,10 +5,12 @@
 
 #include <errno.h>
 #include <linux/audit.h>
+#include <linux/futex.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 static const struct {
     const char *name;
@@ -104,6 +106,12 @@ static void allow_own_memory(struct program *p)
     add(p, STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
 }
 
+/* Made here, but noticed: who supervises has to know since when it waits. */
+static bool is_wait(long number)
+{
+    return number == SYS_nanosleep || number == SYS_clock_nanosleep || number == SYS_futex;
+}
+
 int mx_filter_build(struct sock_filter program[MX_FILTER_MAX])
 {
     static const uint32_t x32_bit = 0x40000000;
@@ -116,7 +124,7 @@ int mx_filter_build(struct sock_filter program[MX_FILTER_MAX])
     add(&p, STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF));
     const struct mx_call_line *l;
     for (unsigned i = 0; p.count + 8 < MX_FILTER_MAX && (l = mx_call_at(i)); i++) {
-        if (l->where != MX_WHERE_HERE)
+        if (l->where != MX_WHERE_HERE || is_wait(numbers[i].number))
             continue;
         if (l->variant >= 0) {
             allow_when(&p, numbers[i].number, (unsigned)l->variant, BPF_JEQ, l->value);
@@ -129,6 +137,14 @@ int mx_filter_build(struct sock_filter program[MX_FILTER_MAX])
     allow_when(&p, SYS_rt_tgsigqueueinfo, 5, BPF_JEQ, MX_FILTER_OURS);
     allow_when(&p, SYS_rt_sigsuspend, 5, BPF_JEQ, MX_FILTER_OURS);
     allow_own_memory(&p);
+    /* Those that don't wait for a time. */
+    allow_when(&p, SYS_clock_nanosleep, 1, BPF_JSET, TIMER_ABSTIME);
+    static const uint32_t others[] = { FUTEX_WAKE, FUTEX_WAKE_PRIVATE, FUTEX_TRYLOCK_PI,
+                                       FUTEX_TRYLOCK_PI_PRIVATE };
+    allow_when(&p, SYS_futex, 1, BPF_JSET, 127U & ~(FUTEX_WAIT | FUTEX_WAIT_BITSET));
+    for (unsigned i = 0; i < ARRAY_LEN(others); i++)
+        allow_when(&p, SYS_futex, 1, BPF_JEQ, others[i]);
+    allow_null(&p, SYS_futex, 3);
     allow_null(&p, SYS_rt_sigaction,
                1); /* both sides know the same, and who captures it asks */
     add(&p, STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF));

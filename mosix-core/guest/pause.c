@@ -149,6 +149,8 @@ int mx_pause_catch(struct guest *g, struct err *e)
         b->held.syscall_at = b->syscall_at;
         if (rc == 0 && b->is_found)
             mx_body_not_begun(&b->held.regs);
+        if (rc == 0 && !b->signal_count)
+            mx_timed_again(&b->timed, &b->held);
         if (rc == 0 && b->signal_count) /* they came when it was caught already */
             rc = mx_body_queue(b, &b->held, e);
     }

@@ -16,10 +16,12 @@
 #include "mosix-core/guest/parts.h"
 #include "mosix-core/image/form/sections.h"
 #include "mosix-core/image/parts.h"
+#include "mosix-core/image/waits.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/audit.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <poll.h>
@@ -353,6 +355,14 @@ static int end_vfork(struct guest *g, uint32_t child, struct err *e)
     return 0;
 }
 
+/* Its kernel's business, and noticed only for us to know since when it waits. */
+static bool is_own_wait(const struct seccomp_data *d, const struct mx_call_line *line,
+                        const uint64_t args[MX_CALL_ARGS])
+{
+    return d->arch == AUDIT_ARCH_X86_64 && line && line->where == MX_WHERE_HERE &&
+           mx_wait_find(d->nr, args);
+}
+
 static int look_at(struct guest *g, struct mx_body *b, struct err *e)
 {
     char words[MX_TALK_TEXT_MAX];
@@ -360,6 +370,9 @@ static int look_at(struct guest *g, struct mx_body *b, struct err *e)
     memcpy(args, b->notice.data.args, sizeof args);
     const struct mx_call_line *line = mx_call_find(b->notice.data.nr, args);
     b->is_held = b->is_mirrored = b->transfer.is_active = b->is_cut = false;
+    mx_timed_begin(&b->timed, &b->notice.data, b->mem_fd);
+    if (is_own_wait(&b->notice.data, line, args))
+        return mx_body_end_call(b, g->listener, MX_BODY_CONTINUE, 0, e);
     int rc = mx_ahead_look(g, b, line, args);
     if (rc < 0)
         return rc;

@@ -5,6 +5,8 @@
 
 #include "common/sys/clock.h"
 #include "common/sys/crypto.h"
+#include "mosix-core/abi/marshal.h"
+#include "mosix-core/image/asleep.h"
 #include "mosix-core/image/memory.h"
 #include "mosix-core/image/parts.h"
 
@@ -67,24 +69,22 @@ static int check_movable(pid_t pid, enum mx_capture_for what_for, struct err *e)
     return rc;
 }
 
+enum { EPOLL_PWAIT2 = 441 }; /* headers may lack it */
+
 /* Calls that end with plain EINTR when a process is only stopped: programs don't expect that of
  * a stop. */
 static bool is_disturbed_by_stop(uint64_t number)
 {
-    static const uint16_t calls[] = { SYS_epoll_wait, SYS_epoll_pwait,     SYS_semop,
-                                      SYS_semtimedop, SYS_rt_sigtimedwait, SYS_io_getevents,
-                                      SYS_recvfrom,   SYS_recvmsg,         SYS_recvmmsg,
-                                      SYS_accept,     SYS_accept4,         SYS_sendto,
-                                      SYS_sendmsg,    SYS_connect };
+    static const uint16_t calls[] = { SYS_epoll_wait,   SYS_epoll_pwait, EPOLL_PWAIT2,
+                                      SYS_semop,        SYS_semtimedop,  SYS_rt_sigtimedwait,
+                                      SYS_io_getevents, SYS_recvfrom,    SYS_recvmsg,
+                                      SYS_recvmmsg,     SYS_accept,      SYS_accept4,
+                                      SYS_sendto,       SYS_sendmsg,     SYS_connect };
     for (unsigned i = 0; i < ARRAY_LEN(calls); i++)
         if (calls[i] == number)
             return true;
     return false;
 }
-
-/* The kernel's own results of interrupted calls, which no program sees; linux/errno.h has them
- * for the kernel only. */
-enum { RESTART_NO_HANDLER = -514, RESTART_BLOCK = -516 };
 
 enum { RSEQ_CRITICAL_AT = 8 }; /* of a thread's area: where its sequence is described */
 
@@ -94,8 +94,8 @@ void mx_regs_interrupted(struct user_regs_struct *regs, bool has_signal, bool is
     if ((int64_t)regs->orig_rax < 0)
         return;
     bool is_stop_only = result == -EINTR && !has_signal && is_disturbed_by_stop(regs->orig_rax);
-    if (is_stop_only || (result == RESTART_BLOCK && is_elsewhere))
-        regs->rax = (uint64_t)(int64_t)RESTART_NO_HANDLER;
+    if (is_stop_only || (result == MX_RESTART_BLOCK && is_elsewhere))
+        regs->rax = (uint64_t)(int64_t)MX_RESTART_UNCAUGHT;
 }
 
 /* Source: linux/rseq.h. */
@@ -132,6 +132,11 @@ int mx_capture_fix(struct mx_tracee *t, struct user_regs_struct *elsewhere, stru
     *elsewhere = t->regs;
     mx_regs_interrupted(elsewhere, has_signal, true);
     mx_regs_interrupted(&t->regs, has_signal, false);
+    if (!t->waits || (int64_t)elsewhere->rax != MX_RESTART_UNCAUGHT)
+        return 0;
+    mx_asleep_again(elsewhere, t->waits, t->wait_value);
+    if ((int64_t)t->regs.rax == MX_RESTART_UNCAUGHT)
+        t->regs = *elsewhere; /* the kernel has no note of it */
     return 0;
 }
 
@@ -265,6 +270,29 @@ static int write_all(struct mx_capture *c, struct mx_image_writer *w, struct err
     return rc == 0 ? mx_image_write_end(w, e) : rc;
 }
 
+/* Stops it, and finds out what it waits for. */
+static int stop_asleep(struct mx_tracee *t, pid_t pid, struct err *e)
+{
+    enum { LOOKS_MAX = 5 };
+    int rc = -EAGAIN;
+    for (unsigned i = 0; rc == -EAGAIN && i < LOOKS_MAX; i++) {
+        struct mx_asleep a;
+        if (i > 0) /* it goes back to sleep */
+            nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
+        mx_asleep_look(&a, pid, true);
+        rc = mx_tracee_seize(t, pid, false, e);
+        if (rc == 0)
+            rc = mx_asleep_stopped(&a, t);
+        mx_asleep_fini(&a);
+        if (rc == -EAGAIN && mx_tracee_release(t, e) < 0)
+            return -ESRCH;
+    }
+    return rc == -EAGAIN
+               ? err_say(e, ENOTSUP, "process %d waits for something that can't be told",
+                         (int)pid)
+               : rc;
+}
+
 int mx_capture_watch(pid_t pid, int *uffd, struct err *e)
 {
     struct mx_maps m = { 0 };
@@ -272,7 +300,7 @@ int mx_capture_watch(pid_t pid, int *uffd, struct err *e)
     struct user_regs_struct elsewhere;
     int rc = mx_maps_read(&m, pid, true, e);
     if (rc == 0)
-        rc = mx_tracee_seize(&t, pid, false, e);
+        rc = stop_asleep(&t, pid, e);
     if (rc == 0) {
         rc = mx_capture_fix(&t, &elsewhere, e);
         if (rc == 0)
@@ -328,7 +356,7 @@ int mx_capture_stop(struct mx_capture *c, pid_t pid, struct err *e)
         rc = check_untraced(pid, e);
     c->start_us = clock_mono_us();
     if (rc == 0)
-        rc = mx_tracee_seize(&c->t, pid, false, e);
+        rc = stop_asleep(&c->t, pid, e);
     if (rc == 0) {
         rc = mx_threads_seize(&c->others, &c->t, e);
         if (rc < 0)

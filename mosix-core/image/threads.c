@@ -19,6 +19,8 @@
 #include <sys/wait.h>
 #include <time.h>
 
+enum { TIMED_MAX = 8 }; /* of so many it is found out how long they still wait */
+
 static DIR *open_tasks(pid_t pid)
 {
     char path[40];
@@ -83,6 +85,16 @@ static void become_sibling(struct mx_thread *x, const struct mx_tracee *first)
     x->t.syscall_at = first->syscall_at;
 }
 
+static int await_one(struct mx_thread *x, struct err *e)
+{
+    int rc = x->is_awaited ? 0 : mx_tracee_await(&x->t, e);
+    if (rc == 0 && !x->is_awaited && mx_asleep_stopped(&x->asleep, &x->t) < 0)
+        rc = err_say(e, ENOTSUP, "thread %d waits for something that can't be told",
+                     (int)x->t.pid);
+    x->is_awaited = true;
+    return rc;
+}
+
 static bool is_gone(int rc)
 {
     return rc == -ESRCH || rc == -ECHILD;
@@ -95,8 +107,13 @@ static int catch_one(struct mx_threads *s, const struct mx_tracee *first, pid_t 
     struct mx_thread *x = grow(s, first->pid, e);
     if (!x)
         return -ENOTSUP;
+    /* Looking at timers takes a while, which all the others stand still. */
+    mx_asleep_look(&x->asleep, tid, s->count <= TIMED_MAX);
     int rc = mx_tracee_catch(&x->t, tid, false, e);
     become_sibling(x, first);
+    if (rc == 0 && x->asleep.timers_ns) /* before the next one's timer goes, too */
+        rc = await_one(x, e);
+    mx_asleep_fini(&x->asleep);
     if (rc == 0)
         return 1;
     s->count--;
@@ -124,8 +141,7 @@ static int await_all(struct mx_threads *s, struct err *e)
 {
     for (unsigned i = 0; i < s->count;) {
         struct mx_thread *x = &s->list[i];
-        int rc = x->is_awaited ? 0 : mx_tracee_await(&x->t, e);
-        x->is_awaited = true;
+        int rc = await_one(x, e);
         if (rc == 0) {
             i++;
         } else if (is_gone(rc)) {

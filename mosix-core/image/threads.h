@@ -5,6 +5,7 @@
 #define MOSIX_CORE_IMAGE_THREADS_H
 
 #include "common/base/err.h"
+#include "mosix-core/image/asleep.h"
 #include "mosix-core/image/tracee.h"
 
 #include <signal.h>
@@ -13,6 +14,7 @@
 struct mx_thread {
     struct mx_tracee t;
     bool is_awaited;                   /* it is known to stand still */
+    struct mx_asleep asleep;           /* before it was caught */
     struct user_regs_struct elsewhere; /* its registers as they go into an image */
     uint64_t clear_tid;                /* what only it can tell */
     stack_t alt;

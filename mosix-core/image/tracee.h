@@ -37,6 +37,8 @@ struct mx_tracee {
     bool has_code;       /* behind it, which makes calls one after the other */
     uint64_t blocked;    /* its mask of signals; while calls are made all are blocked */
     struct user_regs_struct regs; /* as it was found */
+    long waits;          /* the call that it was found waiting in (asleep.h); 0: not known */
+    uint64_t wait_value; /* by which that is made again */
 };
 
 /* Stops a process, which must be ours to trace, and notes its registers and mask.

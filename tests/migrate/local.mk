@@ -1,6 +1,6 @@
 # Real processes that are captured and restored. A sanitizer's shadow memory is more than an image holds.
 if !SANITIZE
-check_PROGRAMS += tests/migrate/adversary tests/migrate/asker tests/migrate/counter tests/migrate/counter_static tests/migrate/couple tests/migrate/driver tests/migrate/escape tests/migrate/fault_relay tests/migrate/gap tests/migrate/move tests/migrate/away tests/migrate/probe tests/migrate/ticks tests/migrate/pace tests/migrate/rounds tests/migrate/table1
+check_PROGRAMS += tests/migrate/adversary tests/migrate/asker tests/migrate/counter tests/migrate/counter_static tests/migrate/couple tests/migrate/driver tests/migrate/escape tests/migrate/fault_relay tests/migrate/gap tests/migrate/move tests/migrate/away tests/migrate/probe tests/migrate/ticks tests/migrate/pace tests/migrate/rounds tests/migrate/table1 tests/migrate/waits
 tests_migrate_adversary_LDADD = -lm -lpthread
 tests_migrate_asker_LDADD = mosix-core/lib/libmosix.a
 tests_migrate_counter_LDADD = -lm
@@ -14,6 +14,8 @@ check_PROGRAMS += tests/migrate/threads
 tests_migrate_threads_LDADD = -lpthread
 tests_migrate_probe_LDADD = -lpthread
 tests_migrate_rounds_LDADD = $(MXIMAGE_LIBS)
+tests_migrate_waits_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
+tests_migrate_waits_LDADD = -lrt
 tests_migrate_probe_SOURCES = tests/migrate/probe.c tests/migrate/probe.h tests/migrate/probe_ahead.c tests/migrate/probe_family.c tests/migrate/probe_home.c tests/migrate/probe_lines.c tests/migrate/probe_memory.c tests/migrate/probe_mirror.c tests/migrate/probe_pieces.c tests/migrate/probe_signals.c tests/migrate/probe_threads.c
 tests_migrate_away_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.a $(MXIMAGE_LIBS)
 tests_migrate_move_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.a $(MXIMAGE_LIBS)
@@ -39,6 +41,7 @@ TESTS += \
   tests/migrate/mosrun.sh \
   tests/migrate/onto.sh \
   tests/migrate/move.sh \
+  tests/migrate/waits.sh \
   tests/migrate/rounds
 endif
 EXTRA_DIST += \
@@ -63,7 +66,8 @@ EXTRA_DIST += \
   tests/migrate/hops.sh \
   tests/migrate/mosrun.sh \
   tests/migrate/onto.sh \
-  tests/migrate/move.sh
+  tests/migrate/move.sh \
+  tests/migrate/waits.sh
 
 # All programs of tests/migrate/programs, which takes ten minutes; the table goes into docs/compatibility.md.
 compatibility: all tests/migrate/adversary tests/migrate/counter_static
