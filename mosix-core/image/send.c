@@ -20,8 +20,7 @@
 #include <unistd.h>
 
 enum {
-    PAUSE_MS = 20, /* when so little is left that it will be told to stand still */
-    LITTLE_MS = 20,
+    PAUSE_MS = 20,    /* when so little is left that it will be told to stand still */
     MAPS_TRIES = 100, /* to read mappings that change meanwhile */
     /* Reading attributes of mappings costs the kernel a walk through all pages. What takes
      * longer is read before the process stands still, not longer before than this, and when
@@ -210,7 +209,7 @@ static int send_rounds(struct mx_send *s, struct err *e)
         if (rc < 0)
             break;
         s->how.round(s->how.ctx, 0, left_ms, e);
-        if (left_ms <= LITTLE_MS)
+        if (left_ms <= s->how.little_ms)
             pause_ms(s, PAUSE_MS);
     }
     return rc == -ECANCELED ? 0 : rc;

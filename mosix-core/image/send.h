@@ -26,6 +26,10 @@ struct mx_send_how {
     /* In the thread, before anything else; or NULL. */
     void (*before)(void *ctx);
     mx_send_round round; /* NULL: there are no rounds */
+    /* When so little is left it is soon to stand still: there is no further round for a moment.
+     * With more left no time is lost between rounds, in which the process would only change
+     * more. */
+    uint32_t little_ms;
     void *ctx;
 };
 

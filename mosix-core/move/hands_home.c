@@ -13,6 +13,7 @@
 #include "mosix-core/move/hands.h"
 #include "mosix-core/move/stay.h"
 #include "mosix-core/net/prompt.h"
+#include "mosix-core/plan/migrate.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -118,6 +119,7 @@ static int do_copy(struct home *h, int fd, int32_t number UNUSED, struct err *e)
                                .uffd = h->uffd,
                                .before = before_rounds,
                                .round = on_round,
+                               .little_ms = MX_FREEZE_AIM_MS,
                                .ctx = h };
     return mx_send_start(&h->send, &how, e);
 }

@@ -14,6 +14,7 @@
 #include "mosix-core/net/confine.h"
 #include "mosix-core/move/stay.h"
 #include "mosix-core/net/prompt.h"
+#include "mosix-core/plan/migrate.h"
 #include "mosix-core/sandbox/sandbox.h"
 
 #include <errno.h>
@@ -142,6 +143,7 @@ static int start_send(struct host *h, int fd, bool has_rounds, struct err *e)
                                .uffd = has_rounds ? h->uffd : -1,
                                .before = before_rounds,
                                .round = has_rounds ? on_round : NULL,
+                               .little_ms = MX_FREEZE_AIM_MS,
                                .ctx = h };
     return mx_send_start(&h->send, &how, e);
 }
