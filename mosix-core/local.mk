@@ -33,6 +33,7 @@ mosix_core_libmximage_a_SOURCES = \
   mosix-core/image/objects_held.c \
   mosix-core/image/pack.c mosix-core/image/pack.h \
   mosix-core/image/pageset.c mosix-core/image/pageset.h \
+  mosix-core/image/park.c mosix-core/image/park.h \
   mosix-core/image/making.h mosix-core/image/parts.h \
   mosix-core/image/restore.c mosix-core/image/restore.h \
   mosix-core/image/restore_fill.c \
@@ -73,6 +74,7 @@ mosix_core_libmxaway_a_SOURCES = \
   mosix-core/deputy/own.c mosix-core/deputy/own.h \
   mosix-core/deputy/parcel.c mosix-core/deputy/parcel.h \
   mosix-core/deputy/quick.c mosix-core/deputy/quick.h \
+  mosix-core/deputy/room.c mosix-core/deputy/room.h \
   mosix-core/deputy/sealed.c mosix-core/deputy/sealed.h \
   mosix-core/deputy/stub.c mosix-core/deputy/stub.h \
   mosix-core/deputy/stub_call.c mosix-core/deputy/stub_parts.h \

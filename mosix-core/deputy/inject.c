@@ -10,7 +10,8 @@
 #include "mosix-core/deputy/keeps.h"
 #include "mosix-core/deputy/link.h"
 #include "mosix-core/deputy/parcel.h"
-#include "mosix-core/deputy/stub.h"
+#include "mosix-core/deputy/room.h"
+#include "mosix-core/deputy/stub_parts.h"
 #include "mosix-core/image/parts.h"
 
 #include <errno.h>
@@ -36,13 +37,14 @@ struct deputy {
     struct mx_stub *stubs[MX_STUBS_MAX];
     unsigned count;
     const struct mx_deputy_how *how;
-    bool is_told;    /* of something that can't be done now */
-    bool was_family; /* as was said last */
-    int children_fd; /* readable when something has happened to one */
-    bool has_execed; /* the first of them; or it has come home */
-    bool is_ending;  /* nobody listens */
-    bool has_event;  /* one has stopped, and is still to be looked at */
-    pid_t holder;    /* of descriptors, for mirrors; 0: none */
+    bool is_told;        /* of something that can't be done now */
+    struct mx_room room; /* of the first */
+    bool was_family;     /* as was said last */
+    int children_fd;     /* readable when something has happened to one */
+    bool has_execed;     /* the first of them; or it has come home */
+    bool is_ending;      /* nobody listens */
+    bool has_event;      /* one has stopped, and is still to be looked at */
+    pid_t holder;        /* of descriptors, for mirrors; 0: none */
 };
 
 static struct mx_stub *find(struct deputy *d, uint32_t who)
@@ -468,6 +470,32 @@ static int on_frame(struct deputy *d, struct mx_talk_frame *f, struct err *e)
     return -EPROTO;
 }
 
+/* ---- memory of stubs ---- */
+
+/* Can the first be given something to do that is none of its calls? */
+static bool can_tend(struct deputy *d)
+{
+    const struct mx_stub *s = find(d, 0);
+    return mx_room_wants(&d->room) && s && !s->has_call && !s->is_halted &&
+           (s->state == MX_STUB_RESTING || s->state == MX_STUB_IDLE);
+}
+
+static int tend_room(struct deputy *d, struct err *e)
+{
+    struct mx_stub *s = find(d, 0);
+    int cleared = 0, rc = forgive(d, s, mx_stub_rest(s, on_stub, d, e));
+    if (rc < 0 || s->state != MX_STUB_RESTING || s->is_halted)
+        return rc;
+    d->room.keeps_old = s->threads > 0;
+    rc = cleared = mx_room_step(&d->room, &s->t, e);
+    if (rc >= 0)
+        rc = mx_stub_set_mask(s, e);
+    s->park = d->room.park;
+    if (rc == 0 && cleared == 1)
+        d->how->cleared(d->how->ctx, &d->room.park);
+    return forgive(d, s, rc);
+}
+
 /* ---- memory of bodies ---- */
 
 /* A stub may be waiting for some in the middle of a call, or somebody who looks at it. */
@@ -583,10 +611,19 @@ enum { OVER = 1, TOLD = 2 };
 static int on_told(struct deputy *d)
 {
     uint32_t who;
-    if (d->how->is_fetch && d->how->is_fetch(d->how->ctx, &who)) {
+    uint64_t end = 0;
+    enum mx_deputy_wish wish =
+        d->how->wish ? d->how->wish(d->how->ctx, &who, &end) : MX_DEPUTY_NO_WISH;
+    if (wish == MX_DEPUTY_FETCH) {
         put_u32(mx_link_begin(&d->link, MX_TALK_FETCH, 0), who);
         return mx_link_send(&d->link);
     }
+    if (wish == MX_DEPUTY_ROOM && end)
+        mx_room_open(&d->room, end);
+    else if (wish == MX_DEPUTY_ROOM)
+        mx_room_clear(&d->room);
+    if (wish != MX_DEPUTY_NO_WISH)
+        return 0;
     d->is_told = true;
     return is_quiet(d) ? TOLD : 0;
 }
@@ -608,11 +645,15 @@ static int turn(struct deputy *d, struct err *e)
     struct pollfd p[4 + MX_STUBS_MAX] = {
         { d->link.fd, mx_link_wants(&d->link), 0 },
         { d->children_fd, POLLIN, 0 },
-        { is_quiet(d) || (d->how->is_fetch && !d->is_told) ? d->how->told : -1, POLLIN, 0 },
+        { is_quiet(d) || (d->how->wish && !d->is_told) ? d->how->told : -1, POLLIN, 0 },
         { d->link.watch, 0, 0 },
     };
     unsigned count = 4 + watch_mirrors(d, p + 4, &is_wanting);
-    int wait_ms = has_resting(d) || d->has_event ? IDLE_MS : is_wanting ? LATE_MS : -1;
+    bool is_tending = can_tend(d);
+    int wait_ms = is_tending                       ? 0
+                  : has_resting(d) || d->has_event ? IDLE_MS
+                  : is_wanting                     ? LATE_MS
+                                                   : -1;
     int ahead_ms = mx_sender_wait_ms(&d->ahead);
     bool is_ahead = ahead_ms >= 0 && (wait_ms < 0 || ahead_ms < wait_ms);
     int n = poll(p, count, is_ahead ? ahead_ms : wait_ms), rc = 0;
@@ -623,7 +664,7 @@ static int turn(struct deputy *d, struct err *e)
     if (rc == 0 && ahead_ms >= 0 && mx_sender_wait_ms(&d->ahead) == 0)
         rc = mx_sender_check(&d->ahead, &d->link);
     if (rc < 0 || (n == 0 && !d->has_event))
-        return rc < 0 || is_ahead ? rc : idle_stubs(d, e);
+        return rc < 0 ? rc : is_tending ? tend_room(d, e) : is_ahead ? rc : idle_stubs(d, e);
     if (p[3].revents)
         return -EPIPE;
     if (p[0].revents & POLLOUT)
@@ -738,6 +779,7 @@ static int start(struct deputy *d, struct mx_tracee *t, struct err *e)
         return err_set(e, ENOMEM, "serve calls");
     d->stubs[d->count++] = s;
     int rc = mx_stub_init(s, t, e);
+    s->park = d->how->park;
     for (unsigned i = 0; rc == 0 && i < d->how->others->count; i++)
         rc = start_thread(d, s, &d->how->others->list[i].t, e);
     t->mem_fd = -1;
@@ -747,7 +789,7 @@ static int start(struct deputy *d, struct mx_tracee *t, struct err *e)
 
 int mx_deputy_serve(struct mx_tracee *t, const struct mx_deputy_how *how, struct err *e)
 {
-    struct deputy d = { .how = how, .children_fd = -1 };
+    struct deputy d = { .how = how, .children_fd = -1, .room.park = how->park };
     sigset_t child, before;
     int rc = mx_link_init(&d.link, how->guest, how->sealed);
     if (rc < 0)
@@ -769,6 +811,7 @@ int mx_deputy_serve(struct mx_tracee *t, const struct mx_deputy_how *how, struct
     int ended = end_serving(&d, t, rc < 0 ? NULL : e);
     sigprocmask(SIG_SETMASK, &before, NULL);
     fd_close(&d.children_fd);
+    mx_room_fini(&d.room);
     mx_link_fini(&d.link);
     if (rc < 0 && e && !e->text[0])
         return err_set(e, -rc, "serve calls");

@@ -10,8 +10,8 @@
 #include "common/base/err.h"
 #include "mosix-core/abi/calls.h"
 #include "mosix-core/deputy/sealed.h"
+#include "mosix-core/image/parts.h"
 #include "mosix-core/image/threads.h"
-#include "mosix-core/image/tracee.h"
 
 #include <stdbool.h>
 
@@ -29,14 +29,23 @@ enum mx_deputy_news {
     MX_DEPUTY_FAMILY,    /* who: 1 when there are others than the first, or it is gone; 0 */
 };
 
+/* What is asked while it serves. */
+enum mx_deputy_wish {
+    MX_DEPUTY_NO_WISH, /* something that can't be done now */
+    MX_DEPUTY_FETCH,   /* a body, or all (0), are to come home */
+    MX_DEPUTY_ROOM,    /* an image comes, into the park up to end; 0: it doesn't, any more */
+};
+
 struct mx_deputy_how {
     int guest, told;           /* told: -1: none */
     struct mx_threads *others; /* of t, besides it: they stand still when t does */
     struct mx_sealed *sealed;  /* what was given over guest; NULL: guest is the stream itself */
     uint64_t *counts;          /* MX_CALL_IDS; calls are counted by their lines' ids; or NULL */
-    /* told can be read: is it that a body, or all (0), are to come home? Then that has been
-     * read. Or NULL. */
-    bool (*is_fetch)(void *ctx, uint32_t *who);
+    struct mx_range park;      /* memory of t that is kept; 0: none */
+    /* told can be read: what is it? A wish has been read then. Or NULL. */
+    enum mx_deputy_wish (*wish)(void *ctx, uint32_t *who, uint64_t *end);
+    /* The park is clear again, if it is still there; needed for that wish. */
+    void (*cleared)(void *ctx, const struct mx_range *park);
     void (*said)(void *ctx, enum mx_deputy_news what, uint32_t who, const char *text);
     void *ctx;
 };

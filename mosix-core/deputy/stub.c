@@ -210,6 +210,7 @@ int mx_stub_init_child(struct mx_stub *s, struct mx_stub *parent, pid_t pid)
     s->has_call = s->is_forking = s->is_halted = s->is_rest_wanted = s->is_cancelled = false;
     s->is_back = s->is_taken = s->is_mirrored = s->is_refused = false;
     s->is_paused = true;
+    s->park = (struct mx_range){ 0 };
     s->mirror = (struct mx_mirror){ 0 }; /* what it has of one is ordinary memory */
     s->sent = 0;
     s->quick = (struct mx_quick){ 0 };

@@ -15,8 +15,8 @@
 #include "mosix-core/abi/marshal.h"
 #include "mosix-core/deputy/mirror.h"
 #include "mosix-core/deputy/quick.h"
+#include "mosix-core/image/parts.h"
 #include "mosix-core/image/threads.h"
-#include "mosix-core/image/tracee.h"
 
 #include <signal.h>
 
@@ -57,6 +57,7 @@ struct mx_stub {
     /* Of the first thread: such memory of threads that have ended, for the next ones. */
     uint64_t spare_at[MX_STUBS_MAX];
     unsigned spares;
+    struct mx_range park; /* memory of it that is kept; 0: none */
     struct mx_quick quick;
     bool is_quick;     /* it runs the code of quick */
     unsigned by_stops; /* calls that were made without */

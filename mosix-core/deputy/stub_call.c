@@ -188,6 +188,7 @@ static int start_mirrored(struct mx_stub *s, struct err *e)
     struct mx_range ours[] = {
         { s->private_at, s->gadget_at + GADGET_BYTES },
         { s->quick.at, s->quick.at ? s->quick.at + MX_QUICK_AREA_BYTES : 0 },
+        s->park,
     };
     bool has_threads = s->leader || s->threads;
     struct err why = { "uses a device (ioctl)" };

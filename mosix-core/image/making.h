@@ -25,6 +25,7 @@ struct mx_making {
     struct mx_call gone[MX_MAKING_GONE_MAX];
     unsigned gone_count;
     uint8_t *space;        /* of pages that come packed */
+    uint64_t filled_bytes; /* of pages that came together, and were copied into place */
     uint64_t put_bytes;    /* since what it has was last looked at */
     struct mx_clocks then; /* when the process stood still; 0: not known */
     struct mx_restore_how how;

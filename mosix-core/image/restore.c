@@ -387,9 +387,11 @@ static int make(struct mx_making *p, struct mx_restored *r, struct err *e)
         rc = mx_making_limit(p, r->pid, p->once[MX_SEC_setting].s.setting.limits, e);
     if (rc == 0)
         log_at(LOG_VERBOSE,
-               "process %d: of the last round came %u us, was put in place in %u us",
+               "process %d: of the last round came %u us, was put in place in %u us, with %llu "
+               "KiB that were elsewhere",
                (int)r->pid, (unsigned)(last_us ? whole_us - last_us : 0),
-               (unsigned)(clock_mono_us() - whole_us));
+               (unsigned)(clock_mono_us() - whole_us),
+               (unsigned long long)p->filled_bytes / 1024);
     if (rc == 0 && p->how.after && p->then.boot_ns)
         rc = p->how.after(p->how.ctx, &p->then, e);
     if (rc == 0 && p->how.stub)

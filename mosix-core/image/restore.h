@@ -9,6 +9,7 @@
 #include "common/base/err.h"
 #include "mosix-core/image/clocks.h"
 #include "mosix-core/image/form/sections.h"
+#include "mosix-core/image/park.h"
 #include "mosix-core/image/threads.h"
 #include "mosix-core/image/tracee.h"
 
@@ -41,6 +42,9 @@ struct mx_restore_how {
     /* Its pages don't come with the image but lie in a file of memory, each at the offset that
      * is its address, which is empty afterwards. NULL: they come. */
     const int *pages;
+    /* With pages, or NULL: of these the process has its pages in its own memory already, where
+     * it does not use them (park.h); all of that memory is gone afterwards. */
+    const struct mx_park *park;
     /* A body: descriptors, directory and mask of the image are its home's business, and it may
      * come in rounds, each of which is answered with its number. before: called when the image
      * has begun, before the child is made; inside: in the child, before

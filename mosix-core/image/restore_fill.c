@@ -38,6 +38,7 @@ static int fill_run(struct mx_making *p, const struct mx_tracee *t, off_t start,
             rc = err_set(e, errno, "drop pages of an image");
         if (p->how.some)
             p->how.some(p->how.ctx);
+        p->filled_bytes += len;
         at += (off_t)len;
     }
     return rc;

@@ -71,14 +71,20 @@ static int drop_areas(struct mx_tracee *t, struct mx_threads *others, struct err
     return rc;
 }
 
-/* All but the scratch memory and what the kernel maps by itself. */
-static int unmap_own(struct mx_tracee *t, const struct mx_maps *own, struct calls *c,
-                     struct err *e)
+static bool is_parked(const struct mx_making *p, const struct mx_sec_mapping *m)
+{
+    const struct mx_park *park = p->how.park;
+    return park && m->start >= park->start && m->end <= park->end;
+}
+
+/* All but the scratch memory, what the kernel maps by itself, and what comes into its place. */
+static int unmap_own(const struct mx_making *p, struct mx_tracee *t, const struct mx_maps *own,
+                     struct calls *c, struct err *e)
 {
     int rc = 0;
     for (uint32_t i = 0; rc == 0 && i < own->count; i++) {
         const struct mx_sec_mapping *m = &own->list[i];
-        if (m->kind == MX_MAP_MEMORY)
+        if (m->kind == MX_MAP_MEMORY && !is_parked(p, m))
             rc =
                 add_call(c, (struct mx_call){ SYS_munmap, { m->start, m->end - m->start } }, e);
     }
@@ -167,6 +173,43 @@ static int add_differing(const struct mx_maps *a, const struct mx_maps *b,
     return mx_maps_differing(a, b, add_part, &d, e);
 }
 
+/* What is parked keeps nothing of what the park was told. */
+static int add_parked(struct calls *c, uint64_t from, uint64_t start, uint64_t end,
+                      struct err *e)
+{
+    uint64_t len = end - start;
+    const struct mx_call calls[] = {
+        { SYS_mremap, { from, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, start } },
+        { SYS_madvise, { start, len, MADV_DOFORK } },
+    };
+    int rc = 0;
+    for (unsigned i = 0; rc == 0 && i < ARRAY_LEN(calls); i++)
+        rc = add_call(c, calls[i], e);
+    return rc;
+}
+
+/* All mappings of next, where there is nothing. */
+static int make_mappings(const struct mx_making *p, struct mx_tracee *t, struct calls *c,
+                         struct err *e)
+{
+    static const struct mx_park none = { 0 };
+    const struct mx_park *park = p->how.park ? p->how.park : &none;
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < p->next.count; i++) {
+        const struct mx_sec_mapping *m = &p->next.list[i];
+        uint64_t end, from;
+        for (uint64_t at = m->start; rc == 0 && m->kind == MX_MAP_MEMORY && at < m->end;
+             at = end)
+            rc = mx_park_find(park, at, m->end, &end, &from)
+                     ? add_parked(c, from, at, end, e)
+                     : add_call(c, map_call(m, at, end), e);
+    }
+    if (rc == 0 && park->end)
+        rc = add_call(
+            c, (struct mx_call){ SYS_munmap, { park->start, park->end - park->start } }, e);
+    return rc == 0 ? make_calls(c, t, "mmap or mremap", e) : rc;
+}
+
 static void take_next(struct mx_making *p)
 {
     mx_maps_fini(&p->maps);
@@ -177,7 +220,7 @@ static void take_next(struct mx_making *p)
 
 int mx_making_exchange(struct mx_making *p, struct mx_tracee *t, struct err *e)
 {
-    struct mx_maps own = { 0 }, none = { 0 };
+    struct mx_maps own = { 0 };
     struct calls c = { 0 };
     int rc = mx_maps_read_places(&own, t->pid, e);
     uint64_t hole = rc == 0 ? mx_maps_hole(&own, &p->next, HOLE_BYTES) : 0;
@@ -192,13 +235,11 @@ int mx_making_exchange(struct mx_making *p, struct mx_tracee *t, struct err *e)
     if (rc == 0)
         rc = mx_tracee_scratch(t, hole, e);
     if (rc == 0)
-        rc = unmap_own(t, &own, &c, e);
+        rc = unmap_own(p, t, &own, &c, e);
     if (rc == 0)
         rc = move_special(t, p, &own, hole + PARKING_AT, e);
     if (rc == 0)
-        rc = add_differing(&p->next, &none, map_call, &c, e);
-    if (rc == 0)
-        rc = make_calls(&c, t, "mmap", e);
+        rc = make_mappings(p, t, &c, e);
     take_next(p);
     mx_maps_fini(&own);
     free(c.list);
@@ -398,6 +439,14 @@ static int add_advices(const struct mx_sec_mapping *m, struct calls *c, struct e
     return rc;
 }
 
+/* Anything of it; what is parked may not be touched. */
+static bool has_parked(const struct mx_making *p, const struct mx_sec_mapping *m)
+{
+    uint64_t end, from;
+    return p->how.park &&
+           (mx_park_find(p->how.park, m->start, m->end, &end, &from) || end < m->end);
+}
+
 int mx_making_protect(struct mx_making *p, struct mx_tracee *t, struct err *e)
 {
     struct calls c = { 0 };
@@ -410,7 +459,8 @@ int mx_making_protect(struct mx_making *p, struct mx_tracee *t, struct err *e)
     for (uint32_t i = 0; rc == 0 && i < p->maps.count; i++) {
         const struct mx_sec_mapping *m = &p->maps.list[i];
         struct mx_call protect = { SYS_mprotect, { m->start, m->end - m->start, m->prot } };
-        if (m->kind == MX_MAP_MEMORY && m->prot != (PROT_READ | PROT_WRITE))
+        if (m->kind == MX_MAP_MEMORY &&
+            (m->prot != (PROT_READ | PROT_WRITE) || has_parked(p, m)))
             rc = add_call(&c, protect, e);
     }
     if (rc == 0)

@@ -41,6 +41,10 @@ enum mx_hands_ask {
                       */
     MX_HANDS_FREEZE, /* to them: its memory goes to the file fd; answered */
     MX_HANDS_THAW,   /* and comes back from there, and it goes on; answered */
+    MX_HANDS_PARK,   /* from the hands at home: from big to also the stub has room for an image
+                        that comes, and nothing is there; 0: it has none. To them: one comes, into
+                        that up to big; 0: it doesn't any more, which is answered. From a
+                        collector: the same */
 };
 
 struct mx_hands {

@@ -4,7 +4,9 @@
 #include "common/sys/fd.h"
 #include "mosix-core/deputy/inject.h"
 #include "mosix-core/deputy/own.h"
+#include "mosix-core/deputy/room.h"
 #include "mosix-core/image/capture.h"
+#include "mosix-core/image/collect.h"
 #include "mosix-core/image/parts.h"
 #include "mosix-core/image/restore.h"
 #include "mosix-core/image/scan.h"
@@ -35,8 +37,9 @@ struct home {
     int calls;    /* of the copy that is served; -1: none */
     struct mx_sealed *sealed;
     struct mx_send *send;
-    int image, uffd;  /* of send; -1: none */
-    uint64_t said_ms; /* when it was last said that an image comes */
+    int image, uffd;      /* of send; -1: none */
+    struct mx_range park; /* where the stub has room for an image that comes; 0: nowhere */
+    uint64_t said_ms;     /* when it was last said that an image comes */
 };
 
 static void end_calls(struct home *h)
@@ -71,6 +74,14 @@ static int become_stub(struct home *h, struct err *e)
         rc = mx_tracee_unscratch(&h->c.t, e);
     h->is_stub = rc == 0;
     return rc;
+}
+
+static int say_park(const struct home *h)
+{
+    struct mx_note n = { .what = MX_HANDS_PARK,
+                         .big = (int64_t)h->park.start,
+                         .also = (int64_t)h->park.end };
+    return mx_note_send(h->sock, &n, -1);
 }
 
 /* ---- what is asked ---- */
@@ -184,17 +195,25 @@ static int do_restore(struct home *h, int fd, int32_t number, struct err *e)
         .stub = &h->c.t, .stub_threads = &h->c.others, .some = some, .ctx = h
     };
     struct mx_restored r;
+    struct mx_park park = { .start = h->park.start, .end = h->park.end };
     AUTO_FD pages = -1;
     if (!h->is_stub)
         return err_say(e, EINVAL, "there is no stub");
     int rc = number ? fd_receive(fd, &pages) : 0;
     if (rc < 0)
         return err_set(e, -rc, "get the pages of an image");
-    if (number)
+    rc = number ? mx_parked_get(fd, &park, e) : 0;
+    if (number) {
         how.pages = &pages;
-    rc = mx_restore_as(fd, &how, &r, e);
-    h->c.t = r.t;
-    h->c.others = r.others;
+        how.park = &park;
+    }
+    if (rc == 0) {
+        rc = mx_restore_as(fd, &how, &r, e);
+        h->c.t = r.t;
+        h->c.others = r.others;
+        h->park = (struct mx_range){ 0 };
+    }
+    mx_park_fini(&park);
     return rc;
 }
 
@@ -227,8 +246,12 @@ static int do_end(struct home *h, int fd UNUSED, int32_t number, struct err *e)
 static int do_serve(struct home *h, int fd, int32_t number UNUSED, struct err *e)
 {
     int rc = h->is_stub ? 0 : h->is_held ? become_stub(h, e) : err_say(e, EINVAL, "it runs");
+    if (rc == 0 && fd >= 0) /* whatever is left in an old one */
+        rc = mx_room_make(&h->park, &h->c.t, e);
     if (rc < 0 || fd < 0)
         return rc;
+    if (say_park(h) < 0)
+        _exit(1);
     end_calls(h);
     h->calls = dup(fd);
     return h->calls < 0 ? err_set(e, errno, "keep a stream") : 0;
@@ -264,18 +287,28 @@ static int do_thaw(struct home *h, int fd, int32_t number UNUSED, struct err *e)
     return rc < 0 ? rc : do_run(h, -1, 0, e);
 }
 
-/* Is the next note that one, or all, are to come home? Then it is taken. */
-static bool is_fetch(void *ctx, uint32_t *who)
+/* Can the next note be dealt with while calls are served? Then it is taken. */
+static enum mx_deputy_wish wish(void *ctx, uint32_t *who, uint64_t *end)
 {
     struct home *h = ctx;
     struct mx_note n;
     int fd;
     if (recv(h->sock, &n.what, sizeof n.what, MSG_PEEK | MSG_DONTWAIT) != sizeof n.what ||
-        n.what != MX_HANDS_FETCH || mx_note_receive(h->sock, &n, &fd, false) <= 0)
-        return false;
+        (n.what != MX_HANDS_FETCH && n.what != MX_HANDS_PARK) ||
+        mx_note_receive(h->sock, &n, &fd, false) <= 0)
+        return MX_DEPUTY_NO_WISH;
     fd_close(&fd);
     *who = (uint32_t)n.number;
-    return true;
+    *end = (uint64_t)n.big;
+    return n.what == MX_HANDS_FETCH ? MX_DEPUTY_FETCH : MX_DEPUTY_ROOM;
+}
+
+static void cleared(void *ctx, const struct mx_range *park)
+{
+    struct home *h = ctx;
+    h->park = *park;
+    if (say_park(h) < 0)
+        _exit(1);
 }
 
 static void said(void *ctx, enum mx_deputy_news what, uint32_t who, const char *text)
@@ -299,8 +332,10 @@ static bool serve(struct home *h)
                                  .told = h->sock,
                                  .others = &h->c.others,
                                  .sealed = h->sealed,
-                                 .is_fetch = is_fetch,
+                                 .park = h->park,
+                                 .wish = wish,
                                  .said = said,
+                                 .cleared = cleared,
                                  .ctx = h };
     rc = rc < 0 ? err_set(&e, -rc, "take the connection for calls")
                 : mx_deputy_serve(&h->c.t, &how, &e);

@@ -65,6 +65,7 @@ void mx_keeper_is_at_home(struct mx_keeper *k)
     mx_migrate_init(&k->plan, (int64_t)clock_mono_ms());
     mx_holder_init(&k->holder, true, true);
     k->streams_move = 0;
+    k->park = (struct mx_range){ 0 };
     k->why[0] = 0;
     if (k->came[0]) {
         mx_keeper_why(k, k->came);
@@ -168,6 +169,10 @@ static void on_note(struct mx_keeper *k, const struct mx_note *n)
             mx_keeper_held(k, MX_HOLD_FAILED, MX_WHY_BAD_IMAGE);
         else
             mx_keeper_held(k, MX_HOLD_WHOLE, MX_WHY_NOT);
+        break;
+    case MX_HANDS_PARK: /* a new one, or an old one that is empty again */
+        k->park = (struct mx_range){ (uint64_t)n->big, (uint64_t)n->also };
+        k->is_park_used = false;
         break;
     case MX_HANDS_FREEZE:
     case MX_HANDS_THAW: mx_keeper_on_frost(k, n); break;

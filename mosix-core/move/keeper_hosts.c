@@ -113,8 +113,16 @@ static void on_image(void *ctx, uint32_t events UNUSED)
         (k->collector.pid && recv(*plain, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0))
         return;
     k->served = 0;
+    k->park = (struct mx_range){ 0 }; /* it is gone after that, whatever comes of it */
     if (mx_hands_tell(&k->hands, MX_HANDS_RESTORE, take_fd(plain), k->collector.pid > 0, 0) < 0)
         log_error("job %d: nobody holds its process", (int)k->how.pid);
+}
+
+/* The hands make room while calls are served; when they do something else it is too late. */
+static void tell_park(struct mx_keeper *k, int64_t end)
+{
+    if (k->park.end && mx_hands_tell(&k->hands, MX_HANDS_PARK, -1, 0, end) < 0)
+        log_at(LOG_VERBOSE, "job %d: nobody holds its stub", (int)k->how.pid);
 }
 
 static void on_collector(void *ctx, uint32_t events UNUSED)
@@ -125,10 +133,14 @@ static void on_collector(void *ctx, uint32_t events UNUSED)
     fd_close(&fd);
     if (rc > 0 && n.what == MX_HANDS_SOME) {
         mx_keeper_held(k, MX_HOLD_ARRIVING, MX_WHY_NOT);
+    } else if (rc > 0 && n.what == MX_HANDS_PARK) {
+        tell_park(k, n.big);
     } else if (rc != 0) {
         loop_fd_del(&k->on_collector);
         if (rc > 0)
             mx_keeper_why(k, n.text);
+        if (rc > 0 && n.rc == -ENOBUFS)
+            k->park = (struct mx_range){ 0 };
         k->is_short_of_memory |= rc > 0 && (n.rc == -ENOSPC || n.rc == -ENOMEM);
         /* One that has given all of it is not missed. */
         if (k->holder.is == MX_IS_BUILDING && k->collector.plain >= 0)
@@ -140,7 +152,10 @@ static void on_collector(void *ctx, uint32_t events UNUSED)
 /* Rounds are collected while the stub makes calls. */
 static int collect(struct mx_keeper *k, struct mx_host *from, struct err *e)
 {
-    int rc = mx_collector_start(&k->collector, take_fd(&from->image.plain), e);
+    const struct mx_range *park = k->is_park_used ? NULL : &k->park;
+    int rc =
+        mx_collector_start(&k->collector, take_fd(&from->image.plain), k->how.pid, park, e);
+    k->is_park_used |= k->park.end > 0;
     if (rc == 0)
         rc = loop_fd_add(k->loop, &k->on_collector, k->collector.notes, EPOLLIN, on_collector,
                          k);
@@ -184,7 +199,10 @@ void mx_keeper_end_relay(struct mx_keeper *k)
     for (unsigned i = 0; k->collector.pid && i < MX_KEEPER_HOSTS; i++)
         loop_fd_del(&k->hosts[i].on_image); /* it comes from there */
     loop_fd_del(&k->on_collector);
+    bool has_left = k->collector.pid && k->is_park_used && k->park.end;
     mx_conn_end(&k->collector);
+    if (has_left)
+        tell_park(k, 0);
     if (k->relay <= 0)
         return;
     kill(k->relay, SIGKILL);

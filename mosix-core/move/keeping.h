@@ -6,6 +6,7 @@
 #define MOSIX_CORE_MOVE_KEEPING_H
 
 #include "common/sys/loop.h"
+#include "mosix-core/image/parts.h"
 #include "mosix-core/move/conn.h"
 #include "mosix-core/move/hands.h"
 #include "mosix-core/move/keeper.h"
@@ -14,7 +15,7 @@
 
 enum {
     MX_KEEPER_HOSTS = MX_PLACES_MAX - 1,
-    MX_KEEPER_FETCHED = 16, /* children that are asked to come home by themselves */
+    MX_KEEPER_FETCHED = 16,   /* children that are asked to come home by themselves */
     MX_KEEPER_TIED_MS = 2000, /* a process that ends with its hands does it so soon */
     MX_KEEPER_LOST_MS = MX_LEASE_MS + MX_LEASE_SLACK_MS, /* of a host that is cut off */
 };
@@ -57,10 +58,12 @@ struct mx_keeper {
     uint32_t last_place;
     uint32_t streams_move; /* the move for which streams were opened */
     pid_t relay;
-    uint64_t lost_until_ms; /* an end before it is because its hands were killed */
-    int errors; /* where its errors went when it was last moved (witness.h); -1 */
+    uint64_t lost_until_ms;   /* an end before it is because its hands were killed */
+    int errors;               /* where its errors went when it was last moved (witness.h); -1 */
     struct mx_conn collector; /* of a job that comes home */
     struct loop_fd on_collector;
+    struct mx_range park;    /* room for that in the stub; 0: none */
+    bool is_park_used;       /* there may be something in it */
     bool is_short_of_memory; /* there was no room for one: it comes home at once, then */
     pid_t served;            /* the hands serve the calls of this connection; 0: none */
     int signal;              /* that a copy died of */

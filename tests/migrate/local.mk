@@ -40,6 +40,7 @@ TESTS += \
   tests/migrate/hops.sh \
   tests/migrate/mosrun.sh \
   tests/migrate/onto.sh \
+  tests/migrate/park.sh \
   tests/migrate/move.sh \
   tests/migrate/waits.sh \
   tests/migrate/rounds
@@ -66,6 +67,7 @@ EXTRA_DIST += \
   tests/migrate/hops.sh \
   tests/migrate/mosrun.sh \
   tests/migrate/onto.sh \
+  tests/migrate/park.sh \
   tests/migrate/move.sh \
   tests/migrate/waits.sh
 

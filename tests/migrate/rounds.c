@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* rounds.c: a program that changes its memory in every way is sent in rounds while it does so,
- * and its copy compared with it, page by page, when both stand still; every other time the
- * rounds are collected on their way. rounds [SEED [TIMES]] */
+ * and its copy compared with it, page by page, when both stand still; two of three times the
+ * rounds are collected on their way: in a file, or in memory of a process that becomes the
+ * copy. rounds [SEED [TIMES]] */
 #include "common/sys/fd.h"
 #include "mosix-core/image/capture.h"
 #include "mosix-core/image/collect.h"
@@ -23,6 +24,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -146,17 +148,80 @@ static int inside(void *ctx, struct err *e)
     return 0;
 }
 
-static _Noreturn void copy(int sock, bool is_collected, int report)
+/* How rounds come to the copy. */
+enum way { AS_THEY_COME, IN_A_FILE, PARKED, WAYS };
+
+/* As on the way home: rounds are collected, and the copy is made of one image. */
+static _Noreturn void collector(int from, int to, int memory)
+{
+    struct mx_collect_how how = { .from = from, .to = to, .bytes_max = 1 << 30 };
+    struct err e = { "" };
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (memory >= 0) {
+        how.park_start = MX_PARK_AT;
+        how.park_end = MX_PARK_AT + MX_PARK_BYTES;
+        how.park_memory = memory;
+    }
+    if (mx_collect(&how, &e) == 0)
+        _exit(0);
+    fprintf(stderr, "rounds: the collector: %s\n", e.text);
+    _exit(1);
+}
+
+/* A process with memory of its own, and room for that of another. */
+static int make_stub(struct mx_tracee *t, struct err *e)
+{
+    struct mx_maps maps = { 0 };
+    struct mx_call park = { SYS_mmap,
+                            { MX_PARK_AT, MX_PARK_BYTES, PROT_NONE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, UINT64_MAX,
+                              0 } };
+    pid_t pid = fork();
+    if (pid == 0)
+        for (;;)
+            pause();
+    int rc = mx_tracee_seize(t, pid, true, e);
+    if (rc == 0)
+        rc = mx_maps_read_places(&maps, pid, e);
+    if (rc == 0)
+        rc = mx_capture_find_call(t, &maps, e);
+    mx_maps_fini(&maps);
+    return rc == 0 ? mx_tracee_must(t, &park, "mmap", e) : rc;
+}
+
+static int restore(int sock, enum way way, struct mx_restored *r, struct err *e)
 {
     struct mx_restore_how how = { .is_body = true, .inside = inside };
-    int pages;
+    struct mx_park park = { .start = MX_PARK_AT, .end = MX_PARK_AT + MX_PARK_BYTES };
+    struct mx_tracee stub = { .mem_fd = -1 };
+    int further[2], pages;
+    if (way == AS_THEY_COME)
+        return mx_restore_as(sock, &how, r, e);
+    if (fd_socketpair(further) < 0)
+        broken("sockets");
+    int rc = way == PARKED ? make_stub(&stub, e) : 0;
+    if (rc < 0)
+        return rc;
+    if (fork() == 0)
+        collector(sock, further[1], stub.mem_fd);
+    close(further[1]);
+    if (fd_receive(further[0], &pages) < 0)
+        _exit(1);
+    rc = mx_parked_get(further[0], &park, e);
+    how.pages = &pages;
+    if (way == PARKED)
+        how = (struct mx_restore_how){ .stub = &stub, .pages = &pages, .park = &park };
+    if (rc == 0 && way == PARKED && park.count == 0)
+        rc = err_say(e, EPROTO, "nothing is parked");
+    return rc < 0 ? rc : mx_restore_as(further[0], &how, r, e);
+}
+
+static _Noreturn void copy(int sock, enum way way, int report)
+{
     struct mx_restored r;
     struct err e = { "" };
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (is_collected && fd_receive(sock, &pages) < 0)
-        _exit(1);
-    how.pages = is_collected ? &pages : NULL;
-    if (mx_restore_as(sock, &how, &r, &e) < 0) {
+    if (restore(sock, way, &r, &e) < 0) {
         fprintf(stderr, "rounds: the copy: %s\n", e.text);
         _exit(1);
     }
@@ -164,18 +229,6 @@ static _Noreturn void copy(int sock, bool is_collected, int report)
         _exit(1);
     for (;;)
         pause();
-}
-
-/* As on the way home: rounds are collected, and the copy is made of one image. */
-static _Noreturn void collector(int from, int to)
-{
-    const struct mx_collect_how how = { .from = from, .to = to, .bytes_max = 1 << 30 };
-    struct err e = { "" };
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (mx_collect(&how, &e) == 0)
-        _exit(0);
-    fprintf(stderr, "rounds: the collector: %s\n", e.text);
-    _exit(1);
 }
 
 /* ---- comparing ---- */
@@ -263,16 +316,14 @@ static void end(pid_t pid)
         ;
 }
 
-static unsigned once(bool is_collected, unsigned *pages)
+static unsigned once(enum way way, unsigned *pages)
 {
-    int pair[2], further[2], ready[2], report[2], uffd = -1;
-    pid_t between = 0;
+    int pair[2], ready[2], report[2], uffd = -1;
     char word;
     pid_t copied;
     struct err e = { "" };
     struct mx_send *s;
-    if (fd_socketpair(pair) < 0 || fd_socketpair(further) < 0 || fd_pipe(ready) < 0 ||
-        fd_pipe(report) < 0)
+    if (fd_socketpair(pair) < 0 || fd_pipe(ready) < 0 || fd_pipe(report) < 0)
         broken("sockets");
     pid_t pid = fork();
     if (pid == 0)
@@ -280,16 +331,9 @@ static unsigned once(bool is_collected, unsigned *pages)
     pid_t other = fork();
     if (other == 0) {
         close(pair[0]);
-        close(further[1]);
-        copy(is_collected ? further[0] : pair[1], is_collected, report[1]);
-    }
-    if (is_collected && (between = fork()) == 0) {
-        close(pair[0]);
-        collector(pair[1], further[1]);
+        copy(pair[1], way, report[1]);
     }
     close(pair[1]);
-    close(further[0]);
-    close(further[1]);
     close(report[1]);
     if (read(ready[0], &word, 1) != 1 || mx_capture_watch(pid, &uffd, &e) < 0) {
         fprintf(stderr, "rounds: %s\n", e.text);
@@ -317,8 +361,6 @@ static unsigned once(bool is_collected, unsigned *pages)
     unsigned wrong = compare(pid, copied, pages);
     end(other);
     end(pid);
-    if (between)
-        end(between);
     close(pair[0]);
     close(ready[0]);
     close(ready[1]);
@@ -333,7 +375,7 @@ int main(int argc, char **argv)
     unsigned times = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 15, wrong = 0, pages = 0;
     for (unsigned i = 0; i < times && !wrong; i++) {
         state = seed + i;
-        wrong = once(i % 2, &pages);
+        wrong = once((enum way)(i % WAYS), &pages);
         if (wrong)
             fprintf(stderr, "rounds: %u pages are wrong: seed %llu\n", wrong,
                     (unsigned long long)(seed + i));
