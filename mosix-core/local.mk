@@ -66,6 +66,7 @@ noinst_LIBRARIES += mosix-core/libmxaway.a
 mosix_core_libmxaway_a_SOURCES = \
   mosix-core/deputy/ahead.c mosix-core/deputy/ahead.h \
   mosix-core/deputy/files.c mosix-core/deputy/files.h \
+  mosix-core/deputy/dump.c mosix-core/deputy/dump.h \
   mosix-core/deputy/inject.c mosix-core/deputy/inject.h \
   mosix-core/deputy/keeps.c mosix-core/deputy/keeps.h \
   mosix-core/deputy/link.c mosix-core/deputy/link.h \
@@ -78,11 +79,13 @@ mosix_core_libmxaway_a_SOURCES = \
   mosix-core/deputy/sealed.c mosix-core/deputy/sealed.h \
   mosix-core/deputy/stub.c mosix-core/deputy/stub.h \
   mosix-core/deputy/stub_call.c mosix-core/deputy/stub_parts.h \
+  mosix-core/deputy/stub_dump.c \
   mosix-core/guest/ahead.c mosix-core/guest/ahead.h \
   mosix-core/guest/back.c mosix-core/guest/back.h \
   mosix-core/guest/body.c mosix-core/guest/body.h \
   mosix-core/guest/confine.c \
   mosix-core/guest/family.c mosix-core/guest/family.h \
+  mosix-core/guest/faults.c mosix-core/guest/faults.h \
   mosix-core/guest/filter.c mosix-core/guest/filter.h \
   mosix-core/guest/mapping.c mosix-core/guest/mapping.h \
   mosix-core/guest/mirrored.c mosix-core/guest/mirrored.h \

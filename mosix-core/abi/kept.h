@@ -16,6 +16,9 @@ enum {
 #undef ENDS
 };
 
+/* No answer: a dump of the process would be made at home, so faults of its are. */
+enum { MX_KEEP_DUMPS = 128 };
+
 enum {
     MX_KEPT_ASK_MAX = 2 + 8 * MX_CALL_ARGS, /* bytes of a call that sends nothing */
     MX_KEPT_ANSWER_MAX = 280,               /* bytes: 64 groups */

@@ -15,7 +15,8 @@ enum {
     MX_TALK_HEAD_BYTES = 9,
     MX_FRAME_MAX = (1 << 20) + (32 << 10), /* bytes of a frame, without its length */
     MX_TALK_SIGINFO_BYTES = 128,
-    MX_TALK_TEXT_MAX = 200, /* bytes of words, with their NUL */
+    MX_TALK_TEXT_MAX = 200,     /* bytes of words, with their NUL */
+    MX_FETCH_FIRST = INT32_MAX, /* of FETCH: no process has this number */
 };
 
 enum mx_talk {

@@ -6,7 +6,9 @@
 #include "common/sys/clock.h"
 #include "common/sys/fd.h"
 #include "common/sys/mem.h"
+#include "mosix-core/abi/kept.h"
 #include "mosix-core/deputy/ahead.h"
+#include "mosix-core/deputy/dump.h"
 #include "mosix-core/deputy/keeps.h"
 #include "mosix-core/deputy/link.h"
 #include "mosix-core/deputy/parcel.h"
@@ -111,6 +113,15 @@ static int send_paused(struct deputy *d, const struct mx_stub *s)
     return mx_link_send(&d->link);
 }
 
+static int send_keep(struct deputy *d, const struct mx_stub *s)
+{
+    uint8_t keeps = mx_keeps(s->t.pid);
+    if (mx_dump_is_wanted(s->t.pid))
+        keeps |= MX_KEEP_DUMPS;
+    put_u8(mx_link_begin(&d->link, MX_TALK_KEEP, s->who), keeps);
+    return mx_link_send(&d->link);
+}
+
 static int add_child(struct deputy *d, struct mx_stub *parent, pid_t pid)
 {
     struct mx_stub *s = d->count < MX_STUBS_MAX ? calloc(1, sizeof *s) : NULL;
@@ -136,6 +147,11 @@ static int on_stub(void *ctx, struct mx_stub *s, const struct mx_stub_out *out)
         w = mx_link_begin(&d->link, MX_TALK_SIGNAL, s->who);
         put_raw(w, &out->info, sizeof out->info);
         return mx_link_send(&d->link);
+    case MX_STUB_DUMP:
+        put_u32(mx_link_begin(&d->link, MX_TALK_FETCH, 0),
+                mx_stub_lead(s)->who ? mx_stub_lead(s)->who : MX_FETCH_FIRST);
+        break;
+    case MX_STUB_LIMIT: return send_keep(d, s);
     case MX_STUB_STOP: mx_link_begin(&d->link, MX_TALK_STOP, s->who); break;
     case MX_STUB_CONT: mx_link_begin(&d->link, MX_TALK_CONT, s->who); break;
     case MX_STUB_CHILD: return add_child(d, s, (pid_t)out->result);
@@ -212,7 +228,7 @@ static int on_call(struct deputy *d, struct mx_stub *s, struct mx_talk_frame *f,
     if (rc < 0)
         return rc;
     /* A signal is on its way: natively it would have come before the call. */
-    if (seen != s->sent) {
+    if (seen != s->sent || mx_stub_lead(s)->is_dying) {
         s->is_forking = false;
         return send_answer(d, s, MX_RESTART_ALWAYS);
     }
@@ -405,6 +421,8 @@ static int on_image(struct deputy *d, struct mx_stub *s, const struct mx_talk_fr
         s->state = MX_STUB_RESTING;
         snprintf(words, sizeof words, "it could not come home: %.160s",
                  got == -ECANCELED || !why.text[0] ? text : why.text);
+        if (s->dump == MX_STUB_DUMP_QUEUED)
+            return mx_stub_give_up_dump(s, on_stub, d, e);
         say(d, MX_DEPUTY_FAILED, s->who, words);
         rc = kill(s->t.pid, SIGKILL) < 0 ? err_set(e, errno, "end process %d", (int)s->t.pid)
                                          : 0;
@@ -438,8 +456,7 @@ static int on_frame(struct deputy *d, struct mx_talk_frame *f, struct err *e)
         s->is_paused = s->is_back = s->is_taken = false;
         s->sent = 0;
         mx_sender_pause(&d->ahead, s->who);
-        put_u8(mx_link_begin(&d->link, MX_TALK_KEEP, s->who), mx_keeps(s->t.pid));
-        return mx_link_send(&d->link);
+        return send_keep(d, s);
     case MX_TALK_BACK: mx_sender_pause(&d->ahead, s->who); return on_back(s, e);
     case MX_TALK_IMAGE: return on_image(d, s, f, e);
     case MX_TALK_IMAGE_END: /* on_image has taken it, but of one that was lost */
@@ -532,6 +549,26 @@ static unsigned watch_mirrors(const struct deputy *d, struct pollfd *p, bool *is
         *is_wanting |= m->want_at != 0;
     }
     return count;
+}
+
+/* ---- dumps ---- */
+
+static bool has_dump(const struct deputy *d)
+{
+    for (unsigned i = 0; i < d->count; i++)
+        if (d->stubs[i]->dump == MX_STUB_DUMP_KEPT)
+            return true;
+    return false;
+}
+
+static int end_late_dumps(struct deputy *d, struct err *e)
+{
+    uint64_t now_ms = clock_mono_ms();
+    int rc = 0;
+    for (unsigned i = 0; rc == 0 && i < d->count; i++)
+        if (d->stubs[i]->dump == MX_STUB_DUMP_KEPT && now_ms >= d->stubs[i]->dump_by_ms)
+            rc = forgive(d, d->stubs[i], mx_stub_give_up_dump(d->stubs[i], on_stub, d, e));
+    return rc;
 }
 
 /* ---- serving ---- */
@@ -649,10 +686,10 @@ static int turn(struct deputy *d, struct err *e)
         { d->link.watch, 0, 0 },
     };
     unsigned count = 4 + watch_mirrors(d, p + 4, &is_wanting);
-    bool is_tending = can_tend(d);
+    bool is_tending = can_tend(d), is_dumping = has_dump(d);
     int wait_ms = is_tending                       ? 0
                   : has_resting(d) || d->has_event ? IDLE_MS
-                  : is_wanting                     ? LATE_MS
+                  : is_wanting || is_dumping       ? LATE_MS
                                                    : -1;
     int ahead_ms = mx_sender_wait_ms(&d->ahead);
     bool is_ahead = ahead_ms >= 0 && (wait_ms < 0 || ahead_ms < wait_ms);
@@ -663,6 +700,8 @@ static int turn(struct deputy *d, struct err *e)
         rc = look_for_faults(d);
     if (rc == 0 && ahead_ms >= 0 && mx_sender_wait_ms(&d->ahead) == 0)
         rc = mx_sender_check(&d->ahead, &d->link);
+    if (rc == 0 && is_dumping)
+        rc = end_late_dumps(d, e);
     if (rc < 0 || (n == 0 && !d->has_event))
         return rc < 0 ? rc : is_tending ? tend_room(d, e) : is_ahead ? rc : idle_stubs(d, e);
     if (p[3].revents)

@@ -7,9 +7,12 @@
  * what it has done of a call, and after that it can be given one in either way. */
 #include "mosix-core/deputy/stub.h"
 
+#include "common/sys/clock.h"
+#include "mosix-core/deputy/dump.h"
 #include "mosix-core/deputy/stub_parts.h"
 #include "mosix-core/image/parts.h"
 #include "mosix-core/image/restore.h"
+#include "mosix-core/plan/migrate.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +22,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -213,6 +215,8 @@ int mx_stub_init_child(struct mx_stub *s, struct mx_stub *parent, pid_t pid)
     s->park = (struct mx_range){ 0 };
     s->mirror = (struct mx_mirror){ 0 }; /* what it has of one is ordinary memory */
     s->sent = 0;
+    s->is_dying = false;
+    s->dump = MX_STUB_NO_DUMP;
     s->quick = (struct mx_quick){ 0 };
     s->is_quick = false;
     s->by_stops = 0;
@@ -298,6 +302,26 @@ static int64_t cancelled_result(const struct mx_stub *s, const struct user_regs_
                                   : MX_RESTART_ALWAYS;
 }
 
+/* Natively this would be its end; so no call is made any more, and no handler runs, until its
+ * memory is here. */
+static int on_dump(struct mx_stub *s, const struct user_regs_struct *r, const siginfo_t *info,
+                   mx_stub_tell *tell, void *ctx, struct err *e)
+{
+    struct mx_stub_out out = { .what = MX_STUB_DUMP };
+    int64_t result = s->state == MX_STUB_CALLING ? cancelled_result(s, r) : MX_RESTART_ALWAYS;
+    s->dump = MX_STUB_DUMP_KEPT;
+    mx_stub_lead(s)->is_dying = true;
+    s->dump_of = *info;
+    s->dump_by_ms = clock_mono_ms() + MX_STALL_MS;
+    int rc = tell(ctx, s, &out);
+    if (rc == 0)
+        rc = mx_stub_set_mask(s, e); /* the call may have had one of its own */
+    if (rc == 0 && s->has_call)
+        rc = mx_stub_finish_stopped(s, result, tell, ctx, e);
+    s->state = MX_STUB_RESTING;
+    return rc;
+}
+
 static int on_handled(struct mx_stub *s, int signo, const struct user_regs_struct *r,
                       const siginfo_t *info, mx_stub_tell *tell, void *ctx, struct err *e)
 {
@@ -365,11 +389,15 @@ static int on_signal(struct mx_stub *s, int signo, mx_stub_tell *tell, void *ctx
         return errno == ESRCH
                    ? 0
                    : err_set(e, errno, "ask process %d for its signal", (int)s->t.pid);
-    if (is_caught(s, signo))
+    bool is_kept = mx_stub_lead(s)->is_dying;
+    if (!is_kept && is_caught(s, signo))
         return on_handled(s, signo, &r, &info, tell, ctx, e);
-    if (!stops_or_kills(s, signo))
+    bool is_end = stops_or_kills(s, signo);
+    if (!is_kept && is_end && mx_stub_dumps(s, signo))
+        return on_dump(s, &r, &info, tell, ctx, e);
+    if (is_kept || !is_end)
         rc = hide_stop(s, &r, e);
-    return rc < 0 ? rc : mx_stub_go_on(s, signo, e);
+    return rc < 0 ? rc : mx_stub_go_on(s, is_kept ? 0 : signo, e);
 }
 
 /* It was stopped as a job, goes on as a job, or stops because we want it to. */
@@ -509,7 +537,9 @@ int mx_stub_cancel(struct mx_stub *s, struct err *e)
 
 int mx_stub_leave(struct mx_stub *s, struct err *e)
 {
-    int rc = drop_arena(s, s->private_at, e);
+    int rc = s->dump == MX_STUB_DUMP_KEPT ? mx_stub_queue_dump(s, e) : 0;
+    if (rc == 0)
+        rc = drop_arena(s, s->private_at, e);
     if (rc == 0)
         rc = mx_stub_drop_spares(s, e);
     if (rc == 0)
@@ -549,7 +579,9 @@ int mx_stub_call(struct mx_stub *s, mx_stub_tell *tell, void *ctx, struct err *e
         s->state == MX_STUB_IDLE && !mx_stub_takes_quick(s) ? mx_stub_rest(s, tell, ctx, e) : 0;
     if (rc < 0 || s->state == MX_STUB_GONE)
         return rc;
-    if (s->sent != sent) { /* a signal was there first */
+    if (s->sent != sent || mx_stub_lead(s)->is_dying) { /* a signal was there first */
+        if (!s->has_call)
+            return 0;
         s->has_call = s->is_forking = false;
         struct mx_stub_out out = { .what = MX_STUB_ANSWER, .result = MX_RESTART_ALWAYS };
         return tell(ctx, s, &out);
@@ -578,14 +610,16 @@ int mx_stub_die(struct mx_stub *s, int signo, mx_stub_tell *tell, void *ctx, str
     int rc = mx_stub_rest(s, tell, ctx, e);
     if (rc < 0 || s->state == MX_STUB_GONE)
         return rc;
+    if (s->dump == MX_STUB_DUMP_KEPT)
+        return mx_stub_give_up_dump(s, tell, ctx, e);
+    s->is_dying = false;
     if (signo < 1 || signo > 64 || signo == SIGKILL || s->state != MX_STUB_RESTING)
         return kill(s->t.pid, SIGKILL) < 0 ? err_set(e, errno, "end process %d", (int)s->t.pid)
                                            : 0;
     /* A dump would be of the stub's memory, which is not the job's. */
-    static const struct rlimit none = { 0, 0 };
-    rc = prlimit(s->t.pid, RLIMIT_CORE, &none, NULL) < 0 && errno != ESRCH
-             ? err_set(e, errno, "limit process %d", (int)s->t.pid)
-             : set_default(s, signo, e);
+    rc = mx_dump_forbid(&s->t, e);
+    if (rc == 0)
+        rc = set_default(s, signo, e);
     s->t.blocked &= ~bit(signo);
     if (rc == 0)
         rc = mx_stub_set_mask(s, e);

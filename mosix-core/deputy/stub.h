@@ -30,6 +30,14 @@ enum mx_stub_state {
     MX_STUB_GONE,
 };
 
+enum mx_stub_dump {
+    MX_STUB_NO_DUMP,
+    MX_STUB_DUMP_KEPT,   /* the signal is taken from it until its memory has come; nothing else
+                            happens to it */
+    MX_STUB_DUMP_QUEUED, /* and it has it again, blocked */
+    MX_STUB_DUMP_GIVEN_UP,
+};
+
 struct mx_stub {
     struct mx_tracee t; /* regs: as at the start, for calls; blocked: the job's mask */
     uint32_t who;
@@ -67,6 +75,11 @@ struct mx_stub {
     uint64_t caught, once;
     uint32_t sent; /* signals handed out */
     char why[200]; /* of a call that can't be made for a body that is away */
+    bool is_dying; /* of the first: one of its threads has a dump */
+    /* It dies of a signal that dumps its memory, which has to be here for it. */
+    enum mx_stub_dump dump;
+    siginfo_t dump_of;
+    uint64_t dump_by_ms; /* clock_mono_ms: later it dies without */
 };
 
 /* What a stub has to tell. */
@@ -79,6 +92,8 @@ enum mx_stub_event {
     MX_STUB_CHILD,    /* result: its number */
     MX_STUB_EXEC,     /* it is an ordinary process now, and no longer ours */
     MX_STUB_ENDED,    /* was waited for */
+    MX_STUB_DUMP,     /* its memory is to come: see dump */
+    MX_STUB_LIMIT,    /* it may have changed its limit of dumps */
 };
 struct mx_stub_out {
     enum mx_stub_event what;
@@ -126,6 +141,9 @@ MUST int mx_stub_mask(struct mx_stub *s, uint64_t blocked, mx_stub_tell *tell, v
 /* It dies of signal signo, which killed its body. */
 MUST int mx_stub_die(struct mx_stub *s, int signo, mx_stub_tell *tell, void *ctx,
                      struct err *e);
+
+/* The dump can't be had: it dies of that signal without. */
+MUST int mx_stub_give_up_dump(struct mx_stub *s, mx_stub_tell *tell, void *ctx, struct err *e);
 
 /* A resting stub waits for signals from now on. */
 MUST int mx_stub_idle(struct mx_stub *s, struct err *e);

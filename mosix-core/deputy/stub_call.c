@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 enum { QUICK_AFTER = 8 }; /* calls by stops: who makes no more is not worth it */
@@ -262,6 +263,15 @@ static int after_call(struct mx_stub *s, struct err *e)
     return 0;
 }
 
+static bool is_limit(const struct mx_stub *s)
+{
+    if (s->is_forking || s->is_mirrored)
+        return false;
+    long number = mx_stub_number_of(s->call.line);
+    return (number == SYS_setrlimit && s->call.args[0] == RLIMIT_CORE) ||
+           (number == SYS_prlimit64 && s->call.args[1] == RLIMIT_CORE);
+}
+
 /* A file of its own /proc tells of the stub: it is closed again. Sets out->what then. */
 static int check_opened(struct mx_stub *s, struct mx_stub_out *out, struct err *e)
 {
@@ -288,6 +298,9 @@ int mx_stub_finish_call(struct mx_stub *s, int64_t result, mx_stub_tell *tell, v
         rc = check_opened(s, &out, e);
     if (s->is_refused)
         out = (struct mx_stub_out){ .what = MX_STUB_NOT_AWAY, .why = s->why };
+    const struct mx_stub_out limit = { .what = MX_STUB_LIMIT };
+    if (rc == 0 && result >= 0 && is_limit(s))
+        rc = tell(ctx, s, &limit);
     if (rc == 0)
         rc = tell(ctx, s, &out);
     if (rc == 0 && s->is_mirrored)

@@ -27,6 +27,11 @@ MUST int mx_stub_drop_spares(struct mx_stub *s, struct err *e);
 MUST int mx_stub_get_regs(const struct mx_stub *s, struct user_regs_struct *r, struct err *e);
 MUST int mx_stub_put_regs(const struct mx_stub *s, const struct user_regs_struct *r,
                           struct err *e);
+/* Is it to go home before it dies of this signal? */
+bool mx_stub_dumps(struct mx_stub *s, int signo);
+/* A signal that was kept is queued to it again, while all are blocked. */
+MUST int mx_stub_queue_dump(struct mx_stub *s, struct err *e);
+
 /* One that was killed meanwhile is told of later. */
 MUST int mx_stub_go_on(const struct mx_stub *s, int signo, struct err *e);
 

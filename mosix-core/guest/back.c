@@ -133,7 +133,8 @@ void mx_back_fetch(struct guest *g, uint32_t which)
 {
     g->is_fetched |= which == 0;
     for (unsigned i = 0; i < g->count; i++)
-        g->bodies[i]->is_fetched |= which == 0 || g->bodies[i]->first->who == which;
+        g->bodies[i]->is_fetched |= which == 0 || g->bodies[i]->first->who == which ||
+                                    (which == MX_FETCH_FIRST && g->bodies[i]->first->who == 0);
 }
 
 /* A child that shares its parent's memory is about to leave it. */
@@ -194,7 +195,7 @@ static int catch_it(struct guest *g, struct mx_body *b, struct err *e)
     if (!b->is_caught && b->is_calling)
         rc = mx_body_catch_call(b, g->listener, MX_BODY_RESULT, MX_RESTART_ALWAYS, &b->held, e);
     else if (!b->is_caught)
-        rc = mx_tracee_catch(&b->held, b->pid, true, e);
+        rc = mx_body_catch(b, &b->held, true, e);
     b->is_held = false;
     if (rc == 0)
         rc = mx_tracee_await(&b->held, e);

@@ -200,6 +200,12 @@ static int settle(struct mx_body *b, struct mx_tracee *t, struct err *e)
     return rc;
 }
 
+int mx_body_catch(const struct mx_body *b, struct mx_tracee *t, bool is_child, struct err *e)
+{
+    return b->is_watched ? mx_tracee_catch_watched(t, b->pid, e)
+                         : mx_tracee_catch(t, b->pid, is_child, e);
+}
+
 int mx_body_release(struct mx_body *b, struct mx_tracee *t, struct err *e)
 {
     int rc = b->signal_count ? mx_body_queue(b, t, e) : 0;
@@ -216,7 +222,7 @@ int mx_body_settle(struct mx_body *b, struct mx_tracee *t, struct err *e)
 int mx_body_signal(struct mx_body *b, struct err *e)
 {
     struct mx_tracee t;
-    int rc = mx_tracee_catch(&t, b->pid, false, e);
+    int rc = mx_body_catch(b, &t, false, e);
     if (rc == 0)
         rc = settle(b, &t, e);
     if (rc < 0)
@@ -311,7 +317,7 @@ static int suspend(struct mx_tracee *t, uint64_t mask, struct err *e)
         rc = take_back(t, &l, e);
     t->regs.rax = (uint64_t)(int64_t)-EINTR;
     if (rc == 0 && (ptrace(PTRACE_SETREGS, t->pid, 0, &t->regs) < 0 ||
-                    ptrace(PTRACE_DETACH, t->pid, 0, signo) < 0))
+                    ptrace(t->is_watched ? PTRACE_CONT : PTRACE_DETACH, t->pid, 0, signo) < 0))
         rc = err_set(e, errno, "let go of process %d", (int)t->pid);
     t->is_seized = rc < 0;
     mx_tracee_fini(t);
@@ -331,7 +337,7 @@ int mx_body_end_call(struct mx_body *b, int listener, enum mx_body_end how, int6
         return respond(b, listener, how, result);
     bool is_masked = how == MX_BODY_RESULT && result != MX_RESTART_ALWAYS &&
                      mx_call_is_interrupted(result) && find_mask(b, &mask);
-    int rc = mx_tracee_catch(&t, b->pid, false, e);
+    int rc = mx_body_catch(b, &t, false, e);
     if (rc < 0)
         return rc;
     int sent = respond(b, listener, how, result);
@@ -352,6 +358,6 @@ int mx_body_catch_call(struct mx_body *b, int listener, enum mx_body_end how, in
 {
     /* In this order: only a process that is to stop takes the kernel's -ERESTART... for what
      * they are. */
-    int rc = mx_tracee_catch(t, b->pid, true, e);
+    int rc = mx_body_catch(b, t, true, e);
     return rc < 0 ? rc : respond(b, listener, how, result);
 }

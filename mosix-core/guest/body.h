@@ -43,6 +43,7 @@ struct mx_body {
     int mem_fd;
     uint64_t syscall_at; /* an instruction of its vdso */
     bool is_ended, is_dead;
+    bool is_watched; /* it is traced all the time (faults.h) */
 
     bool is_calling; /* waits in a call that was noticed */
     bool is_held;    /* which is still to be looked at */
@@ -95,6 +96,10 @@ struct mx_call_memory mx_body_memory(struct mx_body *b);
 enum mx_body_end { MX_BODY_RESULT, MX_BODY_CONTINUE };
 MUST int mx_body_end_call(struct mx_body *b, int listener, enum mx_body_end how, int64_t result,
                           struct err *e);
+
+/* mx_tracee_catch, of one that may be watched. */
+MUST int mx_body_catch(const struct mx_body *b, struct mx_tracee *t, bool is_child,
+                       struct err *e);
 
 /* r: of a body that was caught in no call that we know of. A call that was interrupted before
  * anybody took note of it will be made whatever the handlers say. */

@@ -209,7 +209,9 @@ static int release_child(pid_t pid, const struct mx_tracee *t, uint64_t rsp_of_c
     if (rsp_of_child)
         r.rsp = rsp_of_child;
     rc = put_regs(pid, &r, e);
-    if (rc == 0 && ptrace(PTRACE_DETACH, pid, 0, 0) < 0)
+    if (rc == 0 && t->is_watched && ptrace(PTRACE_SETOPTIONS, pid, 0, MX_TRACEE_WATCHED) < 0)
+        rc = err_set(e, errno, "watch process %d", (int)pid);
+    if (rc == 0 && ptrace(t->is_watched ? PTRACE_CONT : PTRACE_DETACH, pid, 0, 0) < 0)
         return err_set(e, errno, "let go of process %d", (int)pid);
     return rc;
 }

@@ -112,7 +112,7 @@ static int catch_one(struct guest *g, struct mx_body *b, struct err *e)
     if (!b->is_caught && b->is_calling)
         rc = mx_body_catch_call(b, g->listener, MX_BODY_RESULT, MX_RESTART_ALWAYS, &b->held, e);
     else if (!b->is_caught) {
-        rc = mx_tracee_catch(&b->held, b->pid, true, e);
+        rc = mx_body_catch(b, &b->held, true, e);
         b->is_found = rc == 0; /* in no call that we know of */
     }
     b->is_caught = rc == 0;
@@ -147,6 +147,7 @@ int mx_pause_catch(struct guest *g, struct err *e)
             continue;
         rc = mx_tracee_await(&b->held, e);
         b->held.syscall_at = b->syscall_at;
+        b->held.is_watched = false; /* who serves it next watches it again */
         if (rc == 0 && b->is_found)
             mx_body_not_begun(&b->held.regs);
         if (rc == 0 && !b->signal_count)

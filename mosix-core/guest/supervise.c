@@ -11,6 +11,7 @@
 #include "mosix-core/guest/back.h"
 #include "mosix-core/guest/body.h"
 #include "mosix-core/guest/family.h"
+#include "mosix-core/guest/faults.h"
 #include "mosix-core/guest/filter.h"
 #include "mosix-core/guest/mirrored.h"
 #include "mosix-core/guest/parts.h"
@@ -329,6 +330,7 @@ static int on_forked(struct guest *g, struct mx_body *b, int64_t result, struct 
     if (rc < 0)
         return rc;
     struct mx_body *new = g->bodies[g->count - 1];
+    new->is_watched = b->is_watched;
     new->home_mask = b->home_mask;
     if (is_thread)
         keep_own_only(g, b->first);
@@ -578,6 +580,8 @@ static int on_keep(struct guest *g, struct mx_body *b, struct mx_talk_frame *f)
 {
     if (get_u8(&f->body, &b->kept.may) < 0)
         return -EPROTO;
+    if (b->kept.may & MX_KEEP_DUMPS)
+        mx_faults_watch(b);
     if (b->first != b || mx_guest_has_others(g, b))
         keep_own_only(g, b->first);
     return 0;
@@ -592,7 +596,8 @@ static int on_frame(struct guest *g, struct mx_body *b, struct mx_talk_frame *f,
         if (get_u32(&f->body, &which) < 0)
             return -EPROTO;
         mx_back_fetch(g, which);
-        return 0;
+        return mx_back_ask_fetched(
+            g, e); /* at once: an answer that follows is not to let it go on */
     }
     if (!b || (b->is_dead && f->kind != MX_TALK_END))
         return 0;
@@ -705,9 +710,13 @@ static int check_bodies(struct guest *g, struct err *e)
         if (b->is_dead)
             continue;
         if (b->first != b) { /* one that was traced is to be waited for before its process */
-            if (waitid(P_PID, (id_t)b->pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 &&
-                info.si_pid && is_end(&info))
+            if (waitid(P_PID, (id_t)b->pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 ||
+                !info.si_pid)
+                continue;
+            if (is_end(&info))
                 b->is_dead = waitpid(b->pid, NULL, __WALL) == b->pid;
+            else
+                rc = mx_faults_look(g, b, e);
             continue;
         }
         if (waitid(P_PID, (id_t)b->pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0) {
@@ -718,8 +727,10 @@ static int check_bodies(struct guest *g, struct err *e)
         }
         if (info.si_pid == 0)
             continue;
-        if (!is_end(&info))
-            continue; /* caught */
+        if (!is_end(&info)) { /* caught, or watched */
+            rc = mx_faults_look(g, b, e);
+            continue;
+        }
         b->is_dead = true;
         if (b->is_ended)
             continue;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* restore_limits.c: how much memory a body may have where it is.
- * Must not know: where the image comes from, who has set the limit.
- * The kernel counts what may be written (RLIMIT_DATA), and stacks apart. Of these two the hard
- * limit of a body is what the program has for its own soft one, so that the next host, which
- * may allow more, finds it; a body can change neither, since it asks for that at home. */
+/* restore_limits.c: how much memory a body may have where it is, and that it is not dumped
+ * there. Must not know: where the image comes from, who has set the limit. The kernel counts
+ * what may be written (RLIMIT_DATA), and stacks apart. Of these two the hard limit of a body is
+ * what the program has for its own soft one, so that the next host, which may allow more, finds
+ * it; a body can change neither, since it asks for that at home. */
 #include "mosix-core/image/making.h"
 
 #include <errno.h>
@@ -62,6 +62,12 @@ int mx_making_limit(const struct mx_making *p, pid_t pid, struct bytes limits, s
     static const int here[] = { RLIMIT_STACK, RLIMIT_DATA, RLIMIT_AS, RLIMIT_MEMLOCK,
                                 RLIMIT_SIGPENDING };
     const rlim_t most = p->how.memory_max_bytes ? p->how.memory_max_bytes : RLIM_INFINITY;
+    /* 0 is no limit for who is given dumps; where it is that already nothing can be done. */
+    static const struct rlimit no_dump = { 1, 1 };
+    struct rlimit dump;
+    if (prlimit(pid, RLIMIT_CORE, NULL, &dump) == 0 && dump.rlim_max > 1 &&
+        prlimit(pid, RLIMIT_CORE, &no_dump, NULL) < 0)
+        return err_set(e, errno, "set the limit of dumps");
     for (unsigned i = 0; i < ARRAY_LEN(here); i++) {
         struct rlimit want, have;
         bool is_counted = here[i] == RLIMIT_STACK || here[i] == RLIMIT_DATA;

@@ -6,6 +6,7 @@
 
 #include "common/sys/clock.h"
 #include "common/sys/fd.h"
+#include "mosix-core/image/parts.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -74,6 +75,10 @@ static int to_own_stop(struct mx_tracee *t, struct err *e)
             return 0;
         }
         int signo = status >> 16 || WSTOPSIG(status) == (SIGTRAP | 0x80) ? 0 : WSTOPSIG(status);
+        if (t->is_watched && signo && mx_tracee_is_fault(t->pid, signo)) {
+            t->is_at_trap = signo == SIGTRAP;
+            return 0;
+        }
         if (ptrace(PTRACE_CONT, t->pid, 0, signo) < 0)
             return err_set(e, errno, "go on with process %d", (int)t->pid);
     }
@@ -106,6 +111,33 @@ int mx_tracee_catch(struct mx_tracee *t, pid_t pid, bool is_child, struct err *e
     return rc;
 }
 
+int mx_tracee_catch_watched(struct mx_tracee *t, pid_t pid, struct err *e)
+{
+    *t = (struct mx_tracee){
+        .pid = pid, .mem_fd = -1, .cancel_fd = -1, .is_seized = true, .is_watched = true
+    };
+    if (ptrace(PTRACE_INTERRUPT, pid, 0, 0) == 0)
+        return 0;
+    t->is_seized = false;
+    return err_set(e, errno, "stop process %d", (int)pid);
+}
+
+/* A signal that the kernel gave it because of what it does, and that has no handler: one that
+ * was blocked or ignored has none any more by now. */
+bool mx_tracee_is_fault(pid_t pid, int signo)
+{
+    siginfo_t info;
+    uint64_t caught;
+    if (signo != SIGSEGV && signo != SIGBUS && signo != SIGFPE && signo != SIGILL &&
+        signo != SIGTRAP)
+        return false;
+    if (ptrace(PTRACE_GETSIGINFO, pid, 0, &info) < 0 || info.si_signo != signo ||
+        info.si_code <= 0 || (signo == SIGTRAP && info.si_code != SI_KERNEL))
+        return false;
+    return mx_status_number(pid, "SigCgt", 16, &caught, NULL) == 0 &&
+           !(caught & UINT64_C(1) << (signo - 1));
+}
+
 static int look(struct mx_tracee *t, struct err *e)
 {
     char path[40];
@@ -119,6 +151,9 @@ static int look(struct mx_tracee *t, struct err *e)
         return err_say(e, ENOTSUP, "process %d is not a 64-bit program", (int)t->pid);
     if (rc < 0)
         return rc;
+    if (t->is_at_trap)
+        t->regs.rip--;
+    t->is_at_trap = false;
     if (t->is_sibling)
         return 0;
     snprintf(path, sizeof path, "/proc/%d/mem", (int)t->pid);
@@ -142,7 +177,9 @@ int mx_tracee_seize(struct mx_tracee *t, pid_t pid, bool is_child, struct err *e
 
 void mx_tracee_fini(struct mx_tracee *t)
 {
-    if (t->is_seized && ptrace(PTRACE_DETACH, t->pid, 0, 0) < 0)
+    if (t->is_seized && t->is_watched)
+        ptrace(PTRACE_SETOPTIONS, t->pid, 0, MX_TRACEE_WATCHED); /* a fork of it had others */
+    if (t->is_seized && ptrace(t->is_watched ? PTRACE_CONT : PTRACE_DETACH, t->pid, 0, 0) < 0)
         t->is_seized =
             false; /* it has ended, or runs: then the kernel lets go of it when we end */
     if (t->is_seized && t->has_stop && !t->is_sibling)

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/ptrace.h>
 #include <sys/types.h>
 #include <sys/user.h>
 
@@ -25,6 +26,8 @@ enum {
 struct mx_tracee {
     pid_t pid;
     bool is_seized;
+    bool is_watched;     /* by us, before and afterwards: a fault stops it as it is */
+    bool is_at_trap;     /* such a fault is of int3 */
     bool has_called;     /* calls were made in it */
     bool is_patient;     /* its calls may take as long as they like */
     int cancel_fd;       /* a patient call is interrupted when this can be read; -1: never */
@@ -50,6 +53,14 @@ MUST int mx_tracee_seize(struct mx_tracee *t, pid_t pid, bool is_child, struct e
  * call that it waits in may be interrupted; await waits for that, if nobody has. */
 MUST int mx_tracee_catch(struct mx_tracee *t, pid_t pid, bool is_child, struct err *e);
 MUST int mx_tracee_await(struct mx_tracee *t, struct err *e);
+
+/* catch of a process that we trace all the time, with these options; letting go of it lets it
+ * go on. If it stands at a fault of its own that will end it, that is where it is, and the
+ * signal is dropped: it makes the fault again. */
+enum { MX_TRACEE_WATCHED = PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL };
+MUST int mx_tracee_catch_watched(struct mx_tracee *t, pid_t pid, struct err *e);
+/* Does it stand at such a fault, with signal signo? */
+bool mx_tracee_is_fault(pid_t pid, int signo);
 
 /* After calls: registers and mask as t->regs and t->blocked say; it stands still. */
 MUST int mx_tracee_rest(struct mx_tracee *t, struct err *e);

@@ -2,6 +2,7 @@
 /* hands_home.c: a job's own process: captured where it is, kept as a stub while the job is
  * away, and filled again when it comes home. Must not know: where the copies are. */
 #include "common/sys/fd.h"
+#include "mosix-core/deputy/dump.h"
 #include "mosix-core/deputy/inject.h"
 #include "mosix-core/deputy/own.h"
 #include "mosix-core/deputy/room.h"
@@ -22,7 +23,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ptrace.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -221,11 +221,10 @@ static int do_restore(struct home *h, int fd, int32_t number, struct err *e)
  * not the job's. */
 static int do_end(struct home *h, int fd UNUSED, int32_t number, struct err *e)
 {
-    const struct rlimit none = { 0, 0 };
     struct mx_tracee *t = &h->c.t;
     bool is_fit = h->is_held && number > 0 && number != SIGKILL && number != SIGSTOP &&
-                  prlimit(h->pid, RLIMIT_CORE, &none, NULL) == 0;
-    int rc = is_fit ? mx_tracee_scratch(t, 0, e) : 0;
+                  mx_dump_forbid(t, e) == 0;
+    int rc = is_fit && !t->scratch ? mx_tracee_scratch(t, 0, e) : 0;
     if (is_fit && rc == 0) {
         const uint64_t by_default[4] = { 0, 0, 0, 0 };
         struct mx_call c = { SYS_rt_sigaction, { (uint64_t)number, t->scratch, 0, 8 } };

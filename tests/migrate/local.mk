@@ -1,6 +1,6 @@
 # Real processes that are captured and restored. A sanitizer's shadow memory is more than an image holds.
 if !SANITIZE
-check_PROGRAMS += tests/migrate/adversary tests/migrate/asker tests/migrate/counter tests/migrate/counter_static tests/migrate/couple tests/migrate/driver tests/migrate/escape tests/migrate/fault_relay tests/migrate/gap tests/migrate/move tests/migrate/away tests/migrate/probe tests/migrate/ticks tests/migrate/pace tests/migrate/rounds tests/migrate/table1 tests/migrate/waits
+check_PROGRAMS += tests/migrate/adversary tests/migrate/asker tests/migrate/counter tests/migrate/counter_static tests/migrate/couple tests/migrate/crash tests/migrate/driver tests/migrate/escape tests/migrate/fault_relay tests/migrate/gap tests/migrate/move tests/migrate/away tests/migrate/probe tests/migrate/ticks tests/migrate/pace tests/migrate/rounds tests/migrate/table1 tests/migrate/waits
 tests_migrate_adversary_LDADD = -lm -lpthread
 tests_migrate_asker_LDADD = mosix-core/lib/libmosix.a
 tests_migrate_counter_LDADD = -lm
@@ -31,6 +31,7 @@ TESTS += \
   tests/migrate/checkpoint.sh \
   tests/migrate/commands.sh \
   tests/migrate/compatibility.sh \
+  tests/migrate/cores.sh \
   tests/migrate/escape.sh \
   tests/migrate/examples.sh \
   tests/migrate/faults.sh \
@@ -58,6 +59,7 @@ EXTRA_DIST += \
   tests/migrate/checkpoint.sh \
   tests/migrate/commands.sh \
   tests/migrate/compatibility.sh \
+  tests/migrate/cores.sh \
   tests/migrate/escape.sh \
   tests/migrate/examples.sh \
   tests/migrate/faults.sh \
