@@ -21,7 +21,8 @@ enum mx_hands_ask {
     MX_HANDS_COPY,     /* it runs, and its memory goes to fd meanwhile, in rounds */
     MX_HANDS_SEND,     /* what is left of its image goes there; without COPY: all, to fd */
     MX_HANDS_RUN,      /* it runs; host, at first: fd, where its calls go */
-    MX_HANDS_SERVE, /* home: the process is a stub now, and makes the calls that come from fd */
+    MX_HANDS_SERVE,   /* home: the process is a stub now, and makes the calls that come from fd,
+                         which the keeper calls number */
     MX_HANDS_RESTORE, /* fd: an image comes from there; big, also: how far the home's monotonic
                          clock is ahead, and that of boottime; number 1: its pages come ahead of
                          it (image/collect.h) */
@@ -32,7 +33,7 @@ enum mx_hands_ask {
     MX_HANDS_ENDED,  /* the job has ended by itself; home: number 1: it is another program now,
                         which runs here */
     MX_HANDS_DIED,   /* the copy is no more; number: by which signal */
-    MX_HANDS_LOST,   /* calls: the other end is gone */
+    MX_HANDS_LOST,   /* calls of connection number: the other end is gone */
     MX_HANDS_CAME,   /* home: process number (0: the job's own) has come home by itself, and is
                         not ours any more; text: why */
     MX_HANDS_MISSED, /* home: it was lost when it was to; text: why */

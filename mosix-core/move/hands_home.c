@@ -32,9 +32,10 @@ struct home {
     int sock;
     pid_t pid;
     struct mx_capture c;
-    bool is_held; /* traced, and stands still */
-    bool is_stub; /* the job is away */
-    int calls;    /* of the copy that is served; -1: none */
+    bool is_held;    /* traced, and stands still */
+    bool is_stub;    /* the job is away */
+    int calls;       /* of the copy that is served; -1: none */
+    int32_t serving; /* what the keeper calls that connection */
     struct mx_sealed *sealed;
     struct mx_send *send;
     int image, uffd;      /* of send; -1: none */
@@ -242,7 +243,7 @@ static int do_end(struct home *h, int fd UNUSED, int32_t number, struct err *e)
     return 0;
 }
 
-static int do_serve(struct home *h, int fd, int32_t number UNUSED, struct err *e)
+static int do_serve(struct home *h, int fd, int32_t number, struct err *e)
 {
     int rc = h->is_stub ? 0 : h->is_held ? become_stub(h, e) : err_say(e, EINVAL, "it runs");
     if (rc == 0 && fd >= 0) /* whatever is left in an old one */
@@ -252,6 +253,7 @@ static int do_serve(struct home *h, int fd, int32_t number UNUSED, struct err *e
     if (say_park(h) < 0)
         _exit(1);
     end_calls(h);
+    h->serving = number;
     h->calls = dup(fd);
     return h->calls < 0 ? err_set(e, errno, "keep a stream") : 0;
 }
@@ -346,7 +348,7 @@ static bool serve(struct home *h)
         return mx_hands_say(h->sock, MX_HANDS_ENDED, 0, rc == MX_DEPUTY_EXEC, &e) == 0;
     }
     end_calls(h);
-    return mx_hands_say(h->sock, MX_HANDS_LOST, rc, 0, &e) == 0;
+    return mx_hands_say(h->sock, MX_HANDS_LOST, rc, h->serving, &e) == 0;
 }
 
 typedef int (*do_fn)(struct home *h, int fd, int32_t number, struct err *e);

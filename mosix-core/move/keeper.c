@@ -135,6 +135,18 @@ static void after_step(struct mx_keeper *k, const struct mx_migrate_out *out)
     }
 }
 
+/* Where the job has settled nobody serves its calls: it would wait for ever. */
+static void check_served(struct mx_keeper *k, uint64_t now_ms)
+{
+    struct mx_host *h = k->plan.phase == MX_SETTLED ? mx_keeper_host(k, k->plan.here) : NULL;
+    if (!k->unserved || now_ms - k->unserved_ms < MX_UNSERVED_MS || !h || h->lost_ms ||
+        k->served != k->unserved || h->calls.pid != k->served)
+        return;
+    k->unserved = 0;
+    mx_keeper_why(k, "the connection for its calls was lost");
+    mx_host_lose(h);
+}
+
 static void on_timer(void *ctx)
 {
     struct mx_keeper *k = ctx;
@@ -143,6 +155,7 @@ static void on_timer(void *ctx)
         if (k->hosts[i].place && k->hosts[i].lost_ms &&
             now_ms - k->hosts[i].lost_ms >= MX_KEEPER_LOST_MS)
             mx_host_is_dead(&k->hosts[i]);
+    check_served(k, now_ms);
     mx_keeper_hold(k, (struct mx_holder_in){ .what = MX_HOLD_TICK });
     mx_keeper_plan(k, (struct mx_migrate_in){ .what = MX_MIG_TICK });
 }

@@ -182,7 +182,12 @@ static void on_note(struct mx_keeper *k, const struct mx_note *n)
         break;
     case MX_HANDS_SEND: /* the other place finds its image cut, and says so */
     case MX_HANDS_ENDED: none_is_away(k, n->number == 1); break;
-    case MX_HANDS_LOST: /* so does the connection for orders */
+    case MX_HANDS_LOST: /* usually so is the connection for orders */
+        /* Hands that have just been told of a new one may still say it of the old one. */
+        if (n->number == k->served) {
+            k->unserved = k->served;
+            k->unserved_ms = clock_mono_ms();
+        }
         if (n->rc < 0)
             log_at(LOG_NORMAL, "calls of process %d: %s", (int)k->how.pid, n->text);
         break;
@@ -231,7 +236,9 @@ void mx_keeper_serve(struct mx_keeper *k)
     if (!h || !h->calls.pid || h->calls.pid == k->served)
         return;
     k->served = h->calls.pid;
-    mx_keeper_tell(k, MX_HANDS_SERVE, dup(h->calls.plain));
+    if (need_hands(k) < 0 ||
+        mx_hands_tell(&k->hands, MX_HANDS_SERVE, dup(h->calls.plain), k->served, 0) < 0)
+        log_error("job %d: nobody holds its process", (int)k->how.pid);
 }
 
 /* ---- the home's own place ---- */

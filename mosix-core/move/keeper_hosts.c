@@ -35,6 +35,16 @@ static struct mx_hello hello_of(const struct mx_keeper *k, const struct mx_host 
     return hello;
 }
 
+/* Not where the job comes from, and it has no right to run there yet: so the move can still be
+ * given up. */
+static bool is_before_commit(const struct mx_keeper *k, const struct mx_host *h)
+{
+    return h->place == k->plan.there && !h->lost_ms &&
+           (k->plan.phase == MX_ASKING || k->plan.phase == MX_COPYING ||
+            k->plan.phase == MX_FREEZING) &&
+           k->plan.here != MX_HOME;
+}
+
 /* Whether a stream of a move is connected. */
 static void stream_said(struct mx_host *h, const struct mx_conn *c, struct loop_fd *watch,
                         bool *has)
@@ -47,6 +57,11 @@ static void stream_said(struct mx_host *h, const struct mx_conn *c, struct loop_
         return;
     loop_fd_del(watch);
     *has = rc > 0 && n.rc == 0;
+    if (!*has && c == &h->calls && is_before_commit(k, h)) {
+        mx_keeper_why(k, n.text[0] ? n.text : "the connection for its calls was lost");
+        mx_host_lose(h);
+        return;
+    }
     if (!*has && h->place == k->plan.there && k->holder.is == MX_IS_COPYING) {
         mx_keeper_why(k, n.text[0] ? n.text : "a connection for the move was lost");
         mx_keeper_held(k, MX_HOLD_FAILED, MX_WHY_REFUSED);
@@ -256,6 +271,14 @@ static void host_is_cut(struct mx_host *h)
     mx_keeper_plan(k, (struct mx_migrate_in){ .what = MX_MIG_CUT, .place = h->place });
 }
 
+void mx_host_lose(struct mx_host *h)
+{
+    loop_fd_del(&h->on_orders);
+    loop_fd_del(&h->on_notes);
+    mx_conn_end(&h->orders);
+    host_is_cut(h);
+}
+
 /* The first note says whether there is a connection, the second how it ended. */
 static void on_host_notes(void *ctx, uint32_t events UNUSED)
 {
@@ -314,10 +337,7 @@ static void on_host_orders(void *ctx, uint32_t events UNUSED)
         return;
     if (rc < 0) {
         mx_keeper_why(h->k, "the node sends what makes no sense");
-        loop_fd_del(&h->on_orders);
-        loop_fd_del(&h->on_notes);
-        mx_conn_end(&h->orders);
-        host_is_cut(h);
+        mx_host_lose(h);
         return;
     }
     h->in_bytes = rd_left(&r);

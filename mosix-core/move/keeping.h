@@ -17,6 +17,7 @@ enum {
     MX_KEEPER_HOSTS = MX_PLACES_MAX - 1,
     MX_KEEPER_FETCHED = 16,   /* children that are asked to come home by themselves */
     MX_KEEPER_TIED_MS = 2000, /* a process that ends with its hands does it so soon */
+    MX_UNSERVED_MS = 2000,    /* who ends a connection for calls says why meanwhile */
     MX_KEEPER_LOST_MS = MX_LEASE_MS + MX_LEASE_SLACK_MS, /* of a host that is cut off */
 };
 
@@ -66,6 +67,8 @@ struct mx_keeper {
     bool is_park_used;       /* there may be something in it */
     bool is_short_of_memory; /* there was no room for one: it comes home at once, then */
     pid_t served;            /* the hands serve the calls of this connection; 0: none */
+    pid_t unserved;          /* no more of this one: it was lost, */
+    uint64_t unserved_ms;    /* then */
     int signal;              /* that a copy died of */
     bool is_looked; /* the process at home can move, as far as can be seen while it runs */
     uint64_t froze_ms;
@@ -164,6 +167,8 @@ void mx_keeper_close_streams(struct mx_keeper *k);
 void mx_keeper_end_relay(struct mx_keeper *k);
 void mx_host_forget(struct mx_host *h);
 void mx_host_is_dead(struct mx_host *h);
+/* It is as good as cut off, by us: without its calls the copy there is of no use. */
+void mx_host_lose(struct mx_host *h);
 struct mx_host *mx_keeper_find_node(struct mx_keeper *k, int node);
 /* Begins a connection to a node. Returns 0; -EBUSY when there are too many. */
 MUST int mx_keeper_add_host(struct mx_keeper *k, int node, struct mx_host **out, struct err *e);

@@ -207,6 +207,13 @@ for kind in ${FAULTS_KINDS:-out home hop fetch self checkpoint freeze}; do
         # shellcheck disable=SC2086 # words
         (one $kind $number $fault) || failed=$((failed + 1))
     done
+    # The new connection for calls fails on its way.
+    [ $kind$is_all = hop ] && for number in 12 19 31; do
+        turn=$((turn + 1))
+        is_ours $turn || continue
+        case="$kind, message $number, garble"
+        (one $kind $number garble) || failed=$((failed + 1))
+    done
 done
 [ $failed = 0 ] || fail "$failed cases"
 snapshot >after
