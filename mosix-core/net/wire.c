@@ -37,6 +37,27 @@ static int set_limits(int fd, unsigned handshake_ms)
     return 0;
 }
 
+/* Waits for the end of a connect() of fd; an interruption is none of the time that it may take.
+ * Returns 0 or the negated error. */
+static int wait_connected(int fd)
+{
+    uint64_t end = clock_mono_ms() + MX_HANDSHAKE_MS;
+    struct pollfd p = { fd, POLLOUT, 0 };
+    int error = 0;
+    socklen_t len = sizeof error;
+    for (;;) {
+        uint64_t now = clock_mono_ms();
+        int n = poll(&p, 1, now < end ? (int)(end - now) : 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            return -ETIMEDOUT;
+        return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 ? -errno : -error;
+    }
+}
+
 static int dial(const struct mx_node *to, int *fd_out, struct err *e)
 {
     struct sockaddr_storage a;
@@ -45,17 +66,8 @@ static int dial(const struct mx_node *to, int *fd_out, struct err *e)
     if (fd < 0)
         return err_set(e, errno, "make a socket");
     int rc = connect(fd, (struct sockaddr *)&a, len) < 0 && errno != EINPROGRESS ? -errno : 0;
-    if (rc == 0) {
-        struct pollfd p = { fd, POLLOUT, 0 };
-        int error = 0;
-        socklen_t error_len = sizeof error;
-        if (poll(&p, 1, MX_HANDSHAKE_MS) <= 0)
-            rc = -ETIMEDOUT;
-        else if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_len) < 0)
-            rc = -errno;
-        else
-            rc = -error;
-    }
+    if (rc == 0)
+        rc = wait_connected(fd);
     if (rc == 0)
         rc = fd_set_nonblock(fd, false);
     if (rc == 0)
