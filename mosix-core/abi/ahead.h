@@ -22,6 +22,7 @@ enum {
 enum mx_ahead_effect {
     MX_AHEAD_STAYS,
     MX_AHEAD_ENDS,
+    MX_AHEAD_DOUBLES, /* that descriptor, which another one of the process is the same as */
     MX_AHEAD_TOUCHES, /* that descriptor, which others may have from now on */
     MX_AHEAD_SHARES,  /* all descriptors */
     MX_AHEAD_SENDS,

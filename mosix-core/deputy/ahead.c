@@ -66,6 +66,16 @@ static void set_own(struct mx_reader *r, int fd, bool is_own)
     put_in(r->others, fd, !is_own);
 }
 
+/* fd is the same as another one from now on: nobody's own, but that can be seen, unless others
+ * who can't be seen may have that one. */
+static void set_same(struct mx_reader *r, int fd, int as)
+{
+    if (fd < 0 || fd >= MX_AHEAD_FDS_MAX)
+        return;
+    put_in(r->own, fd, false);
+    put_in(r->others, fd, as < 0 || as >= MX_AHEAD_FDS_MAX || is_in(r->others, as));
+}
+
 /* How often it was read in a row. The one that was looked at first makes place. */
 static unsigned *run_of(struct mx_reader *r, int fd)
 {
@@ -133,7 +143,8 @@ static void share(struct mx_reader *r, bool is_seen)
 {
     end_all(r);
     memset(r->own, 0, sizeof r->own);
-    memset(r->others, is_seen ? 0 : 0xff, sizeof r->others);
+    r->has_sent |= !is_seen; /* nobody sees when such a message is taken, or what then has it */
+    memset(r->others, r->has_sent ? 0xff : 0, sizeof r->others);
     memset(r->runs, 0, sizeof r->runs);
 }
 
@@ -171,6 +182,8 @@ void mx_sender_before(struct mx_sender *s, uint32_t who, const struct mx_call_li
         enum mx_ahead_effect what = mx_ahead_effect(line, args, fd);
         if (what == MX_AHEAD_TOUCHES)
             set_own(r, fd, false);
+        else if (what == MX_AHEAD_DOUBLES)
+            put_in(r->own, fd, false);
         if (what != MX_AHEAD_STAYS)
             *run_of(r, fd) = 0;
     }
@@ -270,13 +283,15 @@ int mx_sender_after(struct mx_sender *s, uint32_t who, pid_t pid, struct mx_link
                     const struct mx_call_line *line, const uint64_t args[MX_CALL_ARGS],
                     int64_t result)
 {
-    bool is_read = strcmp(line->name, "read") == 0;
-    if (result < 0 || (!is_read && !is_open(line->name)))
+    bool is_read = strcmp(line->name, "read") == 0, is_dup = strncmp(line->name, "dup", 3) == 0;
+    if (result < 0 || (!is_read && !is_dup && !is_open(line->name)))
         return 0;
     struct mx_reader *r = get(s, who);
     if (!r)
         return 0;
-    if (!is_read)
+    if (is_dup)
+        set_same(r, (int)result, (int)args[0]);
+    else if (!is_read)
         set_own(r, (int)result, has_one_thread(pid));
     else if (result > 0 && (uint64_t)result == args[2])
         return on_read(s, r, pid, l, (int)args[0], args[2]);

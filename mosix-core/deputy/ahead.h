@@ -27,6 +27,7 @@ struct mx_sender {
             unsigned run; /* so many times in a row, each time in full */
         } runs[MX_AHEAD_STREAMS];
         unsigned next_run;
+        bool has_sent; /* some of what it has may lie in a message */
         unsigned in_vain;   /* streams in a row of which nothing was taken */
         uint64_t not_until; /* no other begins; by clock_mono_ms */
         struct mx_sending {

@@ -98,11 +98,12 @@ static int send_answer(struct deputy *d, const struct mx_stub *s, int64_t result
 }
 
 /* What reads will bring from now on may go ahead of it. */
-static int send_made(struct deputy *d, const struct mx_stub *s, int64_t result)
+static int send_made(struct deputy *d, struct mx_stub *s, int64_t result)
 {
+    const struct mx_stub *lead = mx_stub_lead(s);
     int rc = s->is_forking || s->is_mirrored
                  ? 0
-                 : mx_sender_after(&d->ahead, s->who, s->t.pid, &d->link, s->call.line,
+                 : mx_sender_after(&d->ahead, lead->who, lead->t.pid, &d->link, s->call.line,
                                    s->call.args, result);
     return rc < 0 ? rc : send_answer(d, s, result);
 }
@@ -204,10 +205,10 @@ static int take_call(struct deputy *d, struct mx_stub *s, struct mx_talk_frame *
 
 /* Files that are read ahead. Returns 1 when the call is to be made again, as it would find one
  * that is; 0; -errno. */
-static int look_ahead(struct deputy *d, const struct mx_stub *s)
+static int look_ahead(struct deputy *d, struct mx_stub *s)
 {
     const struct mx_call_line *line = s->is_forking || s->is_mirrored ? NULL : s->call.line;
-    mx_sender_before(&d->ahead, s->who, line, s->call.args);
+    mx_sender_before(&d->ahead, mx_stub_lead(s)->who, line, s->call.args);
     if (s->is_mirrored)
         mx_sender_forget(&d->ahead);
     return s->is_forking ? 0 : mx_sender_hinders(&d->ahead, line, s->call.args, &d->link);

@@ -181,5 +181,5 @@ int mx_mirror_empty(struct mx_tracee *t, const struct mx_range *ours, unsigned c
 {
     struct mx_call unlock = { SYS_munlockall, { 0 } };
     int rc = mx_tracee_must(t, &unlock, "munlockall", e);
-    return rc < 0 ? rc : mx_tracee_empty_but(t, ours, count, e);
+    return rc < 0 ? rc : mx_tracee_empty_but(t, NULL, ours, count, e);
 }

@@ -133,7 +133,9 @@ static int put_parked(struct collect *c, uint64_t start, uint64_t at, const uint
     for (size_t done = 0; done < len_bytes;) {
         ssize_t n =
             pwrite(c->how->park_memory, ptr + done, len_bytes - done, (off_t)(at + done));
-        if (n <= 0)
+        if (n == 0) /* its memory is gone, or another one */
+            return err_say(e, ENOBUFS, "the job has ended, or executes a program");
+        if (n < 0)
             return err_set(e, ENOBUFS, "put pages of an image where they are to be kept");
         done += (size_t)n;
     }

@@ -19,6 +19,16 @@ int mx_tracee_drop_rseq(struct mx_tracee *t, struct err *e)
     return r.rseq_abi_pointer ? mx_tracee_must(t, &c, "rseq", e) : 0;
 }
 
+int mx_tracee_drop_areas(struct mx_tracee *t, struct mx_threads *others, struct err *e)
+{
+    int rc = mx_tracee_drop_rseq(t, e);
+    for (unsigned i = 0; others && rc == 0 && i < others->count; i++) {
+        others->list[i].t.syscall_at = t->syscall_at;
+        rc = mx_tracee_drop_rseq(&others->list[i].t, e);
+    }
+    return rc;
+}
+
 static bool is_kept(const struct mx_sec_mapping *m, const struct mx_range *keep, unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
@@ -27,13 +37,13 @@ static bool is_kept(const struct mx_sec_mapping *m, const struct mx_range *keep,
     return false;
 }
 
-int mx_tracee_empty(struct mx_tracee *t, struct err *e)
+int mx_tracee_empty(struct mx_tracee *t, struct mx_threads *others, struct err *e)
 {
-    return mx_tracee_empty_but(t, NULL, 0, e);
+    return mx_tracee_empty_but(t, others, NULL, 0, e);
 }
 
-int mx_tracee_empty_but(struct mx_tracee *t, const struct mx_range *keep, unsigned kept_count,
-                        struct err *e)
+int mx_tracee_empty_but(struct mx_tracee *t, struct mx_threads *others,
+                        const struct mx_range *keep, unsigned kept_count, struct err *e)
 {
     struct mx_maps m = { 0 };
     unsigned count = 0;
@@ -51,7 +61,7 @@ int mx_tracee_empty_but(struct mx_tracee *t, const struct mx_range *keep, unsign
     if (rc == 0)
         rc = mx_capture_find_call(t, &m, e);
     if (rc == 0)
-        rc = mx_tracee_drop_rseq(t, e);
+        rc = mx_tracee_drop_areas(t, others, e);
     if (rc == 0)
         rc = mx_tracee_scratch(t, 0, e);
     if (rc == 0)

@@ -101,15 +101,20 @@ MUST int mx_capture_rest(struct mx_capture *c, struct mx_image_writer *w, struct
 MUST int mx_status_number(pid_t pid, const char *name, int base, uint64_t *value,
                           struct err *e);
 
+/* Nothing is written into its memory any more when it, or one of its other threads (NULL: it has
+ * none), goes on (empty.c). */
+MUST int mx_tracee_drop_areas(struct mx_tracee *t, struct mx_threads *others, struct err *e);
+
 /* It stands still without any memory but the kernel's own from then on, and can make calls
- * (empty.c). After a failure some may be gone. */
-MUST int mx_tracee_empty(struct mx_tracee *t, struct err *e);
+ * (empty.c); others: its other threads, which stand still too; NULL: it has none. After a
+ * failure some may be gone. */
+MUST int mx_tracee_empty(struct mx_tracee *t, struct mx_threads *others, struct err *e);
 /* The same, but mappings that are in one of these stay. */
 struct mx_range {
     uint64_t start, end;
 };
-MUST int mx_tracee_empty_but(struct mx_tracee *t, const struct mx_range *keep, unsigned count,
-                             struct err *e);
+MUST int mx_tracee_empty_but(struct mx_tracee *t, struct mx_threads *others,
+                             const struct mx_range *keep, unsigned count, struct err *e);
 
 /* BLAKE2b of the code that the kernel maps into each process. */
 MUST int mx_vdso_sum(const struct mx_tracee *t, const struct mx_maps *m,

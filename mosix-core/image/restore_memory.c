@@ -61,16 +61,6 @@ static int check_kernel(const struct mx_making *p, const struct mx_tracee *t,
 }
 
 /* The kernel would write there, in each thread of a stub. */
-static int drop_areas(struct mx_tracee *t, struct mx_threads *others, struct err *e)
-{
-    int rc = mx_tracee_drop_rseq(t, e);
-    for (unsigned i = 0; others && rc == 0 && i < others->count; i++) {
-        others->list[i].t.syscall_at = t->syscall_at;
-        rc = mx_tracee_drop_rseq(&others->list[i].t, e);
-    }
-    return rc;
-}
-
 static bool is_parked(const struct mx_making *p, const struct mx_sec_mapping *m)
 {
     const struct mx_park *park = p->how.park;
@@ -231,7 +221,7 @@ int mx_making_exchange(struct mx_making *p, struct mx_tracee *t, struct err *e)
     if (rc == 0)
         rc = check_kernel(p, t, &own, e);
     if (rc == 0)
-        rc = drop_areas(t, p->how.stub_threads, e);
+        rc = mx_tracee_drop_areas(t, p->how.stub_threads, e);
     if (rc == 0)
         rc = mx_tracee_scratch(t, hole, e);
     if (rc == 0)

@@ -12,26 +12,13 @@
 #include <signal.h>
 #include <unistd.h>
 
-static int check_alone(pid_t pid, struct err *e)
-{
-    uint64_t threads;
-    int rc = mx_status_number(pid, "Threads", 10, &threads, e);
-    return rc == 0 && threads != 1
-               ? err_say(e, ENOTSUP, "process %d has %u threads", (int)pid, (unsigned)threads)
-               : rc;
-}
-
 int mx_freeze_write(struct mx_capture *c, pid_t pid, int fd, struct err *e)
 {
     *c = (struct mx_capture){ .what_for = MX_CAPTURE_MOVE };
-    int rc = check_alone(pid, e);
-    if (rc == 0)
-        rc = mx_capture_stop(c, pid, e);
+    int rc = mx_capture_stop(c, pid, e);
     if (rc < 0)
         return rc;
-    rc = check_alone(pid, e); /* it may have made one meanwhile */
-    if (rc == 0)
-        rc = mx_own_look(pid, e);
+    rc = mx_own_look(pid, e);
     if (rc == 0)
         rc = mx_capture_write(c, fd, e);
     if (rc == 0 && fsync(fd) < 0)
@@ -72,16 +59,17 @@ static void see_continued(struct mx_tracee *t)
             t->has_stop = false;
 }
 
-int mx_freeze_read(struct mx_tracee *t, int fd, struct err *e)
+int mx_freeze_read(struct mx_capture *c, int fd, struct err *e)
 {
-    const struct mx_restore_how how = { .stub = t };
+    const struct mx_restore_how how = { .stub = &c->t, .stub_threads = &c->others };
     struct mx_restored r;
     int rc = verify(fd, e);
     if (rc < 0)
         return rc;
-    see_continued(t);
+    see_continued(&c->t);
     rc = mx_restore_as(fd, &how, &r, e);
-    *t = r.t;
-    int emptied = rc < 0 ? mx_tracee_empty(t, NULL) : 0;
+    c->t = r.t;
+    c->others = r.others;
+    int emptied = rc < 0 ? mx_tracee_empty(&c->t, &c->others, NULL) : 0;
     return emptied < 0 ? -ESRCH : rc;
 }

@@ -145,7 +145,7 @@ static int do_stop(struct home *h, int fd UNUSED, int32_t number UNUSED, struct 
     h->c = (struct mx_capture){ .what_for = MX_CAPTURE_MOVE };
     int rc = mx_capture_stop(&h->c, h->pid, e);
     bool is_stopped = rc == 0;
-    if (rc == 0 && (rc = mx_stay_threads(h->pid, e)) == 0)
+    if (rc == 0)
         rc = mx_own_look(h->pid, e);
     if (is_stopped && rc < 0 &&
         mx_capture_release(&h->c, NULL) < 0) /* the first reason counts */
@@ -161,15 +161,21 @@ static int hold(pid_t tid, struct err *e)
     return 0;
 }
 
+static int hold_all(struct home *h, struct err *e)
+{
+    int rc = hold(h->pid, e);
+    for (unsigned i = 0; rc == 0 && i < h->c.others.count; i++)
+        rc = hold(h->c.others.list[i].t.pid, e);
+    return rc;
+}
+
 static int do_send(struct home *h, int fd UNUSED, int32_t number UNUSED, struct err *e)
 {
     int rc =
         h->is_held && h->send ? mx_send_rest(h->send, &h->c, e) : err_say(e, EINVAL, "it runs");
     /* Another may run from now on: this one must not, if nobody holds it. */
     if (rc == 0)
-        rc = hold(h->pid, e);
-    for (unsigned i = 0; rc == 0 && i < h->c.others.count; i++)
-        rc = hold(h->c.others.list[i].t.pid, e);
+        rc = hold_all(h, e);
     end_send(h);
     return rc;
 }
@@ -268,12 +274,12 @@ static int do_freeze(struct home *h, int fd, int32_t number UNUSED, struct err *
         return rc;
     h->is_held = true;
     /* It has no memory to go on with when nobody holds it. */
-    rc = hold(h->pid, e);
+    rc = hold_all(h, e);
     if (rc == 0)
         rc = become_stub(h, e);
     if (rc == 0)
-        rc = mx_tracee_empty(&h->c.t, e);
-    if (rc < 0 && h->is_stub && mx_freeze_read(&h->c.t, fd, NULL) < 0) {
+        rc = mx_tracee_empty(&h->c.t, &h->c.others, e);
+    if (rc < 0 && h->is_stub && mx_freeze_read(&h->c, fd, NULL) < 0) {
         kill(h->pid, SIGKILL);
         return rc;
     }
@@ -282,7 +288,7 @@ static int do_freeze(struct home *h, int fd, int32_t number UNUSED, struct err *
 
 static int do_thaw(struct home *h, int fd, int32_t number UNUSED, struct err *e)
 {
-    int rc = h->is_stub ? mx_freeze_read(&h->c.t, fd, e) : err_say(e, EINVAL, "it runs");
+    int rc = h->is_stub ? mx_freeze_read(&h->c, fd, e) : err_say(e, EINVAL, "it runs");
     if (rc == -ESRCH)
         kill(h->pid, SIGKILL);
     return rc < 0 ? rc : do_run(h, -1, 0, e);

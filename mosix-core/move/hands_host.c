@@ -12,7 +12,6 @@
 #include "mosix-core/image/send.h"
 #include "mosix-core/move/hands.h"
 #include "mosix-core/net/confine.h"
-#include "mosix-core/move/stay.h"
 #include "mosix-core/net/prompt.h"
 #include "mosix-core/plan/migrate.h"
 #include "mosix-core/sandbox/sandbox.h"
@@ -252,7 +251,7 @@ static bool supervise(struct host *h)
         .home = h->calls,
         .sealed = h->sealed,
         .told = h->sock,
-        .others = MX_STAY_THREADS_MAX > 1 ? &h->others : NULL,
+        .others = &h->others,
         .ahead = h->ahead,
         .processes_max = limits.processes,
         .busy = refuse,

@@ -6,20 +6,8 @@
 #include "mosix-core/deputy/own.h"
 #include "mosix-core/image/capture.h"
 
-#include <errno.h>
-
-int mx_stay_threads(pid_t pid, struct err *e)
-{
-    unsigned threads = mx_threads_count(pid);
-    return threads <= MX_STAY_THREADS_MAX
-               ? 0
-               : err_say(e, ENOTSUP, "process %d has %u threads", (int)pid, threads);
-}
-
 int mx_stay_look(pid_t pid, struct err *e)
 {
-    int rc = mx_stay_threads(pid, e);
-    if (rc == 0)
-        rc = mx_capture_look(pid, MX_CAPTURE_MOVE, e);
+    int rc = mx_capture_look(pid, MX_CAPTURE_MOVE, e);
     return rc == 0 ? mx_own_look(pid, e) : rc;
 }

@@ -5,13 +5,9 @@
 #define MOSIX_CORE_MOVE_STAY_H
 
 #include "common/base/err.h"
+#include "mosix-core/image/form/sections.h"
 
 #include <sys/types.h>
-
-enum { MX_STAY_THREADS_MAX = 1 }; /* a process of more stays, and comes home for one more */
-
-/* Has it too many threads? Returns 0; -ENOTSUP with words. */
-MUST int mx_stay_threads(pid_t pid, struct err *e);
 
 /* Could process pid leave, as far as can be seen while it runs? Returns 0; -ENOTSUP with words;
  * -ESRCH, -EPERM. */

@@ -85,6 +85,13 @@ comes_home() # PROBE REASON
 }
 grep -h '^PROBE(home_' "$top_srcdir/tests/migrate/"probe_{home,threads}.c | sed 's/PROBE(home_\(.*\))/\1/' >probes
 while read -r probe; do
+    case $probe in 32_bit*)
+        status=0
+        echo go | "$bin/probe" "home_$probe" >/dev/null 2>&1 || status=$?
+        # Some virtual computers know no int 0x80 in 64-bit programs.
+        [ $status != 139 ] || { echo "# home_$probe: not tried, this computer ends who makes such a call"; continue; }
+        ;;
+    esac
     case $probe in
     first_thread_ends) why="ends its first thread before the others" ;;
     with_threads) why="shares memory that may be written" ;;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* couple.c: a job for tests of moves that go wrong: it prints a line with a number each turn
- * and "couple: right" at its end, with status 7. Usage: couple alone|two|back|exit|exec|dump
- * TURNS MS_EACH. two: a child does the same, from a signal USR1 on; back: halfway it asks for
- * what is told at home only; exit, exec: it ends, or becomes another program, at a signal USR1;
- * dump: it dies of a signal then. couple as PID COMMAND...: runs it under this number. */
+ * and "couple: right" at its end, with status 7. Usage: couple
+ * alone|team|two|back|exit|exec|dump TURNS MS_EACH. team: three threads do so; two: a child
+ * does the same, from a signal USR1 on; back: halfway it asks for what is told at home only;
+ * exit, exec: it ends, or becomes another program, at a signal USR1; dump: it dies of a signal
+ * then. couple as PID COMMAND...: runs it under this number. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -41,7 +43,7 @@ static void say(char name, unsigned turn, unsigned sum)
 
 static void turns(char name, unsigned count, unsigned ms, const char *how)
 {
-    static unsigned memory[WORDS];
+    static __thread unsigned memory[WORDS];
     unsigned sum = 1;
     for (unsigned turn = 0; turn < count; turn++) {
         for (unsigned i = 0; i < WORDS; i++)
@@ -65,6 +67,37 @@ static void turns(char name, unsigned count, unsigned ms, const char *how)
             _exit(6);
         }
     }
+}
+
+enum { HELPERS = 2 };
+
+static struct helper {
+    char name;
+    unsigned count, ms;
+} helpers[HELPERS];
+
+static void *help(void *arg)
+{
+    const struct helper *h = arg;
+    turns(h->name, h->count, h->ms, "team");
+    return arg;
+}
+
+/* Returns whether all were right. */
+static int team(unsigned count, unsigned ms)
+{
+    pthread_t threads[HELPERS];
+    void *result;
+    int is_right = 1;
+    for (unsigned i = 0; i < HELPERS; i++) {
+        helpers[i] = (struct helper){ (char)('a' + i), count, ms };
+        if (pthread_create(&threads[i], NULL, help, &helpers[i]) != 0)
+            return 0;
+    }
+    turns('p', count, ms, "team");
+    for (unsigned i = 0; i < HELPERS; i++)
+        is_right &= pthread_join(threads[i], &result) == 0 && result == &helpers[i];
+    return is_right;
 }
 
 static int run_as(pid_t pid, char **command)
@@ -112,7 +145,11 @@ int main(int argc, char **argv)
             _exit(7);
         }
     }
-    turns('p', count, ms, how);
+    if (strcmp(how, "team") == 0) {
+        if (!team(count, ms))
+            return 8;
+    } else
+        turns('p', count, ms, how);
     if (child && (waitpid(child, &status, 0) != child || !WIFEXITED(status) ||
                   WEXITSTATUS(status) != 7)) {
         printf("couple: the child is lost: %x\n", (unsigned)status);

@@ -3,7 +3,7 @@
 # faults.sh: at each message of each kind of move the connection is cut, or silent, or one of the processes that make the move is killed or
 # stopped: the job runs on, at one place, or it ends with a status that its parent sees and words that say why; nothing of it is left on
 # any node. Usage: faults.sh [all]: each message and each fault (stops and silences at every tenth), which takes an hour (make
-# soak-faults); without, a few of each.
+# soak-faults); without, a few of each. Kinds that begin with team_ are moves of a job of three threads.
 # FAULTS_KINDS, FAULTS: only these kinds or faults. A relay between the nodes counts messages and does it (fault_relay.c).
 set -u
 . "${top_srcdir:-.}/tests/lib/functions.sh"
@@ -50,7 +50,7 @@ is_settled() { [ "$(settled "$1")" = "$2" ]; }
 prepare()
 {
     local kind=$1 turns=$3 how=alone ms=20
-    case $kind in fetch) how=two ms=40 ;; self) how=back ms=30 ;; esac
+    case $kind in fetch) how=two ms=40 ;; self) how=back ms=30 ;; team_*) how=team ms=30 ;; esac
     native=native.$how.$turns
     [ -e $native ] || if [ $how = two ]; then
         { "$couple" two $turns 0 & sleep 0.1; kill -USR1 $!; wait $!; } | sort >$native
@@ -62,7 +62,7 @@ prepare()
     mosrun -C"$tmp/ck" "$couple" $how $turns $ms >out 2>err </dev/null & pid=$!
     at_exit "kill -9 $pid 2>/dev/null"
     until [ -s out ]; do is_gone $pid && fail "the job is over: $(cat err)"; sleep 0.01; done
-    [ $kind = out ] && return
+    [ "${kind#team_}" = out ] && return
     migrate $pid n1 2>said || is_gone $pid || fail "$kind: migrate: $(cat said)"
     until is_settled $pid n1; do
         if is_gone $pid; then
@@ -77,7 +77,7 @@ prepare()
 }
 begin() # KIND
 {
-    case $1 in
+    case ${1#team_} in
     out) migrate $pid n1 ;;
     home | fetch) migrate $pid home ;;
     hop) migrate $pid n2 ;;
@@ -89,7 +89,7 @@ begin() # KIND
 }
 is_done() # KIND: the move has ended well
 {
-    case $1 in
+    case ${1#team_} in
     out) is_settled $pid n1 ;;
     home | self | fetch) is_settled $pid home || is_gone $pid ;;
     hop) is_settled $pid n2 ;;
@@ -178,7 +178,7 @@ for who in home host keeper hands collector guest namespaces supervisor; do faul
 [ -z "${FAULTS:-}" ] || IFS=, read -ra faults <<<"$FAULTS"
 snapshot >before
 turn=0 failed=0
-for kind in ${FAULTS_KINDS:-out home hop fetch self checkpoint freeze}; do
+for kind in ${FAULTS_KINDS:-out home hop fetch self checkpoint freeze team_out team_home team_hop}; do
     case="$kind, no fault"
     for turns in 100 400 1600; do # on a busy computer it may end before it is there
         prepare $kind none $turns
@@ -189,7 +189,7 @@ for kind in ${FAULTS_KINDS:-out home hop fetch self checkpoint freeze}; do
         count=${answer%% *}
         is_gone $pid && is_late=yes || is_late=
         finish $kind
-        case $kind$is_late in outyes | hopyes | checkpointyes | freezeyes) ;; *) break ;; esac
+        case ${kind#team_}$is_late in outyes | hopyes | checkpointyes | freezeyes) ;; *) [ "$count" -le 5 ] || break ;; esac
     done
     [ "$count" -gt 5 ] || fail "$kind: only $count messages"
     same "$kind without a fault ($(cat err))" 7 "${ended%%,*}"
@@ -200,7 +200,7 @@ for kind in ${FAULTS_KINDS:-out home hop fetch self checkpoint freeze}; do
         turn=$((turn + 1))
         is_ours $turn || continue
         number=$((i / ${#faults[@]} + 1)) fault=${faults[i % ${#faults[@]}]}
-        case $kind$fault in fetchexit | fetchexec) continue ;; esac # a job of two does neither
+        case $kind$fault in fetchexit | fetchexec | team_*exit | team_*exec) continue ;; esac # a job of two or three does neither
         # Those that take long at every tenth message, each at others.
         case $is_all$fault in allstop* | allhush*) [ $(((number + i % ${#faults[@]}) % 10)) = 0 ] || continue ;; esac
         case="$kind, message $number, $fault"

@@ -204,17 +204,38 @@ same "status of ticks that was made again ($(cat err))" 5 $got
 tail -4 out >said
 same "ticks after a checkpoint" "timer 0: right timer 1: right timer 2: right 0 wrong" "$(paste -sd ' ' said)"
 
-echo "# what can't be frozen"
+echo "# threads"
 cat >threads.py <<'P'
-import threading, time
-t = threading.Thread(target=time.sleep, args=(3,)); t.start()
-print("two", flush=True)
-t.join()
+import threading
+go, done = threading.Event(), []
+def work(n):
+    go.wait()
+    done.append(sum(i * i % 7 for i in range(300000 + n)))
+threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+for t in threads: t.start()
+print("five", flush=True)
+open("go").readline()
+go.set()
+for t in threads: t.join()
+print(sorted(done))
 P
+mkfifo go
+echo >go &
+python3 threads.py >native
 start python3 threads.py
-migrate $pid freeze 2>said
-grep -q "has 2 threads" said || { mosps -w >said; says "has 2 threads"; }
-ends "it goes on" 0
+exec 8<>go
+migrate $pid freeze || fail "freeze of threads"
+wait_for 10 is_state frozen
+same "threads of a frozen process" 5 "$(ls "/proc/$pid/task" | wc -l)"
+echo >&8
+sleep 0.5
+same "output of who is frozen" five "$(cat out)"
+migrate $pid continue || fail "continue threads"
+exec 8>&-
+ends "threads that were frozen" 0
+cmp native out || fail "output of threads that were frozen: $(cat out)"
+
+echo "# a child that ends meanwhile"
 start bash -c 'echo 1; sleep 1 & wait; echo done'
 same "a shell and its child" 0 "$(status migrate $pid freeze)"
 wait_for 10 is_state frozen

@@ -80,6 +80,17 @@ print(sorted(found))
 sys.stdin.readline()
 raise SystemExit(3)
 P
+cat >shared.py <<'P'
+import mmap, sys, time
+sys.stdin.readline()
+m = mmap.mmap(-1, 1 << 16)
+m[:4] = b"1234"
+time.sleep(1.5)
+print(m[:4])
+m.close()
+sys.stdin.readline()
+raise SystemExit(3)
+P
 cat >pool.py <<'P'
 import sys
 sys.stdin.readline()
@@ -128,16 +139,17 @@ says() { grep -q -- "$1" "$tmp/said" || fail "should say '$1': $(cat "$tmp/said"
 for who in root user; do
     as $who
     like_native "" "$py" pool.py
+    input=twice like_native "" "$py" threads.py
     like_native "" bash work.sh "$py"
     input=numbers like_native "" sort --parallel=2 -S 1M -n
 
     echo "# $who: why it came, and why it can't leave; and then it may"
-    input=twice native "$py" threads.py
-    send "$py" threads.py
+    input=twice native "$py" shared.py
+    send "$py" shared.py
     echo go >&8
-    wait_for 10 is_why "came home because it starts threads"
-    same "migrate what has threads" 1 "$(status "${prefix[@]}" migrate $pid n1 2>"$tmp/said")"
-    says "has [2-5] threads"
+    wait_for 10 is_why "came home because it shares memory that may be written"
+    same "migrate what shares memory" 1 "$(status "${prefix[@]}" migrate $pid n1 2>"$tmp/said")"
+    says "shares memory that it may write"
     same "to send it away automatically" 1 "$(status "$py" - "$MOSIX_RUN/j/$pid" <<'P' 2>"$tmp/said"
 import socket, sys
 s = socket.socket(socket.AF_UNIX)
@@ -146,7 +158,7 @@ s.sendall(b"auto n1\n")
 sys.exit(s.recv(500).decode())
 P
 )"
-    says "came home because it starts threads, and is not sent away by itself for another [12] s"
+    says "came home because it shares memory that may be written, and is not sent away by itself for another [12] s"
     leaves() { "${prefix[@]}" migrate $pid n1 2>/dev/null; }
     wait_for 10 leaves
     wait_for 10 is_at $pid n1
@@ -201,17 +213,15 @@ done
 echo "# who came home alone goes on when what is away is lost, and is told"
 as root
 cat >left.py <<'P'
-import os, sys, threading, time
+import mmap, os, sys, time
 sys.stdin.readline()
 r, w = os.pipe()
 pid = os.fork()
 if pid == 0:
     os.read(r, 1)
     os._exit(1)
-t = threading.Thread(target=print, args=("home",))
-t.start()
-t.join()
-sys.stdout.flush()
+m = mmap.mmap(-1, 1 << 16)
+print("home", flush=True)
 print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 time.sleep(0.5)
 raise SystemExit(7)

@@ -8,9 +8,10 @@ tests_migrate_counter_static_SOURCES = tests/migrate/counter.c
 tests_migrate_counter_static_LDFLAGS = -static
 tests_migrate_counter_static_LDADD = -lm
 tests_migrate_couple_LDFLAGS = -static
-tests_migrate_couple_LDADD =
+tests_migrate_couple_LDADD = -lpthread
 tests_migrate_driver_LDADD = $(MXIMAGE_LIBS)
-check_PROGRAMS += tests/migrate/threads
+check_PROGRAMS += tests/migrate/crew tests/migrate/threads
+tests_migrate_crew_LDADD = -lpthread
 tests_migrate_threads_LDADD = -lpthread
 tests_migrate_probe_LDADD = -lpthread
 tests_migrate_rounds_LDADD = $(MXIMAGE_LIBS)
@@ -43,6 +44,7 @@ TESTS += \
   tests/migrate/onto.sh \
   tests/migrate/park.sh \
   tests/migrate/move.sh \
+  tests/migrate/threads.sh \
   tests/migrate/waits.sh \
   tests/migrate/rounds
 endif
@@ -71,6 +73,7 @@ EXTRA_DIST += \
   tests/migrate/onto.sh \
   tests/migrate/park.sh \
   tests/migrate/move.sh \
+  tests/migrate/threads.sh \
   tests/migrate/waits.sh
 
 # All programs of tests/migrate/programs, which takes ten minutes; the table goes into docs/compatibility.md.

@@ -138,6 +138,25 @@ PROBE(home_ahead_shared)
     SAY("closed", read(a, space, SOME));
 }
 
+/* As a shell directs its input: another descriptor is the only one in the end. */
+PROBE(home_ahead_duplicated)
+{
+    for (int turn = 0; turn < 3; turn++) {
+        int fd = open_big();
+        SAY("dup2", dup2(fd, 5));
+        SAY("close", close(fd));
+        read_on(5, 4096, 1 << 20);
+        SAY("offset", lseek(5, 0, SEEK_CUR));
+        SAY("begin", lseek(5, 0, SEEK_SET));
+        read_on(5, SOME, 20);
+        int other = dup(5);
+        read_on(5, SOME, 5);
+        read_on(other, SOME, 5);
+        SAY("close", close(other));
+        SAY("close", close(5));
+    }
+}
+
 PROBE(home_ahead_changed)
 {
     static const char *const orders[] = { "over\n", "cut\n", "grow\n", "whole\n", "replace\n" };
