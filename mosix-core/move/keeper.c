@@ -312,15 +312,27 @@ static void on_listener(void *ctx, uint32_t events UNUSED)
         log_at(LOG_VERBOSE, "who has asked is gone");
 }
 
+/* What was said before the process ended. If it ended because they were killed, that is seen a
+ * moment later: when one of their threads is the last to go. */
+static void hear_hands(struct mx_keeper *k)
+{
+    uint64_t end = clock_mono_ms() + (mx_keeper_is_tied(k) ? MX_KEEPER_LAST_MS : 0);
+    while (k->hands.pid > 0) {
+        struct pollfd p = { k->hands.sock, POLLIN, 0 };
+        uint64_t now = clock_mono_ms();
+        if (poll(&p, 1, now < end ? (int)(end - now) : 0) <= 0)
+            return;
+        mx_keeper_on_hands(k, 0);
+    }
+}
+
 /* The job's own process has ended: so has the job. */
 static void on_process(void *ctx, uint32_t events UNUSED)
 {
     struct mx_keeper *k = ctx;
     loop_fd_del(&k->on_process);
     k->is_first_gone = true;
-    for (struct pollfd p = { k->hands.sock, POLLIN, 0 }; /* what was said before */
-         k->hands.pid > 0 && poll(&p, 1, 0) > 0; p.fd = k->hands.sock)
-        mx_keeper_on_hands(k, 0);
+    hear_hands(k);
     if (k->is_family && k->hands.pid > 0)
         return;
     if (clock_mono_ms() < k->lost_until_ms && !k->is_over)

@@ -31,12 +31,17 @@ bool mx_keeper_has_process(const struct mx_keeper *k)
     return poll(&p, 1, 0) == 0;
 }
 
+bool mx_keeper_is_tied(const struct mx_keeper *k)
+{
+    return (k->holder.is != MX_IS_RUNNING && k->holder.is != MX_IS_COPYING) ||
+           k->frost > MX_FROST_FREEZING;
+}
+
 /* A stub, and a process whose image is whole somewhere else, has died with them, and says so
  * itself. Any other goes on by itself: then a move that has begun is given up. */
 static void hands_died(struct mx_keeper *k)
 {
-    bool is_tied = (k->holder.is != MX_IS_RUNNING && k->holder.is != MX_IS_COPYING) ||
-                   k->frost > MX_FROST_FREEZING;
+    bool is_tied = mx_keeper_is_tied(k);
     mx_hands_end(&k->hands);
     k->served = 0;
     mx_keeper_frost_end(k);

@@ -16,6 +16,7 @@
 enum {
     MX_KEEPER_HOSTS = MX_PLACES_MAX - 1,
     MX_KEEPER_FETCHED = 16,   /* children that are asked to come home by themselves */
+    MX_KEEPER_LAST_MS = 300, /* until hands that were killed are gone, after the process */
     MX_KEEPER_TIED_MS = 2000, /* a process that ends with its hands does it so soon */
     MX_UNSERVED_MS = 2000,    /* who ends a connection for calls says why meanwhile */
     MX_KEEPER_LOST_MS = MX_LEASE_MS + MX_LEASE_SLACK_MS, /* of a host that is cut off */
@@ -147,6 +148,8 @@ const char *mx_keeper_frost_text(const struct mx_keeper *k);
 /* One step of the home's own place; held: something happened to its copy. */
 void mx_keeper_hold(struct mx_keeper *k, struct mx_holder_in in);
 void mx_keeper_held(struct mx_keeper *k, enum mx_holder_event what, enum mx_why why);
+/* Does the job's own process end when its hands are killed? */
+bool mx_keeper_is_tied(const struct mx_keeper *k);
 bool mx_keeper_has_process(const struct mx_keeper *k);
 /* The process runs here, held by nobody: all that was elsewhere is forgotten. */
 void mx_keeper_is_at_home(struct mx_keeper *k);
