@@ -246,11 +246,22 @@ static int on_call(struct deputy *d, struct mx_stub *s, struct mx_talk_frame *f,
     return mx_stub_call(s, on_stub, d, e);
 }
 
+/* A call ends early; one that waits until a stopped job goes on has not been begun. */
+static int cut_call(struct deputy *d, struct mx_stub *s, struct err *e)
+{
+    if (!s->has_call || s->state == MX_STUB_CALLING || !s->is_halted)
+        return s->has_call ? mx_stub_cancel(s, e) : 0;
+    s->has_call = s->is_mirrored = false;
+    int rc = send_answer(d, s, MX_RESTART_ALWAYS);
+    s->is_forking = false;
+    return rc;
+}
+
 static int on_pause(struct deputy *d, struct mx_stub *s, struct err *e)
 {
     mx_sender_pause(&d->ahead, s->who);
     s->is_paused = s->is_pause_asked = true;
-    return s->has_call ? mx_stub_cancel(s, e) : 0;
+    return cut_call(d, s, e);
 }
 
 /* ---- failures ---- */
@@ -337,12 +348,12 @@ static int answer_pauses(struct deputy *d, struct err *e)
 
 /* ---- bodies that come home ---- */
 
-static int on_back(struct mx_stub *s, struct err *e)
+static int on_back(struct deputy *d, struct mx_stub *s, struct err *e)
 {
     if (s->is_back)
         return -EPROTO;
     s->is_back = s->is_paused = true;
-    return s->has_call ? mx_stub_cancel(s, e) : 0;
+    return cut_call(d, s, e);
 }
 
 /* Those that rest now are told that their bodies may come. One that is stopped as a job comes
@@ -458,7 +469,7 @@ static int on_frame(struct deputy *d, struct mx_talk_frame *f, struct err *e)
         s->sent = 0;
         mx_sender_pause(&d->ahead, s->who);
         return send_keep(d, s);
-    case MX_TALK_BACK: mx_sender_pause(&d->ahead, s->who); return on_back(s, e);
+    case MX_TALK_BACK: mx_sender_pause(&d->ahead, s->who); return on_back(d, s, e);
     case MX_TALK_IMAGE: return on_image(d, s, f, e);
     case MX_TALK_IMAGE_END: /* on_image has taken it, but of one that was lost */
         return s->is_taken ? 0 : -EPROTO;
@@ -733,8 +744,11 @@ static int end_first(struct deputy *d, struct mx_stub *first, struct mx_tracee *
 {
     struct mx_stub *s = first;
     int rc = 0;
-    for (unsigned i = 0; rc == 0 && s; s = next_thread(d, first, &i))
+    for (unsigned i = 0; rc == 0 && s; s = next_thread(d, first, &i)) {
         rc = mx_stub_rest(s, on_stub, d, e);
+        if (rc == 0)
+            rc = mx_stub_rest_halted(s, e);
+    }
     if (rc == 0 && first->state == MX_STUB_RESTING) {
         rc = mx_stub_leave(first, e);
         if (rc == 0)

@@ -400,6 +400,20 @@ static int on_signal(struct mx_stub *s, int signo, mx_stub_tell *tell, void *ctx
     return rc < 0 ? rc : mx_stub_go_on(s, is_kept ? 0 : signo, e);
 }
 
+/* The call that it was stopped in is not to wait until it goes on; unless it is over, which its
+ * trap says then. */
+static int cancel_halted(struct mx_stub *s, mx_stub_tell *tell, void *ctx, struct err *e)
+{
+    struct user_regs_struct r;
+    if (s->state != MX_STUB_CALLING)
+        return 0;
+    int rc = mx_stub_get_regs(s, &r, e);
+    if (rc < 0 || is_trap(s, &r))
+        return rc;
+    rc = mx_stub_set_mask(s, e);
+    return rc < 0 ? rc : mx_stub_finish_stopped(s, cancelled_result(s, &r), tell, ctx, e);
+}
+
 /* It was stopped as a job, goes on as a job, or stops because we want it to. */
 static int on_event_stop(struct mx_stub *s, int signo, mx_stub_tell *tell, void *ctx,
                          struct err *e)
@@ -416,6 +430,9 @@ static int on_event_stop(struct mx_stub *s, int signo, mx_stub_tell *tell, void 
     if (signo != SIGTRAP) {
         bool was_halted = s->is_halted;
         s->is_halted = true;
+        int rc = s->is_cancelled ? cancel_halted(s, tell, ctx, e) : 0;
+        if (rc < 0)
+            return rc == -ESRCH ? 0 : rc;
         if (ptrace(PTRACE_LISTEN, s->t.pid, 0, 0) < 0 && errno != ESRCH)
             return err_set(e, errno, "let process %d be stopped", (int)s->t.pid);
         return was_halted || s->leader ? 0 : tell(ctx, s, &out);
@@ -525,9 +542,30 @@ int mx_stub_rest(struct mx_stub *s, mx_stub_tell *tell, void *ctx, struct err *e
     return rc;
 }
 
+/* Where it listens for signals nothing can be asked of it; an interruption brings it back to its
+ * stop, or it has been continued. */
+int mx_stub_rest_halted(struct mx_stub *s, struct err *e)
+{
+    int status;
+    if (!s->is_halted || (s->state != MX_STUB_IDLE && s->state != MX_STUB_RESTING))
+        return 0;
+    if (ptrace(PTRACE_INTERRUPT, s->t.pid, 0, 0) < 0)
+        return err_set(e, errno, "stop process %d", (int)s->t.pid);
+    while (waitpid(s->t.pid, &status, __WALL) < 0)
+        if (errno != EINTR)
+            return err_set(e, errno, "wait for process %d", (int)s->t.pid);
+    if (!WIFSTOPPED(status)) {
+        s->state = MX_STUB_GONE;
+        return err_set(e, ESRCH, "stop process %d", (int)s->t.pid);
+    }
+    s->is_halted = WSTOPSIG(status) != SIGTRAP;
+    s->state = MX_STUB_RESTING;
+    return 0;
+}
+
 int mx_stub_cancel(struct mx_stub *s, struct err *e)
 {
-    if (s->state != MX_STUB_CALLING || s->is_halted)
+    if (s->state != MX_STUB_CALLING)
         return 0;
     s->is_cancelled = true;
     if (ptrace(PTRACE_INTERRUPT, s->t.pid, 0, 0) < 0 && errno != ESRCH)

@@ -149,5 +149,9 @@ MUST int mx_stub_give_up_dump(struct mx_stub *s, mx_stub_tell *tell, void *ctx, 
 MUST int mx_stub_idle(struct mx_stub *s, struct err *e);
 /* It stands still. */
 MUST int mx_stub_rest(struct mx_stub *s, mx_stub_tell *tell, void *ctx, struct err *e);
+/* The same of one that is stopped as a job, which mx_stub_rest leaves alone: it can make calls,
+ * and is to be stopped again when it is let go. Does nothing to others, nor to one that is in
+ * the middle of a call. */
+MUST int mx_stub_rest_halted(struct mx_stub *s, struct err *e);
 
 #endif

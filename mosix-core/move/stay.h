@@ -5,7 +5,6 @@
 #define MOSIX_CORE_MOVE_STAY_H
 
 #include "common/base/err.h"
-#include "mosix-core/image/form/sections.h"
 
 #include <sys/types.h>
 

@@ -44,6 +44,7 @@ TESTS += \
   tests/migrate/onto.sh \
   tests/migrate/park.sh \
   tests/migrate/move.sh \
+  tests/migrate/stopped.sh \
   tests/migrate/threads.sh \
   tests/migrate/waits.sh \
   tests/migrate/rounds
@@ -73,6 +74,7 @@ EXTRA_DIST += \
   tests/migrate/onto.sh \
   tests/migrate/park.sh \
   tests/migrate/move.sh \
+  tests/migrate/stopped.sh \
   tests/migrate/threads.sh \
   tests/migrate/waits.sh
 
