@@ -53,7 +53,7 @@ prepare()
     case $kind in fetch) how=two ms=40 ;; self) how=back ms=30 ;; team_*) how=team ms=30 ;; esac
     native=native.$how.$turns
     [ -e $native ] || if [ $how = two ]; then
-        { "$couple" two $turns 0 & sleep 0.1; kill -USR1 $!; wait $!; } | sort >$native
+        { "$couple" two $turns 0 & sleep 1; kill -USR1 $!; wait $!; } | sort >$native
     else
         "$couple" $how $turns 0 | sort >$native
     fi
