@@ -22,7 +22,7 @@
 enum {
     RUN = 2,         /* full reads in a row, after which more are expected */
     IN_VAIN = 4,     /* streams; then that descriptor is let alone */
-    AGAIN_MS = 1000, /* after a file had no lease, or was looked at in vain */
+    AGAIN_MS = 1000, /* after a file had no lease */
     LOOK_SHARE = 10, /* looking takes no more than this part of the time */
 };
 
@@ -210,7 +210,7 @@ static bool lease(int file)
     return false;
 }
 
-/* Returns whether nobody else has it; else it isn't asked again soon, or ever. */
+/* Returns whether nobody else has it; else that descriptor isn't looked at again. */
 static bool is_own(struct mx_reader *r, pid_t pid, int fd, const struct stat *st, uint64_t now)
 {
     if (is_in(r->own, fd))
@@ -218,7 +218,7 @@ static bool is_own(struct mx_reader *r, pid_t pid, int fd, const struct stat *st
     bool is_shared = mx_file_is_shared(pid, fd, st);
     uint64_t took_ms = clock_mono_ms() - now;
     set_own(r, fd, !is_shared);
-    r->not_until = now + LOOK_SHARE * took_ms + (is_shared ? AGAIN_MS : 0);
+    r->not_until = now + LOOK_SHARE * took_ms;
     return !is_shared;
 }
 

@@ -301,7 +301,7 @@ cmp /dev/null err || fail "a storm of threads: $(cat err)"
 kill "$pid"
 wait "$pid" 2>/dev/null
 if command -v gdb >/dev/null; then
-    start "$threads" 4 same 0
+    start "$threads" 4000 same 0
     mkfifo commands
     gdb -nx -q -p "$pid" <commands >gdb.out 2>&1 & debugger=$!
     at_exit "kill -9 $debugger 2>/dev/null"
@@ -312,8 +312,11 @@ if command -v gdb >/dev/null; then
     echo detach >&9
     exec 9>&-
     wait $debugger
+    wait_for 10 lines $(($(wc -l <out) + 5))
+    capture "$pid" image
+    kill "$pid"
     wait "$pid"
-    same "status of what was debugged" 5 $?
+    same "status of what was debugged" 143 $?
 fi
 refused "process 4000000 has 0 threads\|No such process" capture 4000000 image
 
