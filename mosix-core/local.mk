@@ -139,6 +139,7 @@ noinst_LIBRARIES += mosix-core/libmxfigures.a
 mosix_core_libmxfigures_a_SOURCES = \
   mosix-core/mosixd/answer.c mosix-core/mosixd/answer.h \
   mosix-core/mosixd/figures.c mosix-core/mosixd/figures.h \
+  mosix-core/mosixd/processor.c mosix-core/mosixd/processor.def mosix-core/mosixd/processor.h \
   mosix-core/mosixd/readings.c mosix-core/mosixd/readings.h \
   mosix-core/mosixd/speed.c
 

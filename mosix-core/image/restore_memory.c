@@ -60,7 +60,6 @@ static int check_kernel(const struct mx_making *p, const struct mx_tracee *t,
     return rc;
 }
 
-/* The kernel would write there, in each thread of a stub. */
 static bool is_parked(const struct mx_making *p, const struct mx_sec_mapping *m)
 {
     const struct mx_park *park = p->how.park;

@@ -216,7 +216,9 @@ static int reach(struct mx_request *r, int node, uint32_t need_mb, struct err *e
 {
     uint8_t text[MX_HELLO_MAX];
     struct mx_wire wire;
-    struct mx_hello hello = { .stream = MX_STREAM_CALLS, .need_mb = need_mb };
+    struct mx_hello hello = { .stream = MX_STREAM_CALLS,
+                              .need_mb = need_mb,
+                              .cpu = r->d->cluster->readings.about.cpu };
     struct wr w = wr_of(text, sizeof text);
     snprintf(hello.home, sizeof hello.home, "%s", r->d->nodes.list[r->d->self].name);
     snprintf(hello.program, sizeof hello.program, "mosrun");

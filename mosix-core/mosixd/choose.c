@@ -3,6 +3,7 @@
  * nodes. Must not know: how a process gets there. What was chosen in the last seconds is noted
  * in a file, as it does not show in the others' load before they have measured and told it. */
 #include "mosix-core/mosixd/best.h"
+#include "mosix-core/mosixd/processor.h"
 #include "mosix-core/mosixd/request.h"
 
 #include "common/sys/clock.h"
@@ -36,14 +37,17 @@ static bool get_candidate(struct mx_request *r, int node, struct mx_candidate *c
     const struct mx_nodes *n = &r->d->nodes;
     struct mx_known k;
     struct err e = { "" };
+    char missing[MX_CPU_WORDS_MAX];
     bool is_here = node == r->d->self;
     mx_cluster_look(all, node, &k);
     if (!k.has_about || !k.about.cores || !k.about.speed)
         return false;
-    if (!is_here && (k.state != GSP_ALIVE || k.age_ms < 0 || k.age_ms > TOO_OLD_MS ||
-                     mx_flags_get(k.facts.flags).is_blocked ||
-                     (k.about.guests_max && k.facts.guests >= k.about.guests_max) ||
-                     mx_cluster_may_go(all, node, &e) < 0))
+    if (!is_here &&
+        (k.state != GSP_ALIVE || k.age_ms < 0 || k.age_ms > TOO_OLD_MS ||
+         mx_flags_get(k.facts.flags).is_blocked ||
+         (k.about.cpu && !mx_cpu_does(k.about.cpu, all->readings.about.cpu, missing)) ||
+         (k.about.guests_max && k.facts.guests >= k.about.guests_max) ||
+         mx_cluster_may_go(all, node, &e) < 0))
         return false;
     bool is_partner = n->list[node].cluster != n->list[r->d->self].cluster;
     if (!is_here && !is_partner && mx_nodes_rank(n, node, r->d->self) == MX_RANK_NEVER)

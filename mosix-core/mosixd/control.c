@@ -213,6 +213,7 @@ static _Noreturn void keep(struct mx_request *r, pid_t pid, int process, int lis
                                  .self = r->d->self,
                                  .id = &r->d->id,
                                  .need_mb = memory_of(r->d, pid),
+                                 .cpu = r->d->cluster->readings.about.cpu,
                                  .freeze_dir = r->d->freeze_dir,
                                  .freeze_tag = r->d->freeze_tag,
                                  .moved = on_moved,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* figures.c: texts of /proc, smoothing, coding. Source: proc(5), psi in the kernel's
- * Documentation/accounting; levels of x86-64: the psABI's table of microarchitectures.
+ * Documentation/accounting.
  * Must not know: files, clocks. */
 #include "mosix-core/mosixd/figures.h"
 
@@ -97,35 +97,6 @@ int mx_loadavg_parse(const char *text, unsigned *one_min_centi)
     return take_centi(text, one_min_centi);
 }
 
-/* ---- the processor ---- */
-
-static bool has_word(const char *line, const char *word)
-{
-    size_t len = strlen(word), line_len = strcspn(line, "\n");
-    for (const char *at = line; (at = strstr(at, word)) && at < line + line_len; at += len)
-        if ((at == line || at[-1] == ' ' || at[-1] == '\t') &&
-            (at[len] == ' ' || at[len] == '\n' || at[len] == 0))
-            return true;
-    return false;
-}
-
-unsigned mx_cpu_level(const char *cpuinfo)
-{
-    static const char *const levels[][12] = {
-        { "lm", "cmov", "cx8", "fpu", "fxsr", "mmx", "sse", "sse2" },
-        { "cx16", "lahf_lm", "popcnt", "pni", "sse4_1", "sse4_2", "ssse3" },
-        { "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe", "xsave" },
-        { "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl" },
-    };
-    const char *flags = find_line(cpuinfo, "flags");
-    unsigned level = 0;
-    for (; flags && level < ARRAY_LEN(levels); level++)
-        for (unsigned i = 0; i < ARRAY_LEN(levels[0]) && levels[level][i]; i++)
-            if (!has_word(flags, levels[level][i]))
-                return level;
-    return level;
-}
-
 /* ---- load ---- */
 
 unsigned mx_runnable_centi(const struct mx_cpu_sums *before, const struct mx_cpu_sums *now)
@@ -200,6 +171,7 @@ void mx_about_put(struct wr *w, const struct mx_about *a)
     put_u16(w, a->guests_max);
     put_bytes(w, bytes_of(a->kernel));
     put_bytes(w, bytes_of(a->version));
+    put_u64(w, a->cpu);
 }
 
 /* It is shown to people, and comes from elsewhere. */
@@ -223,6 +195,8 @@ int mx_about_get(struct rd *r, struct mx_about *a)
         get_u32(r, &v.swap_mb) < 0 || get_u8(r, &v.cpu_level) < 0 ||
         get_u16(r, &v.guests_max) < 0 || take_text(r, v.kernel) < 0 ||
         take_text(r, v.version) < 0)
+        return -EPROTO;
+    if (rd_left(r) && get_u64(r, &v.cpu) < 0)
         return -EPROTO;
     *a = v; /* what a later version adds is behind */
     return 0;

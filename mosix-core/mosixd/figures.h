@@ -36,8 +36,6 @@ MUST int mx_stat_parse(const char *text, struct mx_cpu_sums *s);
 MUST int mx_meminfo_parse(const char *text, struct mx_memory *m);
 MUST int mx_pressure_parse(const char *text, struct mx_psi *p);
 MUST int mx_loadavg_parse(const char *text, unsigned *one_min_centi);
-/* Level 1 to 4 of x86-64 by the flags of /proc/cpuinfo; 0: another processor. */
-unsigned mx_cpu_level(const char *cpuinfo);
 
 /* Hundredths of processes that ran or could have run on average between two readings: time that
  * was computed, and what waited at the second of them. */
@@ -70,9 +68,10 @@ unsigned mx_psi_least_pct(unsigned psi_class);
 struct mx_about {
     uint16_t cores;
     uint32_t speed, memory_mb, swap_mb;
-    uint8_t cpu_level;
+    uint8_t cpu_level; /* as of mx_cpu_level() */
     uint16_t guests_max; /* 0: no limit is set */
     char kernel[MX_ABOUT_TEXT_MAX + 1], version[MX_ABOUT_TEXT_MAX + 1];
+    uint64_t cpu; /* as of mx_cpu_of(); 0: it does not say */
 };
 void mx_about_put(struct wr *w, const struct mx_about *a);
 MUST int mx_about_get(struct rd *r, struct mx_about *a);

@@ -4,6 +4,7 @@
  * what is said on streams. */
 #include "mosix-core/mosixd/admit.h"
 #include "mosix-core/mosixd/mosixd.h"
+#include "mosix-core/mosixd/processor.h"
 
 #include "common/sys/clock.h"
 #include "common/sys/fd.h"
@@ -134,18 +135,30 @@ static int join_guest(const struct mx_daemon *d, const struct mx_hello *h, int *
     return rc < 0 ? err_set(e, -rc, "reach a guest") : 0;
 }
 
+/* A program looks once what the processor can, and does it until it ends. */
+static int may_compute(const struct mx_daemon *d, const struct mx_hello *h, struct err *e)
+{
+    char missing[MX_CPU_WORDS_MAX];
+    if (mx_cpu_does(d->cluster->readings.about.cpu, h->cpu, missing))
+        return 0;
+    return err_say(e, EPERM, "has a lesser processor than its home: it lacks %s", missing);
+}
+
 /* Whose home is proven by a certificate has the name of the map, whatever it says. */
 static int take_stream(const struct mx_daemon *d, int who, struct mx_hello *h, int *plain,
                        struct err *e)
 {
     if (who >= 0)
         snprintf(h->home, sizeof h->home, "%s", d->nodes.list[who].name);
+    int may = may_compute(d, h, e);
+    if (may < 0)
+        return may;
     if (h->stream == MX_STREAM_ORDERS)
         return admit_guest(d, who, h, plain, e);
     int rc = join_guest(d, h, plain, e);
     if (rc != -ESRCH) /* a guest that is here may stay, whatever is allowed now */
         return rc;
-    int may = look_at_guest(d, who, h, e);
+    may = look_at_guest(d, who, h, e);
     return may < 0 ? may : rc;
 }
 

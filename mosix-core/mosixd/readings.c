@@ -6,6 +6,7 @@
 #include "common/base/err.h"
 #include "common/sys/fd.h"
 #include "common/sys/mem.h"
+#include "mosix-core/mosixd/processor.h"
 
 #include "config.h"
 
@@ -88,7 +89,8 @@ int mx_readings_open(struct mx_readings *r, struct err *e)
     if (r->stat < 0 || r->meminfo < 0 || info < 0 || uname(&u) < 0)
         return err_set(e, errno, "read /proc");
     const char *text = again(info);
-    r->about.cpu_level = (uint8_t)(text ? mx_cpu_level(text) : 0);
+    r->about.cpu = text ? mx_cpu_of(text) : 0;
+    r->about.cpu_level = (uint8_t)mx_cpu_level(r->about.cpu);
     snprintf(r->about.kernel, sizeof r->about.kernel, "%.39s", u.release);
     snprintf(r->about.version, sizeof r->about.version, "%.39s", PACKAGE_VERSION);
     r->about.speed = mx_speed_measure();

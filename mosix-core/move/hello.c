@@ -34,7 +34,8 @@ int mx_hello_get(struct rd *r, struct mx_hello *h)
             return -EPROTO;
     if (get_u32(r, &h->move) < 0 || get_u32(r, &h->pid) < 0 ||
         get_i64(r, &h->now.mono_ns) < 0 || get_i64(r, &h->now.boot_ns) < 0 ||
-        get_u32(r, &h->need_mb) < 0 || get_name(r, h->home, sizeof h->home) < 0 ||
+        get_u32(r, &h->need_mb) < 0 || get_u64(r, &h->cpu) < 0 ||
+        get_name(r, h->home, sizeof h->home) < 0 ||
         get_name(r, h->program, sizeof h->program) < 0)
         return -EPROTO;
     return rd_left(r) || h->now.mono_ns < 0 || h->now.boot_ns < 0 ? -EPROTO : 0;
@@ -50,6 +51,7 @@ void mx_hello_put(struct wr *w, const struct mx_hello *h)
     put_i64(w, h->now.mono_ns);
     put_i64(w, h->now.boot_ns);
     put_u32(w, h->need_mb);
+    put_u64(w, h->cpu);
     put_bytes(w, bytes_of(h->home));
     put_bytes(w, bytes_of(h->program));
 }

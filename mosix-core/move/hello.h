@@ -8,7 +8,7 @@
 #include "mosix-core/image/clocks.h"
 
 enum {
-    MX_HELLO_VERSION = 3,
+    MX_HELLO_VERSION = 4,
     MX_TOKEN_BYTES = 16,
     MX_PROGRAM_MAX = 31, /* bytes of a program's name */
 };
@@ -29,6 +29,7 @@ struct mx_hello {
     uint32_t move, pid;
     struct mx_clocks now; /* the home's */
     uint32_t need_mb;     /* memory that it will need there, as far as its home knows */
+    uint64_t cpu;         /* what the home's processor can, as of mosixd/processor.h */
     char home[64], program[MX_PROGRAM_MAX + 1];
 };
 

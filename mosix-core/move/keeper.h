@@ -31,6 +31,7 @@ struct mx_keeper_how {
     int self; /* which node this is */
     const struct mx_identity *id;
     uint32_t need_mb;       /* memory that it will need on a host */
+    uint64_t cpu;           /* what it may have found in the processor here, for mx_hello */
     const char *freeze_dir; /* where frozen memory goes; made when it is needed */
     const char *freeze_tag; /* part of the name of its file: whose processes these are */
     void (*moved)(void *ctx, pid_t pid); /* after each move, or NULL */

@@ -26,6 +26,7 @@ static struct mx_hello hello_of(const struct mx_keeper *k, const struct mx_host 
 {
     struct mx_hello hello = { .stream = stream,
                               .need_mb = k->how.need_mb,
+                              .cpu = k->how.cpu,
                               .move = k->plan.move,
                               .pid = (uint32_t)k->how.pid,
                               .now = mx_clocks_now() };

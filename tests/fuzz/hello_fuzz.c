@@ -35,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *ptr, size_t len_bytes)
     if (w.is_full || mx_hello_get(&r, &again) < 0)
         abort();
     if (again.stream != h.stream || again.move != h.move || again.pid != h.pid || again.now.mono_ns != h.now.mono_ns ||
-        again.now.boot_ns != h.now.boot_ns ||
+        again.now.boot_ns != h.now.boot_ns || again.cpu != h.cpu ||
         strcmp(again.home, h.home) != 0 || strcmp(again.program, h.program) != 0 ||
         memcmp(again.token, h.token, sizeof h.token) != 0)
         abort();

@@ -39,6 +39,21 @@ for at in -rn9 -9 -10.1.2.3 -rn2; do
     says "^mosrun: "
     same "with -F" 5 "$(status mosrun $at -F sh -c 'exit 5' 2>said)"
 done
+echo "# a node with a lesser processor than its programs may have found at home"
+sed 's/^flags.*/flags\t\t: fpu lm cmov cx8 fxsr mmx sse sse2/' /proc/cpuinfo | on_node n2 sh -c 'cat >/tmp/cpuinfo && mount --bind /tmp/cpuinfo /proc/cpuinfo' || fail "cpuinfo"
+daemon n2
+same "begin there" 1 "$(status mosrun -rn2 true 2>said)"
+says "n2.* has a lesser processor than its home: it lacks cx16, lahf_lm and [0-9]* more"
+same "or at home" 5 "$(status mosrun -rn2 -F sh -c 'exit 5' 2>said)"
+begin -rn1
+wait_for 10 is_at $pid n1
+migrate $pid n2 2>said
+wait_for 10 eval 'mosps -w | grep -q "lesser processor"'
+is_at $pid n1 || fail "it was at n1, and is at $(place $pid)"
+ends "status of what stayed at n1" 7
+cmp native out || fail "output of what stayed at n1"
+kill_daemon n2
+on_node n2 umount /proc/cpuinfo || fail "cpuinfo"
 daemon n2
 same "the best node of a static map" 1 "$(status mosrun -b true 2>said)"
 says "their map is static"

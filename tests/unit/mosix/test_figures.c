@@ -69,26 +69,6 @@ TEST(pressure)
         assert_int_equal(mx_psi_class(classes[i][0]), classes[i][1]);
 }
 
-TEST(levels)
-{
-    static const char one[] = "lm cmov cx8 fpu fxsr mmx sse sse2";
-    static const char two[] = "cx16 lahf_lm popcnt pni sse4_1 sse4_2 ssse3";
-    static const char three[] = "avx avx2 bmi1 bmi2 f16c fma abm movbe xsave";
-    static const char four[] = "avx512f avx512bw avx512cd avx512dq avx512vl";
-    char text[400];
-    snprintf(text, sizeof text, "processor\t: 0\nflags\t\t: %s %s %s %s\nbugs\t:\n", one, two,
-             three, four);
-    assert_int_equal(mx_cpu_level(text), 4);
-    snprintf(text, sizeof text, "flags\t\t: %s %s %s avx512f\nbugs: %s\n", one, two, three,
-             four);
-    assert_int_equal(mx_cpu_level(text), 3);
-    snprintf(text, sizeof text, "flags\t\t: %s %s avx2 fma\n", one, two);
-    assert_int_equal(mx_cpu_level(text), 2);
-    snprintf(text, sizeof text, "flags\t\t: %s ssse3\n", one);
-    assert_int_equal(mx_cpu_level(text), 1);
-    assert_int_equal(mx_cpu_level("Features\t: fp asimd\n"), 0);
-}
-
 TEST(load)
 {
     struct mx_cpu_sums a = { .busy = 1000, .all = 4000, .running = 1, .cores = 2 };
@@ -133,16 +113,22 @@ TEST(told)
                                 .cpu_level = 3,
                                 .guests_max = 9,
                                 .kernel = "6.1\n",
-                                .version = "0.1" };
+                                .version = "0.1",
+                                .cpu = 77 };
     mx_about_put(&w, &a);
     struct rd r = rd_of(bytes, wr_len(&w));
     assert_ok(mx_about_get(&r, &back));
+    assert_int_equal(back.cpu, 77);
+    r = rd_of(bytes, wr_len(&w) - 8); /* of who does not tell it */
+    assert_ok(mx_about_get(&r, &back));
+    assert_int_equal(back.cpu, 0);
     assert_int_equal(back.speed, 12345);
     assert_int_equal(back.guests_max, 9);
     assert_string_equal(back.kernel, "6.1?");
     for (size_t cut = 0; cut < wr_len(&w); cut++) {
         r = rd_of(bytes, cut);
-        assert_error(mx_about_get(&r, &back), EPROTO);
+        if (cut != wr_len(&w) - 8)
+            assert_error(mx_about_get(&r, &back), EPROTO);
     }
     /* The longest texts leave it shorter than there is room for. */
     memset(a.kernel, 'x', MX_ABOUT_TEXT_MAX);
@@ -178,5 +164,5 @@ TEST(answers)
 }
 
 UNIT_MAIN(cmocka_unit_test(stat), cmocka_unit_test(memory), cmocka_unit_test(pressure),
-          cmocka_unit_test(levels), cmocka_unit_test(load), cmocka_unit_test(told),
+          cmocka_unit_test(load), cmocka_unit_test(told),
           cmocka_unit_test(answers))

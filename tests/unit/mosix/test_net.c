@@ -216,6 +216,7 @@ TEST(hello)
                           .move = 3,
                           .pid = 7,
                           .now = { 5, 6 },
+                          .cpu = UINT64_C(1) << 63,
                           .home = "n1",
                           .program = "a\nb" };
     struct mx_hello back;
@@ -227,6 +228,7 @@ TEST(hello)
     assert_ok(mx_hello_get(&r, &back));
     assert_string_equal(back.program, "a?b");
     assert_int_equal(back.move, 3);
+    assert_true(back.cpu == UINT64_C(1) << 63);
     assert_true(back.now.mono_ns == 5 && back.now.boot_ns == 6);
     for (size_t cut = 0; cut < wr_len(&w); cut++) {
         r = rd_of(bytes, cut);
