@@ -10,9 +10,10 @@
  * still, and has all that it had; or as mx_capture_start: it goes on. */
 MUST int mx_freeze_write(struct mx_capture *c, pid_t pid, int fd, struct err *e);
 
-/* A stub without memory (c: it and its threads) gets that of the image in fd, which is read from its start, and
- * verified before anything of it is used. Returns 0: mx_capture_release lets it go on; else it
- * stands still without memory, and this can be tried again; or -ESRCH when it is lost. */
+/* A stub without memory (c: it and its threads) gets that of the image in fd, which is read
+ * from its start, and verified before anything of it is used. Returns 0: mx_capture_release
+ * lets it go on; else it stands still without memory, and this can be tried again; or -ESRCH
+ * when it is lost. */
 MUST int mx_freeze_read(struct mx_capture *c, int fd, struct err *e);
 
 #endif
