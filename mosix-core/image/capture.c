@@ -333,9 +333,7 @@ static int check_untraced(pid_t pid, struct err *e)
         if (rc < 0 || !tracer)
             return rc;
         if (clock_mono_ms() >= end_ms)
-            return err_say(e, ENOTSUP,
-                           "process %d is traced by process %llu, a debugger or the like",
-                           (int)pid, (unsigned long long)tracer);
+            return err_say(e, ENOTSUP, MX_TRACED_WORDS, (int)pid, (unsigned long long)tracer);
         nanosleep(&(struct timespec){ 0, 5000000 }, NULL);
     }
 }

@@ -96,13 +96,16 @@ MUST int mx_capture_leave_vdso(struct mx_capture *c, const struct mx_maps *m, st
  * meanwhile is held. */
 MUST int mx_capture_rest(struct mx_capture *c, struct mx_image_writer *w, struct err *e);
 
+/* Only one may trace a process: its number, and that one's. */
+#define MX_TRACED_WORDS "process %d is traced by process %llu, a debugger or the like"
+
 /* "Name:\tvalue" of /proc/PID/status: the value as a number in base. Returns 0; -ENODATA when
  * there is no such line. */
 MUST int mx_status_number(pid_t pid, const char *name, int base, uint64_t *value,
                           struct err *e);
 
-/* Nothing is written into its memory any more when it, or one of its other threads (NULL: it has
- * none), goes on (empty.c). */
+/* Nothing is written into its memory any more when it, or one of its other threads (NULL: it
+ * has none), goes on (empty.c). */
 MUST int mx_tracee_drop_areas(struct mx_tracee *t, struct mx_threads *others, struct err *e);
 
 /* It stands still without any memory but the kernel's own from then on, and can make calls

@@ -97,12 +97,21 @@ static int set_mask(const struct mx_tracee *t, uint64_t mask, struct err *e)
     return 0;
 }
 
+/* Only one may trace a process. */
+static int say_why_not(pid_t pid, int error, struct err *e)
+{
+    uint64_t tracer = 0;
+    if (error == EPERM && mx_status_number(pid, "TracerPid", 10, &tracer, e) == 0 && tracer)
+        return err_say(e, EPERM, MX_TRACED_WORDS, (int)pid, (unsigned long long)tracer);
+    return err_set(e, error, "trace process %d", (int)pid);
+}
+
 int mx_tracee_catch(struct mx_tracee *t, pid_t pid, bool is_child, struct err *e)
 {
     long options = PTRACE_O_TRACESYSGOOD | (is_child ? PTRACE_O_EXITKILL : 0);
     *t = (struct mx_tracee){ .pid = pid, .mem_fd = -1, .cancel_fd = -1 };
     if (ptrace(PTRACE_SEIZE, pid, 0, options) < 0)
-        return err_set(e, errno, "trace process %d", (int)pid);
+        return say_why_not(pid, errno, e);
     t->is_seized = true;
     if (ptrace(PTRACE_INTERRUPT, pid, 0, 0) == 0)
         return 0;

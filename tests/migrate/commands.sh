@@ -58,6 +58,21 @@ daemon n2
 same "the best node of a static map" 1 "$(status mosrun -b true 2>said)"
 says "their map is static"
 same "or at home" 5 "$(status mosrun -b -F sh -c 'exit 5')"
+
+echo "# a job that is being debugged"
+begin
+strace -o trace -p $pid 2>/dev/null & strace=$!
+at_exit "kill -9 $strace 2>/dev/null"
+wait_for 10 test -s trace
+migrate $pid n1 2>said
+wait_for 10 eval "mosps -w | grep -q 'is traced by process $strace'"
+is_at $pid home || fail "a job that is being debugged is at $(place $pid)"
+kill $strace
+wait $strace
+go n1
+ends "status of what was debugged" 7
+cmp native out || fail "output of what was debugged"
+
 for option in -r -jx -j0 -j5-2 -O1 -m -mx -N0 -A -A0 -Ax -D -D0 -Dx -D1:2:3:4 -D:5 -D1: -d -d10001 -dx -Mx -Ex -T -X/tmp -q -Q5 -P4 -S2; do
     same "status of $option" 2 "$(status mosrun $option true 2>said)"
 done
