@@ -52,6 +52,7 @@ mosix_core_libmximage_a_SOURCES = \
 noinst_LIBRARIES += mosix-core/libmxabi.a
 mosix_core_libmxabi_a_SOURCES = \
   mosix-core/abi/ahead.c mosix-core/abi/ahead.def mosix-core/abi/ahead.h \
+  mosix-core/abi/behind.c mosix-core/abi/behind.h \
   mosix-core/abi/back.def mosix-core/abi/calls.c mosix-core/abi/calls.def mosix-core/abi/calls.h \
   mosix-core/abi/kept.c mosix-core/abi/kept.def mosix-core/abi/kept.h \
   mosix-core/abi/kinds.def \
@@ -65,6 +66,7 @@ mosix_core_libmxabi_a_SOURCES = \
 noinst_LIBRARIES += mosix-core/libmxaway.a
 mosix_core_libmxaway_a_SOURCES = \
   mosix-core/deputy/ahead.c mosix-core/deputy/ahead.h \
+  mosix-core/deputy/behind.c mosix-core/deputy/behind.h \
   mosix-core/deputy/files.c mosix-core/deputy/files.h \
   mosix-core/deputy/dump.c mosix-core/deputy/dump.h \
   mosix-core/deputy/inject.c mosix-core/deputy/inject.h \
@@ -81,6 +83,7 @@ mosix_core_libmxaway_a_SOURCES = \
   mosix-core/deputy/stub_call.c mosix-core/deputy/stub_parts.h \
   mosix-core/deputy/stub_dump.c \
   mosix-core/guest/ahead.c mosix-core/guest/ahead.h \
+  mosix-core/guest/behind.c mosix-core/guest/behind.h \
   mosix-core/guest/back.c mosix-core/guest/back.h \
   mosix-core/guest/body.c mosix-core/guest/body.h \
   mosix-core/guest/confine.c \

@@ -189,14 +189,6 @@ void mx_sender_before(struct mx_sender *s, uint32_t who, const struct mx_call_li
     }
 }
 
-static bool has_one_thread(pid_t pid)
-{
-    char path[40];
-    struct stat st;
-    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
-    return stat(path, &st) == 0 && st.st_nlink == 3; /* itself, its parent, and one */
-}
-
 /* A signal that we are listening to anyway tells that somebody wants to change the file. */
 static bool lease(int file)
 {
@@ -228,7 +220,7 @@ static bool begin(struct mx_reader *r, struct mx_sending *x, pid_t pid, int fd, 
     struct stat st;
     uint64_t now = clock_mono_ms();
     if (now < r->not_until || fd < 0 || fd >= MX_AHEAD_FDS_MAX || is_in(r->others, fd) ||
-        !has_one_thread(pid))
+        !mx_has_one_thread(pid))
         return false;
     int64_t at = mx_file_offset(pid, fd);
     AUTO_FD file = at < 0 ? -1 : mx_file_get(pid, fd);
@@ -292,7 +284,7 @@ int mx_sender_after(struct mx_sender *s, uint32_t who, pid_t pid, struct mx_link
     if (is_dup)
         set_same(r, (int)result, (int)args[0]);
     else if (!is_read)
-        set_own(r, (int)result, has_one_thread(pid));
+        set_own(r, (int)result, mx_has_one_thread(pid));
     else if (result > 0 && (uint64_t)result == args[2])
         return on_read(s, r, pid, l, (int)args[0], args[2]);
     else

@@ -32,6 +32,14 @@ int mx_file_get(pid_t pid, int fd)
     return process < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, process, fd, 0);
 }
 
+bool mx_has_one_thread(pid_t pid)
+{
+    char path[40];
+    struct stat st;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    return stat(path, &st) == 0 && st.st_nlink == 3; /* itself, its parent, and one */
+}
+
 int64_t mx_file_offset(pid_t pid, int fd)
 {
     char path[48], text[512] = "";

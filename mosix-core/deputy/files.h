@@ -16,6 +16,8 @@ enum { MX_FILE_LOOKS_MAX = 32 << 10 }; /* descriptors that are looked at for one
 /* Ours of what process pid has as descriptor fd, or -1. */
 int mx_file_get(pid_t pid, int fd);
 
+bool mx_has_one_thread(pid_t pid);
+
 /* The offset of what process pid only reads as descriptor fd; -1: it is not so, or it has a
  * lock, which goes when nobody has it open any more. */
 int64_t mx_file_offset(pid_t pid, int fd);

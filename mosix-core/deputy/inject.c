@@ -8,6 +8,7 @@
 #include "common/sys/mem.h"
 #include "mosix-core/abi/kept.h"
 #include "mosix-core/deputy/ahead.h"
+#include "mosix-core/deputy/behind.h"
 #include "mosix-core/deputy/dump.h"
 #include "mosix-core/deputy/keeps.h"
 #include "mosix-core/deputy/link.h"
@@ -36,6 +37,7 @@ enum {
 struct deputy {
     struct mx_link link;
     struct mx_sender ahead;
+    struct mx_writers behind;
     struct mx_stub *stubs[MX_STUBS_MAX];
     unsigned count;
     const struct mx_deputy_how *how;
@@ -97,14 +99,17 @@ static int send_answer(struct deputy *d, const struct mx_stub *s, int64_t result
     return rc < 0 ? rc : mx_link_send(&d->link);
 }
 
-/* What reads will bring from now on may go ahead of it. */
+/* What reads will bring, and what writes may do, from now on may go ahead of it. */
 static int send_made(struct deputy *d, struct mx_stub *s, int64_t result)
 {
     const struct mx_stub *lead = mx_stub_lead(s);
-    int rc = s->is_forking || s->is_mirrored
-                 ? 0
-                 : mx_sender_after(&d->ahead, lead->who, lead->t.pid, &d->link, s->call.line,
-                                   s->call.args, result);
+    if (s->is_forking || s->is_mirrored)
+        return send_answer(d, s, result);
+    int rc = mx_sender_after(&d->ahead, lead->who, lead->t.pid, &d->link, s->call.line,
+                             s->call.args, result);
+    if (rc == 0)
+        rc = mx_writers_after(&d->behind, lead->who, lead->t.pid, &d->link, s->call.line,
+                              s->call.args, result);
     return rc < 0 ? rc : send_answer(d, s, result);
 }
 
@@ -159,6 +164,7 @@ static int on_stub(void *ctx, struct mx_stub *s, const struct mx_stub_out *out)
     case MX_STUB_EXEC:
     case MX_STUB_ENDED:
         mx_sender_end(&d->ahead, s->who);
+        mx_writers_end(&d->behind, s->who);
         for (unsigned i = 0; (thread = next_thread(d, s, &i));)
             thread->state = MX_STUB_GONE; /* the kernel has ended them before */
         if (s->who == 0 && out->what == MX_STUB_EXEC) {
@@ -203,12 +209,13 @@ static int take_call(struct deputy *d, struct mx_stub *s, struct mx_talk_frame *
     return mx_call_take(&f->body, s->arena, s->arena_at, &s->call) < 0 ? -EPROTO : 0;
 }
 
-/* Files that are read ahead. Returns 1 when the call is to be made again, as it would find one
- * that is; 0; -errno. */
+/* Files that are read ahead, or written behind. Returns 1 when the call is to be made again, as
+ * it would find one that is; 0; -errno. */
 static int look_ahead(struct deputy *d, struct mx_stub *s)
 {
     const struct mx_call_line *line = s->is_forking || s->is_mirrored ? NULL : s->call.line;
     mx_sender_before(&d->ahead, mx_stub_lead(s)->who, line, s->call.args);
+    mx_writers_before(&d->behind, mx_stub_lead(s)->who, line, s->call.args);
     if (s->is_mirrored)
         mx_sender_forget(&d->ahead);
     return s->is_forking ? 0 : mx_sender_hinders(&d->ahead, line, s->call.args, &d->link);
@@ -257,11 +264,17 @@ static int cut_call(struct deputy *d, struct mx_stub *s, struct err *e)
     return rc;
 }
 
-static int on_pause(struct deputy *d, struct mx_stub *s, struct err *e)
+static int rest_files(struct deputy *d, const struct mx_stub *s)
 {
     mx_sender_pause(&d->ahead, s->who);
+    return mx_writers_pause(&d->behind, s->who, &d->link);
+}
+
+static int on_pause(struct deputy *d, struct mx_stub *s, struct err *e)
+{
+    int rc = rest_files(d, s);
     s->is_paused = s->is_pause_asked = true;
-    return cut_call(d, s, e);
+    return rc < 0 ? rc : cut_call(d, s, e);
 }
 
 /* ---- failures ---- */
@@ -452,6 +465,7 @@ static int on_frame(struct deputy *d, struct mx_talk_frame *f, struct err *e)
     struct mx_stub *s = find(d, f->who);
     uint64_t mask;
     uint32_t signo;
+    int rc;
     if (!s || s->state == MX_STUB_GONE)
         return 0; /* it has ended meanwhile */
     switch (f->kind) {
@@ -467,9 +481,11 @@ static int on_frame(struct deputy *d, struct mx_talk_frame *f, struct err *e)
     case MX_TALK_RESUME:
         s->is_paused = s->is_back = s->is_taken = false;
         s->sent = 0;
-        mx_sender_pause(&d->ahead, s->who);
-        return send_keep(d, s);
-    case MX_TALK_BACK: mx_sender_pause(&d->ahead, s->who); return on_back(d, s, e);
+        rc = rest_files(d, s);
+        return rc < 0 ? rc : send_keep(d, s);
+    case MX_TALK_BACK:
+        rc = rest_files(d, s);
+        return rc < 0 ? rc : on_back(d, s, e);
     case MX_TALK_IMAGE: return on_image(d, s, f, e);
     case MX_TALK_IMAGE_END: /* on_image has taken it, but of one that was lost */
         return s->is_taken ? 0 : -EPROTO;
@@ -479,6 +495,11 @@ static int on_frame(struct deputy *d, struct mx_talk_frame *f, struct err *e)
         return mx_stub_die(s, (int)signo, on_stub, d, e);
     case MX_TALK_AHEAD_TAKEN:
     case MX_TALK_AHEAD_LEFT: return mx_sender_frame(&d->ahead, f, &d->link);
+    case MX_TALK_BEHIND_BYTES:
+        return mx_writers_frame(&d->behind, f, s->t.pid,
+                                mx_stub_lead(s)->is_dying || fate_of(s) == HAS_DIED, e);
+    case MX_TALK_BEHIND_OPEN:
+    case MX_TALK_BEHIND_DONE:
     case MX_TALK_AHEAD_OPEN:
     case MX_TALK_AHEAD_BYTES:
     case MX_TALK_AHEAD_REVOKE:
@@ -732,6 +753,8 @@ static int turn(struct deputy *d, struct err *e)
         rc = answer_pauses(d, e);
     if (rc == 0)
         rc = answer_backs(d, e);
+    if (rc == 0)
+        rc = mx_writers_tell(&d->behind, &d->link);
     if (rc == 0)
         rc = mx_sender_push(&d->ahead, &d->link);
     say_family(d);

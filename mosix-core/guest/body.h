@@ -12,6 +12,7 @@
 #include "mosix-core/abi/mirror.h"
 #include "mosix-core/abi/talk.h"
 #include "mosix-core/guest/ahead.h"
+#include "mosix-core/guest/behind.h"
 #include "mosix-core/guest/mapping.h"
 #include "mosix-core/guest/timed.h"
 #include "mosix-core/guest/transfer.h"
@@ -59,6 +60,7 @@ struct mx_body {
 
     struct mx_answers kept;
     struct mx_ahead ahead;
+    struct mx_behind behind;
     struct mx_transfer transfer;
     struct mx_mapping mapping;
     bool is_cut;               /* the piece before was */

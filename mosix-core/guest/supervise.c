@@ -113,6 +113,8 @@ static int send_call(struct guest *g, struct mx_body *b, const struct mx_call_li
     int64_t result;
     int rc = mx_ahead_read(g, b, line, args, m, &result);
     b->wait.line = line;
+    if (rc == 0)
+        rc = mx_behind_write(g, b, line, args, m, &result);
     if (rc != 0)
         return rc == 1 ? on_result(g, b, result, e) : rc < 0 ? rc : 0;
     struct wr *w = mx_link_begin(&g->link, MX_TALK_CALL, b->who);
@@ -379,7 +381,9 @@ static int look_at(struct guest *g, struct mx_body *b, struct err *e)
     if (rc < 0)
         return rc;
     const char *why = mx_back_why(&b->notice.data, g->how->only, words);
-    if (why && mx_mirrored_takes(g, &b->notice.data))
+    bool is_mirrored = why && mx_mirrored_takes(g, &b->notice.data);
+    mx_behind_look(b, is_mirrored ? NULL : line, args);
+    if (is_mirrored)
         return mx_mirrored_ask(g, b, e);
     if (why)
         return mx_back_begin(g, b, why, e);
@@ -405,8 +409,10 @@ static int try_again(struct guest *g, struct mx_body *b, struct err *e)
 
 int mx_guest_leave_ahead(struct guest *g, struct mx_body *b, struct err *e)
 {
-    bool is_again;
+    bool is_again, is_write;
     int rc = mx_ahead_leave(g, b, &is_again);
+    mx_behind_leave(b, &is_write);
+    is_again |= is_write;
     if (rc == 0 && is_again && b->transfer.is_active)
         return next_piece(g, b, e);
     b->is_held |= is_again;
@@ -617,6 +623,10 @@ static int on_frame(struct guest *g, struct mx_body *b, struct mx_talk_frame *f,
     case MX_TALK_AHEAD_STAMP:
         rc = mx_ahead_frame(g, b, f, &is_again);
         return rc == 0 && is_again ? try_again(g, b, e) : rc;
+    case MX_TALK_BEHIND_OPEN:
+    case MX_TALK_BEHIND_DONE:
+        rc = mx_behind_frame(g, b, f, &is_again);
+        return rc == 0 && is_again ? try_again(g, b, e) : rc;
     case MX_TALK_KEEP: return on_keep(g, b, f);
     case MX_TALK_PAUSED: b->pauses_got++; return 0;
     case MX_TALK_FETCH:
@@ -629,6 +639,7 @@ static int on_frame(struct guest *g, struct mx_body *b, struct mx_talk_frame *f,
     case MX_TALK_FORK:
     case MX_TALK_AHEAD_TAKEN:
     case MX_TALK_AHEAD_LEFT:
+    case MX_TALK_BEHIND_BYTES:
     case MX_TALK_MASK:
     case MX_TALK_MIRROR:
     case MX_TALK_PAGES:

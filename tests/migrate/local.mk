@@ -17,7 +17,7 @@ tests_migrate_probe_LDADD = -lpthread
 tests_migrate_rounds_LDADD = $(MXIMAGE_LIBS)
 tests_migrate_waits_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 tests_migrate_waits_LDADD = -lrt
-tests_migrate_probe_SOURCES = tests/migrate/probe.c tests/migrate/probe.h tests/migrate/probe_ahead.c tests/migrate/probe_family.c tests/migrate/probe_home.c tests/migrate/probe_lines.c tests/migrate/probe_memory.c tests/migrate/probe_mirror.c tests/migrate/probe_pieces.c tests/migrate/probe_signals.c tests/migrate/probe_threads.c
+tests_migrate_probe_SOURCES = tests/migrate/probe.c tests/migrate/probe.h tests/migrate/probe_ahead.c tests/migrate/probe_behind.c tests/migrate/probe_family.c tests/migrate/probe_home.c tests/migrate/probe_lines.c tests/migrate/probe_memory.c tests/migrate/probe_mirror.c tests/migrate/probe_pieces.c tests/migrate/probe_signals.c tests/migrate/probe_threads.c
 tests_migrate_away_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.a $(MXIMAGE_LIBS)
 tests_migrate_move_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.a $(MXIMAGE_LIBS)
 # One a line: several people add to these.
@@ -27,6 +27,7 @@ TESTS += \
   tests/migrate/asks.sh \
   tests/migrate/away.sh \
   tests/migrate/batch.sh \
+  tests/migrate/behind.sh \
   tests/migrate/certified.sh \
   tests/migrate/chaos.sh \
   tests/migrate/checkpoint.sh \
@@ -57,6 +58,7 @@ EXTRA_DIST += \
   tests/migrate/asks.sh \
   tests/migrate/away.sh \
   tests/migrate/batch.sh \
+  tests/migrate/behind.sh \
   tests/migrate/certified.sh \
   tests/migrate/chaos.sh \
   tests/migrate/checkpoint.sh \
