@@ -90,6 +90,7 @@ mosix_core_libmxaway_a_SOURCES = \
   mosix-core/guest/family.c mosix-core/guest/family.h \
   mosix-core/guest/faults.c mosix-core/guest/faults.h \
   mosix-core/guest/filter.c mosix-core/guest/filter.h \
+  mosix-core/guest/many.c mosix-core/guest/many.h \
   mosix-core/guest/mapping.c mosix-core/guest/mapping.h \
   mosix-core/guest/mirrored.c mosix-core/guest/mirrored.h \
   mosix-core/guest/parts.h mosix-core/guest/pause.c \

@@ -130,9 +130,10 @@ if !SANITIZE
 UNIT_TESTS += tests/unit/mosix/test_filter
 endif
 tests_unit_mosix_test_filter_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.a $(MXIMAGE_LIBS) $(CMOCKA_LIBS)
-UNIT_TESTS += tests/unit/mosix/test_parcel tests/unit/mosix/test_talk tests/unit/mosix/test_quick tests/unit/mosix/test_mirror
+UNIT_TESTS += tests/unit/mosix/test_parcel tests/unit/mosix/test_talk tests/unit/mosix/test_behind tests/unit/mosix/test_quick tests/unit/mosix/test_mirror
 EXTRA_DIST += tests/unit/mosix/sealed_fixture.h
 tests_unit_mosix_test_parcel_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.a common/libcommon.a $(SODIUM_LIBS) $(CMOCKA_LIBS)
+tests_unit_mosix_test_behind_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.a $(MXIMAGE_LIBS) $(CMOCKA_LIBS)
 tests_unit_mosix_test_quick_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.a $(MXIMAGE_LIBS) $(CMOCKA_LIBS)
 tests_unit_mosix_test_mirror_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.a $(MXIMAGE_LIBS) $(CMOCKA_LIBS)
 tests_unit_mosix_test_talk_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.a common/libcommon.a $(SODIUM_LIBS) $(CMOCKA_LIBS)

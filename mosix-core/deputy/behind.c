@@ -113,6 +113,12 @@ void mx_writers_end(struct mx_writers *s, uint32_t who)
 
 /* ---- what can be promised ---- */
 
+/* QCMD, without its overflow. */
+static uint32_t command(uint32_t what, int kind)
+{
+    return what << 8 | (uint32_t)kind;
+}
+
 /* Of a kind for which the file system itself answers, or of one that does it all by itself. */
 static bool has_quotas(int file)
 {
@@ -123,11 +129,11 @@ static bool has_quotas(int file)
     } xfs = { 0 };
     int format = 0;
     for (int kind = USRQUOTA; kind <= PROJECT_QUOTA; kind++)
-        if (syscall(SYS_quotactl_fd, file, QCMD(Q_GETFMT, kind), 0, &format) == 0 ||
+        if (syscall(SYS_quotactl_fd, file, command(Q_GETFMT, kind), 0, &format) == 0 ||
             (errno != ESRCH && errno != ENOSYS && errno != EINVAL))
             return true;
     enum { Q_XGETQSTAT_ALL = ('X' << 8) + 5 };
-    return syscall(SYS_quotactl_fd, file, QCMD(Q_XGETQSTAT_ALL, USRQUOTA), 0, &xfs) == 0 &&
+    return syscall(SYS_quotactl_fd, file, command(Q_XGETQSTAT_ALL, USRQUOTA), 0, &xfs) == 0 &&
            xfs.flags != 0;
 }
 

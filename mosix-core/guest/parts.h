@@ -49,8 +49,8 @@ MUST int mx_pause_catch(struct guest *g, struct err *e);
 MUST int mx_pause_take(struct guest *g, const struct mx_body *of, const struct mx_tracee *first,
                        struct mx_threads *out, struct err *e);
 
-/* Nothing is read ahead or written behind any more; a read that waits for what was to come is made at home, now
- * if a piece of it has been read already. */
+/* Nothing is read ahead or written behind any more; a read that waits for what was to come is
+ * made at home, now if a piece of it has been read already. */
 MUST int mx_guest_leave_ahead(struct guest *g, struct mx_body *b, struct err *e);
 
 #endif

@@ -13,6 +13,7 @@
 #include "mosix-core/guest/family.h"
 #include "mosix-core/guest/faults.h"
 #include "mosix-core/guest/filter.h"
+#include "mosix-core/guest/many.h"
 #include "mosix-core/guest/mirrored.h"
 #include "mosix-core/guest/parts.h"
 #include "mosix-core/image/form/sections.h"
@@ -145,31 +146,6 @@ static int next_piece(struct guest *g, struct mx_body *b, struct err *e)
     return send_call(g, b, line, args, &m, e);
 }
 
-/* Of many messages the first: a kernel may stop there too. With a timeout or none it is one. */
-static const struct mx_call_line *
-one_of_many(struct mx_body *b, const struct mx_call_line *line, uint64_t args[MX_CALL_ARGS])
-{
-    bool is_sent = b->notice.data.nr == SYS_sendmmsg;
-    b->is_one_of_many = is_sent || b->notice.data.nr == SYS_recvmmsg;
-    if (!b->is_one_of_many)
-        return line;
-    args[2] = args[3] & ~(uint64_t)MSG_WAITFORONE;
-    return mx_call_pick(is_sent ? "sendmsg" : "recvmsg", args);
-}
-
-/* How long it was; 1 is the result. */
-static int64_t after_one(struct mx_body *b, int64_t result)
-{
-    enum { LENGTH_AT = 56 }; /* in struct mmsghdr */
-    uint32_t len_bytes = (uint32_t)result;
-    if (result < 0)
-        return result;
-    return pwrite(b->mem_fd, &len_bytes, sizeof len_bytes,
-                  (off_t)(b->notice.data.args[1] + LENGTH_AT)) == (ssize_t)sizeof len_bytes
-               ? 1
-               : -EFAULT;
-}
-
 static int next_of_mapping(struct guest *g, struct mx_body *b, struct err *e)
 {
     uint64_t args[MX_CALL_ARGS];
@@ -224,7 +200,7 @@ static int forward(struct guest *g, struct mx_body *b, const char *name,
     b->next_mask = changed_mask(b, &b->notice.data);
     if (mx_transfer_begin(&b->transfer, name, args, &m))
         return next_piece(g, b, e);
-    line = one_of_many(b, line, args);
+    line = mx_many_one(b, line, args);
     if (!line || !mx_call_travels(line))
         return mx_back_begin(g, b, "makes a call that is made at home only", e);
     cap_rooms(line, args);
@@ -510,7 +486,7 @@ static int on_result(struct guest *g, struct mx_body *b, int64_t result, struct 
         return next_piece(g, b, e);
     }
     if (b->is_one_of_many)
-        result = after_one(b, result);
+        result = mx_many_after_one(b, result);
     bool is_done = result >= 0 || result < -4095;
     if (is_done)
         b->home_mask = b->next_mask;
