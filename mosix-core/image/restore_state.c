@@ -112,7 +112,7 @@ static int put_signals(struct mx_tracee *t, const struct mx_sec *s, struct err *
                     .ss_size = g->altstack_bytes };
     struct mx_call c = { SYS_sigaltstack, { t->scratch, 0 } };
     int rc = put_actions(t, g->actions, e);
-    if (rc == 0 && !(alt.ss_flags & SS_DISABLE))
+    if (rc == 0) /* a stub may have one that was given up since */
         rc = tell(t, &c, "sigaltstack", &alt, sizeof alt, e);
     if (rc == 0)
         rc = mx_restore_pending(t, t->pid, g->pending, true, e);

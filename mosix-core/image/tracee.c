@@ -263,6 +263,8 @@ int mx_tracee_call(struct mx_tracee *t, const struct mx_call *c, int64_t *result
     regs.r10 = c->args[3];
     regs.r8 = c->args[4];
     regs.r9 = c->args[5];
+    if (c->number == SYS_sigaltstack) /* who seems to be on it may not change it */
+        regs.rsp = 0;
     int rc = mx_tracee_put_set(t, NT_PRSTATUS, &regs, sizeof regs, e);
     for (int stop = 0; rc == 0 && stop < 2; stop++)
         rc = to_call_stop(t, e);

@@ -163,3 +163,19 @@ while :; do
 done
 echo "# $jobs jobs, $total moves in $(($(date +%s) - begun)) s"
 [ $total -ge $((jobs * 3 / 2)) ] || fail "only $total moves in all"
+
+echo "# on their signal stacks"
+: >stacks
+mosrun -rn1 "$top_builddir/tests/migrate/onstack" >stacks & pid=$!
+at_exit "kill -9 $pid 2>/dev/null"
+are_in() { [ "$(grep -c in stacks)" = 2 ]; }
+wait_for 10 are_in
+for to in n1 home n2 home n1; do
+    migrate $pid $to
+    wait_for 10 is_at $pid $to
+    [ $to != n2 ] || touch go
+done
+touch stop
+rc=0
+wait $pid || rc=$?
+same "status of what was on its signal stacks ($(tail -n 1 stacks))" 4 $rc
