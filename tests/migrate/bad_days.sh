@@ -1,0 +1,345 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# bad_days.sh: what goes wrong with nodes, kernels and programs while jobs move: too little memory, a full disk, something that a kernel
+# lacks, a stranger in a daemon's place, a job that ends at that moment, a number that has a new owner, moves without a rest. The job
+# runs on at one place, or it ends with a status that its parent sees; there are words that say why, and nothing is left on any node.
+# BAD_DAYS: only these cases.
+set -u
+. "${top_srcdir:-.}/tests/lib/functions.sh"
+. "$top_srcdir/tests/migrate/cluster.sh"
+requires python3
+in_parts "${BAD_DAYS_PARTS:-3}"
+cluster_up
+couple=$top_builddir/tests/migrate/couple
+cd "$tmp" || exit 99
+
+# ---- jobs ----
+
+# start PROGRAM...: a job that has printed something
+start()
+{
+    : >out
+    mosrun "$@" >out 2>err </dev/null & pid=$!
+    at_exit "kill -9 $pid 2>/dev/null"
+    wait_for 20 [ -s out ]
+}
+settled() { mosps -aw | awk -v pid="$pid" '$1 == pid && / settled / { print $2 }'; }
+is_settled() { [ "$(settled)" = "$1" ]; }
+go()
+{
+    migrate $pid "$1" || fail "$case: migrate $1"
+    (wait_for 20 is_settled "$1") 2>/dev/null || { tail -n 3 "$log"; fail "$case: the job is not at $1: $(mosps -aw | grep "^ *$pid ")"; }
+}
+# refused NODE WORDS PLACE: a move there ends with these words, and the job is where it was
+refused()
+{
+    if migrate $pid "$1" 2>said; then
+        is_told() { mosps -aw | grep "^ *$pid .*settled" >said && grep -q -- "$2" said; }
+        (wait_for 20 is_told "$@") 2>/dev/null || { tail -n 3 "$log" "$tmp/log.$1"; fail "$case: there should be words '$2': $(mosps -aw | grep "^ *$pid ")"; }
+    else
+        grep -q -- "$2" said || fail "$case: should say '$2': $(cat said)"
+    fi
+    is_settled "$3" || fail "$case: the job is at $(place $pid), not at $3"
+}
+# ends STATUS: with this, and the output of a native run, of which "out" may be the beginning where it is not 7; nothing runs on
+ends()
+{
+    local got=0
+    (wait_for 30 is_gone $pid) || { mosps -aw; fail "$case: the job does not end"; }
+    wait $pid || got=$?
+    same "$case: status ($(cat err))" "$1" $got
+    wait_for 20 none_inside $pid
+}
+native() { local how=$1; [ -e "native.$*" ] || "$couple" "$@" 0 >"native.$*"; }
+is_right() { native "$@"; cmp "native.$*" out || fail "$case: output"; }
+begins_right() { native "$@"; head -n "$(wc -l <out)" "native.$*" | cmp - out || fail "$case: output"; }
+node_pid() { cut -d' ' -f1 "/run/mrc-lab-$name/$1/pid"; }
+says() { grep -q -- "$1" "$2" || fail "$case: $2 should say '$1': $(cat "$2")"; }
+# again NODE [OPTION...]: its daemon is another from now on
+again() { kill_daemon $1; wait_for 10 is_silent $1; daemon "$@"; }
+is_silent() { [ "$1" = head ] || ! on_node "$1" sh -c 'kill -0 $(cat /run/mosixd.pid)' 2>/dev/null; }
+
+# ---- memory ----
+
+gap=$top_builddir/tests/migrate/gap
+gap_is_right()
+{
+    kill -USR2 $pid
+    wait_for 10 eval '[ "$(wc -l <out)" -gt 1 ]'
+    same "$case: its memory" 0 "$(tail -n 1 out | cut -d' ' -f2)"
+    kill $pid
+    ends 0
+}
+
+# A cgroup with so many MiB, in $group; or none can be made here.
+make_group()
+{
+    local root
+    root=$(awk '$3 == "cgroup" && $4 ~ /(^|,)memory(,|$)/ { print $2; exit }' /proc/self/mounts)
+    if [ -n "$root" ]; then
+        group=$root/mosix-test.$$ limit=memory.limit_in_bytes
+    else
+        root=$(cgroup_root)
+        group=$root/mosix-test.$$ limit=memory.max
+        grep -qw memory "$root/cgroup.controllers" 2>/dev/null && echo +memory >"$root/cgroup.subtree_control" 2>/dev/null || return 1
+    fi
+    mkdir -p "$group" 2>/dev/null && echo "$(($1 << 20))" >"$group/$limit" || return 1
+    at_exit "rmdir $group 2>/dev/null"
+    [ $limit != memory.max ] || echo 0 >"$group/memory.swap.max" 2>/dev/null || :
+    kill_daemon n1
+    (echo $BASHPID >"$group/cgroup.procs" && daemon n1) || fail "a daemon in a cgroup"
+}
+
+not_for_guests() # the administrator allows them less than it has
+{
+    again n1 --guest-memory 32
+    start "$gap" 64 idle random
+    go n2
+    refused n1 "MiB of memory that may be written, and guests here may have 32" n2
+    go home
+    refused n1 "MiB of memory that may be written, and guests here may have 32" home
+    gap_is_right
+    again n1
+}
+
+short() # the node has less than that
+{
+    make_group 24 || { echo "# no cgroup can limit memory here"; return; }
+    start "$gap" 64 idle random
+    refused n1 "too little memory" home
+    go n2
+    refused n1 "too little memory" n2
+    gap_is_right
+    same "$case: the daemon there" "" "$(is_silent n1 && echo gone)"
+    again n1
+}
+
+grows() # away, beyond what the node has
+{
+    make_group 48 || { echo "# no cgroup can limit memory here"; return; }
+    local body
+    start "$couple" grow 400 20
+    go n1
+    body=$(pgrep -P "$(inside $pid "supervisor")")
+    same "$case: who is ended first" 1000 "$(cat "/proc/$body/oom_score_adj")"
+    same "$case: and then" 500 "$(cat "/proc/$(inside $pid "supervisor")/oom_score_adj")"
+    for body in $(inside $pid "^mosixd: (guest|hands|job|namespaces)"); do same "$case: and last" 0 "$(cat "/proc/$body/oom_score_adj")"; done
+    same "$case: what the job has" 0 "$(cat /proc/$pid/oom_score_adj)"
+    kill -USR1 $pid
+    ends 137
+    says "process $pid (couple) is lost: it was killed at n1, probably because that node has too little memory" err
+    begins_right grow 400
+    start "$couple" alone 200 20
+    go n1
+    go home
+    same "$case: what it has at home" 0 "$(cat /proc/$pid/oom_score_adj)"
+    go n1
+    kill -9 "$(pgrep -P "$(inside $pid "supervisor")")"
+    ends 137
+    says "is lost: it was killed at n1$" err
+    again n1
+}
+
+# ---- disks ----
+
+full()
+{
+    # shellcheck disable=SC2016 # for the shell there
+    local fill='for d in /tmp /dev/shm /run; do head -c 1000000 /dev/zero >$d/full; done 2>/dev/null; :'
+    kill_daemon n1
+    on_node n1 sh -c 'for d in /tmp /dev/shm; do mount -t tmpfs -o size=16k,mode=1777 none $d || exit; done; mount -t tmpfs -o size=64k none /run'
+    daemon n1
+    on_node n1 sh -c "$fill"
+    start "$couple" alone 100 50
+    if migrate $pid n1 && (wait_for 20 is_settled n1) 2>/dev/null; then echo "# moves to a node whose disk is full work"; else
+        refused n1 "No space left" home
+    fi
+    go n2
+    if migrate $pid n1 && (wait_for 20 is_settled n1) 2>/dev/null; then :; else refused n1 "No space left" n2; fi
+    go home
+    ends 7
+    is_right alone 100
+    kill_daemon n1
+    on_node n1 umount /run /tmp /dev/shm
+    daemon n1
+}
+
+# ---- kernels ----
+
+# without NODE WHAT WORDS: what is asked of a node whose kernel lacks something; "": it works all the same
+without()
+{
+    case=kernels,$1,$2
+    before[$1]="$lacks $2"
+    [ "$1" = head ] || before[$1]="/usr/local/sbin/lacks $2"
+    again "$1"
+    start "$couple" alone 40 30
+    if [ -z "$3" ]; then
+        go n1; go n2; go home
+    else
+        refused n1 "$3" home
+        [ "$1" = head ] || { go n2; refused n1 "$3" n2; }
+    fi
+    ends 7
+    is_right alone 40
+    unset "before[$1]"
+}
+lacks=$top_builddir/tests/migrate/lacks
+
+kernels()
+{
+    on_node n1 sh -c 'cat >/usr/local/sbin/lacks && chmod +x /usr/local/sbin/lacks' <"$lacks" || fail "lacks on n1"
+    without n1 userns "make namespaces"
+    without n1 timens "time namespace"
+    without n1 notify "seccomp"
+    without n1 pidfd_getfd "pidfd_getfd"
+    without n1 process_vm_readv "process_vm_readv"
+    without n1 ptrace "process"
+    without n1 userfaultfd ""
+    without n1 memfd_create ""
+    again n1
+    without head ptrace "process"
+    without head process_vm_writev ""
+    without head userfaultfd ""
+    without head memfd_create ""
+    without head pidfd_getfd ""
+    again head
+}
+
+# ---- strangers ----
+
+# stranger HOW: whoever connects to n2 finds this instead of a daemon
+stranger()
+{
+    on_node n2 python3 -c '
+import os, socket, sys, time
+how = sys.argv[1]
+s = socket.create_server(("10.77.0.2", 7722))
+open("/run/stranger", "w").write(str(os.getpid()))
+kept = []
+while True:
+    c, _ = s.accept()
+    kept.append(c)
+    if how == "garbage": c.sendall(os.urandom(4096))
+    if how == "echo": c.sendall(c.recv(4096))
+    if how == "closes": kept.pop().close()
+' "$1" &
+    disown $!
+    at_exit "kill $! 2>/dev/null"
+    wait_for 10 on_node n2 test -s /run/stranger
+}
+strangers()
+{
+    local how began
+    kill_daemon n2
+    start "$couple" alone 400 50
+    for how in garbage echo closes silent; do
+        stranger $how
+        began=$SECONDS
+        refused n2 "node n2" home
+        [ $((SECONDS - began)) -le 10 ] || fail "$case: $how: it took $((SECONDS - began)) s"
+        # shellcheck disable=SC2016 # for the shell there
+        on_node n2 sh -c 'kill $(cat /run/stranger); rm /run/stranger'
+        wait_for 10 is_left
+    done
+    go n1
+    ends 7
+    is_right alone 400
+    daemon n2
+}
+is_left() { ! on_node n2 python3 -c 'import socket; socket.create_connection(("10.77.0.2", 7722), 1)' 2>/dev/null; }
+
+# ---- moments ----
+
+moments() # it ends, or is another program, as it moves
+{
+    local how i to mover
+    for ((i = 0; i < 36; i++)); do
+        [ $((i % 2)) = 0 ] && how=exit || how=exec
+        case=moments,$i,$how
+        start "$couple" $how 400 5
+        to=n1
+        if [ $((i % 3)) != 0 ]; then go n1; [ $((i % 3)) = 1 ] && to=home || to=n2; fi
+        migrate $pid $to 2>/dev/null & mover=$!
+        sleep "0.$(printf %03d $((i * 4)))"
+        kill -USR1 $pid
+        ends 7
+        wait $mover
+        [ $how = exit ] || { same "$case: the other program" executed "$(tail -n 1 out)"; sed -i '$d' out; }
+        begins_right $how 400
+    done
+}
+
+numbers() # a job's number that somebody else has
+{
+    cat >numbers <<'END'
+set -u
+MOSIX_RUN=$1/mosix.own.$$
+export MOSIX_RUN
+"$2" -v -c "$1/etc" -r "$MOSIX_RUN" -n head >"$1/log.numbers" 2>&1 </dev/null & daemon=$!
+until grep -q listens "$1/log.numbers"; do sleep 0.05; done
+place() { mosps -a | awk -v pid="$pid" '$1 == pid { print $2 }'; }
+for turn in 1 2 3; do
+    mosrun "$3" alone 1000 20 >/dev/null 2>&1 </dev/null & pid=$!
+    until [ "$(place)" = home ]; do sleep 0.05; done
+    [ $turn = 1 ] || { migrate $pid n1 || exit 1; until [ "$(place)" = n1 ]; do sleep 0.05; done; }
+    [ $turn != 3 ] || { migrate $pid home & migrate $pid n2; } 2>/dev/null
+    kill -9 $pid
+    wait $pid 2>/dev/null
+    until [ "$(cat /proc/loadavg >/dev/null; echo $((pid - 1)) >/proc/sys/kernel/ns_last_pid; sleep 100 >/dev/null 2>&1 & echo $!)" = $pid ]; do sleep 0.01; done
+    before=$(stat -c %Y "/proc/$pid"; cut -d' ' -f22 "/proc/$pid/stat")
+    for to in n1 home n2 checkpoint freeze continue chkstop; do migrate $pid $to && exit 2; done
+    mosps | grep "^ *$pid " && exit 3
+    sleep 1
+    kill -0 $pid || exit 4
+    grep -q "TracerPid:.0$" "/proc/$pid/status" || exit 5
+    [ "$(tr '\0' ' ' <"/proc/$pid/cmdline")" = "sleep 100 " ] || exit 6
+    [ "$(cut -d' ' -f22 "/proc/$pid/stat")" = "${before##*[!0-9]}" ] || exit 7
+    kill $pid
+done
+kill $daemon
+wait $daemon
+pgrep -f '^mosixd:' && exit 8
+rmdir "$MOSIX_RUN"/[jg]
+END
+    kill_daemon head
+    local got=0
+    "$lab" --name $name head -- timeout 60 unshare --pid --fork --kill-child --mount-proc bash numbers "$tmp" \
+        "$top_builddir/mosix-core/mosixd/mosixd" "$couple" >said 2>&1 || got=$?
+    same "$case: ($(cat said))" 0 $got
+    same "$case: refusals" 21 "$(grep -c "was not started by mosrun" said)"
+    daemon head
+}
+
+quick() # a few hundred moves, one after the other
+{
+    local to moves=0 began=$SECONDS
+    start "$couple" alone 100000 2
+    while [ $moves -lt "${BAD_DAYS_MOVES:-240}" ]; do
+        for to in n1 n2 home; do
+            until migrate $pid $to 2>said; do is_gone $pid && fail "$case: $(cat said err)"; sleep 0.005; done
+            moves=$((moves + 1))
+        done
+    done
+    echo "# $moves moves in $((SECONDS - began)) s"
+    wait_for 20 is_settled home
+    [ "$(mosps -a | awk -v pid=$pid '$1 == pid { print $4 }')" -ge $moves ] || fail "$case: $(mosps -a)"
+    kill $pid
+    ends 143
+    begins_right alone 100000
+}
+
+# ---- all ----
+
+turn=0
+for case in ${BAD_DAYS:-quick kernels moments grows not_for_guests strangers short full numbers}; do
+    is_ours $((turn++)) || continue
+    echo "# $case"
+    began=$SECONDS
+    snapshot >before
+    $case
+    case=${case%%,*}
+    is_clean() { snapshot >after; cmp -s before after; }
+    (wait_for 20 is_clean) 2>/dev/null || { diff before after; fail "$case: something is left"; }
+    echo "# $case: $((SECONDS - began)) s"
+done
