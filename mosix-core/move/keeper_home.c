@@ -139,6 +139,13 @@ static void none_is_away(struct mx_keeper *k, bool is_first_home)
     }
 }
 
+/* Not by its number, which somebody else may have by now. */
+static void kill_process(const struct mx_keeper *k)
+{
+    if (syscall(SYS_pidfd_send_signal, k->how.process, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
+        log_error("job %d can't be ended: %s", (int)k->how.pid, strerror(errno));
+}
+
 static void on_note(struct mx_keeper *k, const struct mx_note *n)
 {
     if (n->what != MX_HANDS_CAME && n->what != MX_HANDS_MISSED && n->what != MX_HANDS_KILLED &&
@@ -193,10 +200,7 @@ static void on_note(struct mx_keeper *k, const struct mx_note *n)
         break;
     case MX_HANDS_FREEZE:
     case MX_HANDS_THAW: mx_keeper_on_frost(k, n); break;
-    case MX_HANDS_DIED:
-        if (mx_keeper_has_process(k))
-            kill(k->how.pid, SIGKILL);
-        break;
+    case MX_HANDS_DIED: kill_process(k); break;
     case MX_HANDS_SEND: /* the other place finds its image cut, and says so */
     case MX_HANDS_ENDED: none_is_away(k, n->number == 1); break;
     case MX_HANDS_LOST: /* usually so is the connection for orders */
@@ -300,7 +304,7 @@ void mx_keeper_end_process(struct mx_keeper *k)
     if (!mx_keeper_has_process(k))
         return;
     if (k->hands.pid <= 0 || mx_hands_tell(&k->hands, MX_HANDS_END, -1, signo, 0) < 0)
-        kill(k->how.pid, SIGKILL);
+        kill_process(k);
 }
 
 static void (*const dos[])(struct mx_keeper *k) = {
