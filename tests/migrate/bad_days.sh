@@ -172,8 +172,8 @@ full()
 without()
 {
     case=kernels,$1,$2
-    before[$1]="$lacks $2"
-    [ "$1" = head ] || before[$1]="/usr/local/sbin/lacks $2"
+    started_by[$1]="$lacks $2"
+    [ "$1" = head ] || started_by[$1]="/usr/local/sbin/lacks $2"
     again "$1"
     start "$couple" alone 40 30
     if [ -z "$3" ]; then
@@ -184,7 +184,7 @@ without()
     fi
     ends 7
     is_right alone 40
-    unset "before[$1]"
+    unset "started_by[$1]"
 }
 lacks=$top_builddir/tests/migrate/lacks
 
@@ -259,7 +259,7 @@ moments() # it ends, or is another program, as it moves
 {
     local how i to mover
     for ((i = 0; i < 36; i++)); do
-        [ $((i % 2)) = 0 ] && how=exit || how=exec
+        [ $((i % 2)) = 0 ] && how="exit" || how="exec"
         case=moments,$i,$how
         start "$couple" $how 400 5
         to=n1
@@ -315,10 +315,21 @@ END
     daemon head
 }
 
+# What there is besides while a job is away; of its processes the descriptors.
+remains()
+{
+    snapshot
+    local p
+    for p in $(inside $pid .); do echo "$(tr '\0' ' ' <"/proc/$p/cmdline") $(find "/proc/$p/fd" -type l | wc -l)"; done | sort
+}
 quick() # a few hundred moves, one after the other
 {
-    local to moves=0 began=$SECONDS
+    local to moves=0 began
     start "$couple" alone 100000 2
+    for to in n1 n2 home n1; do go $to; done
+    began=$SECONDS
+    sleep 1 # a host that is left lingers
+    remains >early
     while [ $moves -lt "${BAD_DAYS_MOVES:-240}" ]; do
         for to in n1 n2 home; do
             until migrate $pid $to 2>said; do is_gone $pid && fail "$case: $(cat said err)"; sleep 0.005; done
@@ -327,6 +338,9 @@ quick() # a few hundred moves, one after the other
     done
     echo "# $moves moves in $((SECONDS - began)) s"
     wait_for 20 is_settled home
+    go n1
+    is_same() { remains >late && cmp -s early late; }
+    (wait_for 10 is_same) 2>/dev/null || { diff early late; fail "$case: something grows"; }
     [ "$(mosps -a | awk -v pid=$pid '$1 == pid { print $4 }')" -ge $moves ] || fail "$case: $(mosps -a)"
     kill $pid
     ends 143

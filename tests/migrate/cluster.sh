@@ -10,7 +10,7 @@
 #     on_node NODE COMMAND...   as root on n1 or n2
 #     daemon NODE [OPTION...]   starts the daemon of head, n1 or n2
 #     kill_daemon NODE          kills it, and nothing else
-#     before[NODE]=COMMAND      what its daemon is started by from then on
+#     started_by[NODE]=COMMAND  what its daemon is started by from then on
 #     snapshot                  prints what of ours is on all nodes
 #     place PID                 where it is; "gone" when the home knows no such job
 #     is_certified              is it a cluster of the first kind?
@@ -64,7 +64,7 @@ cgroup_root() { awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts; }
 on_node() { local n=$1; shift; "$lab" --name $name run "$n" -- "$@"; }
 
 # Computers were started at other times, and suspended for others: seconds that the clocks of a node are ahead of home's.
-declare -A before=() mono_s=([n1]=3000 [n2]=90000) boot_s=([n1]=90000 [n2]=3000)
+declare -A started_by=() mono_s=([n1]=3000 [n2]=90000) boot_s=([n1]=90000 [n2]=3000)
 
 # With the rights that its unit leaves it, and no more.
 as_unit()
@@ -85,12 +85,12 @@ daemon()
     : >"$tmp/log.$n"
     if [ "$n" = head ]; then
         "$lab" --name $name head -- sh -c "$note" "$tmp/pid.head" \
-            $unit ${before[head]-} \
+            $unit ${started_by[head]-} \
             "$top_builddir/mosix-core/mosixd/mosixd" -v -c "$tmp/etc" -r "$MOSIX_RUN" -n head "$@" >>"$log" 2>&1 </dev/null &
         at_exit 'kill_daemon head'
     else
         "$lab" --name $name run "$n" -- unshare --time --monotonic "${mono_s[$n]}" --boottime "${boot_s[$n]}" --fork --kill-child \
-            sh -c "$note" /run/mosixd.pid $unit ${before[$n]-} /usr/local/sbin/mosixd -v "$@" >>"$tmp/log.$n" 2>&1 </dev/null &
+            sh -c "$note" /run/mosixd.pid $unit ${started_by[$n]-} /usr/local/sbin/mosixd -v "$@" >>"$tmp/log.$n" 2>&1 </dev/null &
     fi
     disown $!
     wait_for 10 grep -q "listens" "$tmp/log.$n"
