@@ -137,7 +137,17 @@ grows() # away, beyond what the node has
     go n1
     kill -9 "$(pgrep -P "$(inside $pid "supervisor")")"
     ends 137
-    says "is lost: it was killed at n1$" err
+    says "process $pid (couple) is lost: it was killed at n1" err
+    # Of two only the one that is killed; its parent sees it.
+    start "$couple" two 100 20
+    go n1
+    kill -USR1 $pid
+    wait_for 10 grep -q '^c 1' out
+    kill -9 "$(pgrep -n -P "$(inside $pid "supervisor")")"
+    ends 137
+    says "is lost: it was killed at n1" err
+    grep -q "process $pid" err && fail "$case: the other is killed: $(cat err)"
+    says "couple: the child is lost: 9$" out
     again n1
 }
 
