@@ -174,6 +174,20 @@ full()
     kill_daemon n1
     on_node n1 umount /run /tmp /dev/shm
     daemon n1
+    # And at home, where its daemon keeps what it has to.
+    kill_daemon head
+    mv "$MOSIX_RUN" "$tmp/run.kept" && mkdir "$MOSIX_RUN" && mount -t tmpfs -o size=64k,mode=755 none "$MOSIX_RUN" || exit 99
+    daemon head
+    head -c 1000000 /dev/zero 2>/dev/null >"$MOSIX_RUN/full"
+    start "$couple" alone 100 50
+    go n1
+    go n2
+    go home
+    ends 7
+    is_right alone 100
+    kill_daemon head
+    umount "$MOSIX_RUN" && rmdir "$MOSIX_RUN" && mv "$tmp/run.kept" "$MOSIX_RUN" || exit 99
+    daemon head
 }
 
 # ---- kernels ----
