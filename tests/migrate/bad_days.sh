@@ -249,7 +249,8 @@ while True:
     c, _ = s.accept()
     kept.append(c)
     if how == "garbage": c.sendall(os.urandom(4096))
-    if how == "echo": c.sendall(c.recv(4096))
+    if how in ("echo", "late"): c.sendall(c.recv(4096)) # a greeting like ours, and then?
+    if how == "late": c.sendall(os.urandom(4096))
     if how == "closes": kept.pop().close()
 ' "$1" 2>/dev/null &
     disown $!
@@ -260,8 +261,8 @@ strangers()
 {
     local how began
     kill_daemon n2
-    start "$couple" alone 400 50
-    for how in garbage echo closes silent; do
+    start "$couple" alone 240 50
+    for how in garbage echo late closes silent; do
         stranger $how
         began=$SECONDS
         refused n2 "node n2" home
@@ -272,7 +273,7 @@ strangers()
     done
     go n1
     ends 7
-    is_right alone 400
+    is_right alone 240
     daemon n2
 }
 is_left() { ! on_node n2 python3 -c 'import socket; socket.create_connection(("10.77.0.2", 7722), 1)' 2>/dev/null; }
