@@ -42,7 +42,7 @@ refused()
     [ -z "${BAD_DAYS:-}" ] || echo "# $case: $(cat said)"
     is_settled "$3" || fail "$case: the job is at $(place $pid), not at $3"
 }
-# ends STATUS: with this, and the output of a native run, of which "out" may be the beginning where it is not 7; nothing runs on
+# ends STATUS: and nothing of it is left
 ends()
 {
     local got=0
@@ -51,10 +51,20 @@ ends()
     same "$case: status ($(cat err))" "$1" $got
     wait_for 20 none_inside $pid
 }
-native() { local how=$1; [ -e "native.$*" ] || "$couple" "$@" 0 >"native.$*"; }
-is_right() { native "$@"; cmp "native.$*" out || fail "$case: output"; }
-begins_right() { native "$@"; head -n "$(wc -l <out)" "native.$*" | cmp - out || fail "$case: output"; }
-node_pid() { cut -d' ' -f1 "/run/mrc-lab-$name/$1/pid"; }
+# begins_right HOW TURNS: "out" is how a native run begins
+begins_right() { "$couple" "$@" 0 2>/dev/null | head -n "$(wc -l <out)" | cmp - out || fail "$case: output"; }
+endless=(alone 1000000)
+# It runs on where it is, as it should.
+runs_on()
+{
+    local had
+    had=$(wc -l <out)
+    has_more() { [ "$(wc -l <out)" -gt "$had" ]; }
+    wait_for 20 has_more
+    kill $pid
+    ends 143
+    begins_right "${endless[@]}"
+}
 says() { grep -q -- "$1" "$2" || fail "$case: $2 should say '$1': $(cat "$2")"; }
 # again NODE [OPTION...]: its daemon is another from now on
 again() { kill_daemon $1; wait_for 10 is_silent $1; daemon "$@"; }
@@ -130,7 +140,7 @@ grows() # away, beyond what the node has
     ends 137
     says "process $pid (couple) is lost: it was killed at n1, probably because that node has too little memory" err
     begins_right grow 400
-    start "$couple" alone 200 20
+    start "$couple" "${endless[@]}" 20
     go n1
     go home
     same "$case: what it has at home" 0 "$(cat /proc/$pid/oom_score_adj)"
@@ -162,15 +172,14 @@ full()
     daemon n1
     on_node n1 sh -c "$fill"
     on_node n1 sh -c 'echo more >/run/more || echo more >/tmp/more' 2>/dev/null && fail "$case: it is not full"
-    start "$couple" alone 100 50
+    start "$couple" "${endless[@]}" 50
     if migrate $pid n1 && (wait_for 20 is_settled n1) 2>/dev/null; then echo "# moves to a node whose disk is full work"; else
         refused n1 "No space left" home
     fi
     go n2
     if migrate $pid n1 && (wait_for 20 is_settled n1) 2>/dev/null; then :; else refused n1 "No space left" n2; fi
     go home
-    ends 7
-    is_right alone 100
+    runs_on
     kill_daemon n1
     on_node n1 umount /run /tmp /dev/shm
     daemon n1
@@ -179,12 +188,11 @@ full()
     mv "$MOSIX_RUN" "$tmp/run.kept" && mkdir "$MOSIX_RUN" && mount -t tmpfs -o size=64k,mode=755 none "$MOSIX_RUN" || exit 99
     daemon head
     head -c 1000000 /dev/zero 2>/dev/null >"$MOSIX_RUN/full"
-    start "$couple" alone 100 50
+    start "$couple" "${endless[@]}" 50
     go n1
     go n2
     go home
-    ends 7
-    is_right alone 100
+    runs_on
     kill_daemon head
     umount "$MOSIX_RUN" && rmdir "$MOSIX_RUN" && mv "$tmp/run.kept" "$MOSIX_RUN" || exit 99
     daemon head
@@ -199,15 +207,14 @@ without()
     started_by[$1]="$lacks $2"
     [ "$1" = head ] || started_by[$1]="/usr/local/sbin/lacks $2"
     again "$1"
-    start "$couple" alone 40 30
+    start "$couple" "${endless[@]}" 30
     if [ -z "$3" ]; then
         go n1; go n2; go home
     else
         refused n1 "$3" home
         [ "$1" = head ] || { go n2; refused n1 "$3" n2; }
     fi
-    ends 7
-    is_right alone 40
+    runs_on
     unset "started_by[$1]"
 }
 lacks=$top_builddir/tests/migrate/lacks
@@ -261,7 +268,7 @@ strangers()
 {
     local how began
     kill_daemon n2
-    start "$couple" alone 240 50
+    start "$couple" "${endless[@]}" 50
     for how in garbage echo late closes silent; do
         stranger $how
         began=$SECONDS
@@ -272,8 +279,7 @@ strangers()
         wait_for 10 is_left
     done
     go n1
-    ends 7
-    is_right alone 240
+    runs_on
     daemon n2
 }
 is_left() { ! on_node n2 python3 -c 'import socket; socket.create_connection(("10.77.0.2", 7722), 1)' 2>/dev/null; }
@@ -286,7 +292,7 @@ moments() # it ends, or is another program, as it moves
     for ((i = 0; i < 36; i++)); do
         [ $((i % 2)) = 0 ] && how="exit" || how="exec"
         case=moments,$i,$how
-        start "$couple" $how 400 5
+        start "$couple" $how 4000 5
         to=n1
         if [ $((i % 3)) != 0 ]; then go n1; [ $((i % 3)) = 1 ] && to=home || to=n2; fi
         migrate $pid $to 2>/dev/null & mover=$!
@@ -295,7 +301,7 @@ moments() # it ends, or is another program, as it moves
         ends 7
         wait $mover
         [ $how = exit ] || { same "$case: the other program" executed "$(tail -n 1 out)"; sed -i '$d' out; }
-        begins_right $how 400
+        begins_right $how 4000
     done
 }
 
@@ -350,7 +356,7 @@ remains()
 quick() # a few hundred moves, one after the other
 {
     local to moves=0 began
-    start "$couple" alone 100000 2
+    start "$couple" "${endless[@]}" 2
     for to in n1 n2 home n1; do go $to; done
     began=$SECONDS
     sleep 1 # a host that is left lingers
@@ -367,9 +373,7 @@ quick() # a few hundred moves, one after the other
     is_same() { remains >late && cmp -s early late; }
     (wait_for 10 is_same) 2>/dev/null || { diff early late; fail "$case: something grows"; }
     [ "$(mosps -a | awk -v pid=$pid '$1 == pid { print $4 }')" -ge $moves ] || fail "$case: $(mosps -a)"
-    kill $pid
-    ends 143
-    begins_right alone 100000
+    runs_on
 }
 
 # ---- all ----
