@@ -7,96 +7,31 @@
 set -u
 . "${top_srcdir:-.}/tests/lib/functions.sh"
 . "$top_srcdir/tests/migrate/cluster.sh"
+. "$top_srcdir/tests/migrate/bad_job.sh"
 requires python3
 in_parts "${BAD_DAYS_PARTS:-3}"
+group=
+at_exit '[ -z "$group" ] || (wait_for 5 rmdir "$group") 2>/dev/null' # last: its processes are gone then
 cluster_up
-couple=$top_builddir/tests/migrate/couple
 cd "$tmp" || exit 99
-
-# ---- jobs ----
-
-# start PROGRAM...: a job that has printed something
-start()
-{
-    : >out
-    mosrun "$@" >out 2>err </dev/null & pid=$!
-    at_exit "kill -9 $pid 2>/dev/null"
-    wait_for 20 [ -s out ]
-}
-settled() { mosps -aw | awk -v pid="$pid" '$1 == pid && / settled / { print $2 }'; }
-is_settled() { [ "$(settled)" = "$1" ]; }
-go()
-{
-    migrate $pid "$1" || fail "$case: migrate $1"
-    (wait_for 20 is_settled "$1") 2>/dev/null || { tail -n 3 "$log"; fail "$case: the job is not at $1: $(mosps -aw | grep "^ *$pid ")"; }
-}
-# refused NODE WORDS PLACE: a move there ends with these words, and the job is where it was
-refused()
-{
-    if migrate $pid "$1" 2>said; then
-        is_told() { mosps -aw | grep "^ *$pid .*settled" >said && grep -q -- "$2" said; }
-        (wait_for 20 is_told "$@") 2>/dev/null || { tail -n 3 "$log" "$tmp/log.$1"; fail "$case: there should be words '$2': $(mosps -aw | grep "^ *$pid ")"; }
-    else
-        grep -q -- "$2" said || fail "$case: should say '$2': $(cat said)"
-    fi
-    [ -z "${BAD_DAYS:-}" ] || echo "# $case: $(cat said)"
-    is_settled "$3" || fail "$case: the job is at $(place $pid), not at $3"
-}
-# ends STATUS: and nothing of it is left
-ends()
-{
-    local got=0
-    (wait_for 30 is_gone $pid) || { mosps -aw; fail "$case: the job does not end"; }
-    wait $pid || got=$?
-    same "$case: status ($(cat err))" "$1" $got
-    wait_for 20 none_inside $pid
-}
-# begins_right HOW TURNS: "out" is how a native run begins
-begins_right() { "$couple" "$@" 0 2>/dev/null | head -n "$(wc -l <out)" | cmp - out || fail "$case: output"; }
-endless=(alone 1000000)
-# It runs on where it is, as it should.
-runs_on()
-{
-    local had
-    had=$(wc -l <out)
-    has_more() { [ "$(wc -l <out)" -gt "$had" ]; }
-    wait_for 20 has_more
-    kill $pid
-    ends 143
-    begins_right "${endless[@]}"
-}
-says() { grep -q -- "$1" "$2" || fail "$case: $2 should say '$1': $(cat "$2")"; }
-# again NODE [OPTION...]: its daemon is another from now on
-again() { kill_daemon $1; wait_for 10 is_silent $1; daemon "$@"; }
-is_silent() { [ "$1" = head ] || ! on_node "$1" sh -c 'kill -0 $(cat /run/mosixd.pid)' 2>/dev/null; }
 
 # ---- memory ----
 
-gap=$top_builddir/tests/migrate/gap
-gap_is_right()
-{
-    kill -USR2 $pid
-    wait_for 10 eval '[ "$(wc -l <out)" -gt 1 ]'
-    same "$case: its memory" 0 "$(tail -n 1 out | cut -d' ' -f2)"
-    kill $pid
-    ends 0
-}
-
-# A cgroup with so many MiB, in $group; or none can be made here.
+# make_group MIB: n1's daemon is in a cgroup of so much memory; or none can be made here.
 make_group()
 {
-    local root
+    local root limit
     root=$(awk '$3 == "cgroup" && $4 ~ /(^|,)memory(,|$)/ { print $2; exit }' /proc/self/mounts)
     if [ -n "$root" ]; then
-        group=$root/mosix-test.$$ limit=memory.limit_in_bytes
+        limit=memory.limit_in_bytes
     else
         root=$(cgroup_root)
-        group=$root/mosix-test.$$ limit=memory.max
-        grep -qw memory "$root/cgroup.controllers" 2>/dev/null && echo +memory >"$root/cgroup.subtree_control" 2>/dev/null || return 1
+        limit=memory.max
+        grep -qw memory "$root/cgroup.subtree_control" 2>/dev/null || return 1
     fi
+    group=$root/mosix-test.$$
     mkdir -p "$group" 2>/dev/null && echo "$(($1 << 20))" >"$group/$limit" || return 1
-    at_exit "rmdir $group 2>/dev/null"
-    [ $limit != memory.max ] || echo 0 >"$group/memory.swap.max" 2>/dev/null || :
+    [ $limit = memory.limit_in_bytes ] || echo 0 >"$group/memory.swap.max"
     kill_daemon n1
     (echo $BASHPID >"$group/cgroup.procs" && daemon n1) || fail "a daemon in a cgroup"
 }
@@ -307,40 +242,10 @@ moments() # it ends, or is another program, as it moves
 
 numbers() # a job's number that somebody else has
 {
-    cat >numbers <<'END'
-set -u
-MOSIX_RUN=$1/mosix.own.$$
-export MOSIX_RUN
-"$2" -v -c "$1/etc" -r "$MOSIX_RUN" -n head >"$1/log.numbers" 2>&1 </dev/null & daemon=$!
-until grep -q listens "$1/log.numbers"; do sleep 0.05; done
-place() { mosps -a | awk -v pid="$pid" '$1 == pid { print $2 }'; }
-for turn in 1 2 3; do
-    mosrun "$3" alone 1000 20 >/dev/null 2>&1 </dev/null & pid=$!
-    until [ "$(place)" = home ]; do sleep 0.05; done
-    [ $turn = 1 ] || { migrate $pid n1 || exit 1; until [ "$(place)" = n1 ]; do sleep 0.05; done; }
-    [ $turn != 3 ] || { migrate $pid home & migrate $pid n2; } 2>/dev/null
-    kill -9 $pid
-    wait $pid 2>/dev/null
-    until [ "$(cat /proc/loadavg >/dev/null; echo $((pid - 1)) >/proc/sys/kernel/ns_last_pid; sleep 100 >/dev/null 2>&1 & echo $!)" = $pid ]; do sleep 0.01; done
-    before=$(stat -c %Y "/proc/$pid"; cut -d' ' -f22 "/proc/$pid/stat")
-    for to in n1 home n2 checkpoint freeze continue chkstop; do migrate $pid $to && exit 2; done
-    mosps | grep "^ *$pid " && exit 3
-    sleep 1
-    kill -0 $pid || exit 4
-    grep -q "TracerPid:.0$" "/proc/$pid/status" || exit 5
-    [ "$(tr '\0' ' ' <"/proc/$pid/cmdline")" = "sleep 100 " ] || exit 6
-    [ "$(cut -d' ' -f22 "/proc/$pid/stat")" = "${before##*[!0-9]}" ] || exit 7
-    kill $pid
-done
-kill $daemon
-wait $daemon
-pgrep -f '^mosixd:' && exit 8
-rmdir "$MOSIX_RUN"/[jg]
-END
     kill_daemon head
     local got=0
-    "$lab" --name $name head -- timeout 60 unshare --pid --fork --kill-child --mount-proc bash numbers "$tmp" \
-        "$top_builddir/mosix-core/mosixd/mosixd" "$couple" >said 2>&1 || got=$?
+    "$lab" --name $name head -- timeout 60 unshare --pid --fork --kill-child --mount-proc \
+        bash "$top_srcdir/tests/migrate/bad_number.sh" "$tmp" >said 2>&1 || got=$?
     same "$case: ($(cat said))" 0 $got
     same "$case: refusals" 21 "$(grep -c "was not started by mosrun" said)"
     daemon head

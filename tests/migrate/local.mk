@@ -58,6 +58,8 @@ EXTRA_DIST += \
   tests/migrate/asks.sh \
   tests/migrate/away.sh \
   tests/migrate/bad_days.sh \
+  tests/migrate/bad_job.sh \
+  tests/migrate/bad_number.sh \
   tests/migrate/batch.sh \
   tests/migrate/certified.sh \
   tests/migrate/chaos.sh \
