@@ -460,11 +460,24 @@ static int on_image(struct deputy *d, struct mx_stub *s, const struct mx_talk_fr
     return mx_link_send(&d->link);
 }
 
+/* Its own kills are made here: by SIGKILL it dies there of what the host wants, or lacks. */
+static int on_died(struct deputy *d, struct mx_stub *s, struct mx_talk_frame *f, struct err *e)
+{
+    uint32_t signo;
+    uint8_t is_for_memory = 0;
+    if (get_u32(&f->body, &signo) < 0 ||
+        (rd_left(&f->body) && get_u8(&f->body, &is_for_memory) < 0))
+        return -EPROTO;
+    if (signo == SIGKILL)
+        say(d, MX_DEPUTY_KILLED, s->who,
+            is_for_memory ? ", probably because that node has too little memory" : "");
+    return mx_stub_die(s, (int)signo, on_stub, d, e);
+}
+
 static int on_frame(struct deputy *d, struct mx_talk_frame *f, struct err *e)
 {
     struct mx_stub *s = find(d, f->who);
     uint64_t mask;
-    uint32_t signo;
     int rc;
     if (!s || s->state == MX_STUB_GONE)
         return 0; /* it has ended meanwhile */
@@ -489,10 +502,7 @@ static int on_frame(struct deputy *d, struct mx_talk_frame *f, struct err *e)
     case MX_TALK_IMAGE: return on_image(d, s, f, e);
     case MX_TALK_IMAGE_END: /* on_image has taken it, but of one that was lost */
         return s->is_taken ? 0 : -EPROTO;
-    case MX_TALK_DIED:
-        if (get_u32(&f->body, &signo) < 0)
-            return -EPROTO;
-        return mx_stub_die(s, (int)signo, on_stub, d, e);
+    case MX_TALK_DIED: return on_died(d, s, f, e);
     case MX_TALK_AHEAD_TAKEN:
     case MX_TALK_AHEAD_LEFT: return mx_sender_frame(&d->ahead, f, &d->link);
     case MX_TALK_BEHIND_BYTES:

@@ -26,7 +26,9 @@ enum {
 enum mx_deputy_news {
     MX_DEPUTY_CAME_HOME, /* who goes on here, let go; text: why it came */
     MX_DEPUTY_FAILED,    /* who was lost; text: why */
-    MX_DEPUTY_FAMILY,    /* who: 1 when there are others than the first, or it is gone; 0 */
+    MX_DEPUTY_KILLED, /* who was killed where it was, which was nobody's wish here; text: "", or
+                         after that: likely why */
+    MX_DEPUTY_FAMILY, /* who: 1 when there are others than the first, or it is gone; 0 */
 };
 
 /* What is asked while it serves. */

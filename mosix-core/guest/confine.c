@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
@@ -28,11 +29,25 @@ static int take_listener(pid_t pid, int number, int *listener, struct err *e)
     AUTO_FD process = (int)syscall(SYS_pidfd_open, pid, 0);
     int fd = process < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, process, number, 0);
     if (fd < 0)
-        return err_set(e, errno, "take the listener of process %d", (int)pid);
+        return err_set(e, errno, "take the listener of process %d (%s)", (int)pid,
+                       process < 0 ? "pidfd_open" : "pidfd_getfd");
     *listener = fd;
     if (ioctl(fd, set_flags, sync_wake_up) < 0 && errno != EINVAL && errno != ENOTTY)
         return err_set(e, errno, "prepare the listener of process %d", (int)pid);
     return fd_set_cloexec(fd, true);
+}
+
+/* Arguments of calls are read and written so; without it each call would be given EFAULT. */
+static int check_reach(const struct mx_tracee *t, struct err *e)
+{
+    uint64_t word;
+    struct iovec here = { &word, sizeof word },
+                 there = { (void *)(uintptr_t)t->scratch, sizeof word };
+    if (process_vm_readv(t->pid, &here, 1, &there, 1, 0) != (ssize_t)sizeof word)
+        return err_set(e, errno, "read memory of process %d (process_vm_readv)", (int)t->pid);
+    if (process_vm_writev(t->pid, &here, 1, &there, 1, 0) != (ssize_t)sizeof word)
+        return err_set(e, errno, "write memory of process %d (process_vm_writev)", (int)t->pid);
+    return 0;
 }
 
 int mx_guest_confine(struct mx_tracee *t, int *listener, struct err *e)
@@ -53,6 +68,8 @@ int mx_guest_confine(struct mx_tracee *t, int *listener, struct err *e)
                                SECCOMP_FILTER_FLAG_TSYNC_ESRCH |
                                SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
                            t->scratch } };
+    if (rc == 0)
+        rc = check_reach(t, e);
     if (rc == 0)
         rc = mx_tracee_write(t, t->scratch, &head, sizeof head, e);
     if (rc == 0)

@@ -19,6 +19,7 @@
 #include "mosix-core/image/form/sections.h"
 #include "mosix-core/image/parts.h"
 #include "mosix-core/image/waits.h"
+#include "mosix-core/sandbox/sandbox.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -271,9 +272,11 @@ static void keep_own_only(struct guest *g, const struct mx_body *of)
         }
 }
 
-static int end_child_at_home(struct guest *g, uint32_t who)
+static int say_died(struct guest *g, uint32_t who, int signo)
 {
-    put_u32(mx_link_begin(&g->link, MX_TALK_DIED, who), SIGKILL);
+    struct wr *w = mx_link_begin(&g->link, MX_TALK_DIED, who);
+    put_u32(w, (uint32_t)signo);
+    put_u8(w, signo == SIGKILL && mx_sandbox_memory_kills() > g->how->memory_kills);
     return mx_link_send(&g->link);
 }
 
@@ -302,7 +305,7 @@ static int on_forked(struct guest *g, struct mx_body *b, int64_t result, struct 
     int rc = mx_body_fork(b, g->listener, &b->fork, (pid_t)result, keep_notice, g, &child, e);
     if (rc == 1)
         return is_thread ? end_thread_at_home(g, (uint32_t)result)
-                         : end_child_at_home(g, (uint32_t)result);
+                         : say_died(g, (uint32_t)result, SIGKILL);
     if (rc == 0)
         rc = add_body(g, child, (uint32_t)result, is_thread ? b->first : NULL, e);
     if (rc < 0)
@@ -721,9 +724,7 @@ static int check_bodies(struct guest *g, struct err *e)
         b->is_dead = true;
         if (b->is_ended)
             continue;
-        put_u32(mx_link_begin(&g->link, MX_TALK_DIED, b->who),
-                info.si_code == CLD_EXITED ? SIGKILL : (uint32_t)info.si_status);
-        rc = mx_link_send(&g->link);
+        rc = say_died(g, b->who, info.si_code == CLD_EXITED ? SIGKILL : info.si_status);
     }
     int dropped = drop_ended(g, e);
     return rc < 0 ? rc : dropped;

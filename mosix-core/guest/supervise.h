@@ -36,6 +36,7 @@ struct mx_guest_how {
      * afterwards, when it was told, those that it has: they stand still. */
     struct mx_threads *others;
     struct mx_clocks ahead; /* the bodies' clocks, of ours */
+    uint64_t memory_kills;  /* mx_sandbox_memory_kills(), of before the body was there */
     uint32_t
         processes_max;  /* that may be here; 0: MX_BODIES_MAX. Who forks once more goes home */
     const char *only;   /* names of calls that are known, with blanks around each; NULL: all of

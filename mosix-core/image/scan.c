@@ -159,7 +159,9 @@ static int take(struct mx_tracee *t, int64_t number, struct err *e)
 {
     AUTO_FD process = (int)syscall(SYS_pidfd_open, t->pid, 0);
     int fd = process < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, process, (int)number, 0);
-    int rc = fd < 0 ? err_set(e, errno, "take a descriptor of process %d", (int)t->pid) : 0;
+    int rc = fd < 0 ? err_set(e, errno, "take a descriptor of process %d (%s)", (int)t->pid,
+                              process < 0 ? "pidfd_open" : "pidfd_getfd")
+                    : 0;
     struct mx_call c = { SYS_close, { (uint64_t)number } };
     int closed = mx_tracee_must(t, &c, "close", rc == 0 ? e : NULL);
     if (rc == 0 && closed < 0) {

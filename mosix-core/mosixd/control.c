@@ -266,7 +266,7 @@ static int need_keeper(struct mx_request *r, pid_t pid, struct err *e)
     snprintf(lock_path, sizeof lock_path, "%s/j/%d.lock", r->d->run, (int)pid);
     AUTO_FD process = (int)syscall(SYS_pidfd_open, pid, 0);
     if (process < 0)
-        return err_set(e, errno, "find process %d", (int)pid);
+        return err_set(e, errno, "find process %d (pidfd_open)", (int)pid);
     int rc = mx_request_may(r, pid, e);
     if (rc < 0)
         return rc;

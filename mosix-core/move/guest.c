@@ -35,6 +35,7 @@ struct guest {
     struct mx_holder holder;
     struct mx_guest_limits limits;
     struct mx_hands hands;
+    uint64_t memory_kills; /* before they were there */
     struct stream calls, image;
     bool is_image_wanted;         /* to build from, or to send into, when it comes */
     bool has_calls;               /* the hands have a stream for calls */
@@ -94,10 +95,27 @@ static void fail(struct guest *g, enum mx_why why, const char *text)
 
 /* ---- hands ---- */
 
+/* When there is so little memory that not even the end of the body is waited for. */
+static void supervisor_died(struct guest *g)
+{
+    bool is_for_memory = mx_sandbox_memory_kills() > g->memory_kills;
+    fail(g, MX_WHY_DIED,
+         is_for_memory
+             ? "its supervisor was killed, probably because there is too little memory"
+             : "its supervisor has died");
+}
+
+/* What it has said at last is still to be heard, and then its end. */
+static void not_told(struct guest *g)
+{
+    if (g->hands.pid <= 0)
+        supervisor_died(g);
+}
+
 static void tell(struct guest *g, enum mx_hands_ask what, int fd, int64_t big)
 {
     if (mx_hands_tell(&g->hands, what, fd, 0, big) < 0)
-        fail(g, MX_WHY_DIED, "its supervisor has died");
+        not_told(g);
 }
 
 static void tell_restore(struct guest *g)
@@ -107,7 +125,7 @@ static void tell_restore(struct guest *g)
                                .also = g->image.ahead.boot_ns };
     int fd = take_fd(&g->image.fd);
     if (mx_note_send(g->hands.sock, &n, fd) < 0)
-        fail(g, MX_WHY_DIED, "its supervisor has died");
+        not_told(g);
     fd_close(&fd);
 }
 
@@ -143,7 +161,9 @@ static void on_note(struct guest *g, const struct mx_note *n)
             fail(g, MX_WHY_REFUSED, n->text);
         break;
     case MX_HANDS_ROUND:
-        if (n->rc < 0)
+        if (mx_hands_is_cut(n->rc)) /* the other place says why, or that it is cut */
+            log_at(LOG_VERBOSE, "an image was cut: %s", n->text);
+        else if (n->rc < 0)
             fail(g, MX_WHY_REFUSED, n->text);
         else
             step(g, (struct mx_holder_in){ .what = MX_HOLD_ROUND,
@@ -178,12 +198,13 @@ static void on_hands(void *ctx, uint32_t events UNUSED)
     } else if (rc < 0) {
         loop_fd_del(&g->on_hands);
         if (!g->is_ended)
-            fail(g, MX_WHY_DIED, "its supervisor has died");
+            supervisor_died(g);
     }
 }
 
 static int start_hands(struct guest *g, struct err *e)
 {
+    g->memory_kills = mx_sandbox_memory_kills();
     int rc = mx_hands_on_host(&g->hands, &g->limits, e);
     if (rc == 0)
         rc = loop_fd_add(g->loop, &g->on_hands, g->hands.sock, EPOLLIN, on_hands, g);

@@ -11,6 +11,7 @@
 #include "mosix-core/move/note.h"
 #include "mosix-core/sandbox/sandbox.h"
 
+#include <errno.h>
 #include <sys/types.h>
 
 /* Notes to the hands. Each but RUN, SERVE and END is answered by the same what, with its
@@ -37,6 +38,8 @@ enum mx_hands_ask {
     MX_HANDS_CAME,   /* home: process number (0: the job's own) has come home by itself, and is
                         not ours any more; text: why */
     MX_HANDS_MISSED, /* home: it was lost when it was to; text: why */
+    MX_HANDS_KILLED, /* home: process number (0: the job's own) was killed where it was; text:
+                        "", or after that: likely why */
     MX_HANDS_FAMILY, /* home: number 1: others of the job's are away too; 0 */
     MX_HANDS_FETCH,  /* to the hands at home: process number, 0: all that are away, are to come
                       */
@@ -70,6 +73,11 @@ MUST int mx_hands_start(struct mx_hands *h, const char *title,
                         void (*main)(int sock, int32_t number), int32_t number, struct err *e);
 /* The answer to a note. */
 MUST int mx_hands_say(int sock, uint32_t what, int rc, int32_t number, const struct err *e);
+/* Did what was sent find that nobody takes it? Then he who took it knows more. */
+static inline bool mx_hands_is_cut(int rc)
+{
+    return rc == -EPIPE || rc == -ECONNRESET;
+}
 /* The hands get on: said now and then (*said_ms: when last; 0 at first). Ends the process when
  * nobody hears it. */
 void mx_hands_get_on(int sock, uint64_t *said_ms);

@@ -322,6 +322,7 @@ static void said(void *ctx, enum mx_deputy_news what, uint32_t who, const char *
 {
     static const enum mx_hands_ask notes[] = { [MX_DEPUTY_CAME_HOME] = MX_HANDS_CAME,
                                                [MX_DEPUTY_FAILED] = MX_HANDS_MISSED,
+                                               [MX_DEPUTY_KILLED] = MX_HANDS_KILLED,
                                                [MX_DEPUTY_FAMILY] = MX_HANDS_FAMILY };
     struct home *h = ctx;
     struct mx_note n = { .what = notes[what], .number = (int32_t)who };

@@ -37,7 +37,8 @@ struct host {
     struct mx_clocks least_ahead; /* those of bodies, of ours: what the home's show */
     struct mx_clocks ahead;
     uint64_t said_ms;
-    int uffd; /* of the body, as long as it is there; -1: its kernel is too old */
+    uint64_t memory_kills; /* before the body was there */
+    int uffd;              /* of the body, as long as it is there; -1: its kernel is too old */
     struct mx_send *send;
     int image; /* of send */
 };
@@ -91,7 +92,12 @@ static int do_restore(struct host *h, const struct mx_note *n, int fd, struct er
     h->least_ahead = (struct mx_clocks){ n->big, n->also };
     if (h->is_there)
         return err_say(e, EBUSY, "there is a body already");
+    h->memory_kills = mx_sandbox_memory_kills();
     int rc = mx_restore_as(fd, &how, &r, e);
+    if (rc < 0 && mx_sandbox_memory_kills() > h->memory_kills)
+        return err_say(
+            e, ENOMEM,
+            "what was made of it was killed, probably because there is too little memory");
     uint64_t start_us = clock_mono_us();
     if (rc == 0 && mx_watch_make(&r.t, &h->uffd, NULL) < 0)
         h->uffd = -1;
@@ -253,6 +259,7 @@ static bool supervise(struct host *h)
         .told = h->sock,
         .others = &h->others,
         .ahead = h->ahead,
+        .memory_kills = h->memory_kills,
         .processes_max = limits.processes,
         .busy = refuse,
         .ctx = h,

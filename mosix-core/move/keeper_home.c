@@ -116,6 +116,14 @@ static void missed(struct mx_keeper *k, const struct mx_note *n)
     mx_keeper_say(k, n->number ? (pid_t)n->number : k->how.pid, n->text);
 }
 
+static void killed(struct mx_keeper *k, const struct mx_note *n)
+{
+    char text[MX_WORDS_MAX + MX_NODE_NAME_MAX + 32];
+    snprintf(text, sizeof text, "it was killed at %s%s", mx_keeper_name(k, k->plan.here),
+             n->text);
+    mx_keeper_say(k, n->number ? (pid_t)n->number : k->how.pid, text);
+}
+
 /* All that were away have ended or are here. */
 static void none_is_away(struct mx_keeper *k, bool is_first_home)
 {
@@ -131,13 +139,22 @@ static void none_is_away(struct mx_keeper *k, bool is_first_home)
     }
 }
 
+/* Not by its number, which somebody else may have by now. */
+static void kill_process(const struct mx_keeper *k)
+{
+    if (syscall(SYS_pidfd_send_signal, k->how.process, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
+        log_error("job %d can't be ended: %s", (int)k->how.pid, strerror(errno));
+}
+
 static void on_note(struct mx_keeper *k, const struct mx_note *n)
 {
-    if (n->what != MX_HANDS_CAME && n->what != MX_HANDS_MISSED)
+    if (n->what != MX_HANDS_CAME && n->what != MX_HANDS_MISSED && n->what != MX_HANDS_KILLED &&
+        !(n->what == MX_HANDS_ROUND && mx_hands_is_cut(n->rc)))
         mx_keeper_why(k, n->text);
     switch (n->what) {
     case MX_HANDS_CAME: came_home(k, n); break;
     case MX_HANDS_MISSED: missed(k, n); break;
+    case MX_HANDS_KILLED: killed(k, n); break;
     case MX_HANDS_FAMILY:
         k->is_family = n->number == 1;
         k->had_family |= k->is_family;
@@ -155,7 +172,9 @@ static void on_note(struct mx_keeper *k, const struct mx_note *n)
             mx_keeper_held(k, MX_HOLD_FAILED, MX_WHY_REFUSED);
         break;
     case MX_HANDS_ROUND:
-        if (n->rc < 0)
+        if (mx_hands_is_cut(n->rc)) /* the other place says why, or that it is cut */
+            log_at(LOG_VERBOSE, "job %d: its image was cut: %s", (int)k->how.pid, n->text);
+        else if (n->rc < 0)
             mx_keeper_held(k, MX_HOLD_FAILED, MX_WHY_REFUSED);
         else
             mx_keeper_hold(k, (struct mx_holder_in){ .what = MX_HOLD_ROUND,
@@ -181,10 +200,7 @@ static void on_note(struct mx_keeper *k, const struct mx_note *n)
         break;
     case MX_HANDS_FREEZE:
     case MX_HANDS_THAW: mx_keeper_on_frost(k, n); break;
-    case MX_HANDS_DIED:
-        if (mx_keeper_has_process(k))
-            kill(k->how.pid, SIGKILL);
-        break;
+    case MX_HANDS_DIED: kill_process(k); break;
     case MX_HANDS_SEND: /* the other place finds its image cut, and says so */
     case MX_HANDS_ENDED: none_is_away(k, n->number == 1); break;
     case MX_HANDS_LOST: /* usually so is the connection for orders */
@@ -288,7 +304,7 @@ void mx_keeper_end_process(struct mx_keeper *k)
     if (!mx_keeper_has_process(k))
         return;
     if (k->hands.pid <= 0 || mx_hands_tell(&k->hands, MX_HANDS_END, -1, signo, 0) < 0)
-        kill(k->how.pid, SIGKILL);
+        kill_process(k);
 }
 
 static void (*const dos[])(struct mx_keeper *k) = {

@@ -307,11 +307,14 @@ static void on_host_notes(void *ctx, uint32_t events UNUSED)
 static void on_message(struct mx_host *h, const struct mx_message *m)
 {
     struct mx_keeper *k = h->k;
+    char words[MX_WORDS_MAX + MX_NODE_NAME_MAX + 16];
     if (m->number == MX_MESSAGE_report) {
         mx_keeper_plan(k, (struct mx_migrate_in){
                               .what = MX_MIG_REPORT, .place = h->place, .report = &m->report });
     } else if (m->number == MX_MESSAGE_words) {
-        mx_keeper_why(k, m->words.text);
+        snprintf(words, sizeof words, "node %s: %s", k->how.nodes->list[h->node].name,
+                 m->words.text);
+        mx_keeper_why(k, m->words.text[0] ? words : "");
         if (m->words.signal && h->place == k->plan.here)
             k->signal = m->words.signal;
     } else if (m->number == MX_MESSAGE_leave && h->place == k->plan.here) {

@@ -10,6 +10,8 @@
 #     on_node NODE COMMAND...   as root on n1 or n2
 #     daemon NODE [OPTION...]   starts the daemon of head, n1 or n2
 #     kill_daemon NODE          kills it, and nothing else
+#     started_by[NODE]=COMMAND  what its daemon is started by from then on
+#     snapshot                  prints what of ours is on all nodes
 #     place PID                 where it is; "gone" when the home knows no such job
 #     is_certified              is it a cluster of the first kind?
 #     inside PID PATTERN        processes of ours of that job whose title matches, anywhere
@@ -62,7 +64,7 @@ cgroup_root() { awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts; }
 on_node() { local n=$1; shift; "$lab" --name $name run "$n" -- "$@"; }
 
 # Computers were started at other times, and suspended for others: seconds that the clocks of a node are ahead of home's.
-declare -A mono_s=([n1]=3000 [n2]=90000) boot_s=([n1]=90000 [n2]=3000)
+declare -A started_by=() mono_s=([n1]=3000 [n2]=90000) boot_s=([n1]=90000 [n2]=3000)
 
 # With the rights that its unit leaves it, and no more.
 as_unit()
@@ -83,12 +85,12 @@ daemon()
     : >"$tmp/log.$n"
     if [ "$n" = head ]; then
         "$lab" --name $name head -- sh -c "$note" "$tmp/pid.head" \
-            $unit \
+            $unit ${started_by[head]-} \
             "$top_builddir/mosix-core/mosixd/mosixd" -v -c "$tmp/etc" -r "$MOSIX_RUN" -n head "$@" >>"$log" 2>&1 </dev/null &
         at_exit 'kill_daemon head'
     else
         "$lab" --name $name run "$n" -- unshare --time --monotonic "${mono_s[$n]}" --boottime "${boot_s[$n]}" --fork --kill-child \
-            sh -c "$note" /run/mosixd.pid $unit /usr/local/sbin/mosixd -v "$@" >>"$tmp/log.$n" 2>&1 </dev/null &
+            sh -c "$note" /run/mosixd.pid $unit ${started_by[$n]-} /usr/local/sbin/mosixd -v "$@" >>"$tmp/log.$n" 2>&1 </dev/null &
     fi
     disown $!
     wait_for 10 grep -q "listens" "$tmp/log.$n"
@@ -104,6 +106,19 @@ kill_daemon()
         # shellcheck disable=SC2016 # for the shell there
         on_node "$1" sh -c 'kill -9 $(cat /run/mosixd.pid)' 2>/dev/null
     fi
+}
+
+# What is there when nothing is: processes, mounts, files, shared memory, of all nodes, and descriptors of the daemons.
+snapshot()
+{
+    local n
+    mosps >/dev/null # takes away what a killed keeper has left
+    for n in n1 n2; do
+        # shellcheck disable=SC2016 # for the shell there
+        on_node $n sh -c 'ls -A /tmp /dev/shm /run/mosix*/g /run/mosix*/j 2>/dev/null; cut -d" " -f2-4 /proc/mounts; ps -eo args= | grep "^mosixd:" | sort; ls /proc/$(cat /run/mosixd.pid)/fd | wc -l' | sed "s/^/$n: /"
+    done
+    ls -A "$MOSIX_RUN/j" "$MOSIX_RUN/g" 2>/dev/null
+    ls "/proc/$(cat "$tmp/pid.head")/fd" | wc -l
 }
 
 place() { local where; where=$(mosps -a | awk -v pid="$1" '$1 == pid { print $2 }'); echo "${where:-gone}"; }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* couple.c: a job for tests of moves that go wrong: it prints a line with a number each turn
  * and "couple: right" at its end, with status 7. Usage: couple
- * alone|team|two|back|exit|exec|dump TURNS MS_EACH. team: three threads do so; two: a child
- * does the same, from a signal USR1 on; back: halfway it asks for what is told at home only;
- * exit, exec: it ends, or becomes another program, at a signal USR1; dump: it dies of a signal
- * then. couple as PID COMMAND...: runs it under this number. */
+ * alone|team|two|back|exit|exec|dump|grow TURNS MS_EACH. team: three threads do so; two: a
+ * child does the same, from a signal USR1 on; back: halfway it asks for what is told at home
+ * only; exit, exec: it ends, or becomes another program, at a signal USR1; dump: it dies of a
+ * signal then; grow: from then on it has 4 MiB more each turn, up to 512. couple as PID
+ * COMMAND...: runs it under this number. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
@@ -19,10 +20,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WORDS = 8 << 10 };
+enum { WORDS = 8 << 10, GROWS_BYTES = 4 << 20, GROWS = 128 };
 
 static volatile sig_atomic_t is_told;
 static volatile int *volatile nowhere;
+static char *volatile kept; /* so that it is not left out */
 
 static void on_usr1(int signo)
 {
@@ -39,6 +41,15 @@ static void say(char name, unsigned turn, unsigned sum)
         fprintf(stderr, "couple: write: %zd of %d: %s\n", done, n, strerror(errno));
         _exit(4);
     }
+}
+
+static void grow(void)
+{
+    char *more = malloc(GROWS_BYTES);
+    if (!more)
+        _exit(3);
+    memset(more, 1, GROWS_BYTES);
+    kept = more;
 }
 
 static void turns(char name, unsigned count, unsigned ms, const char *how)
@@ -60,6 +71,8 @@ static void turns(char name, unsigned count, unsigned ms, const char *how)
         }
         if (is_told && strcmp(how, "exit") == 0)
             _exit(7);
+        if (is_told && strcmp(how, "grow") == 0 && turn < GROWS)
+            grow();
         if (is_told && strcmp(how, "dump") == 0)
             *nowhere = 1;
         if (is_told && strcmp(how, "exec") == 0) {

@@ -30,19 +30,6 @@ daemon head
 # relay WORDS: its answer
 relay() { echo "$*" >&7; answer=; local i=0; until read -r answer <&6; do [ $((i += 1)) -lt 1500 ] || fail "the relay is silent"; sleep 0.02; done; }
 
-# What is there when nothing is: processes, mounts, files, shared memory, of all nodes, and descriptors of the daemons.
-snapshot()
-{
-    local n
-    mosps >/dev/null # takes away what a killed keeper has left
-    for n in n1 n2; do
-        # shellcheck disable=SC2016 # for the shell there
-        on_node $n sh -c 'ls -A /tmp /dev/shm /run/mosix*/g /run/mosix*/j 2>/dev/null; cut -d" " -f2-4 /proc/mounts; ps -eo args= | grep "^mosixd:" | sort; ls /proc/$(cat /run/mosixd.pid)/fd | wc -l' | sed "s/^/$n: /"
-    done
-    ls -A "$MOSIX_RUN/j" "$MOSIX_RUN/g" 2>/dev/null
-    ls "/proc/$(cat "$tmp/pid.head")/fd" | wc -l
-}
-
 # settled PID: where, or nothing
 settled() { mosps -aw | awk -v pid="$1" '$1 == pid && /settled|frozen/ { print $2 }'; }
 is_settled() { [ "$(settled "$1")" = "$2" ]; }

@@ -1,6 +1,6 @@
 # Real processes that are captured and restored. A sanitizer's shadow memory is more than an image holds.
 if !SANITIZE
-check_PROGRAMS += tests/migrate/adversary tests/migrate/asker tests/migrate/counter tests/migrate/counter_static tests/migrate/couple tests/migrate/crash tests/migrate/driver tests/migrate/escape tests/migrate/fault_relay tests/migrate/gap tests/migrate/move tests/migrate/away tests/migrate/probe tests/migrate/ticks tests/migrate/pace tests/migrate/rounds tests/migrate/table1 tests/migrate/waits
+check_PROGRAMS += tests/migrate/adversary tests/migrate/asker tests/migrate/counter tests/migrate/counter_static tests/migrate/couple tests/migrate/crash tests/migrate/driver tests/migrate/escape tests/migrate/fault_relay tests/migrate/gap tests/migrate/lacks tests/migrate/move tests/migrate/away tests/migrate/probe tests/migrate/ticks tests/migrate/pace tests/migrate/rounds tests/migrate/table1 tests/migrate/waits
 tests_migrate_adversary_LDADD = -lm -lpthread
 tests_migrate_asker_LDADD = mosix-core/lib/libmosix.a
 tests_migrate_counter_LDADD = -lm
@@ -19,14 +19,15 @@ tests_migrate_rounds_LDADD = $(MXIMAGE_LIBS)
 tests_migrate_waits_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 tests_migrate_waits_LDADD = -lrt
 tests_migrate_probe_SOURCES = tests/migrate/probe.c tests/migrate/probe.h tests/migrate/probe_ahead.c tests/migrate/probe_behind.c tests/migrate/probe_family.c tests/migrate/probe_home.c tests/migrate/probe_lines.c tests/migrate/probe_memory.c tests/migrate/probe_mirror.c tests/migrate/probe_pieces.c tests/migrate/probe_signals.c tests/migrate/probe_threads.c
-tests_migrate_away_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.a $(MXIMAGE_LIBS)
-tests_migrate_move_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.a $(MXIMAGE_LIBS)
+tests_migrate_away_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.a mosix-core/libmxsandbox.a $(MXIMAGE_LIBS)
+tests_migrate_move_LDADD = mosix-core/libmxaway.a mosix-core/libmxabi.a mosix-core/libmxsandbox.a $(MXIMAGE_LIBS)
 # One a line: several people add to these.
 TESTS += \
   tests/migrate/ahead.sh \
   tests/migrate/ahead_silent.sh \
   tests/migrate/asks.sh \
   tests/migrate/away.sh \
+  tests/migrate/bad_days.sh \
   tests/migrate/batch.sh \
   tests/migrate/behind.sh \
   tests/migrate/certified.sh \
@@ -58,6 +59,9 @@ EXTRA_DIST += \
   tests/migrate/ahead_silent.sh \
   tests/migrate/asks.sh \
   tests/migrate/away.sh \
+  tests/migrate/bad_days.sh \
+  tests/migrate/bad_job.sh \
+  tests/migrate/bad_number.sh \
   tests/migrate/batch.sh \
   tests/migrate/behind.sh \
   tests/migrate/certified.sh \
