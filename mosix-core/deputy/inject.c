@@ -279,43 +279,27 @@ static int on_pause(struct deputy *d, struct mx_stub *s, struct err *e)
 
 /* ---- failures ---- */
 
-enum fate { GOES_ON, HAS_STOPPED, HAS_DIED };
-
-/* It was killed in the middle of something, and has been waited for or will be. What is traced
- * is waited for with its stops, whatever one asks for. */
-static enum fate fate_of(const struct mx_stub *s)
-{
-    siginfo_t info = { 0 };
-    if (waitid(P_PID, (id_t)s->t.pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0)
-        return errno == ECHILD ? HAS_DIED : GOES_ON;
-    if (info.si_pid == 0)
-        return GOES_ON;
-    return info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED ||
-                   info.si_code == CLD_EXITED
-               ? HAS_DIED
-               : HAS_STOPPED;
-}
-
 static void reap_threads(struct deputy *d, struct mx_stub *of)
 {
     struct mx_stub *thread;
     for (unsigned i = 0; (thread = next_thread(d, of, &i));)
-        if (fate_of(thread) == HAS_DIED && waitpid(thread->t.pid, NULL, __WALL) != 0)
+        if (mx_stub_fate(thread) == MX_STUB_HAS_DIED &&
+            waitpid(thread->t.pid, NULL, __WALL) != 0)
             thread->state = MX_STUB_GONE;
 }
 
 /* A process has no end before its other threads have been waited for. When it ends, or executes
  * another program, some of them may still be about to end, after their memory has gone. */
-static enum fate await_fate(struct deputy *d, struct mx_stub *s)
+static enum mx_stub_fate await_fate(struct deputy *d, struct mx_stub *s)
 {
-    enum fate f = fate_of(s);
-    for (unsigned turn = 0; f == GOES_ON && turn < ENDING_TURNS; turn++) {
+    enum mx_stub_fate f = mx_stub_fate(s);
+    for (unsigned turn = 0; f == MX_STUB_GOES_ON && turn < ENDING_TURNS; turn++) {
         if (!mx_stub_lead(s)->has_threads)
             break;
         if (!s->leader)
             reap_threads(d, s);
         nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
-        f = fate_of(s);
+        f = mx_stub_fate(s);
     }
     return f;
 }
@@ -326,12 +310,12 @@ static int forgive(struct deputy *d, struct mx_stub *s, int rc)
     struct mx_stub_out out = { .what = MX_STUB_ENDED };
     if (rc >= 0 || !s || s->state == MX_STUB_GONE)
         return rc;
-    enum fate f = await_fate(d, s);
-    if (f == HAS_STOPPED && mx_stub_lead(s)->has_threads) {
+    enum mx_stub_fate f = await_fate(d, s);
+    if (f == MX_STUB_HAS_STOPPED && mx_stub_lead(s)->has_threads) {
         d->has_event = true;
         return 0;
     }
-    if (f != HAS_DIED)
+    if (f != MX_STUB_HAS_DIED)
         return rc;
     while (waitpid(s->t.pid, NULL, __WALL) < 0 && errno == EINTR)
         ;
@@ -496,9 +480,7 @@ static int on_frame(struct deputy *d, struct mx_talk_frame *f, struct err *e)
         s->sent = 0;
         rc = rest_files(d, s);
         return rc < 0 ? rc : send_keep(d, s);
-    case MX_TALK_BACK:
-        rc = rest_files(d, s);
-        return rc < 0 ? rc : on_back(d, s, e);
+    case MX_TALK_BACK: rc = rest_files(d, s); return rc < 0 ? rc : on_back(d, s, e);
     case MX_TALK_IMAGE: return on_image(d, s, f, e);
     case MX_TALK_IMAGE_END: /* on_image has taken it, but of one that was lost */
         return s->is_taken ? 0 : -EPROTO;
@@ -506,8 +488,9 @@ static int on_frame(struct deputy *d, struct mx_talk_frame *f, struct err *e)
     case MX_TALK_AHEAD_TAKEN:
     case MX_TALK_AHEAD_LEFT: return mx_sender_frame(&d->ahead, f, &d->link);
     case MX_TALK_BEHIND_BYTES:
-        return mx_writers_frame(&d->behind, f, s->t.pid,
-                                mx_stub_lead(s)->is_dying || fate_of(s) == HAS_DIED, e);
+        return mx_writers_frame(
+            &d->behind, f, s->t.pid,
+            mx_stub_lead(s)->is_dying || mx_stub_fate(s) == MX_STUB_HAS_DIED, e);
     case MX_TALK_BEHIND_OPEN:
     case MX_TALK_BEHIND_DONE:
     case MX_TALK_AHEAD_OPEN:

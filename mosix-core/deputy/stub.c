@@ -542,8 +542,8 @@ int mx_stub_rest(struct mx_stub *s, mx_stub_tell *tell, void *ctx, struct err *e
     return rc;
 }
 
-/* Where it listens for signals nothing can be asked of it; an interruption brings it back to its
- * stop, or it has been continued. */
+/* Where it listens for signals nothing can be asked of it; an interruption brings it back to
+ * its stop, or it has been continued. */
 int mx_stub_rest_halted(struct mx_stub *s, struct err *e)
 {
     int status;
@@ -663,4 +663,18 @@ int mx_stub_die(struct mx_stub *s, int signo, mx_stub_tell *tell, void *ctx, str
         rc = mx_stub_set_mask(s, e);
     uint64_t args[MX_CALL_ARGS] = { (uint64_t)s->t.pid, (uint64_t)s->t.pid, (uint64_t)signo };
     return rc < 0 ? rc : mx_stub_start(s, SYS_tgkill, args, MX_STUB_IDLE, e);
+}
+
+/* What is traced is waited for with its stops, whatever one asks for. */
+enum mx_stub_fate mx_stub_fate(const struct mx_stub *s)
+{
+    siginfo_t info = { 0 };
+    if (waitid(P_PID, (id_t)s->t.pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0)
+        return errno == ECHILD ? MX_STUB_HAS_DIED : MX_STUB_GOES_ON;
+    if (info.si_pid == 0)
+        return MX_STUB_GOES_ON;
+    return info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED ||
+                   info.si_code == CLD_EXITED
+               ? MX_STUB_HAS_DIED
+               : MX_STUB_HAS_STOPPED;
 }

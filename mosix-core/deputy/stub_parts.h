@@ -58,4 +58,9 @@ MUST int mx_stub_finish_call(struct mx_stub *s, int64_t result, mx_stub_tell *te
 MUST int mx_stub_finish_stopped(struct mx_stub *s, int64_t result, mx_stub_tell *tell,
                                 void *ctx, struct err *e);
 
+/* It may have been killed in the middle of something, and been waited for or not: nothing is
+ * taken from who waits for it. */
+enum mx_stub_fate { MX_STUB_GOES_ON, MX_STUB_HAS_STOPPED, MX_STUB_HAS_DIED };
+enum mx_stub_fate mx_stub_fate(const struct mx_stub *s);
+
 #endif

@@ -90,4 +90,4 @@ kill -9 "$(pgrep -P "$(pgrep -P $away)")"
 wait "$pid"
 [ $? -gt 128 ] || fail "a stub outlives its host"
 tr -d x <new | cmp - /dev/null || fail "the file holds what was not written"
-wait "$away"
+wait "$away" || true # it says what it has lost

@@ -28,7 +28,7 @@ static int start(void **state UNUSED)
 {
     int pair[2];
     struct stat st;
-    strcpy(path + strlen(path) - 6, "XXXXXX");
+    memcpy(path + strlen(path) - 6, "XXXXXX", 6);
     assert_return_code(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), errno);
     assert_ok(mx_link_init(&link_, pair[0], NULL));
     assert_ok(mx_link_init(&far_, pair[1], NULL));
