@@ -200,7 +200,7 @@ static int catch_it(struct guest *g, struct mx_body *b, struct err *e)
     if (rc == 0)
         rc = mx_tracee_await(&b->held, e);
     if (rc == 0 && is_computing)
-        mx_body_not_begun(&b->held.regs);
+        mx_body_not_begun(b, &b->held.regs);
     if (rc == 0)
         mx_timed_again(&b->timed, &b->held);
     b->is_caught = rc == 0;

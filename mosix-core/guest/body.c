@@ -187,10 +187,41 @@ static bool is_noticed(const struct user_regs_struct *r)
     return !line || line->where != MX_WHERE_HERE || mx_wait_find((long)r->orig_rax, args);
 }
 
-void mx_body_not_begun(struct user_regs_struct *r)
+/* Who waits in a call sees a handler end it, also when a move has it made again at that moment.
+ * Without this the handler would run as if before the call, which then waits for good. */
+static int64_t not_begun(const struct mx_body *b, long number, const uint64_t *args, uint64_t pc)
 {
+    const struct mx_begun *w = &b->begun;
+    bool is_it = w->result && w->number == number && w->pc == pc &&
+                 memcmp(w->args, args, sizeof w->args) == 0;
+    return is_it ? w->result : MX_RESTART_ALWAYS;
+}
+
+static int64_t not_begun_notice(const struct mx_body *b)
+{
+    const struct seccomp_data *d = &b->notice.data;
+    uint64_t args[MX_CALL_ARGS];
+    for (unsigned i = 0; i < MX_CALL_ARGS; i++)
+        args[i] = d->args[i];
+    return not_begun(b, d->nr, args, d->instruction_pointer);
+}
+
+void mx_body_not_begun(const struct mx_body *b, struct user_regs_struct *r)
+{
+    const uint64_t args[MX_CALL_ARGS] = { r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9 };
     if ((int64_t)r->orig_rax >= 0 && (int64_t)r->rax == MX_RESTART && is_noticed(r))
-        r->rax = (uint64_t)(int64_t)MX_RESTART_ALWAYS;
+        r->rax = (uint64_t)not_begun(b, (long)r->orig_rax, args, r->rip);
+}
+
+void mx_body_begins(struct mx_body *b, const struct user_regs_struct *r)
+{
+    int64_t result = (int64_t)r->rax;
+    bool is_begun = (int64_t)r->orig_rax >= 0 &&
+                    (result == MX_RESTART || result == MX_RESTART_UNCAUGHT);
+    b->begun = (struct mx_begun){ .result = is_begun ? result : 0,
+                                  .number = (long)r->orig_rax,
+                                  .args = { r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9 },
+                                  .pc = r->rip };
 }
 
 static int settle(struct mx_body *b, struct mx_tracee *t, struct err *e)
@@ -227,7 +258,8 @@ int mx_body_signal(struct mx_body *b, struct err *e)
         rc = settle(b, &t, e);
     if (rc < 0)
         return rc;
-    mx_body_not_begun(&t.regs);
+    mx_body_not_begun(b, &t.regs);
+    b->begun.result = 0;
     return mx_body_release(b, &t, e);
 }
 
@@ -329,6 +361,10 @@ int mx_body_end_call(struct mx_body *b, int listener, enum mx_body_end how, int6
 {
     struct mx_tracee t;
     uint64_t mask;
+    if (how == MX_BODY_RESULT && result == MX_RESTART_ALWAYS && b->signal_count)
+        result = not_begun_notice(b);
+    if (b->signal_count || result != MX_RESTART_ALWAYS)
+        b->begun.result = 0;
     bool is_interrupted = how == MX_BODY_RESULT && mx_call_is_interrupted(result);
     if (b->signal_count == 0 && result == MX_RESTART_BLOCK && is_interrupted)
         result = -EINTR; /* what it would go on with is not there */
@@ -356,6 +392,8 @@ int mx_body_end_call(struct mx_body *b, int listener, enum mx_body_end how, int6
 int mx_body_catch_call(struct mx_body *b, int listener, enum mx_body_end how, int64_t result,
                        struct mx_tracee *t, struct err *e)
 {
+    if (how == MX_BODY_RESULT && result == MX_RESTART_ALWAYS)
+        result = not_begun_notice(b);
     /* In this order: only a process that is to stop takes the kernel's -ERESTART... for what
      * they are. */
     int rc = mx_body_catch(b, t, true, e);

@@ -37,6 +37,13 @@ struct mx_fork {
     uint64_t stack, stack_bytes, parent_tid, child_tid, tls;
 };
 
+/* A call that was interrupted in the middle and is to be made again. Zeroed: none. */
+struct mx_begun {
+    int64_t result; /* MX_RESTART or MX_RESTART_UNCAUGHT */
+    long number;
+    uint64_t args[MX_CALL_ARGS], pc;
+};
+
 struct mx_body {
     pid_t pid; /* of the thread */
     uint32_t who;
@@ -55,6 +62,7 @@ struct mx_body {
     struct seccomp_notif notice;
     struct mx_call_wait wait;
     struct mx_timed timed; /* the notice, if it waits for a time */
+    struct mx_begun begun; /* by a move, here or where it was before */
     uint64_t home_mask;    /* what home believes of its mask */
     uint64_t next_mask;    /* and will, when the call has succeeded */
 
@@ -104,8 +112,12 @@ MUST int mx_body_catch(const struct mx_body *b, struct mx_tracee *t, bool is_chi
                        struct err *e);
 
 /* r: of a body that was caught in no call that we know of. A call that was interrupted before
- * anybody took note of it will be made whatever the handlers say. */
-void mx_body_not_begun(struct user_regs_struct *r);
+ * anybody took note of it will be made whatever the handlers say, unless it had begun before a
+ * move. */
+void mx_body_not_begun(const struct mx_body *b, struct user_regs_struct *r);
+
+/* It begins, or goes on after a move, with these: the call that it may be in had begun. */
+void mx_body_begins(struct mx_body *b, const struct user_regs_struct *r);
 
 /* The same, and it is caught: it will stop before it goes on, which mx_tracee_await waits for.
  * No signals. */

@@ -149,7 +149,7 @@ int mx_pause_catch(struct guest *g, struct err *e)
         b->held.syscall_at = b->syscall_at;
         b->held.is_watched = false; /* who serves it next watches it again */
         if (rc == 0 && b->is_found)
-            mx_body_not_begun(&b->held.regs);
+            mx_body_not_begun(b, &b->held.regs);
         if (rc == 0 && !b->signal_count)
             mx_timed_again(&b->timed, &b->held);
         if (rc == 0 && b->signal_count) /* they came when it was caught already */

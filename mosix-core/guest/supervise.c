@@ -834,6 +834,8 @@ static int start(struct guest *g, pid_t pid, struct err *e)
     if (g->children_fd < 0)
         return err_set(e, errno, "watch process %d", (int)pid);
     rc = add_body(g, pid, 0, NULL, e);
+    if (rc == 0)
+        mx_body_begins(g->bodies[0], &g->t->regs);
     if (rc == 0 && g->how->others)
         rc = add_threads(g, g->bodies[0], e);
     for (unsigned i = 0; rc == 0 && i < g->count; i++) {
