@@ -189,7 +189,8 @@ static bool is_noticed(const struct user_regs_struct *r)
 
 /* Who waits in a call sees a handler end it, also when a move has it made again at that moment.
  * Without this the handler would run as if before the call, which then waits for good. */
-static int64_t not_begun(const struct mx_body *b, long number, const uint64_t *args, uint64_t pc)
+static int64_t not_begun(const struct mx_body *b, long number, const uint64_t *args,
+                         uint64_t pc)
 {
     const struct mx_begun *w = &b->begun;
     bool is_it = w->result && w->number == number && w->pc == pc &&
@@ -216,8 +217,8 @@ void mx_body_not_begun(const struct mx_body *b, struct user_regs_struct *r)
 void mx_body_begins(struct mx_body *b, const struct user_regs_struct *r)
 {
     int64_t result = (int64_t)r->rax;
-    bool is_begun = (int64_t)r->orig_rax >= 0 &&
-                    (result == MX_RESTART || result == MX_RESTART_UNCAUGHT);
+    bool is_begun =
+        (int64_t)r->orig_rax >= 0 && (result == MX_RESTART || result == MX_RESTART_UNCAUGHT);
     b->begun = (struct mx_begun){ .result = is_begun ? result : 0,
                                   .number = (long)r->orig_rax,
                                   .args = { r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9 },

@@ -218,6 +218,17 @@ static long on_pause(void)
 }
 
 /* The rest that it says it had is what was left. */
+/* Of an empty pipe, until a handler ends it. */
+static long on_read(void)
+{
+    struct sigaction alarmed = { .sa_handler = on_alarm };
+    struct itimerval t = { .it_value = { limit.tv_sec, limit.tv_nsec / 1000 } };
+    char c;
+    sigaction(SIGALRM, &alarmed, NULL);
+    setitimer(ITIMER_REAL, &t, NULL);
+    return read(ends[0], &c, 1);
+}
+
 static long on_interrupted(void)
 {
     struct itimerval t = { .it_value = { limit.tv_sec, limit.tv_nsec / 1000 } };
@@ -260,6 +271,7 @@ static const struct {
     { "timerfd", on_timerfd },
     { "sigsuspend", on_pause },
     { "interrupted", on_interrupted },
+    { "read", on_read },
 };
 
 static void try(unsigned i)
