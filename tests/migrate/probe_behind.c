@@ -194,6 +194,8 @@ PROBE(home_behind_limits)
     write_on(small, SOME, 100);
     say_file("small/new");
     write_on(fd, SOME, 20);
+    SAY("map", mmap(NULL, SOME, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED ? -errno : 0);
+    write_on(fd, SOME, 20);
     SAY("limit", setrlimit(RLIMIT_FSIZE, &limit));
     write_on(fd, SOME, 100);
     limit.rlim_cur = RLIM_INFINITY;

@@ -217,7 +217,6 @@ static long on_pause(void)
     return r;
 }
 
-/* The rest that it says it had is what was left. */
 /* Of an empty pipe, until a handler ends it. */
 static long on_read(void)
 {
@@ -229,6 +228,7 @@ static long on_read(void)
     return read(ends[0], &c, 1);
 }
 
+/* The rest that it says it had is what was left. */
 static long on_interrupted(void)
 {
     struct itimerval t = { .it_value = { limit.tv_sec, limit.tv_nsec / 1000 } };
