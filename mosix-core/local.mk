@@ -67,6 +67,7 @@ noinst_LIBRARIES += mosix-core/libmxaway.a
 mosix_core_libmxaway_a_SOURCES = \
   mosix-core/deputy/ahead.c mosix-core/deputy/ahead.h \
   mosix-core/deputy/behind.c mosix-core/deputy/behind.h \
+  mosix-core/deputy/fds.c mosix-core/deputy/fds.h \
   mosix-core/deputy/files.c mosix-core/deputy/files.h \
   mosix-core/deputy/dump.c mosix-core/deputy/dump.h \
   mosix-core/deputy/inject.c mosix-core/deputy/inject.h \

@@ -19,8 +19,10 @@ enum {
 /* What is not its offset: of the frame BEHIND_BYTES. */
 static const uint64_t mx_behind_nowhere = UINT64_MAX;
 
-/* Does this call end what was promised of descriptor fd? What only reads, writes or asks of it
- * doesn't. line: of calls.def; NULL: it is in none. */
+/* Does this call end what was promised of descriptor fd? What only reads, writes or asks
+ * doesn't, and what is done to other descriptors; of any other call it is not known what it
+ * changes. What home is asked for in the name of a call must end no more than that does. line:
+ * of calls.def; NULL: it is in none. */
 bool mx_behind_ends(const struct mx_call_line *line, const uint64_t args[MX_CALL_ARGS], int fd);
 
 /* Is it one that a promise is of? Then *at is where it writes, or mx_behind_nowhere. */

@@ -47,45 +47,18 @@ static struct mx_reader *get(struct mx_sender *s, uint32_t who)
     return r;
 }
 
-static bool is_in(const uint8_t *set, int fd)
-{
-    return set[fd / 8] >> fd % 8 & 1;
-}
-
-static void put_in(uint8_t *set, int fd, bool is_in)
-{
-    uint8_t bit = (uint8_t)(1 << fd % 8);
-    set[fd / 8] = (uint8_t)(is_in ? set[fd / 8] | bit : set[fd / 8] & ~bit);
-}
-
 static void set_own(struct mx_reader *r, int fd, bool is_own)
 {
-    if (fd < 0 || fd >= MX_AHEAD_FDS_MAX)
-        return;
-    put_in(r->own, fd, is_own);
-    put_in(r->others, fd, !is_own);
+    mx_fds_put(&r->own, fd, is_own);
+    mx_fds_put(&r->others, fd, !is_own);
 }
 
 /* fd is the same as another one from now on: nobody's own, but that can be seen, unless others
  * who can't be seen may have that one. */
 static void set_same(struct mx_reader *r, int fd, int as)
 {
-    if (fd < 0 || fd >= MX_AHEAD_FDS_MAX)
-        return;
-    put_in(r->own, fd, false);
-    put_in(r->others, fd, as < 0 || as >= MX_AHEAD_FDS_MAX || is_in(r->others, as));
-}
-
-/* How often it was read in a row. The one that was looked at first makes place. */
-static unsigned *run_of(struct mx_reader *r, int fd)
-{
-    for (unsigned i = 0; i < MX_AHEAD_STREAMS; i++)
-        if (r->runs[i].run && r->runs[i].fd == fd)
-            return &r->runs[i].run;
-    unsigned at = r->next_run++ % MX_AHEAD_STREAMS;
-    r->runs[at].fd = fd;
-    r->runs[at].run = 0;
-    return &r->runs[at].run;
+    mx_fds_put(&r->own, fd, false);
+    mx_fds_put(&r->others, fd, as < 0 || as >= MX_FDS_MAX || mx_fds_has(&r->others, as));
 }
 
 /* Whoever waits to change the file goes on. */
@@ -142,16 +115,16 @@ void mx_sender_fini(struct mx_sender *s)
 static void share(struct mx_reader *r, bool is_seen)
 {
     end_all(r);
-    memset(r->own, 0, sizeof r->own);
+    r->own = (struct mx_fds){ { 0 } };
     r->has_sent |= !is_seen; /* nobody sees when such a message is taken, or what then has it */
-    memset(r->others, r->has_sent ? 0xff : 0, sizeof r->others);
-    memset(r->runs, 0, sizeof r->runs);
+    memset(&r->others, r->has_sent ? 0xff : 0, sizeof r->others);
+    r->runs = (struct mx_runs){ .next = 0 };
 }
 
 void mx_sender_forget(struct mx_sender *s)
 {
     for (unsigned i = 0; i < MX_AHEAD_PROCESSES; i++)
-        memset(s->readers[i].own, 0, sizeof s->readers[i].own);
+        s->readers[i].own = (struct mx_fds){ { 0 } };
 }
 
 void mx_sender_before(struct mx_sender *s, uint32_t who, const struct mx_call_line *line,
@@ -168,7 +141,7 @@ void mx_sender_before(struct mx_sender *s, uint32_t who, const struct mx_call_li
     bool is_read = strcmp(line->name, "read") == 0;
     /* Between the pieces of a read that is longer than what one call brings. */
     if (strcmp(line->name, "poll") == 0)
-        memset(r->runs, 0, sizeof r->runs);
+        r->runs = (struct mx_runs){ .next = 0 };
     for (unsigned i = 0; i < MX_AHEAD_STREAMS; i++) {
         struct mx_sending *x = &r->streams[i];
         if (x->number && (mx_ahead_effect(line, args, x->fd) != MX_AHEAD_STAYS ||
@@ -183,9 +156,9 @@ void mx_sender_before(struct mx_sender *s, uint32_t who, const struct mx_call_li
         if (what == MX_AHEAD_TOUCHES)
             set_own(r, fd, false);
         else if (what == MX_AHEAD_DOUBLES)
-            put_in(r->own, fd, false);
+            mx_fds_put(&r->own, fd, false);
         if (what != MX_AHEAD_STAYS)
-            *run_of(r, fd) = 0;
+            *mx_run_of(&r->runs, fd) = 0;
     }
 }
 
@@ -205,7 +178,7 @@ static bool lease(int file)
 /* Returns whether nobody else has it; else that descriptor isn't looked at again. */
 static bool is_own(struct mx_reader *r, pid_t pid, int fd, const struct stat *st, uint64_t now)
 {
-    if (is_in(r->own, fd))
+    if (mx_fds_has(&r->own, fd))
         return true;
     bool is_shared = mx_file_is_shared(pid, fd, st);
     uint64_t took_ms = clock_mono_ms() - now;
@@ -219,7 +192,7 @@ static bool begin(struct mx_reader *r, struct mx_sending *x, pid_t pid, int fd, 
 {
     struct stat st;
     uint64_t now = clock_mono_ms();
-    if (now < r->not_until || fd < 0 || fd >= MX_AHEAD_FDS_MAX || is_in(r->others, fd) ||
+    if (now < r->not_until || fd < 0 || fd >= MX_FDS_MAX || mx_fds_has(&r->others, fd) ||
         !mx_has_one_thread(pid))
         return false;
     int64_t at = mx_file_offset(pid, fd);
@@ -250,7 +223,7 @@ static int on_read(struct mx_sender *s, struct mx_reader *r, pid_t pid, struct m
                    int fd, uint64_t len_bytes)
 {
     struct mx_sending *x = NULL;
-    if (++*run_of(r, fd) < RUN)
+    if (++*mx_run_of(&r->runs, fd) < RUN)
         return 0;
     for (unsigned i = 0; i < MX_AHEAD_STREAMS; i++)
         if (!r->streams[i].number)
@@ -288,7 +261,7 @@ int mx_sender_after(struct mx_sender *s, uint32_t who, pid_t pid, struct mx_link
     else if (result > 0 && (uint64_t)result == args[2])
         return on_read(s, r, pid, l, (int)args[0], args[2]);
     else
-        *run_of(r, (int)args[0]) = 0;
+        *mx_run_of(&r->runs, (int)args[0]) = 0;
     return 0;
 }
 

@@ -6,13 +6,13 @@
 
 #include "mosix-core/abi/ahead.h"
 #include "mosix-core/abi/marshal.h"
+#include "mosix-core/deputy/fds.h"
 #include "mosix-core/deputy/link.h"
 
 #include <sys/types.h>
 
 enum {
     MX_AHEAD_PROCESSES = 16, /* of a job whose files are read ahead; the others' are not */
-    MX_AHEAD_FDS_MAX = 256,  /* descriptors from there on are not */
 };
 
 /* All zero: none. */
@@ -20,16 +20,12 @@ struct mx_sender {
     struct mx_reader {
         uint32_t who;
         bool is_used;
-        uint8_t own[MX_AHEAD_FDS_MAX / 8];    /* nobody else has them */
-        uint8_t others[MX_AHEAD_FDS_MAX / 8]; /* somebody else may */
-        struct {
-            int fd;       /* that was read lately, */
-            unsigned run; /* so many times in a row, each time in full */
-        } runs[MX_AHEAD_STREAMS];
-        unsigned next_run;
-        bool has_sent; /* some of what it has may lie in a message */
-        unsigned in_vain;   /* streams in a row of which nothing was taken */
-        uint64_t not_until; /* no other begins; by clock_mono_ms */
+        struct mx_fds own;    /* nobody else has them */
+        struct mx_fds others; /* somebody else may */
+        struct mx_runs runs;  /* reads, each in full */
+        bool has_sent;        /* some of what it has may lie in a message */
+        unsigned in_vain;     /* streams in a row of which nothing was taken */
+        uint64_t not_until;   /* no other begins; by clock_mono_ms */
         struct mx_sending {
             uint32_t number; /* 0: none */
             int fd;          /* in the job */

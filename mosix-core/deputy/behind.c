@@ -55,23 +55,6 @@ static struct mx_writer *get(struct mx_writers *s, uint32_t who)
     return w;
 }
 
-/* The one that was looked at first makes place. */
-static unsigned *run_of(struct mx_writer *w, int fd)
-{
-    for (unsigned i = 0; i < MX_BEHIND_FDS; i++)
-        if (w->runs[i].run && w->runs[i].fd == fd)
-            return &w->runs[i].run;
-    unsigned at = w->next_run++ % MX_BEHIND_FDS;
-    w->runs[at].fd = fd;
-    w->runs[at].run = 0;
-    return &w->runs[at].run;
-}
-
-static bool is_promised(const struct mx_writer *w, uint32_t fd)
-{
-    return fd < MX_BEHIND_FDS_MAX && w->promised[fd / 8] >> fd % 8 & 1;
-}
-
 static int tell(struct mx_writer *w, struct mx_link *l)
 {
     if (!w->done)
@@ -99,8 +82,8 @@ int mx_writers_pause(struct mx_writers *s, uint32_t who, struct mx_link *l)
     struct mx_writer *w = find(s, who);
     if (!w)
         return 0;
-    memset(w->promised, 0, sizeof w->promised);
-    memset(w->runs, 0, sizeof w->runs);
+    w->promised = (struct mx_fds){ { 0 } };
+    w->runs = (struct mx_runs){ .next = 0 };
     return tell(w, l);
 }
 
@@ -137,36 +120,42 @@ static bool has_quotas(int file)
            xfs.flags != 0;
 }
 
-/* It is an ordinary file, and who writes to it changes nothing else of it. */
+/* Of those that this kernel changes alone. */
+static bool is_file(int file, struct stat *st)
+{
+    int flags = fcntl(file, F_GETFL);
+    return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY && !(flags & O_PATH) &&
+           mx_file_is_local(file, st);
+}
+
+static bool has_limit(pid_t pid)
+{
+    struct rlimit limit;
+    return prlimit(pid, RLIMIT_FSIZE, NULL, &limit) < 0 || limit.rlim_cur != RLIM_INFINITY;
+}
+
+/* Will what is written in the next moment find room? It is us who writes. */
+static bool has_room(int file, pid_t pid)
+{
+    struct statfs fs;
+    off_t at = lseek(file, 0, SEEK_CUR);
+    return fstatfs(file, &fs) == 0 &&
+           (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize >= room_bytes && at >= 0 &&
+           (uint64_t)at < far_at && !has_limit(pid) && !has_limit(getpid()) &&
+           !has_quotas(file);
+}
+
+/* Does a write to it nothing but write? */
 static bool is_plain(int file)
 {
     struct stat st;
     struct statfs fs;
-    int flags = fcntl(file, F_GETFL);
-    return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY &&
-           !(flags & (O_DIRECT | O_PATH | O_SYNC | O_DSYNC)) && mx_file_is_local(file, &st) &&
+    return is_file(file, &st) && !(fcntl(file, F_GETFL) & (O_DIRECT | O_SYNC | O_DSYNC)) &&
            fstatfs(file, &fs) == 0 &&
            fs.f_type != BTRFS_SUPER_MAGIC && /* its quotas don't show */
-           st.st_nlink > 0 && !(st.st_mode & (S_ISUID | S_ISGID));
-}
-
-/* Will what is written in the next moment find room? */
-static bool has_room(int file, pid_t pid)
-{
-    struct statfs fs;
-    struct rlimit limit;
-    off_t at = lseek(file, 0, SEEK_CUR);
-    return fstatfs(file, &fs) == 0 &&
-           (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize >= room_bytes &&
-           prlimit(pid, RLIMIT_FSIZE, NULL, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY &&
-           at >= 0 && (uint64_t)at < far_at && !has_quotas(file);
-}
-
-static bool can_promise(int file, pid_t pid)
-{
-    return is_plain(file) &&
-           fgetxattr(file, "security.capability", NULL, 0) < 0 && /* a write takes them away */
-           has_room(file, pid);
+           st.st_nlink > 0 &&                /* it may be a memfd, which can be sealed */
+           !(st.st_mode & (S_ISUID | S_ISGID)) &&
+           fgetxattr(file, "security.capability", NULL, 0) < 0; /* a write takes these away */
 }
 
 /* ---- calls ---- */
@@ -177,12 +166,12 @@ void mx_writers_before(struct mx_writers *s, uint32_t who, const struct mx_call_
     struct mx_writer *w = find(s, who);
     if (!w)
         return;
-    for (int fd = 0; fd < MX_BEHIND_FDS_MAX; fd++)
-        if (is_promised(w, (uint32_t)fd) && mx_behind_ends(line, args, fd))
-            w->promised[fd / 8] &= (uint8_t) ~(1 << fd % 8);
-    for (unsigned i = 0; i < MX_BEHIND_FDS; i++)
-        if (w->runs[i].run && mx_behind_ends(line, args, w->runs[i].fd))
-            w->runs[i].run = 0;
+    for (int fd = 0; fd < MX_FDS_MAX; fd++)
+        if (mx_fds_has(&w->promised, fd) && mx_behind_ends(line, args, fd))
+            mx_fds_put(&w->promised, fd, false);
+    for (unsigned i = 0; i < MX_RUNS; i++)
+        if (w->runs.list[i].count && mx_behind_ends(line, args, w->runs.list[i].fd))
+            w->runs.list[i].count = 0;
 }
 
 static int promise(struct mx_link *l, uint32_t who, uint64_t fd)
@@ -196,30 +185,40 @@ int mx_writers_after(struct mx_writers *s, uint32_t who, pid_t pid, struct mx_li
                      int64_t result)
 {
     uint64_t at, now;
-    if (!mx_behind_is_write(line, args, &at) || args[0] >= MX_BEHIND_FDS_MAX)
+    if (!mx_behind_is_write(line, args, &at) || args[0] >= MX_FDS_MAX)
         return 0;
     struct mx_writer *w = get(s, who);
     if (!w)
         return 0;
-    unsigned *run = run_of(w, (int)args[0]);
+    unsigned *run = mx_run_of(&w->runs, (int)args[0]);
     *run = result == (int64_t)args[2] ? *run + 1 : 0;
     if (*run < RUN)
         return 0;
-    if (is_promised(w, (uint32_t)args[0]) && !w->is_over) /* had it room for it? */
+    if (mx_fds_has(&w->promised, (int)args[0]) && !w->is_over) /* had it room for it? */
         return promise(l, who, args[0]);
     if ((now = clock_mono_ms()) < w->not_until)
         return 0;
     AUTO_FD file = mx_file_get(pid, (int)args[0]);
-    if (file < 0 || !mx_has_one_thread(pid) || !can_promise(file, pid)) {
+    if (file < 0 || !mx_has_one_thread(pid) || !is_plain(file) || !has_room(file, pid)) {
         w->not_until = now + AGAIN_MS;
         return 0;
     }
-    w->promised[args[0] / 8] |= (uint8_t)(1 << args[0] % 8);
+    mx_fds_put(&w->promised, (int)args[0], true);
     w->is_over = false;
     return promise(l, who, args[0]);
 }
 
 /* ---- bytes ---- */
+
+/* Somebody else has given it set-id bits since: the process's own write would take them away.
+ */
+static int drop_rights(int file, const struct stat *st)
+{
+    mode_t bits = S_ISUID | (st->st_mode & S_IXGRP ? S_ISGID : 0);
+    if (!(st->st_mode & bits))
+        return 0;
+    return fchmod(file, st->st_mode & 07777 & ~bits) < 0 ? -errno : 0;
+}
 
 /* Returns 0 or -errno. */
 static int write_all(int file, uint64_t at, const uint8_t *ptr, size_t len_bytes)
@@ -229,7 +228,9 @@ static int write_all(int file, uint64_t at, const uint8_t *ptr, size_t len_bytes
                                             : pwrite(file, ptr, len_bytes, (off_t)at);
         if (n < 0 && errno != EINTR)
             return -errno;
-        if (n <= 0)
+        if (n == 0)
+            return -EIO;
+        if (n < 0)
             continue;
         ptr += n;
         len_bytes -= (size_t)n;
@@ -245,19 +246,22 @@ int mx_writers_frame(struct mx_writers *s, struct mx_talk_frame *f, pid_t pid, b
     uint32_t fd;
     uint64_t at;
     size_t len;
+    struct stat st;
     if (get_u32(&f->body, &fd) < 0 || get_u64(&f->body, &at) < 0 ||
         (len = rd_left(&f->body)) == 0 || (at != mx_behind_nowhere && at >= far_at))
         return -EPROTO;
     if (is_dead)
         return 0;
-    if (!w || !is_promised(w, fd))
+    if (!w || !mx_fds_has(&w->promised, fd))
         return -EPROTO;
     AUTO_FD file = mx_file_get(pid, (int)fd);
     if (file < 0)
         return err_set(e, errno, "reach descriptor %u of process %d", fd, (int)pid);
-    if (!is_plain(file)) /* it was changed by nothing that the process itself has done */
+    if (!is_file(file, &st)) /* by nothing that the process itself has done */
         return err_say(e, EIO, "descriptor %u of process %d was changed", fd, (int)pid);
-    int rc = write_all(file, at, f->body.at, len);
+    int rc = drop_rights(file, &st);
+    if (rc == 0)
+        rc = write_all(file, at, f->body.at, len);
     if (rc < 0)
         return err_set(e, -rc,
                        "make a write of process %d that it was promised, to descriptor %u",

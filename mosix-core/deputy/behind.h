@@ -8,13 +8,13 @@
 #include "common/base/err.h"
 #include "mosix-core/abi/behind.h"
 #include "mosix-core/abi/marshal.h"
+#include "mosix-core/deputy/fds.h"
 #include "mosix-core/deputy/link.h"
 
 #include <sys/types.h>
 
 enum {
     MX_BEHIND_PROCESSES = 16, /* of a job that get promises; the others don't */
-    MX_BEHIND_FDS_MAX = 256,  /* descriptors from there on don't */
 };
 
 /* All zero: none. */
@@ -22,16 +22,12 @@ struct mx_writers {
     struct mx_writer {
         uint32_t who;
         bool is_used;
-        uint8_t promised[MX_BEHIND_FDS_MAX / 8]; /* descriptors */
-        struct {
-            int fd;       /* that was written to lately, */
-            unsigned run; /* so many times in a row, each time in full */
-        } runs[MX_BEHIND_FDS];
-        unsigned next_run;
-        uint64_t done;      /* bytes that were written and not told */
-        uint64_t unlooked;  /* since it was looked whether it goes on like this */
-        uint64_t not_until; /* nothing more is promised; by clock_mono_ms */
-        bool is_over;       /* of all that was promised: to be told */
+        struct mx_fds promised;
+        struct mx_runs runs; /* writes, each in full */
+        uint64_t done;       /* bytes that were written and not told */
+        uint64_t unlooked;   /* since it was looked whether it goes on like this */
+        uint64_t not_until;  /* nothing more is promised; by clock_mono_ms */
+        bool is_over;        /* of all that was promised: to be told */
     } writers[MX_BEHIND_PROCESSES];
 };
 

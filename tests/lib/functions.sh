@@ -112,6 +112,16 @@ wait_for()
     done
 }
 
+# close_inherited: descriptors of whoever runs the tests, pipes mostly, which programs under test would have too; for tests in bash, which
+#   keeps the script at 255
+close_inherited()
+{
+    for functions_fd in /proc/self/fd/*; do
+        functions_fd=${functions_fd##*/}
+        [ "$functions_fd" -le 2 ] || [ "$functions_fd" = 255 ] || eval "exec $functions_fd>&-"
+    done
+}
+
 # is_gone PID: no such process, or only its zombie
 is_gone()
 {

@@ -13,10 +13,7 @@ lib=$top_builddir/mosix-core/lib
 export MOSIX_OPEN_LIBRARY=$lib/libmosix-open.so
 user=$(test_user)
 as_u=(setpriv --reuid "$user" --regid "$(id -g "$user")" --clear-groups --inh-caps=-all)
-for fd in /proc/self/fd/*; do # pipes of whoever runs the tests
-    fd=${fd##*/}
-    [ "$fd" -le 2 ] || [ "$fd" = 255 ] || eval "exec $fd>&-"
-done
+close_inherited # pipes of whoever runs the tests
 
 echo "# functions"
 cat >want <<'EOF2'

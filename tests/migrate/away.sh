@@ -6,10 +6,7 @@ set -u
 requires root
 unshare -pf --mount-proc true 2>/dev/null || skip "needs PID namespaces"
 bin=$top_builddir/tests/migrate
-for fd in /proc/self/fd/*; do
-    fd=${fd##*/}
-    [ "$fd" -le 2 ] || [ "$fd" = 255 ] || eval "exec $fd>&-"
-done
+close_inherited
 exec </dev/null
 cd "$tmp" || exit 99
 runs() { grep -q "^away: runs" said; }

@@ -7,10 +7,7 @@ set -u
 requires root
 unshare -pf --mount-proc true 2>/dev/null || skip "needs PID namespaces"
 bin=$top_builddir/tests/migrate
-for fd in /proc/self/fd/*; do
-    fd=${fd##*/}
-    [ "$fd" -le 2 ] || [ "$fd" = 255 ] || eval "exec $fd>&-"
-done
+close_inherited
 exec </dev/null
 case $(stat -f -c %T "$tmp") in ext2/ext3 | xfs | tmpfs) ;; *) skip "writes are waited for on the file system of $tmp" ;; esac
 [ "$(df -k --output=avail "$tmp" | tail -n 1)" -gt 1500000 ] || skip "$tmp has no 1.5 GB free"
@@ -61,7 +58,7 @@ echo "# one after the other"
 like_native home_behind_plain
 calls=$(awk '/calls/ { n += $1 } END { print n }' native)
 [ "$calls" -gt 4000 ] && [ "$(made write)" -lt 200 ] || fail "of $calls writes $(made write) were waited for"
-for probe in mixed shared limits exits killed faults; do
+for probe in mixed shared limits full exits killed faults; do
     echo "# $probe"
     like_native home_behind_$probe
 done

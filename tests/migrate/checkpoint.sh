@@ -13,10 +13,7 @@ static=$top_builddir/tests/migrate/counter_static threads=$top_builddir/tests/mi
 numbers=same # who is not root can't give threads their numbers again
 [ "$(id -u)" = 0 ] || numbers=any
 # What the test's own surroundings left open is nothing of the programs under test.
-for fd in /proc/self/fd/*; do
-    fd=${fd##*/}
-    [ "$fd" -le 2 ] || [ "$fd" = 255 ] || eval "exec $fd>&-"
-done
+close_inherited
 exec </dev/null
 cd "$tmp" || exit 99
 

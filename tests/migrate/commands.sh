@@ -118,10 +118,7 @@ kill -0 "${sleepers[3]}" || fail "a user's is gone"
 moskillall -s KILL -a || fail "everybody's"
 
 echo "# checkpoints by time, two of which are kept, while it is here and there"
-for fd in /proc/self/fd/*; do # pipes of whoever runs the tests
-    fd=${fd##*/}
-    [ "$fd" -le 2 ] || [ "$fd" = 255 ] || eval "exec $fd>&-"
-done
+close_inherited # pipes of whoever runs the tests
 counts() { grep -c "a checkpoint of job $pid:" "$log"; }
 turns=220
 "$counter" $turns 20 >native220 &

@@ -14,10 +14,7 @@ table=
 wanted=("$@")
 cluster_up
 user=$(test_user)
-for fd in /proc/self/fd/*; do # of whoever runs the tests
-    fd=${fd##*/}
-    [ "$fd" -le 2 ] || [ "$fd" = 255 ] || eval "exec $fd>&-"
-done
+close_inherited # of whoever runs the tests
 
 adversary_c=$top_srcdir/tests/migrate/adversary.c examples=$top_srcdir/examples adversary=$top_builddir/tests/migrate/adversary
 export adversary_c examples

@@ -8,10 +8,7 @@ requires bc awk make gcc
 cluster_up
 unset MAKEFLAGS
 cd "$tmp" || exit 99
-for fd in /proc/self/fd/*; do # pipes of whoever runs the tests can't be in a checkpoint
-    fd=${fd##*/}
-    [ "$fd" -le 2 ] || [ "$fd" = 255 ] || eval "exec $fd>&-"
-done
+close_inherited # pipes of whoever runs the tests can't be in a checkpoint
 says() { grep -q -- "$1" said || fail "should say '$1': $(cat said)"; }
 moved() { grep -c "is at $1" "$log"; }
 

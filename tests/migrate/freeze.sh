@@ -191,10 +191,7 @@ tail -4 out >said
 same "ticks" "timer 0: right timer 1: right timer 2: right 0 wrong" "$(paste -sd ' ' said)"
 
 "$top_builddir/tests/migrate/ticks" 1 >/dev/null || [ $? = 5 ] || fail "ticks"
-for fd in /proc/self/fd/*; do # pipes of whoever runs the tests
-    fd=${fd##*/}
-    [ "$fd" -le 2 ] || [ "$fd" = 255 ] || eval "exec $fd>&-"
-done
+close_inherited # pipes of whoever runs the tests
 start "$top_builddir/tests/migrate/ticks" 4 2
 file=$(migrate $pid chkexit) || fail "checkpoint"
 ends "checkpoint" 137

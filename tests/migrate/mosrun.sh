@@ -110,10 +110,7 @@ checkpoints() # [SETPRIV...]: as whom
     rm -f ck.*
 }
 threads=$top_builddir/tests/migrate/threads
-for fd in /proc/self/fd/*; do
-    fd=${fd##*/}
-    [ "$fd" -le 2 ] || [ "$fd" = 255 ] || eval "exec $fd>&-"
-done
+close_inherited
 checkpoints
 mkdir "$tmp/user" && cd "$tmp/user" && cp ../native . && chown -R "$user:" . || exit 99
 checkpoints "${as_u[@]}"

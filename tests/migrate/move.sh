@@ -8,10 +8,7 @@ set -u
 requires root bc gzip
 unshare -pf --mount-proc true 2>/dev/null || skip "needs PID namespaces"
 counter=$top_builddir/tests/migrate/counter
-for fd in /proc/self/fd/*; do
-    fd=${fd##*/}
-    [ "$fd" -le 2 ] || [ "$fd" = 255 ] || eval "exec $fd>&-"
-done
+close_inherited
 exec </dev/null
 cd "$tmp" || exit 99
 "$counter" 15 20 >native

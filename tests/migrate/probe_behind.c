@@ -131,6 +131,12 @@ PROBE(home_behind_mixed)
         write_on(fd, SOME, 5);
         say_file("newer");
         SAY("rename", rename("newer", "new"));
+        int gone = open("gone", O_RDWR | O_CREAT | O_TRUNC, 0644);
+        write_on(gone, SOME, 5);
+        SAY("unlink", unlink("gone"));
+        write_on(gone, SOME, 5);
+        SAY("size", lseek(gone, 0, SEEK_END));
+        close(gone);
     }
     say_file("other");
 }
@@ -182,17 +188,13 @@ PROBE(home_behind_shared)
     say_file("new");
 }
 
+/* What would let a write fail, or do something besides, once it has been promised. */
 PROBE(home_behind_limits)
 {
     struct rlimit limit = { 300000, RLIM_INFINITY };
+    struct stat st;
     signal(SIGXFSZ, SIG_IGN);
-    int fd = open_new(O_WRONLY | O_TRUNC),
-        small = open("small/new", O_RDWR | O_CREAT | O_TRUNC, 0644);
-    write_on(small, SOME, 10000); /* until it is full */
-    SAY("cut", ftruncate(small, 0));
-    SAY("begin", lseek(small, 0, SEEK_SET));
-    write_on(small, SOME, 100);
-    say_file("small/new");
+    int fd = open_new(O_WRONLY | O_TRUNC);
     write_on(fd, SOME, 20);
     SAY("map", mmap(NULL, SOME, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED ? -errno : 0);
     write_on(fd, SOME, 20);
@@ -200,13 +202,30 @@ PROBE(home_behind_limits)
     write_on(fd, SOME, 100);
     limit.rlim_cur = RLIM_INFINITY;
     SAY("limit", setrlimit(RLIMIT_FSIZE, &limit));
+    sleep(1); /* before that it is not looked at again */
     write_on(fd, SOME, 100);
-    SAY("mode", fchmod(fd, 06755)); /* who writes to it takes that away */
+    SAY("mode", fchmod(fd, 06755)); /* a user who writes to it takes that away */
     write_on(fd, SOME, 20);
-    struct stat st;
+    SAY("stat", stat("new", &st));
+    printf("  mode %o\n", st.st_mode);
+    SAY("mode", chmod("new", 0644));
+    sleep(1);
+    write_on(fd, SOME, 20);
+    SAY("mode", chmod("new", 06755));
+    write_on(fd, SOME, 20);
     SAY("stat", stat("new", &st));
     printf("  mode %o\n", st.st_mode);
     say_file("new");
+}
+
+PROBE(home_behind_full)
+{
+    int small = open("small/new", O_RDWR | O_CREAT | O_TRUNC, 0644);
+    write_on(small, SOME, 10000); /* until it is full */
+    SAY("cut", ftruncate(small, 0));
+    SAY("begin", lseek(small, 0, SEEK_SET));
+    write_on(small, SOME, 100);
+    say_file("small/new");
 }
 
 /* It ends with its writes hardly begun. */

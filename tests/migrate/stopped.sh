@@ -7,10 +7,7 @@ set -u
 . "$top_srcdir/tests/migrate/cluster.sh"
 cluster_up
 cd "$tmp" || exit 99
-for fd in /proc/self/fd/*; do
-    fd=${fd##*/}
-    [ "$fd" -le 2 ] || [ "$fd" = 255 ] || eval "exec $fd>&-"
-done
+close_inherited
 mkfifo line
 exec 8<>line
 

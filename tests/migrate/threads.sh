@@ -11,10 +11,7 @@ set -u
 requires cc sort xz zstd /usr/bin/python3
 cluster_up
 user=$(test_user)
-for fd in /proc/self/fd/*; do # of whoever runs the tests
-    fd=${fd##*/}
-    [ "$fd" -le 2 ] || [ "$fd" = 255 ] || eval "exec $fd>&-"
-done
+close_inherited # of whoever runs the tests
 seconds=${1:-0} is_killing=${2:-} limit_s=120 job=100
 mkdir "$tmp/u" && chown "$user:" "$tmp/u" && cd "$tmp/u" || exit 99
 seq 1 1000000 >in.big

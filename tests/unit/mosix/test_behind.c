@@ -171,9 +171,8 @@ TEST(hostile)
     assert_error(bytes(1 << 20, mx_behind_nowhere, "x", false), EPROTO);
     assert_error(bytes(fd, UINT64_MAX - 1, "x", false), EPROTO);
     assert_error(bytes(fd, mx_behind_nowhere, "", false), EPROTO);
-    static const char *const enders[] = {
-        "close", "dup", "lseek", "ftruncate", "fcntl", "clone"
-    };
+    static const char *const enders[] = { "close", "dup",       "lseek", "ftruncate", "fcntl",
+                                          "clone", "setrlimit", "chmod", "mmap" };
     for (unsigned i = 0; i < ARRAY_LEN(enders); i++) {
         is_promised();
         assert_int_equal(call_on(enders[i], fd, 0, 0), 0);
@@ -183,6 +182,22 @@ TEST(hostile)
     mx_writers_before(&writers, WHO, NULL, NULL);
     assert_error(bytes(fd, mx_behind_nowhere, "x", false), EPROTO);
     file_is("");
+}
+
+/* What others do to the file meanwhile lets nothing fail. */
+TEST(changed)
+{
+    struct stat st;
+    is_promised();
+    assert_return_code(fchmod(fd, 06755), errno);
+    assert_ok(bytes(fd, mx_behind_nowhere, "abc", false));
+    assert_return_code(fstat(fd, &st), errno);
+    assert_int_equal(st.st_mode & 07777, 0755); /* as by the process's own write */
+    assert_return_code(unlink(path), errno);
+    assert_ok(bytes(fd, mx_behind_nowhere, "def", false));
+    assert_return_code(ftruncate(fd, 1), errno);
+    assert_ok(bytes(fd, 1, "x", false));
+    file_is("ax");
 }
 
 /* What was promised can't be kept: an error with words, never silence. */
@@ -215,4 +230,5 @@ TEST(broken)
 UNIT_MAIN(cmocka_unit_test_setup_teardown(promised, start, stop),
           cmocka_unit_test_setup_teardown(not_promised, start, stop),
           cmocka_unit_test_setup_teardown(hostile, start, stop),
+          cmocka_unit_test_setup_teardown(changed, start, stop),
           cmocka_unit_test_setup_teardown(broken, start, stop))
